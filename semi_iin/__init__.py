@@ -1,0 +1,14 @@
+"""Semi-IIN: multimodal sentiment from text, voice and face, trained here and served by `streamer`.
+
+The way of the data, one room a line:
+
+* `data`: data sets to samples;
+* `features`: pretrained encoders, a clip to token features (the same code trains and serves);
+* `model`: masked attention branches, gate and heads;
+* `train`, `self_training`: one loop, and rounds of score, select, retrain;
+* `evaluate`, `experiments`: metrics with intervals; ablations, sweeps, gate shares;
+* `checkpoint`: safetensors, configuration and provenance in one directory;
+* `predict`: a checkpoint and clips to predictions.
+
+Nothing here imports `streamer`.
+"""

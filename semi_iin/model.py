@@ -1,0 +1,619 @@
+"""Semi-IIN: intra- and inter-modal masked attention with a gate (arXiv 2412.09784).
+
+What enters: token features of up to three modalities, each with an optional padding mask. What
+leaves: valence, class logits and how much the gate leaned on inter-modal interaction. What this
+file deliberately does not know: where features come from, data sets, losses, checkpoints.
+
+It reads from the leaves up: masks, one attention branch, the gate, the model.
+
+Legend for shapes: B batch, L frames of one modality, T tokens of the whole sequence, H hidden
+width, N heads, D feature width.
+
+Departures from the paper's released code, all deliberate:
+
+* padding and absent modalities are masked, and lengths may vary up to the configured maxima;
+* every token has a fixed slot (`[val] [cls] audio text vision`, each modality as long as its
+  maximum), so its position never depends on how much padding stands before it;
+* the sinusoidal position is given to every slot; the release leaves it out where a token's first
+  channel happens to be exactly zero;
+* one dropout draw on a branch's input, where the release draws apart for query, key and value;
+* the last application computes only the two rows that are read, `val` and `cls`: the same
+  numbers for half of the work.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from semi_iin.errors import SemiIINError
+
+Modality = Literal["audio", "text", "vision"]
+Variant = Literal["global", "intra", "inter", "sum", "product", "concat", "gate"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+SPECIAL_TOKENS = 2  # `val` and `cls`, always the first two of the sequence
+
+Convolution = tuple[int, int, int]  # kernel, stride, padding
+
+
+@dataclass(frozen=True)
+class SemiIINConfig:
+    """Sizes and switches of one model; the defaults are the paper's.
+
+    Attributes:
+        audio_width: feature width D of the audio encoder (HuBERT-large in the paper).
+        text_width: feature width D of the text encoder (RoBERTa-large).
+        vision_width: feature width D of the vision encoder (FAb-Net).
+        hidden: width H of every token.
+        heads: attention heads N; divides `hidden`.
+        ffn_multiple: width of the feed-forward layer, as a multiple of `hidden`.
+        applications: how often each branch's one layer is applied, with the same weights.
+        classes: sentiment classes.
+        head_widths: widths of the linear layers that both heads share.
+        max_audio: most audio tokens after the convolutions.
+        max_text: most text tokens after the convolutions.
+        max_vision: most vision tokens after the convolutions.
+        audio_convs: (kernel, stride, padding) of each audio convolution, in order.
+        text_convs: the same for text.
+        vision_convs: the same for vision.
+        feature_dropout: on the encoder features.
+        embedding_dropout: on a branch's scaled input with its positions.
+        attention_dropout: on attention weights.
+        relu_dropout: after the feed-forward ReLU.
+        residual_dropout: on what is added to the residual stream.
+        variant: what is built. `global`: one branch, every token attends to every token (the
+            paper's baseline). `intra`, `inter`: one masked branch. `sum`, `product`, `concat`:
+            both masked branches, fused without a gate. `gate`: the paper's model.
+        use_position_embedding: add the learned position embedding. The release's baseline leaves
+            it out, which confounds its ablation; here either may be measured.
+        sparse_top_k: keep only the k largest attention logits of each query and head; None keeps
+            all.
+        entropy_weight: weight of `SemiIINOutput.attention_entropy` in the training loss; above
+            zero it makes `val` and `cls` attend more sharply.
+    """
+
+    audio_width: int = 1024
+    text_width: int = 1024
+    vision_width: int = 256
+    hidden: int = 128
+    heads: int = 4
+    ffn_multiple: int = 4
+    applications: int = 2
+    classes: int = 7
+    head_widths: tuple[int, ...] = (128, 64)
+    max_audio: int = 100
+    max_text: int = 100
+    max_vision: int = 50
+    audio_convs: tuple[Convolution, ...] = ((4, 2, 1), (4, 4, 1))
+    text_convs: tuple[Convolution, ...] = ((3, 1, 1),)
+    vision_convs: tuple[Convolution, ...] = ((3, 1, 1),)
+    feature_dropout: float = 0.5
+    embedding_dropout: float = 0.2
+    attention_dropout: float = 0.1
+    relu_dropout: float = 0.2
+    residual_dropout: float = 0.2
+    variant: Variant = "gate"
+    use_position_embedding: bool = True
+    sparse_top_k: int | None = None
+    entropy_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot be built.
+
+        Raises:
+            SemiIINError: naming the setting and what it may be.
+        """
+        for name in ("hidden", "heads", "ffn_multiple", "applications", "classes"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        _require(self.hidden % 2 == 0, f"hidden = {self.hidden} must be even")
+        _require(
+            self.hidden % self.heads == 0,
+            f"hidden = {self.hidden} must be a multiple of heads = {self.heads}",
+        )
+        _require(
+            self.variant in VARIANTS, f"variant = {self.variant!r} must be one of {VARIANTS}"
+        )
+        _require(
+            self.sparse_top_k is None or self.sparse_top_k >= 1,
+            "sparse_top_k must be at least 1, or absent to keep every key",
+        )
+        _require(self.entropy_weight >= 0, "entropy_weight must not be negative")
+        for name in ("feature", "embedding", "attention", "relu", "residual"):
+            _require(
+                0 <= getattr(self, f"{name}_dropout") < 1, f"{name}_dropout must be in [0, 1)"
+            )
+        for modality in MODALITIES:
+            _require(self.width(modality) >= 1, f"{modality}_width must be at least 1")
+            _require(self.max_tokens(modality) >= 1, f"max_{modality} must be at least 1")
+            _require(bool(self.convs(modality)), f"{modality}_convs must hold one convolution")
+            for kernel, stride, padding in self.convs(modality):
+                _require(
+                    kernel >= 1 and stride >= 1 and 0 <= padding < kernel,
+                    f"{modality}_convs holds {(kernel, stride, padding)}, where kernel and stride "
+                    "must be at least 1 and padding below the kernel",
+                )
+
+    def width(self, modality: Modality) -> int:
+        """Feature width D of a modality's encoder."""
+        return int(getattr(self, f"{modality}_width"))
+
+    def convs(self, modality: Modality) -> tuple[Convolution, ...]:
+        """The modality's convolutions as (kernel, stride, padding)."""
+        convolutions: tuple[Convolution, ...] = getattr(self, f"{modality}_convs")
+        return convolutions
+
+    def max_tokens(self, modality: Modality) -> int:
+        """Most tokens of a modality after its convolutions."""
+        return int(getattr(self, f"max_{modality}"))
+
+    def max_frames(self, modality: Modality) -> int:
+        """Most frames of a modality before its convolutions (803 for the paper's audio)."""
+        frames = self.max_tokens(modality)
+        for kernel, stride, padding in reversed(self.convs(modality)):
+            frames = frames * stride + kernel - 1 - 2 * padding
+        return frames
+
+    def first_slot(self, modality: Modality) -> int:
+        """Where the modality's first token stands in the full sequence."""
+        before = MODALITIES[: MODALITIES.index(modality)]
+        return SPECIAL_TOKENS + sum(self.max_tokens(earlier) for earlier in before)
+
+    @property
+    def slots(self) -> int:
+        """Length of the full sequence (252 in the paper)."""
+        return SPECIAL_TOKENS + self.max_audio + self.max_text + self.max_vision
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able mapping that `from_dict` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "SemiIINConfig":
+        """Build from a mapping such as a parsed `config.json`; absent keys keep their default.
+
+        Raises:
+            SemiIINError: for a key that is no setting, or a value of the wrong shape.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        _require(not unknown, f"unknown model setting {', '.join(unknown)}")
+        try:
+            return cls(**{name: _freeze(value) for name, value in values.items()})
+        except (TypeError, ValueError) as error:
+            raise SemiIINError(f"the model configuration cannot be read: {error}") from error
+
+
+class SemiIINOutput(NamedTuple):
+    """What one forward gives.
+
+    Attributes:
+        valence: (B,) float, trained on [-3, 3], unbounded.
+        class_logits: (B, classes) float, before softmax.
+        valence_gate: (B,) float in [0, 1], the gate's mean inter-modal share for `val`; NaN when
+            the variant has no gate.
+        class_gate: (B,) likewise for `cls`.
+        attention_entropy: (B,) float in [0, 1], the mean entropy of the attention of `val` and
+            `cls` over branches, heads and applications, as a share of the largest possible;
+            zero unless `entropy_weight` is above zero.
+    """
+
+    valence: Tensor
+    class_logits: Tensor
+    valence_gate: Tensor
+    class_gate: Tensor
+    attention_entropy: Tensor
+
+
+def token_groups(audio: int, text: int, vision: int) -> Tensor:
+    """Which group each token of a sequence belongs to.
+
+    Returns:
+        (T,) int64: 0 for `val` and `cls`, then 1 audio, 2 text, 3 vision.
+    """
+    return torch.repeat_interleave(
+        torch.arange(4), torch.tensor([SPECIAL_TOKENS, audio, text, vision])
+    )
+
+
+def intra_mask(groups: Tensor) -> Tensor:
+    """IntraMA: a modality token may attend to `val`, `cls` and its own modality.
+
+    `val` and `cls` may attend to every modality token, not to each other nor to themselves.
+
+    Args:
+        groups: (T,) from `token_groups`.
+
+    Returns:
+        (T, T) bool, query by key, True = may attend.
+    """
+    query, key = groups[:, None], groups[None, :]
+    return ((query == 0) ^ (key == 0)) | ((query == key) & (query > 0))
+
+
+def inter_mask(groups: Tensor) -> Tensor:
+    """InterMA: a modality token may attend to `val`, `cls` and the other modalities.
+
+    Arguments and result as for `intra_mask`; the rows of `val` and `cls` are the same.
+    """
+    return groups[:, None] != groups[None, :]
+
+
+def global_mask(groups: Tensor) -> Tensor:
+    """The baseline: every token may attend to every token, itself included. (T, T) bool."""
+    return groups.new_ones(len(groups), len(groups), dtype=torch.bool)
+
+
+def sinusoidal_positions(slots: int, width: int) -> Tensor:
+    """Sinusoidal embedding of the positions 1 to `slots`: sines first, then cosines.
+
+    Frequencies fall geometrically from 1 to 1/10000 over `width / 2` steps, both ends included.
+
+    Returns:
+        (slots, width) float32.
+    """
+    half = width // 2
+    step = math.log(10_000) / max(half - 1, 1)
+    angles = torch.arange(1, slots + 1)[:, None] * torch.exp(torch.arange(half) * -step)
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class Tokenizer(nn.Module):
+    """One modality's convolutions: encoder features to tokens, with the padding mask carried.
+
+    A sample of n real frames gives exactly the tokens that it gives alone and unpadded (at least
+    one), whatever stands behind it: padding is zeroed before every convolution. Where a mask has
+    holes, a token is real when any frame under its kernel is.
+    """
+
+    def __init__(self, width: int, hidden: int, convs: tuple[Convolution, ...]) -> None:
+        super().__init__()
+        widths = [width] + [hidden] * len(convs)
+        self.convs = nn.ModuleList(
+            nn.Conv1d(inner, outer, kernel, stride, padding, bias=False)
+            for inner, outer, (kernel, stride, padding) in zip(
+                widths, widths[1:], convs, strict=False
+            )
+        )
+        self.geometry = convs
+
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Convolve features (B, L, D) under a mask (B, L) bool to (B, T, H) and (B, T)."""
+        for conv, (kernel, stride, padding) in zip(self.convs, self.geometry, strict=True):
+            short = max(0, kernel - 2 * padding - features.shape[1])
+            features = functional.pad(features, (0, 0, 0, short))
+            mask = functional.pad(mask, (0, short))
+            features = features.masked_fill(~mask[..., None], 0)
+            features = conv(features.transpose(1, 2)).transpose(1, 2)
+            mask = self._convolve_mask(mask, features.shape[1], kernel, stride, padding)
+        return features, mask
+
+    @staticmethod
+    def _convolve_mask(
+        mask: Tensor, tokens: int, kernel: int, stride: int, padding: int
+    ) -> Tensor:
+        """Which outputs of a convolution are real. (B, L) bool to (B, tokens) bool."""
+        frame = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+        extent = (mask * frame).amax(dim=1, keepdim=True)
+        length = ((extent + (2 * padding - kernel)).div(stride, rounding_mode="floor") + 1).clamp(
+            min=1
+        )
+        inside = torch.arange(tokens, device=mask.device) < length
+        covered = functional.max_pool1d(mask[:, None].float(), kernel, stride, padding)[:, 0] > 0
+        return inside & covered
+
+
+class Branch(nn.Module):
+    """One pre-norm attention layer, applied several times with the same weights.
+
+    Each application scales its input by sqrt(H), adds the sinusoidal positions, applies the
+    layer (attention, then feed-forward, each on a normed input and added to the residual) and a
+    final layer norm.
+    """
+
+    def __init__(self, config: SemiIINConfig) -> None:
+        super().__init__()
+        hidden, inner = config.hidden, config.hidden * config.ffn_multiple
+        self.config = config
+        self.in_proj = nn.Linear(hidden, 3 * hidden)
+        self.out_proj = nn.Linear(hidden, hidden)
+        self.fc1 = nn.Linear(hidden, inner)
+        self.fc2 = nn.Linear(inner, hidden)
+        self.attention_norm = nn.LayerNorm(hidden)
+        self.feedforward_norm = nn.LayerNorm(hidden)
+        self.final_norm = nn.LayerNorm(hidden)
+        self.embedding_dropout = nn.Dropout(config.embedding_dropout)
+        self.relu_dropout = nn.Dropout(config.relu_dropout)
+        self.residual_dropout = nn.Dropout(config.residual_dropout)
+        for linear in (self.in_proj, self.out_proj, self.fc1, self.fc2):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, tokens: Tensor, positions: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the layer `applications` times.
+
+        Args:
+            tokens: (B, T, H), `val` and `cls` first.
+            positions: (T, H) sinusoidal positions of the tokens' slots.
+            allowed: (B, T, T) bool, True = may attend; every row allows at least one key.
+
+        Returns:
+            `val` and `cls` as (B, 2, H), and their attention's entropy (B,) in [0, 1].
+        """
+        entropies = []
+        for remaining in reversed(range(self.config.applications)):
+            queries = tokens.shape[1] if remaining else SPECIAL_TOKENS
+            tokens, entropy = self._apply_layer(tokens, positions, allowed, queries)
+            entropies.append(entropy)
+        return tokens, torch.stack(entropies).mean(dim=0)
+
+    def _apply_layer(
+        self, tokens: Tensor, positions: Tensor, allowed: Tensor, queries: int
+    ) -> tuple[Tensor, Tensor]:
+        """One application to (B, T, H), computing the first `queries` rows of the result."""
+        tokens = self.embedding_dropout(math.sqrt(self.config.hidden) * tokens + positions)
+        attended, entropy = self._attend(self.attention_norm(tokens), allowed, queries)
+        residual = tokens[:, :queries] + self.residual_dropout(attended)
+        inner = self.relu_dropout(functional.relu(self.fc1(self.feedforward_norm(residual))))
+        residual = residual + self.residual_dropout(self.fc2(inner))
+        return self.final_norm(residual), entropy
+
+    def _attend(self, tokens: Tensor, allowed: Tensor, queries: int) -> tuple[Tensor, Tensor]:
+        """Masked multi-head attention of the first `queries` tokens over all of them."""
+        config = self.config
+        split = (config.heads, config.hidden // config.heads)
+        weight, bias = self.in_proj.weight, self.in_proj.bias
+        query = functional.linear(
+            tokens[:, :queries], weight[: config.hidden], bias[: config.hidden]
+        )
+        key, value = functional.linear(
+            tokens, weight[config.hidden :], bias[config.hidden :]
+        ).chunk(2, dim=-1)
+        query, key, value = (x.unflatten(-1, split).transpose(1, 2) for x in (query, key, value))
+        allowed = allowed[:, None, :queries]  # (B, 1, queries, T)
+        if config.sparse_top_k is not None:
+            allowed = _keep_largest(query, key, allowed, config.sparse_top_k)
+        mixed = functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=allowed,
+            dropout_p=config.attention_dropout if self.training else 0.0,
+        )
+        if config.entropy_weight > 0:
+            entropy = _attention_entropy(
+                query[:, :, :SPECIAL_TOKENS], key, allowed[:, :, :SPECIAL_TOKENS]
+            )
+        else:
+            entropy = tokens.new_zeros(tokens.shape[0])
+        return self.out_proj(mixed.transpose(1, 2).flatten(2)), entropy
+
+
+class Gate(nn.Module):
+    """How much of each channel comes from the inter-modal branch (the paper's gate).
+
+    `g = sigmoid(W inter + W' intra + b)` and `out = g * inter + (1 - g) * intra`.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.inter = nn.Linear(hidden, hidden, bias=False)
+        self.intra = nn.Linear(hidden, hidden)
+
+    def forward(self, intra: Tensor, inter: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix two (B, H) into one (B, H), with the mean inter-modal share (B,) in [0, 1]."""
+        share = torch.sigmoid(self.inter(inter) + self.intra(intra))
+        return share * inter + (1 - share) * intra, share.mean(dim=-1)
+
+
+class SemiIIN(nn.Module):
+    """The whole model, or one of its ablations by `config.variant`."""
+
+    positions: Tensor
+
+    def __init__(self, config: SemiIINConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden = config.hidden
+        self.tokenizers = nn.ModuleDict(
+            {
+                modality: Tokenizer(config.width(modality), hidden, config.convs(modality))
+                for modality in MODALITIES
+            }
+        )
+        self.val_token = nn.Parameter(torch.empty(hidden))
+        self.cls_token = nn.Parameter(torch.empty(hidden))
+        self.type_embedding = nn.Parameter(torch.empty(len(MODALITIES), hidden))
+        # Held even when the switch leaves it unused: the published 1.33 M of the baseline count
+        # it, and one checkpoint can then be measured with and without it.
+        self.position_embedding = nn.Parameter(torch.empty(config.slots, hidden))
+        self.register_buffer(
+            "positions", sinusoidal_positions(config.slots, hidden), persistent=False
+        )
+        masks = {"global": global_mask, "intra": intra_mask, "inter": inter_mask}
+        self.branch_masks = {
+            name: mask
+            for name, mask in masks.items()
+            if config.variant == name or (config.variant not in masks and name != "global")
+        }
+        self.branches = nn.ModuleDict({name: Branch(config) for name in self.branch_masks})
+        self.gates = nn.ModuleDict(
+            {name: Gate(hidden) for name in ("val", "cls") if config.variant == "gate"}
+        )
+        widths = [hidden * (2 if config.variant == "concat" else 1), *config.head_widths]
+        self.shared_head = nn.Sequential(
+            *(nn.Linear(inner, outer) for inner, outer in zip(widths, widths[1:], strict=False))
+        )
+        self.valence_head = nn.Linear(widths[-1], 1)
+        self.class_head = nn.Linear(widths[-1], config.classes)
+        self.feature_dropout = nn.Dropout(config.feature_dropout)
+        for token in (self.val_token, self.cls_token, self.position_embedding):
+            nn.init.trunc_normal_(token, std=0.02)
+        nn.init.normal_(self.type_embedding, std=0.05)
+
+    def forward(
+        self,
+        *,
+        audio: Tensor | None = None,
+        text: Tensor | None = None,
+        vision: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+        text_mask: Tensor | None = None,
+        vision_mask: Tensor | None = None,
+    ) -> SemiIINOutput:
+        """Score a batch.
+
+        Args:
+            audio: (B, L, audio_width) float features; None where no sample has audio.
+            text: (B, L, text_width) likewise.
+            vision: (B, L, vision_width) likewise.
+            audio_mask: (B, L) bool, True = a real frame; None = all are. A row of all False
+                says that this sample has no audio.
+            text_mask: likewise.
+            vision_mask: likewise.
+
+        Returns:
+            One row for each sample. A sample without any modality gives a finite row that says
+            nothing of the sample; callers treat it as no evidence.
+
+        Raises:
+            SemiIINError: no modality given, a wrong width, or more frames than the maximum.
+        """
+        tokens, real, groups, slots = self._embed(
+            {"audio": audio, "text": text, "vision": vision},
+            {"audio": audio_mask, "text": text_mask, "vision": vision_mask},
+        )
+        read = {
+            name: branch(
+                tokens, self.positions[slots].to(tokens.dtype), self._allowed(name, groups, real)
+            )
+            for name, branch in self.branches.items()
+        }
+        (val, valence_gate), (cls, class_gate) = (
+            self._fuse(token, [rows[:, index] for rows, _ in read.values()])
+            for index, token in enumerate(("val", "cls"))
+        )
+        return SemiIINOutput(
+            valence=self.valence_head(self.shared_head(val)).squeeze(-1),
+            class_logits=self.class_head(self.shared_head(cls)),
+            valence_gate=valence_gate,
+            class_gate=class_gate,
+            attention_entropy=torch.stack([entropy for _, entropy in read.values()]).mean(dim=0),
+        )
+
+    def _embed(
+        self,
+        features: dict[Modality, Tensor | None],
+        masks: dict[Modality, Tensor | None],
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The sequence `[val] [cls] audio text vision` of what is given.
+
+        Returns:
+            tokens (B, T, H), which of them are real (B, T) bool, their groups (T,) and slots (T,).
+        """
+        given = {name: value for name, value in features.items() if value is not None}
+        _require(bool(given), "the model needs features of at least one modality")
+        parts: list[Tensor] = []
+        real: list[Tensor] = []
+        slots: list[Tensor] = []
+        for modality, value in given.items():
+            self._check(modality, value, masks[modality])
+            mask = masks[modality]
+            mask = value.new_ones(value.shape[:2], dtype=torch.bool) if mask is None else mask
+            part, part_real = self.tokenizers[modality](self.feature_dropout(value), mask)
+            parts.append(part + self.type_embedding[MODALITIES.index(modality)])
+            real.append(part_real)
+            first = self.config.first_slot(modality)
+            slots.append(torch.arange(first, first + part.shape[1], device=value.device))
+        batch, device = parts[0].shape[0], parts[0].device
+        special = torch.stack([self.val_token, self.cls_token]).to(parts[0].dtype)
+        tokens = torch.cat([special.expand(batch, -1, -1), *parts], dim=1)
+        slot = torch.cat([torch.arange(SPECIAL_TOKENS, device=device), *slots])
+        if self.config.use_position_embedding:
+            tokens = tokens + self.position_embedding[slot].to(tokens.dtype)
+        always = torch.ones(batch, SPECIAL_TOKENS, dtype=torch.bool, device=device)
+        starts = torch.tensor([self.config.first_slot(name) for name in MODALITIES], device=device)
+        groups = (slot[:, None] >= starts).sum(dim=1)
+        return tokens, torch.cat([always, *real], dim=1), groups, slot
+
+    def _check(self, modality: Modality, features: Tensor, mask: Tensor | None) -> None:
+        """Refuse features or a mask that do not fit the configuration."""
+        width, most = self.config.width(modality), self.config.max_frames(modality)
+        _require(
+            features.ndim == 3 and features.shape[2] == width,
+            f"{modality} features are {tuple(features.shape)}, "
+            f"but this model takes (batch, frames, {width})",
+        )
+        _require(
+            features.shape[1] <= most,
+            f"{modality} has {features.shape[1]} frames, but this model takes at most {most} "
+            f"(max_{modality} = {self.config.max_tokens(modality)} tokens): cut it or raise the "
+            "maximum",
+        )
+        _require(
+            mask is None or (mask.dtype == torch.bool and mask.shape == features.shape[:2]),
+            f"{modality}_mask must be a bool tensor of shape {tuple(features.shape[:2])}",
+        )
+
+    def _allowed(self, branch: str, groups: Tensor, real: Tensor) -> Tensor:
+        """Who may attend to whom in one branch. (B, T, T) bool; no row is empty.
+
+        `val` and `cls` of a sample without any modality attend to themselves, for want of others.
+        """
+        allowed = self.branch_masks[branch](groups) & real[:, None, :]
+        empty = ~allowed.any(dim=-1, keepdim=True)
+        itself = torch.eye(len(groups), dtype=torch.bool, device=groups.device)
+        return allowed | (empty & itself)
+
+    def _fuse(self, token: str, rows: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """One token's branch results, (B, H) each, to the heads' input and the gate's share."""
+        unknown = rows[0].new_full(rows[0].shape[:1], math.nan)
+        match self.config.variant:
+            case "gate":
+                fused: tuple[Tensor, Tensor] = self.gates[token](*rows)
+                return fused
+            case "sum":
+                return rows[0] + rows[1], unknown
+            case "product":
+                return rows[0] * rows[1], unknown
+            case "concat":
+                return torch.cat(rows, dim=-1), unknown
+            case _:
+                return rows[0], unknown
+
+
+def parameter_count(model: nn.Module) -> int:
+    """How many weights a model holds, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _keep_largest(query: Tensor, key: Tensor, allowed: Tensor, count: int) -> Tensor:
+    """Of the allowed keys, those with the `count` largest logits. (B, N, queries, T) bool."""
+    logits = (query @ key.transpose(-2, -1)).masked_fill(~allowed, -math.inf)
+    largest = logits.topk(min(count, logits.shape[-1]), dim=-1).indices
+    kept = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, largest, True)
+    return kept & allowed
+
+
+def _attention_entropy(query: Tensor, key: Tensor, allowed: Tensor) -> Tensor:
+    """Mean entropy of attention over heads and queries, as a share of the largest. (B,)."""
+    logits = (query @ key.transpose(-2, -1)).float() / math.sqrt(query.shape[-1])
+    log_weights = logits.masked_fill(~allowed, -math.inf).log_softmax(dim=-1)
+    finite = log_weights.masked_fill(~allowed, 0.0)
+    entropy = -(finite.exp().masked_fill(~allowed, 0.0) * finite).sum(dim=-1)
+    largest = allowed.sum(dim=-1).clamp(min=2).log()
+    return (entropy / largest).mean(dim=(1, 2))
+
+
+def _freeze(value: Any) -> Any:
+    """Lists, as JSON and TOML give them, to tuples."""
+    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SemiIINError(message)

@@ -1,0 +1,424 @@
+"""The settings: one validated tree, from TOML, environment and command line.
+
+Later wins: built-in defaults, the TOML file, `STREAMER__SECTION__KEY` in the environment,
+`--set section.key=value`. An unknown key is an error that names the nearest known one. Every
+default works on the embedded broker and encoders. Nothing here opens, connects or loads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from streamer.errors import ConfigError
+from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality
+
+ENVIRONMENT_PREFIX = "STREAMER__"
+KAFKA_MESSAGE_LIMIT_BYTES = 1_048_576
+FLAC_RATIO = 0.75
+"""Upper planning figure for FLAC against PCM16 on speech; `pcm16` plans with 1."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(gt=0)]
+UnitFloat = Annotated[float, Field(ge=0, le=1)]
+
+
+def to_ns(seconds: float) -> int:
+    """Whole nanoseconds in `seconds`."""
+    return round(seconds * NS_PER_S)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class SessionConfig(_Section):
+    """What is captured and whether it may be.
+
+    `consent` states under which agreement a live session is recorded; live capture refuses to
+    start without it. `modalities` is any subset of audio, text, vision: what is not listed is
+    never decoded for scoring nor stored.
+    """
+
+    modalities: tuple[Modality, ...] = MODALITIES
+    consent: str = ""
+
+    @model_validator(mode="after")
+    def _modalities_make_sense(self) -> Self:
+        if not self.modalities or len(set(self.modalities)) != len(self.modalities):
+            raise ValueError("modalities must name each of audio, text, vision at most once")
+        return self
+
+
+class CaptureConfig(_Section):
+    """Devices and back-pressure.
+
+    `queue_windows` bounds finished windows that wait for the broker: live capture drops the
+    oldest and counts it, replay waits. `in_flight_bytes` bounds windows sent but not yet scored
+    on the embedded broker (which keeps only 5 MB per partition).
+    """
+
+    camera_width: PositiveInt = 640
+    camera_height: PositiveInt = 480
+    camera_rate_hz: PositiveInt = 30
+    queue_chunks: PositiveInt = 256
+    queue_windows: PositiveInt = 16
+    in_flight_bytes: PositiveInt = 3_000_000
+    reconnect_s: PositiveSeconds = 2.0
+    open_timeout_s: PositiveSeconds = 15.0
+
+
+class AsrConfig(_Section):
+    """Speech recognition: which engine gives the words and when.
+
+    `auto` takes subtitles beside or inside a recording, else Whisper when the weights of
+    `whisper_model` are on disk, else PocketSphinx.
+    """
+
+    engine: Literal["auto", "subtitles", "whisper", "pocketsphinx", "none"] = "auto"
+    whisper_model: str = "openai/whisper-small"
+    local_files_only: bool = True
+    language: str = "en"
+    device: str = "auto"
+    interval_s: PositiveSeconds = 1.0
+    max_utterance_s: PositiveSeconds = 15.0
+    vad_threshold: UnitFloat = 0.5
+    min_silence_s: PositiveSeconds = 0.4
+
+
+class FacesConfig(_Section):
+    """Face detection and crops.
+
+    `yunet_model` is the path of a YuNet ONNX file; empty means OpenCV's bundled cascade.
+    """
+
+    rate_hz: Annotated[float, Field(gt=0, le=30)] = 5.0
+    yunet_model: str = ""
+    size_px: Annotated[int, Field(ge=32, le=512)] = 112
+    margin: UnitFloat = 0.25
+    jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 85
+    min_face_share: UnitFloat = 0.08
+
+
+class WindowsConfig(_Section):
+    """Length and step of windows, and how long the slow and the stalled are waited for."""
+
+    length_s: PositiveSeconds = 5.0
+    hop_s: PositiveSeconds = 1.0
+    allowed_lateness_s: Seconds = 2.0
+    stall_timeout_s: PositiveSeconds = 3.0
+    audio_codec: Literal["flac", "pcm16"] = "flac"
+    context_words: Annotated[int, Field(ge=0, le=500)] = 60
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        if self.hop_s > self.length_s:
+            raise ValueError(f"hop_s {self.hop_s} must not exceed length_s {self.length_s}")
+        for name in ("length_s", "hop_s"):
+            if abs(getattr(self, name) * 1000 - round(getattr(self, name) * 1000)) > 1e-9:
+                raise ValueError(f"{name} must be a whole number of milliseconds")
+        return self
+
+    @property
+    def length_ns(self) -> int:
+        """Window length in nanoseconds."""
+        return to_ns(self.length_s)
+
+    @property
+    def hop_ns(self) -> int:
+        """Step between window ends in nanoseconds."""
+        return to_ns(self.hop_s)
+
+    @property
+    def allowed_lateness_ns(self) -> int:
+        """How long after a window's end its words are waited for, in nanoseconds."""
+        return to_ns(self.allowed_lateness_s)
+
+    @property
+    def stall_timeout_ns(self) -> int:
+        """How far a modality may fall behind before it is left out, in nanoseconds."""
+        return to_ns(self.stall_timeout_s)
+
+
+class InferenceConfig(_Section):
+    """One worker: one model on one device.
+
+    A batch closes at `max_batch` windows or `max_wait_ms` after its first, whichever is first.
+    """
+
+    checkpoint: str = "default"
+    device: str = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    threads: Annotated[int, Field(ge=0)] = 0
+    max_batch: PositiveInt = 16
+    max_wait_ms: Annotated[int, Field(ge=0)] = 50
+    decode_threads: PositiveInt = 2
+    consumer_group: str = "sentiment-inference"
+    max_window_s: PositiveSeconds = 60.0
+    max_faces: PositiveInt = 2000
+    max_face_px: PositiveInt = 2048
+
+
+class SmoothingConfig(_Section):
+    """Smoothing over event time.
+
+    `time_constant_s` is the exponential's time constant; `lateness_s` how long (event time) a
+    missing window is waited for before its successors go on without it; `publish` is
+    `participant` or, to publish the meeting and no single person, `session`.
+    `drift_per_sqrt_min` is how fast uncertainty grows where there is no evidence.
+    """
+
+    time_constant_s: PositiveSeconds = 5.0
+    lateness_s: Seconds = 10.0
+    trend_window_s: PositiveSeconds = 60.0
+    drift_per_sqrt_min: Annotated[float, Field(ge=0)] = 0.5
+    weight_audio: UnitFloat = 0.7
+    weight_text: UnitFloat = 1.0
+    weight_vision: UnitFloat = 0.5
+    publish: Literal["participant", "session"] = "participant"
+    session_min_participants: PositiveInt = 1
+    idle_flush_s: PositiveSeconds = 5.0
+    consumer_group: str = "sentiment-smoothing"
+    store: Literal["memory", "rocksdb"] = "memory"
+    data_dir: str = "~/.local/share/streamer/faust"
+
+    @model_validator(mode="after")
+    def _session_hides_persons(self) -> Self:
+        if self.publish == "session" and self.session_min_participants < 2:
+            raise ValueError(
+                'publish = "session" needs session_min_participants >= 2, '
+                "because the mean over one participant is that person"
+            )
+        return self
+
+
+class AlertsConfig(_Section):
+    """When an alert is raised and when it is cleared (hysteresis).
+
+    Sustained negative: smoothed valence below `negative_below` for `negative_for_s`; cleared
+    above `negative_clear_above`. Sharp drop: a fall of `drop_by` within `drop_within_s`; cleared
+    when half of it has been made up or after `drop_clear_s`.
+    """
+
+    enabled: bool = True
+    negative_below: float = -1.0
+    negative_for_s: PositiveSeconds = 10.0
+    negative_clear_above: float = -0.5
+    drop_by: Annotated[float, Field(gt=0)] = 1.5
+    drop_within_s: PositiveSeconds = 15.0
+    drop_clear_s: PositiveSeconds = 30.0
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> Self:
+        if self.negative_clear_above < self.negative_below:
+            raise ValueError("negative_clear_above must not lie below negative_below")
+        return self
+
+
+class SecurityConfig(_Section):
+    """How clients prove themselves to the broker; names follow Kafka's own."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.protocol.startswith("SASL") and not (
+            self.username and self.password.get_secret_value()
+        ):
+            raise ValueError(f"protocol {self.protocol} needs username and password")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file go together")
+        return self
+
+
+class KafkaConfig(_Section):
+    """Topics and the way to the broker.
+
+    `broker` is `embedded` or `host:port[,host:port…]`. `retention_ms` holds for every topic but
+    windows (sound and pictures), which has its own, shorter one. The embedded broker ignores
+    partitions (it has 4), replication and retention.
+    """
+
+    broker: str = "embedded"
+    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = "sentiment"
+    partitions: PositiveInt = 4
+    replication: PositiveInt = 1
+    retention_ms: PositiveInt = 7 * 24 * 3_600_000
+    windows_retention_ms: PositiveInt = 3_600_000
+    max_message_bytes: PositiveInt = KAFKA_MESSAGE_LIMIT_BYTES
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
+    connect_timeout_s: PositiveSeconds = 15.0
+    security: SecurityConfig = SecurityConfig()
+
+    @model_validator(mode="after")
+    def _broker_names_a_host(self) -> Self:
+        if self.broker != "embedded" and not all(
+            re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):\d{1,5}", part.strip())
+            for part in self.broker.split(",")
+        ):
+            raise ValueError(
+                f"broker {self.broker!r} must be `embedded` or host:port, as in localhost:9092"
+            )
+        return self
+
+
+class LogConfig(_Section):
+    """What is logged on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(_Section):
+    """The whole tree; `load` makes one."""
+
+    session: SessionConfig = SessionConfig()
+    capture: CaptureConfig = CaptureConfig()
+    asr: AsrConfig = AsrConfig()
+    faces: FacesConfig = FacesConfig()
+    windows: WindowsConfig = WindowsConfig()
+    inference: InferenceConfig = InferenceConfig()
+    smoothing: SmoothingConfig = SmoothingConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    kafka: KafkaConfig = KafkaConfig()
+    log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _window_fits_a_message(self) -> Self:
+        bytes_planned, arithmetic = planned_window_bytes(self)
+        if bytes_planned > self.kafka.max_message_bytes:
+            raise ValueError(
+                f"a window would be about {bytes_planned:,} bytes ({arithmetic}), over "
+                f"kafka.max_message_bytes = {self.kafka.max_message_bytes:,}; shorten "
+                "windows.length_s or lower faces.rate_hz or faces.size_px"
+            )
+        return self
+
+
+def planned_window_bytes(config: Config) -> tuple[int, str]:
+    """Largest window to plan for, in bytes, and the arithmetic in words.
+
+    Sound: 16,000 samples/s × 2 bytes, times FLAC_RATIO for FLAC. A face crop: a third of a byte
+    per pixel at JPEG quality 85, in proportion to quality elsewhere.
+    """
+    length_s, faces = config.windows.length_s, config.faces
+    total, parts = 4096, ["4,096 for words and envelope"]
+    if "audio" in config.session.modalities:
+        ratio = FLAC_RATIO if config.windows.audio_codec == "flac" else 1.0
+        sound = int(length_s * SAMPLE_RATE_HZ * 2 * ratio)
+        total += sound
+        parts.append(f"{length_s:g} s x {SAMPLE_RATE_HZ} Hz x 2 bytes x {ratio:g} = {sound:,}")
+    if "vision" in config.session.modalities:
+        crop = int(faces.size_px**2 * (faces.jpeg_quality / 85) ** 2 / 3)
+        pictures = int(length_s * faces.rate_hz + 1) * crop
+        total += pictures
+        parts.append(f"{length_s:g} s x {faces.rate_hz:g} crops/s x {crop:,} = {pictures:,}")
+    return total, " + ".join(parts)
+
+
+def load(
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Read the settings.
+
+    Args:
+        path: a TOML file; None for the defaults alone.
+        overrides: `section.key=value` items, strongest.
+        environment: defaults to the process's own.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, a key is unknown, a value does not fit.
+    """
+    tree = _read_toml(path) if path is not None else {}
+    for name, text in sorted((os.environ if environment is None else environment).items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            _put(tree, keys, text, origin=name)
+    for item in overrides:
+        dotted, equals, text = item.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {item!r} must look like section.key=value.")
+        _put(tree, dotted.strip().split("."), text, origin=f"--set {dotted}")
+    return build(tree)
+
+
+def build(tree: Mapping[str, Any]) -> Config:
+    """Validate a plain tree of settings; raises ConfigError in one sentence."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_one_sentence(error)) from None
+
+
+def dump(config: Config) -> dict[str, Any]:
+    """The tree as plain values, secrets masked: what `streamer config show` prints."""
+    return config.model_dump(mode="json")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration file {path}; name one that exists with --config."
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The configuration file {path} cannot be read: {error}.") from None
+
+
+def _put(tree: dict[str, Any], keys: list[str], text: str, *, origin: str) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{origin} goes below {key!r}, which is a value, not a section.")
+    tree[keys[-1]] = _value(text)
+
+
+def _value(text: str) -> Any:
+    """A TOML value where the text is one (3, true, ["a"]), else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _one_sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    dotted = ".".join(where)
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(dotted, _known_keys(Config), n=1, cutoff=0.0)
+        return f"The setting {dotted!r} is unknown; did you mean {near[0]!r}?"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"The setting {dotted!r} is wrong: {message}." if dotted else f"{message}."
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _known_keys(field.annotation, f"{prefix}{name}.")
+    return keys
+
+
+def as_toml(config: Config) -> str:
+    """The tree as TOML text, secrets masked."""
+    return msgspec.toml.encode(dump(config)).decode()

@@ -1,0 +1,354 @@
+"""What flows through the system: one struct per arrow of the data path.
+
+In the process: AudioChunk, VideoFrame, Word, FaceCrop, StreamEnd, Notice.
+On Kafka: Window (msgpack), Score, Sentiment, SessionSentiment, Alert, Session (JSON).
+
+Times in the session are integer nanoseconds (`_ns`) from the session's start, half-open
+`[start_ns, end_ns)`; the JSON records carry whole milliseconds (`_ms`), because JSON readers keep
+only 53 bits of an integer. Nothing here knows Kafka, a clock, a device or a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA_VERSION = 1
+SAMPLE_RATE_HZ = 16_000
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+
+Modality = Literal["audio", "text", "vision"]
+MODALITIES: tuple[Modality, ...] = ("audio", "text", "vision")
+
+CLASS_LABELS: tuple[str, ...] = (
+    "strongly negative",
+    "negative",
+    "weakly negative",
+    "neutral",
+    "weakly positive",
+    "positive",
+    "strongly positive",
+)
+"""Names of the seven classes, lowest valence first: [-3,-2.5) [-2.5,-1.5) … [2.5,3]."""
+
+Polarity = Literal["negative", "neutral", "positive"]
+Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Valence = Annotated[float, msgspec.Meta(ge=-3.0, le=3.0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]
+
+
+# --- inside one process -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """Sound from capture: float32 mono at SAMPLE_RATE_HZ in [-1, 1].
+
+    Attributes:
+        event_time_ns: time of the first sample in the session.
+        samples: shape (n,), float32.
+    """
+
+    event_time_ns: int
+    samples: NDArray[np.float32]
+
+    @property
+    def end_ns(self) -> int:
+        """Time just after the last sample."""
+        return self.event_time_ns + len(self.samples) * NS_PER_S // SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame:
+    """A picture from capture: uint8 RGB of shape (height, width, 3), upright."""
+
+    event_time_ns: int
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """A modality ended for good at `event_time_ns`: it no longer holds the watermark."""
+
+    modality: Modality
+    event_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should hear of: a damaged tail, a device that left, a missing stream."""
+
+    message: str
+
+
+class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A recognised or subtitled word in session time. From asr to windows."""
+
+    text: str
+    start_ns: Count
+    end_ns: Count
+    confidence: Unit = 1.0
+
+
+class FaceCrop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The tracked face at one instant, a JPEG. From faces to windows and inference."""
+
+    event_time_ns: Count
+    jpeg: bytes
+
+
+# --- on the topics ------------------------------------------------------------------------------
+
+
+class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Share of a window, 0 to 1, in which each modality gives evidence.
+
+    `audio` counts speech, not sound: silence is no evidence. `text` is the share of speech time
+    that has words (1 when there are words and no sound); `vision` the share of the expected face
+    crops that are there.
+    """
+
+    audio: Unit = 0.0
+    text: Unit = 0.0
+    vision: Unit = 0.0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is evidence at all."""
+        return self.audio > 0 or self.text > 0 or self.vision > 0
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One aligned slice of one participant, from capture to inference (msgpack).
+
+    Attributes:
+        window_index: k; the window ends at (k+1)·hop, the last one at the stream's end.
+        revision: 0; higher when the same window goes out again with late words.
+        session_start_unix_ns: wall clock at session time 0.
+        audio: 16 kHz mono sound of the whole window in `audio_codec`, None when there is none.
+        words: the words that overlap the window, by start time.
+        faces: the face crops in the window, by time.
+        presence: how much evidence each modality gives.
+        context: words spoken before the window by the same participant, newest last.
+        skipped: how many windows directly before this one were dropped under pressure.
+        final: True on the participant's last window of the session.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    session_id: Name
+    participant_id: Name
+    window_index: Count
+    revision: Count = 0
+    session_start_unix_ns: Count
+    start_ns: Count
+    end_ns: Count
+    sample_rate_hz: int = SAMPLE_RATE_HZ
+    audio_codec: Literal["flac", "pcm16"] = "pcm16"
+    audio: bytes | None = None
+    words: tuple[Word, ...] = ()
+    faces: tuple[FaceCrop, ...] = ()
+    presence: Presence = Presence()
+    context: str = ""
+    skipped: Count = 0
+    final: bool = False
+
+    @property
+    def window_id(self) -> str:
+        """`session_id/participant_id/window_index`, the same in every replay."""
+        return window_id(self.session_id, self.participant_id, self.window_index)
+
+    @property
+    def text(self) -> str:
+        """The words joined with spaces."""
+        return " ".join(word.text for word in self.words)
+
+
+class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Share of inter-modal (against intra-modal) interaction in each head, 0 to 1."""
+
+    val: Unit
+    cls: Unit
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the model says of one window, from inference to smoothing (JSON).
+
+    `valence`, `class_probabilities` and `gate` are null when the window has no evidence.
+    `latency_ms` holds milliseconds spent per stage so far: `capture`, `queue`, `inference`.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    session_id: Name
+    participant_id: Name
+    window_id: str
+    window_index: Count
+    revision: Count = 0
+    session_start: datetime
+    start_ms: Count
+    end_ms: Count
+    valence: Valence | None
+    class_probabilities: tuple[Unit, Unit, Unit, Unit, Unit, Unit, Unit] | None
+    gate: Gate | None
+    presence: Presence
+    evidence: tuple[Modality, ...]
+    text: str
+    skipped: Count = 0
+    final: bool = False
+    latency_ms: dict[str, float]
+    model: str
+
+
+class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The published record: one participant's smoothed sentiment at the end of one window (JSON).
+
+    Attributes:
+        event_time: wall clock of the window's end (RFC 3339).
+        valence: smoothed, in [-3, 3]; null while there is no evidence.
+        valence_raw: the model's own value for this window; null without evidence.
+        uncertainty: standard deviation of `valence` in valence units; grows over gaps.
+        label: one of CLASS_LABELS by smoothed valence; null without evidence.
+        polarity: negative below -0.5, positive from 0.5, else neutral; null without evidence.
+        trend_per_min: slope of the smoothed valence, valence units per minute.
+        evidence: the modalities that counted in this window.
+        latency_ms: milliseconds per stage and `total`.
+        final: True on the participant's last record of the session.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    session_id: Name
+    participant_id: Name
+    window_id: str
+    window_index: Count
+    revision: Count = 0
+    event_time: datetime
+    start_ms: Count
+    end_ms: Count
+    valence: Valence | None
+    valence_raw: Valence | None
+    uncertainty: Annotated[float, msgspec.Meta(ge=0.0)] | None
+    label: str | None
+    polarity: Polarity | None
+    class_probabilities: tuple[Unit, Unit, Unit, Unit, Unit, Unit, Unit] | None
+    trend_per_min: float | None
+    gate: Gate | None
+    presence: Presence
+    evidence: tuple[Modality, ...]
+    text: str
+    latency_ms: dict[str, float]
+    model: str
+    final: bool = False
+
+
+class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The meeting as a whole at the end of one window, over its participants (JSON).
+
+    Attributes:
+        window_id: `session_id/*/window_index`.
+        valence: mean of the participants' smoothed valence weighted by certainty; null when too
+            few participants have evidence (`smoothing.session_min_participants`).
+        spread: standard deviation of valence between participants; null with fewer than two.
+        participants: how many participants counted.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    session_id: Name
+    window_id: str
+    window_index: Count
+    revision: Count = 0
+    event_time: datetime
+    start_ms: Count
+    end_ms: Count
+    valence: Valence | None
+    uncertainty: Annotated[float, msgspec.Meta(ge=0.0)] | None
+    spread: Annotated[float, msgspec.Meta(ge=0.0)] | None
+    label: str | None
+    polarity: Polarity | None
+    trend_per_min: float | None
+    participants: Count
+    model: str
+    final: bool = False
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A condition that began or ended (JSON); hysteresis keeps it from flickering.
+
+    `alert_id` is deterministic. `participant_id` is null for the session as a whole.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    alert_id: str
+    session_id: Name
+    participant_id: Name | None
+    kind: Literal["sustained_negative", "sharp_drop"]
+    state: Literal["raised", "cleared"]
+    event_time: datetime
+    end_ms: Count
+    valence: Valence
+    threshold: float
+    message: str
+
+
+class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is in a session, what is captured of them, and (at the end) how many windows."""
+
+    participant_id: Name
+    sources: tuple[str, ...]
+    windows: Count | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A session's own record, written by capture when it starts and when it ends (JSON).
+
+    `consent` is the statement under which a live session was started; `counters` holds what was
+    dropped, late or damaged, and is filled at the end.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    session_id: Name
+    state: Literal["started", "ended"]
+    started_at: datetime
+    live: bool
+    consent: str | None
+    modalities: tuple[Modality, ...]
+    participants: tuple[Participant, ...]
+    asr: str
+    counters: dict[str, Count] = {}
+
+
+Record = Window | Score | Sentiment | SessionSentiment | Alert | Session
+
+
+def window_id(session_id: str, participant_id: str, window_index: int) -> str:
+    """Deterministic identity of a window: `session_id/participant_id/window_index`."""
+    return f"{session_id}/{participant_id}/{window_index}"
+
+
+def partition_key(session_id: str, participant_id: str) -> bytes:
+    """Kafka key that keeps one participant's windows in order."""
+    return f"{session_id}/{participant_id}".encode()
+
+
+def class_index(valence: float) -> int:
+    """Index 0..6 of the class that holds `valence` (design's half-open intervals)."""
+    edges = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
+    return sum(valence >= edge for edge in edges)
+
+
+def polarity_of(valence: float) -> Polarity:
+    """Negative below -0.5, positive from 0.5 on, neutral between."""
+    if valence < -0.5:
+        return "negative"
+    return "positive" if valence >= 0.5 else "neutral"
+
+
+def wall_clock(session_start_unix_ns: int, session_time_ns: int) -> datetime:
+    """UTC wall clock, to the microsecond, of a session time."""
+    microseconds = (session_start_unix_ns + session_time_ns) // 1_000
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
