@@ -24,6 +24,7 @@ Departures from the paper's released code, all deliberate:
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -115,27 +116,23 @@ class SemiIINConfig:
             self.hidden % self.heads == 0,
             f"hidden = {self.hidden} must be a multiple of heads = {self.heads}",
         )
-        _require(
-            self.variant in VARIANTS, f"variant = {self.variant!r} must be one of {VARIANTS}"
-        )
+        _require(self.variant in VARIANTS, f"variant = {self.variant!r} must be one of {VARIANTS}")
         _require(
             self.sparse_top_k is None or self.sparse_top_k >= 1,
             "sparse_top_k must be at least 1, or absent to keep every key",
         )
         _require(self.entropy_weight >= 0, "entropy_weight must not be negative")
         for name in ("feature", "embedding", "attention", "relu", "residual"):
-            _require(
-                0 <= getattr(self, f"{name}_dropout") < 1, f"{name}_dropout must be in [0, 1)"
-            )
+            _require(0 <= getattr(self, f"{name}_dropout") < 1, f"{name}_dropout must be in [0, 1)")
         for modality in MODALITIES:
             _require(self.width(modality) >= 1, f"{modality}_width must be at least 1")
             _require(self.max_tokens(modality) >= 1, f"max_{modality} must be at least 1")
             _require(bool(self.convs(modality)), f"{modality}_convs must hold one convolution")
             for kernel, stride, padding in self.convs(modality):
                 _require(
-                    kernel >= 1 and stride >= 1 and 0 <= padding < kernel,
+                    kernel >= 1 and stride >= 1 and 0 <= 2 * padding <= kernel,
                     f"{modality}_convs holds {(kernel, stride, padding)}, where kernel and stride "
-                    "must be at least 1 and padding below the kernel",
+                    "must be at least 1 and padding at most half of the kernel",
                 )
 
     def width(self, modality: Modality) -> int:
@@ -209,24 +206,13 @@ class SemiIINOutput(NamedTuple):
     attention_entropy: Tensor
 
 
-def token_groups(audio: int, text: int, vision: int) -> Tensor:
-    """Which group each token of a sequence belongs to.
-
-    Returns:
-        (T,) int64: 0 for `val` and `cls`, then 1 audio, 2 text, 3 vision.
-    """
-    return torch.repeat_interleave(
-        torch.arange(4), torch.tensor([SPECIAL_TOKENS, audio, text, vision])
-    )
-
-
 def intra_mask(groups: Tensor) -> Tensor:
     """IntraMA: a modality token may attend to `val`, `cls` and its own modality.
 
     `val` and `cls` may attend to every modality token, not to each other nor to themselves.
 
     Args:
-        groups: (T,) from `token_groups`.
+        groups: (T,) int64 per token: 0 for `val` and `cls`, 1 audio, 2 text, 3 vision.
 
     Returns:
         (T, T) bool, query by key, True = may attend.
@@ -293,9 +279,7 @@ class Tokenizer(nn.Module):
         return features, mask
 
     @staticmethod
-    def _convolve_mask(
-        mask: Tensor, tokens: int, kernel: int, stride: int, padding: int
-    ) -> Tensor:
+    def _convolve_mask(mask: Tensor, tokens: int, kernel: int, stride: int, padding: int) -> Tensor:
         """Which outputs of a convolution are real. (B, L) bool to (B, tokens) bool."""
         frame = torch.arange(1, mask.shape[1] + 1, device=mask.device)
         extent = (mask * frame).amax(dim=1, keepdim=True)
@@ -373,7 +357,9 @@ class Branch(nn.Module):
         key, value = functional.linear(
             tokens, weight[config.hidden :], bias[config.hidden :]
         ).chunk(2, dim=-1)
-        query, key, value = (x.unflatten(-1, split).transpose(1, 2) for x in (query, key, value))
+        query, key, value = (
+            tensor.view(*tensor.shape[:2], *split).transpose(1, 2) for tensor in (query, key, value)
+        )
         allowed = allowed[:, None, :queries]  # (B, 1, queries, T)
         if config.sparse_top_k is not None:
             allowed = _keep_largest(query, key, allowed, config.sparse_top_k)
@@ -446,7 +432,7 @@ class SemiIIN(nn.Module):
         )
         widths = [hidden * (2 if config.variant == "concat" else 1), *config.head_widths]
         self.shared_head = nn.Sequential(
-            *(nn.Linear(inner, outer) for inner, outer in zip(widths, widths[1:], strict=False))
+            *(nn.Linear(inner, outer) for inner, outer in pairwise(widths))
         )
         self.valence_head = nn.Linear(widths[-1], 1)
         self.class_head = nn.Linear(widths[-1], config.classes)
@@ -519,7 +505,8 @@ class SemiIIN(nn.Module):
         _require(bool(given), "the model needs features of at least one modality")
         parts: list[Tensor] = []
         real: list[Tensor] = []
-        slots: list[Tensor] = []
+        slots: list[Tensor] = [torch.arange(SPECIAL_TOKENS, device=self.val_token.device)]
+        groups: list[Tensor] = [torch.zeros_like(slots[0])]
         for modality, value in given.items():
             self._check(modality, value, masks[modality])
             mask = masks[modality]
@@ -528,17 +515,16 @@ class SemiIIN(nn.Module):
             parts.append(part + self.type_embedding[MODALITIES.index(modality)])
             real.append(part_real)
             first = self.config.first_slot(modality)
-            slots.append(torch.arange(first, first + part.shape[1], device=value.device))
-        batch, device = parts[0].shape[0], parts[0].device
+            slots.append(first + torch.arange(part.shape[1], device=value.device))
+            groups.append(torch.full_like(slots[-1], 1 + MODALITIES.index(modality)))
+        batch = parts[0].shape[0]
         special = torch.stack([self.val_token, self.cls_token]).to(parts[0].dtype)
         tokens = torch.cat([special.expand(batch, -1, -1), *parts], dim=1)
-        slot = torch.cat([torch.arange(SPECIAL_TOKENS, device=device), *slots])
+        slot = torch.cat(slots)
         if self.config.use_position_embedding:
             tokens = tokens + self.position_embedding[slot].to(tokens.dtype)
-        always = torch.ones(batch, SPECIAL_TOKENS, dtype=torch.bool, device=device)
-        starts = torch.tensor([self.config.first_slot(name) for name in MODALITIES], device=device)
-        groups = (slot[:, None] >= starts).sum(dim=1)
-        return tokens, torch.cat([always, *real], dim=1), groups, slot
+        always = real[0].new_ones(batch, SPECIAL_TOKENS)
+        return tokens, torch.cat([always, *real], dim=1), torch.cat(groups), slot
 
     def _check(self, modality: Modality, features: Tensor, mask: Tensor | None) -> None:
         """Refuse features or a mask that do not fit the configuration."""
