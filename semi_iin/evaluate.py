@@ -1,0 +1,326 @@
+"""The field's metrics, each with a bootstrap interval: arrays in, a JSON-able mapping out.
+
+What enters: predictions and labels as NumPy arrays. What leaves: `{"n": ..., "mae": {"value": ...,
+"ci95": [low, high]}, ...}`. It does not know models, data sets or files.
+
+Every metric is a function of weights (R, n), where row r says how often resample r drew each
+sample. A row of ones gives the value; rows of multinomial counts give the bootstrap, all resamples
+at once.
+
+Conventions, where the field has more than one:
+
+* Acc-7 compares classes cut at -2.5, -1.5, ..., 2.5, each class closed below, as in the Semi-IIN
+  paper. Rounding to the nearest integer, as most published code does, gives the same except for
+  values exactly half-way between two integers (half to even there, always upwards here).
+* `nonneg` is negative against non-negative over all samples; `nonzero` is negative against
+  positive, samples labelled exactly 0 left out.
+* F1 is the mean of both classes' F1, weighted by how often each is the label (scikit-learn's
+  `weighted`). Much published code swaps labels and predictions in that call and so weights by how
+  often each is predicted.
+* The calibration error is that of the seven classes: |confidence - accuracy| in 15 bins of equal
+  width, weighted by how many samples fall in each.
+* A sample that the model gave nothing for (no evidence in it) counts as the guess that knows
+  nothing: valence 0 and even class probabilities. `unscored` says how many there were.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from semi_iin.errors import SemiIINError
+
+Floats = NDArray[np.float64]
+Metric = Callable[[Floats], Floats]  # weights (R, n) to values (R,)
+
+CLASS_EDGES = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
+CLASS_NAMES = (
+    "very negative",
+    "negative",
+    "slightly negative",
+    "neutral",
+    "slightly positive",
+    "positive",
+    "very positive",
+)
+POLARITIES = ("negative", "neutral", "positive")
+CALIBRATION_BINS = 15
+RESAMPLES = 1000
+_CHUNK = 4_000_000  # weights held at a time (32 MB)
+
+_EMOTION_SPELLINGS = {
+    "happy": ("happy", "happiness", "joy", "joyful", "hap"),
+    "sad": ("sad", "sadness"),
+    "angry": ("angry", "anger", "ang"),
+    "fearful": ("fearful", "fear", "afraid", "scared", "fea"),
+    "disgusted": ("disgusted", "disgust", "dis"),
+    "surprised": ("surprised", "surprise", "sur"),
+    "neutral": ("neutral", "neutrality", "neu"),
+    "calm": ("calm", "calmness"),
+    "contempt": ("contempt", "contemptuous"),
+}
+_EMOTIONS = {
+    spelling: name for name, spellings in _EMOTION_SPELLINGS.items() for spelling in spellings
+}
+POSITIVE_EMOTIONS = frozenset({"happy"})
+NEGATIVE_EMOTIONS = frozenset({"sad", "angry", "fearful", "disgusted"})
+
+
+def valence_class(valence: ArrayLike) -> NDArray[np.int64]:
+    """The sentiment class 0 (very negative) to 6 (very positive) of valences in [-3, 3]."""
+    return np.searchsorted(CLASS_EDGES, np.asarray(valence, dtype=np.float64), side="right")
+
+
+def emotion_name(name: str) -> str:
+    """One spelling of an emotion class: `anger` and `Angry` are `angry`; others lower case."""
+    plain = str(name).strip().lower()
+    return _EMOTIONS.get(plain, plain)
+
+
+def evaluate_valence(
+    valence: Sequence[float | None] | Floats,
+    label: ArrayLike,
+    class_probabilities: Sequence[Sequence[float] | None] | Floats | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score predicted valences against labels.
+
+    Args:
+        valence: (n,) predicted, None or NaN where the model saw no evidence.
+        label: (n,) true valence in [-3, 3].
+        class_probabilities: (n, 7) predicted, None for a sample without evidence; without any,
+            `ece` is left out.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        `n`, then `mae`, `corr`, `acc7`, `acc2_nonneg`, `acc2_nonzero`, `f1_nonneg`, `f1_nonzero`
+        and `ece`, each `{"value": ..., "ci95": [low, high]}`, and `unscored` where there are
+        any. A value that is not defined (a correlation with a constant) is None.
+
+    Raises:
+        SemiIINError: when there is nothing to score, or labels are not in [-3, 3].
+    """
+    truth = np.asarray(label, dtype=np.float64)
+    guess, unscored = _valences(valence, len(truth))
+    _require(len(truth) > 0, "there is no sample to evaluate")
+    _require(
+        bool(np.all(np.abs(truth) <= 3)),
+        "the labels must be valences in [-3, 3]; a number outside them, or none, was found",
+    )
+    signed = truth != 0
+    metrics: dict[str, Metric] = {
+        "mae": _mean(np.abs(guess - truth)),
+        "corr": _correlation(guess, truth),
+        "acc7": _mean(valence_class(guess) == valence_class(truth)),
+        "acc2_nonneg": _mean((guess >= 0) == (truth >= 0)),
+        "acc2_nonzero": _mean((guess > 0) == (truth > 0), signed),
+        "f1_nonneg": _weighted_f1(guess >= 0, truth >= 0),
+        "f1_nonzero": _weighted_f1(guess > 0, truth > 0, signed),
+    }
+    if class_probabilities is not None:
+        probabilities = _probabilities(class_probabilities, len(truth))
+        metrics["ece"] = _calibration_error(probabilities, valence_class(truth))
+    return _report(metrics, len(truth), unscored, resamples, seed)
+
+
+def evaluate_polarity(
+    valence: Sequence[float | None] | Floats,
+    label: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score valences against the words negative, neutral and positive.
+
+    A predicted valence is neutral in [-0.5, 0.5), as its class is.
+
+    Returns:
+        `n`, `acc3` and the weighted `f1_3class` as for `evaluate_valence`.
+
+    Raises:
+        SemiIINError: for another word among the labels.
+    """
+    plain = [str(word).strip().lower() for word in label]
+    others = sorted(set(plain) - set(POLARITIES))
+    _require(not others, f"the labels must be of {POLARITIES}, but there is {others[:1]}")
+    _require(bool(plain), "there is no sample to evaluate")
+    truth = np.array([POLARITIES.index(word) for word in plain])
+    guess, unscored = _valences(valence, len(truth))
+    polarity = np.searchsorted([-0.5, 0.5], guess, side="right")
+    metrics = {"acc3": _mean(polarity == truth), "f1_3class": _weighted_f1(polarity, truth)}
+    return _report(metrics, len(truth), unscored, resamples, seed)
+
+
+def evaluate_emotions(
+    valence: Sequence[float | None] | Floats | None,
+    label: Sequence[str],
+    emotion: Sequence[str | None] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score voices or faces against emotion classes.
+
+    Args:
+        valence: (n,) predicted, None where the model saw no evidence; None as a whole leaves
+            `valence_sign_balanced_accuracy` out.
+        label: (n,) true class in any common spelling.
+        emotion: (n,) predicted class, where the encoder has such a head; without it `accuracy`
+            is left out.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        `n`, `accuracy` over all classes, and `valence_sign_balanced_accuracy`: the mean of how
+        often a happy sample has valence above 0 and how often a sad, angry, fearful or disgusted
+        one has it below; the other classes are left out of it.
+
+    Raises:
+        SemiIINError: when there is nothing to score.
+    """
+    truth = np.array([emotion_name(name) for name in label])
+    _require(len(truth) > 0, "there is no sample to evaluate")
+    metrics: dict[str, Metric] = {}
+    unscored = 0
+    if emotion is not None:
+        named = np.array(["" if name is None else emotion_name(name) for name in emotion])
+        metrics["accuracy"] = _mean(named == truth)
+        unscored = int((named == "").sum())
+    if valence is not None:
+        guess, unscored = _valences(valence, len(truth))
+        positive = np.isin(truth, sorted(POSITIVE_EMOTIONS))
+        negative = np.isin(truth, sorted(NEGATIVE_EMOTIONS))
+        above, below = _mean(guess > 0, positive), _mean(guess < 0, negative)
+        metrics["valence_sign_balanced_accuracy"] = lambda weights: (
+            (above(weights) + below(weights)) / 2
+        )
+    return _report(metrics, len(truth), unscored, resamples, seed)
+
+
+def _mean(values: NDArray[Any], among: NDArray[np.bool_] | None = None) -> Metric:
+    """Weighted mean of (n,) values, over the samples in `among` where given."""
+    kept = np.ones(len(values), dtype=bool) if among is None else among
+
+    def metric(weights: Floats) -> Floats:
+        return _ratio(weights @ (values * kept).astype(np.float64), weights @ kept.astype(float))
+
+    return metric
+
+
+def _correlation(first: Floats, second: Floats) -> Metric:
+    """Pearson's correlation; NaN where one of them is constant."""
+    # Centred once, so that sums of squares stay small beside the spread.
+    a, b = first - first.mean(), second - second.mean()
+
+    def metric(weights: Floats) -> Floats:
+        total = weights.sum(axis=1)
+        mean_a, mean_b = weights @ a / total, weights @ b / total
+        covariance = weights @ (a * b) / total - mean_a * mean_b
+        spread = (weights @ a**2 / total - mean_a**2) * (weights @ b**2 / total - mean_b**2)
+        spread[spread < 1e-18] = 0
+        return np.clip(_ratio(covariance, np.sqrt(spread)), -1, 1)
+
+    return metric
+
+
+def _weighted_f1(
+    guess: NDArray[Any], truth: NDArray[Any], among: NDArray[np.bool_] | None = None
+) -> Metric:
+    """Each class's F1, averaged by how often the class is the label."""
+    kept = np.ones(len(truth), dtype=bool) if among is None else among
+    classes = np.unique(truth[kept])
+
+    def metric(weights: Floats) -> Floats:
+        score = np.zeros(len(weights))
+        for each in classes:
+            true, predicted = (truth == each) & kept, (guess == each) & kept
+            support = weights @ true.astype(float)
+            both = weights @ (true & predicted).astype(float)
+            largest = support + weights @ predicted.astype(float)
+            score += support * 2 * both / np.where(largest > 0, largest, 1)
+        return _ratio(score, weights @ kept.astype(float))
+
+    return metric
+
+
+def _calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> Metric:
+    """Expected calibration error of (n, C) probabilities against (n,) classes."""
+    confidence = probabilities.max(axis=1)
+    gap = confidence - (probabilities.argmax(axis=1) == truth)
+    bins = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    gaps = np.where(bins[:, None] == np.arange(CALIBRATION_BINS), gap[:, None], 0.0)
+
+    def metric(weights: Floats) -> Floats:
+        return _ratio(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))
+
+    return metric
+
+
+def _report(
+    metrics: Mapping[str, Metric], count: int, unscored: int, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Every metric's value and interval, with the number of samples."""
+    every = np.ones((1, count))
+    drawn: dict[str, list[Floats]] = {name: [] for name in metrics}
+    generator = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // count)
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        weights = generator.multinomial(count, np.full(count, 1 / count), size=rows).astype(float)
+        for name, metric in metrics.items():
+            drawn[name].append(metric(weights))
+    report: dict[str, Any] = {"n": count}
+    if unscored:
+        report["unscored"] = unscored
+    for name, metric in metrics.items():
+        report[name] = {
+            "value": _plain(metric(every)[0]),
+            "ci95": _interval(np.concatenate([*drawn[name], np.empty(0)])),
+        }
+    return report
+
+
+def _interval(values: Floats) -> list[float | None]:
+    """The 2.5th and 97.5th percentile of the defined values."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return [None, None]
+    return [_plain(value) for value in np.percentile(defined, [2.5, 97.5])]
+
+
+def _valences(valence: Sequence[float | None] | Floats, count: int) -> tuple[Floats, int]:
+    """Predictions as (n,) with 0 where there is none, and how many those are."""
+    guess = np.array([np.nan if value is None else value for value in valence], dtype=np.float64)
+    _require(guess.shape == (count,), f"there are {len(guess)} predictions for {count} labels")
+    missing = np.isnan(guess)
+    return np.where(missing, 0.0, guess), int(missing.sum())
+
+
+def _probabilities(rows: Sequence[Sequence[float] | None] | Floats, count: int) -> Floats:
+    """Class probabilities as (n, C), even where there are none."""
+    classes = len(CLASS_NAMES)
+    filled = [np.full(classes, 1 / classes) if row is None else np.asarray(row) for row in rows]
+    _require(
+        len(filled) == count and all(row.shape == (classes,) for row in filled),
+        f"the class probabilities must be {count} rows of {classes}",
+    )
+    return np.array(filled, dtype=np.float64)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """`above / below`, NaN where `below` is zero."""
+    empty = below == 0
+    return np.where(empty, np.nan, above / np.where(empty, 1, below))
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SemiIINError(message)

@@ -1,0 +1,180 @@
+"""Metrics against values worked out by hand, and the bootstrap against plain resampling."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from semi_iin import evaluate
+from semi_iin.errors import SemiIINError
+
+LABEL = np.array([-3.0, -1.0, 0.0, 0.4, 1.0, 2.6])
+GUESS = np.array([-2.6, 0.2, -0.1, 0.6, 1.4, 2.0])
+
+
+def value(report, name):
+    return report[name]["value"]
+
+
+@pytest.fixture(scope="module")
+def report():
+    return evaluate.evaluate_valence(GUESS, LABEL)
+
+
+def test_the_shape_is_the_documented_one():
+    probabilities = np.full((6, 7), 1 / 7)
+    report = evaluate.evaluate_valence(GUESS, LABEL, probabilities)
+    names = ["mae", "corr", "acc7", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "ece"]
+    assert list(report) == ["n", *names]
+    for name in names:
+        assert list(report[name]) == ["value", "ci95"]
+        low, high = report[name]["ci95"]
+        assert low <= high
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_errors_and_correlation(report):
+    assert report["n"] == 6
+    assert value(report, "mae") == pytest.approx((0.4 + 1.2 + 0.1 + 0.2 + 0.4 + 0.6) / 6)
+    assert value(report, "corr") == pytest.approx(np.corrcoef(GUESS, LABEL)[0, 1])
+
+
+def test_seven_classes(report):
+    # Classes 0|0, 2|3, 3|3, 3|4, 4|4, 6|5 of label and guess.
+    assert value(report, "acc7") == pytest.approx(3 / 6)
+
+
+def test_both_conventions_of_two_classes(report):
+    # Non-negative: labels n n p p p p, guesses n p n p p p.
+    assert value(report, "acc2_nonneg") == pytest.approx(4 / 6)
+    # Negative class: 1 of 2 predicted and 1 of 2 found: F1 1/2. Positive: 3 of 4 and 3 of 4: 3/4.
+    assert value(report, "f1_nonneg") == pytest.approx((2 * 1 / 2 + 4 * 3 / 4) / 6)
+    # Non-zero: labels n n p p p, guesses n p p p p.
+    assert value(report, "acc2_nonzero") == pytest.approx(4 / 5)
+    # Negative: precision 1, recall 1/2: 2/3. Positive: precision 3/4, recall 1: 6/7.
+    assert value(report, "f1_nonzero") == pytest.approx((2 * 2 / 3 + 3 * 6 / 7) / 5)
+
+
+def test_class_edges_are_closed_below():
+    valence = [-3, -2.5, -2.51, -1.5, -0.5, -0.51, 0, 0.49, 0.5, 1.5, 2.49, 2.5, 3]
+    assert evaluate.valence_class(valence).tolist() == [0, 1, 0, 2, 3, 2, 3, 3, 4, 5, 5, 6, 6]
+
+
+def test_predictions_outside_the_scale_are_in_the_outer_classes():
+    assert evaluate.valence_class([-9, 9]).tolist() == [0, 6]
+
+
+def test_calibration_error_by_hand():
+    probabilities = np.full((4, 7), 0.0)
+    probabilities[:, 3], probabilities[:, 4] = 0.9, 0.1
+    probabilities[3] = [0.6, 0.4, 0, 0, 0, 0, 0]
+    label = np.array([0.0, 0.0, 1.0, -3.0])  # classes 3, 3, 4, 0: right, right, wrong, right
+    report = evaluate.evaluate_valence(label, label, probabilities)
+    # One bin holds three of confidence 0.9 and accuracy 2/3, one bin one of 0.6 and accuracy 1.
+    assert value(report, "ece") == pytest.approx(abs(2.7 - 2) / 4 + 0.4 / 4)
+
+
+def test_intervals_are_those_of_plain_resampling():
+    generator = np.random.default_rng(5)
+    label = np.round(generator.uniform(-3, 3, 150), 1)
+    guess = label + generator.normal(0, 1, 150)
+    report = evaluate.evaluate_valence(guess, label, resamples=2000)
+    drawn = generator.integers(0, 150, (2000, 150))
+    plain = {
+        "mae": np.abs(guess - label)[drawn].mean(axis=1),
+        "corr": np.array([np.corrcoef(guess[rows], label[rows])[0, 1] for rows in drawn]),
+        "acc2_nonneg": ((guess >= 0) == (label >= 0))[drawn].mean(axis=1),
+    }
+    for name, values in plain.items():
+        expected = np.percentile(values, [2.5, 97.5])
+        width = expected[1] - expected[0]
+        assert report[name]["ci95"] == pytest.approx(expected, abs=0.12 * width)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    whole = evaluate.evaluate_valence(GUESS, LABEL, resamples=50)
+    monkeypatch.setattr(evaluate, "_CHUNK", 60)
+    assert evaluate.evaluate_valence(GUESS, LABEL, resamples=50) == whole
+
+
+def test_the_seed_decides_the_intervals():
+    first, again, other = (
+        evaluate.evaluate_valence(GUESS, LABEL, seed=seed, resamples=200) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["mae"]["ci95"] != other["mae"]["ci95"]
+
+
+def test_samples_without_evidence_count_as_knowing_nothing():
+    report = evaluate.evaluate_valence(
+        [None, 1.0, math.nan], [2.0, 1.0, 0.0], [None, [0, 0, 0, 0, 1, 0, 0], None]
+    )
+    assert report["n"] == 3
+    assert report["unscored"] == 2
+    assert value(report, "mae") == pytest.approx(2 / 3)
+
+
+def test_what_is_undefined_is_none():
+    report = evaluate.evaluate_valence([1.0, 1.0], [0.0, 0.0])
+    assert report["corr"] == {"value": None, "ci95": [None, None]}
+    assert report["acc2_nonzero"]["value"] is None
+    assert json.dumps(report, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("guess", "label", "message"),
+    [
+        ([], [], "no sample"),
+        ([1.0], [4.0], r"in \[-3, 3\]"),
+        ([1.0], [math.nan], r"in \[-3, 3\]"),
+        ([1.0, 2.0], [1.0], "2 predictions for 1 labels"),
+    ],
+)
+def test_unfit_arrays_are_refused(guess, label, message):
+    with pytest.raises(SemiIINError, match=message):
+        evaluate.evaluate_valence(guess, label)
+
+
+def test_unfit_probabilities_are_refused():
+    with pytest.raises(SemiIINError, match="1 rows of 7"):
+        evaluate.evaluate_valence([1.0], [1.0], [[0.5, 0.5]])
+
+
+def test_emotions_by_hand():
+    label = ["happy", "Happiness", "anger", "sad", "fear", "disgust", "neutral", "surprise", "calm"]
+    valence = [1.0, -1.0, -0.5, -2.0, 0.0, None, 3.0, -3.0, 0.0]
+    emotion = ["joy", "sad", "angry", "sadness", "fearful", None, "neutral", "happy", "neutral"]
+    report = evaluate.evaluate_emotions(valence, label, emotion)
+    assert report["n"] == 9
+    assert report["unscored"] == 1
+    assert value(report, "accuracy") == pytest.approx(5 / 9)
+    # Happy: 1 of 2 above zero. Others: 2 of 4 below; exactly zero and no evidence are not.
+    assert value(report, "valence_sign_balanced_accuracy") == pytest.approx((1 / 2 + 2 / 4) / 2)
+
+
+def test_emotions_without_a_head_or_without_a_valence():
+    assert list(evaluate.evaluate_emotions([1.0], ["happy"])) == [
+        "n",
+        "valence_sign_balanced_accuracy",
+    ]
+    assert list(evaluate.evaluate_emotions(None, ["happy"], ["happy"])) == ["n", "accuracy"]
+
+
+def test_one_sided_emotions_have_no_balanced_accuracy():
+    report = evaluate.evaluate_emotions([1.0], ["happy"])
+    assert value(report, "valence_sign_balanced_accuracy") is None
+
+
+def test_polarity_by_hand():
+    report = evaluate.evaluate_polarity(
+        [-1.0, -0.4, 0.2, 0.5, 2.0], ["Negative", "negative", "neutral", "neutral", "positive"]
+    )
+    assert value(report, "acc3") == pytest.approx(3 / 5)
+    # Negative: P 1, R 1/2; neutral: P 1/2, R 1/2; positive: P 1/2, R 1.
+    assert value(report, "f1_3class") == pytest.approx((2 * 2 / 3 + 2 * 1 / 2 + 2 / 3) / 5)
+
+
+def test_other_polarities_are_refused():
+    with pytest.raises(SemiIINError, match="mixed"):
+        evaluate.evaluate_polarity([0.0], ["mixed"])
