@@ -1,0 +1,624 @@
+"""The command line: wiring only, in the order of the data path.
+
+    capture → windows → inference (infer) → smoothing (process) → subscribe
+
+`run`, `replay` and `demo` are those stages in one go. Exit codes: 0 done; 1 another failure;
+2 a wrong setting or argument; 3 a source cannot be read; 4 the broker; 5 the model; 7 a stage
+died or stopped answering; 130 interrupted before the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from streamer import config as settings
+from streamer.config import Config
+from streamer.errors import ConfigError, StreamerError
+from streamer.records import Sentiment, SessionSentiment, wall_clock
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Live multimodal sentiment: camera, microphone and words in, sentiment on Kafka out.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+app.add_typer(config_app, name="config")
+
+T = TypeVar("T")
+screen = Console(stderr=True)
+
+
+class OutputFormat(StrEnum):
+    """How records are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file with settings.", show_default=False)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting, as in windows.hop_s=2. May be repeated."),
+]
+BrokerOption = Annotated[
+    str | None,
+    typer.Option("--broker", "-b", help="`embedded`, or host:port of a running Kafka broker."),
+]
+ParticipantOption = Annotated[
+    list[str] | None,
+    typer.Option("--participant", "-p", help="name=source[,source]; see `streamer devices`."),
+]
+SessionOption = Annotated[str | None, typer.Option("--session", help="Name of the session.")]
+ConsentOption = Annotated[
+    str | None, typer.Option("--consent", help="Who agreed to be captured, and how.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON record per line on standard output, nothing else.")
+]
+NoStagesOption = Annotated[
+    bool, typer.Option("--no-stages", help="Inference and processing already run elsewhere.")
+]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The settings and the options that make a worker process choose the same."""
+
+    config: Config
+    path: Path | None
+    overrides: tuple[str, ...]
+
+    def stage_arguments(self, broker: str) -> list[str]:
+        """Command-line options for a worker against `broker`."""
+        arguments = ["--config", str(self.path)] if self.path else []
+        for override in (*self.overrides, f"kafka.broker={json.dumps(broker)}"):
+            arguments += ["--set", override]
+        return arguments
+
+
+def choose(
+    path: Path | None, sets: list[str] | None, broker: str | None = None, consent: str | None = None
+) -> Chosen:
+    """Load the settings and set up logging."""
+    overrides = list(sets or [])
+    if broker is not None:
+        overrides.append(f"kafka.broker={json.dumps(broker)}")
+    if consent is not None:
+        overrides.append(f"session.consent={json.dumps(consent)}")
+    config = settings.load(path, overrides)
+    set_up_logging(config)
+    return Chosen(config, path, tuple(overrides))
+
+
+# --- everything in one go -----------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    speed: Annotated[float, typer.Option(help="1 real speed, 0 as fast as it goes.")] = 1.0,
+    json_: JsonOption = False,
+) -> None:
+    """Play a generated meeting of two through the whole system and watch it."""
+    from streamer.demo import meeting
+
+    chosen = choose(config, set_, broker)
+    with screen.status("Making the meeting (speech, faces, subtitles) …"):
+        recordings = meeting()
+    specs = [f"{name}={path}" for name, path in recordings.items()]
+    play(chosen, specs, session="demo", speed=speed, as_json=json_, title="Demo meeting")
+
+
+@app.command()
+def run(
+    participant: ParticipantOption = None,
+    consent: ConsentOption = None,
+    session: SessionOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    no_stages: NoStagesOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Watch a live session, all stages in one go; Ctrl-C ends it cleanly."""
+    chosen = choose(config, set_, broker, consent)
+    play(
+        chosen,
+        participant or ["me=webcam:0,mic:default"],
+        session=session,
+        speed=1.0,
+        as_json=json_,
+        start_stages=not no_stages,
+        title="Live session",
+    )
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Media files or folders; each is one participant.", show_default=False),
+    ] = None,
+    participant: ParticipantOption = None,
+    session: SessionOption = None,
+    speed: Annotated[float, typer.Option(help="1 real speed, 4 four times, 0 full speed.")] = 1.0,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    no_stages: NoStagesOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Play recordings through the same path as a live session."""
+    chosen = choose(config, set_, broker)
+    specs = [*(f"{participant_name(file)}={file}" for file in files or []), *(participant or [])]
+    play(
+        chosen,
+        specs,
+        session=session or replay_name(specs, chosen.config),
+        speed=speed,
+        as_json=json_,
+        start_stages=not no_stages,
+        title="Replay",
+    )
+
+
+def participant_name(file: str) -> str:
+    """The participant that a bare file stands for: its name without folder and ending."""
+    return Path(file.rstrip("/")).stem.replace("=", "-") or "participant"
+
+
+def replay_name(specs: list[str], config: Config) -> str | None:
+    """Session name of a replay.
+
+    The first participant's name on a broker that lives only for this replay, so that replays
+    are the same to the byte; with the time added on a running broker, where an old session of
+    the same name would make the new one look like duplicates.
+    """
+    if not specs:
+        return None
+    name = specs[0].partition("=")[0]
+    if config.kafka.broker == "embedded":
+        return name
+    return f"{name}-{wall_clock(time.time_ns(), 0):%Y%m%dT%H%M%SZ}"
+
+
+def play(
+    chosen: Chosen,
+    specs: list[str],
+    *,
+    session: str | None,
+    speed: float,
+    as_json: bool,
+    title: str,
+    start_stages: bool = True,
+) -> None:
+    """Run all stages over `specs` and show what is published."""
+    from streamer import capture, display
+    from streamer import session as sessions
+    from streamer.run import EMBEDDED_NOTICE, Published, reachable_broker
+    from streamer.run import play as play_all
+
+    participants = [capture.parse_participant(spec) for spec in specs]
+    plan = sessions.make_plan(participants, chosen.config, session_id=session, speed=speed)
+    if chosen.config.kafka.broker == "embedded":
+        screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
+    board = display.Board(f"{title} [{plan.session_id}]")
+    by_session = chosen.config.smoothing.publish == "session"
+    printed = SessionSentiment if by_session else Sentiment
+
+    async def everything(stop: asyncio.Event) -> Any:
+        async with reachable_broker(chosen.config) as config:
+            with shown(board, as_json) as refresh:
+
+                def on_record(record: Published) -> None:
+                    board.add(record)
+                    if as_json and isinstance(record, printed):
+                        print_json(record)
+                    refresh()
+
+                return await play_all(
+                    plan,
+                    config,
+                    on_record=on_record,
+                    stage_arguments=chosen.stage_arguments(config.kafka.broker),
+                    start_stages=start_stages,
+                    stop=stop,
+                )
+
+    outcome, interrupted = until_signal(everything)
+    if not as_json:
+        screen.print(board.summary())
+    say_what_was_lost(outcome)
+    if interrupted and not plan.live:
+        raise typer.Exit(130)
+
+
+@contextlib.contextmanager
+def shown(board: Any, as_json: bool) -> Iterator[Callable[[], None]]:
+    """Show the board live on a terminal, one line per record elsewhere; silent with --json."""
+    if as_json:
+        yield lambda: None
+    elif screen.is_terminal:
+        with Live(board.live(), console=screen, refresh_per_second=8) as live:
+            yield lambda: live.update(board.live())
+    else:
+        with contextlib.ExitStack() as stack:
+            stack.callback(lambda: screen.print(board.live()))
+            yield lambda: screen.print(board.latest_line(), soft_wrap=True)
+
+
+def say_what_was_lost(outcome: Any) -> None:
+    """One line for everything dropped, late, damaged or dead-lettered; nothing when all is well."""
+    lost = {name: count for name, count in sorted(outcome.counters.items()) if count}
+    if outcome.dead_letters:
+        lost["dead_letters"] = outcome.dead_letters
+    if lost:
+        told = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in lost.items())
+        screen.print(f"Not everything went through: {told}.", style="yellow")
+
+
+# --- the stages one by one ----------------------------------------------------------------------
+
+
+@app.command()
+def capture(
+    participant: ParticipantOption = None,
+    consent: ConsentOption = None,
+    session: SessionOption = None,
+    speed: Annotated[float, typer.Option(help="Of recordings: 1 real speed, 0 full.")] = 1.0,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Capture participants into windows on the topic, and nothing else."""
+    from streamer import capture as sources
+    from streamer import session as sessions
+    from streamer import topics
+    from streamer.broker import is_embedded
+
+    chosen = choose(config, set_, broker, consent)
+    needs_running_broker(chosen.config, "capture")
+    specs = [sources.parse_participant(spec) for spec in participant or []]
+    name = session or replay_name(participant or [], chosen.config)
+    plan = sessions.make_plan(specs, chosen.config, session_id=name, speed=speed)
+
+    async def everything(stop: asyncio.Event) -> Any:
+        from streamer.run import Follower
+
+        await topics.ensure_topics(chosen.config)
+        async with contextlib.AsyncExitStack() as stack:
+            publisher = await stack.enter_async_context(topics.Publisher(chosen.config))
+            ledger = sessions.Ledger(None)
+            if is_embedded(chosen.config.kafka.broker):
+                ledger = sessions.Ledger(chosen.config.capture.in_flight_bytes)
+                follower = await stack.enter_async_context(
+                    Follower(chosen.config, plan.session_id, ledger, lambda record: None)
+                )
+                reading = asyncio.create_task(follower.run())
+                stack.callback(reading.cancel)
+            work = sessions.Capture(plan, chosen.config, publisher, ledger)
+            stopping = asyncio.create_task(stop.wait())
+            stopping.add_done_callback(lambda task: work.stop())
+            stack.callback(stopping.cancel)
+            await work.run()
+            return work
+
+    work, interrupted = until_signal(everything)
+    screen.print(f"{plan.session_id}: {sum(work.published.values())} windows published.")
+    if interrupted and not plan.live:
+        raise typer.Exit(130)
+
+
+@app.command()
+def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None) -> None:
+    """Score windows with Semi-IIN: one worker, one model, one device."""
+    from streamer import inference
+    from streamer.workers import end_with_parent
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "infer")
+    end_with_parent()
+    until_signal(lambda stop: inference.run(chosen.config, stop))
+
+
+@app.command()
+def process(
+    config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None
+) -> None:
+    """Smooth scores into sentiment: one Faust worker."""
+    from streamer import processor
+    from streamer.workers import end_with_parent
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "process")
+    end_with_parent()
+    processor.run(chosen.config)
+
+
+@app.command()
+def subscribe(
+    session: SessionOption = None,
+    participant: Annotated[str | None, typer.Option(help="Only this participant.")] = None,
+    from_: Annotated[
+        str, typer.Option("--from", help="beginning, latest, or a time such as 2026-01-31T09:00Z.")
+    ] = "latest",
+    format_: Annotated[
+        OutputFormat, typer.Option("--format", help="A live table, or lines for pipes.")
+    ] = OutputFormat.table,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Follow the published sentiment until Ctrl-C."""
+    from streamer import display
+    from streamer.subscribe import subscribe as follow
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "subscribe")
+    output = OutputFormat.json if json_ else format_
+    board = display.Board(f"{chosen.config.kafka.broker} {session or 'all sessions'}")
+
+    async def everything(stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
+        records = follow(chosen.config, session=session, participant=participant, start=from_)
+        with shown(board, output is not OutputFormat.table) as refresh:
+            reading = asyncio.create_task(show_each(records, board, output, refresh))
+            done, pending = await asyncio.wait(
+                {reading, stopping}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+            if reading in done:
+                reading.result()
+
+    until_signal(everything)
+
+
+async def show_each(
+    records: Any, board: Any, output: OutputFormat, refresh: Callable[[], None]
+) -> None:
+    """Print or show every record of a subscription."""
+    if output is OutputFormat.csv:
+        print_line(",".join(CSV_COLUMNS))
+    async for record in records:
+        if output is OutputFormat.json:
+            print_json(record)
+        elif output is OutputFormat.csv:
+            print_line(csv_line(record))
+        else:
+            board.add(record)
+            refresh()
+
+
+def needs_running_broker(config: Config, command: str) -> None:
+    """A stage on its own has nobody to talk to on a broker of its own."""
+    if config.kafka.broker == "embedded":
+        raise ConfigError(
+            f"`streamer {command}` needs a running broker: start one with `streamer broker` and "
+            "pass --broker host:port."
+        )
+
+
+# --- around it ----------------------------------------------------------------------------------
+
+
+@app.command()
+def broker(
+    kafka: Annotated[bool, typer.Option("--kafka", help="A real Apache Kafka, on disk.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the real Kafka on 127.0.0.1.")] = 9092,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where Kafka keeps its data.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Start a broker and keep it until Ctrl-C: embedded, or a real single-node Kafka."""
+    from streamer import topics
+    from streamer.broker import EmbeddedBroker, KafkaBroker
+    from streamer.workers import end_with_parent
+
+    chosen = choose(config, set_)
+    end_with_parent()
+
+    async def everything(stop: asyncio.Event) -> None:
+        with contextlib.ExitStack() as stack:
+            started: EmbeddedBroker | KafkaBroker
+            if kafka:
+                with screen.status("Starting Apache Kafka (the first time fetches its jars) …"):
+                    started = await asyncio.to_thread(
+                        stack.enter_context, KafkaBroker(data_dir=data_dir, port=port)
+                    )
+            else:
+                started = stack.enter_context(EmbeddedBroker())
+            address = chosen.config.kafka.model_copy(update={"broker": started.address})
+            await topics.ensure_topics(chosen.config.model_copy(update={"kafka": address}))
+            print_line(started.address)
+            screen.print(f"Listening; use it with --broker {started.address}. Ctrl-C stops it.")
+            await stop.wait()
+
+    until_signal(everything)
+
+
+@app.command()
+def devices(json_: JsonOption = False) -> None:
+    """List cameras and microphones with the names to type."""
+    from streamer.capture import devices as found
+
+    listed = found()
+    if json_:
+        for device in listed:
+            print_line(msgspec.json.encode(device).decode())
+        return
+    table = Table("type this", "kind", "device")
+    for device in listed:
+        table.add_row(device.name_to_type, device.kind, device.description)
+    Console().print(table if listed else "No camera and no microphone was found.")
+
+
+@app.command()
+def doctor(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Check devices, broker, model, libraries and GPU; say the mend for each."""
+    from streamer.doctor import examine
+
+    chosen = choose(config, set_, broker)
+    findings = asyncio.run(examine(chosen.config))
+    if json_:
+        for finding in findings:
+            print_line(msgspec.json.encode(finding).decode())
+    else:
+        table = Table("", "what", "found", "mend")
+        marks = {"ok": "[green]✓", "missing": "[yellow]–", "broken": "[red]✗"}
+        for finding in findings:
+            table.add_row(marks[finding.state], finding.what, finding.found, finding.mend)
+        Console().print(table)
+    if any(finding.state == "broken" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
+    """Write the JSON Schemas of the published records."""
+    from streamer.topics import write_schemas
+
+    for path in write_schemas(folder):
+        print_line(str(path))
+
+
+@config_app.command("show")
+def config_show(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Print the settings in force, as TOML, secrets masked."""
+    chosen = choose(config, set_, broker)
+    shown_config = settings.dump(chosen.config)
+    print_line(json.dumps(shown_config) if json_ else settings.as_toml(chosen.config).rstrip())
+
+
+# --- plumbing -----------------------------------------------------------------------------------
+
+CSV_COLUMNS = (
+    "event_time",
+    "session_id",
+    "participant_id",
+    "window_id",
+    "valence",
+    "valence_raw",
+    "uncertainty",
+    "label",
+    "trend_per_min",
+    "text",
+)
+
+
+def csv_line(record: Sentiment) -> str:
+    """One line of CSV_COLUMNS, quoted where needed; empty where there is no evidence."""
+    import csv
+    import io
+
+    plain = msgspec.to_builtins(record)
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(plain[name] for name in CSV_COLUMNS)
+    return buffer.getvalue()
+
+
+def print_line(text: str) -> None:
+    """A line on standard output, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_json(record: Any) -> None:
+    """A record as one JSON line on standard output."""
+    print_line(msgspec.json.encode(record).decode())
+
+
+def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> tuple[T, bool]:
+    """Run `work`; SIGINT and SIGTERM set its event. Returns its result and whether one came."""
+
+    async def watched() -> tuple[T, bool]:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        return await work(stop), stop.is_set()
+
+    return asyncio.run(watched())
+
+
+def set_up_logging(config: Config) -> None:
+    """Logs on standard error, as text or as one JSON object per line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if config.log.format == "json" else TextFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("streamer").setLevel(config.log.level.upper())
+
+
+class TextFormatter(logging.Formatter):
+    """`HH:MM:SS level room: message`."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: time, level, logger, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Encode one log record."""
+        return json.dumps(
+            {
+                "time": wall_clock(int(record.created * 1e9), 0).isoformat(),
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "message": record.getMessage(),
+                **({"traceback": self.formatException(record.exc_info)} if record.exc_info else {}),
+            }
+        )
+
+
+def main() -> NoReturn:
+    """Entry point: a failure is one sentence on standard error and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except StreamerError as error:
+        sys.stderr.write(f"streamer: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(0)

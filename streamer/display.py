@@ -1,0 +1,159 @@
+"""The live table and the summary in a terminal (Rich): Sentiment in, text out.
+
+Knows no Kafka and no clock but the records' own event time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from streamer.records import Alert, Sentiment, SessionSentiment
+
+COLOURS = {"negative": "red", "neutral": "yellow", "positive": "green", None: "bright_black"}
+BAR_CELLS = 13
+ALERTS_SHOWN = 4
+
+
+@dataclass
+class _Row:
+    """What the summary needs of one participant, without keeping its records."""
+
+    last: Sentiment
+    windows: int = 0
+    scored: int = 0
+    total: float = 0.0
+    lowest: Sentiment | None = None
+    highest: Sentiment | None = None
+    words: str = ""
+
+    def add(self, sentiment: Sentiment) -> None:
+        self.last = sentiment
+        self.windows += 1
+        if sentiment.text:
+            self.words = sentiment.text
+        if sentiment.valence is None:
+            return
+        self.scored += 1
+        self.total += sentiment.valence
+        if self.lowest is None or sentiment.valence < (self.lowest.valence or 0.0):
+            self.lowest = sentiment
+        if self.highest is None or sentiment.valence > (self.highest.valence or 0.0):
+            self.highest = sentiment
+
+
+@dataclass
+class Board:
+    """Everything shown, built up record by record."""
+
+    title: str
+    rows: dict[str, _Row] = field(default_factory=dict)
+    session: SessionSentiment | None = None
+    alerts: list[Alert] = field(default_factory=list)
+    _latest: Text = field(default_factory=Text)
+
+    def add(self, record: Sentiment | SessionSentiment | Alert) -> None:
+        """Take in one published record."""
+        if isinstance(record, Sentiment):
+            row = self.rows.setdefault(record.participant_id, _Row(record))
+            row.add(record)
+            self._latest = Text("  ").join([Text(record.participant_id), *self._now(record)])
+        elif isinstance(record, SessionSentiment):
+            self.session = record
+            self._latest = self._session_line(record)
+        else:
+            self.alerts.append(record)
+            self._latest = self._alert_line(record)
+
+    def latest_line(self) -> Text:
+        """The newest record as one line, for output that is not a terminal."""
+        return self._latest
+
+    def live(self) -> RenderableType:
+        """The table of now."""
+        table = Table(expand=True, title=self.title, title_justify="left")
+        for heading, options in (
+            ("participant", {"no_wrap": True}),
+            ("time", {"justify": "right", "no_wrap": True}),
+            ("valence", {"no_wrap": True}),
+            ("label", {"no_wrap": True}),
+            ("per min", {"justify": "right", "no_wrap": True}),
+            ("from", {"no_wrap": True}),
+            ("words", {"ratio": 1, "no_wrap": True, "overflow": "ellipsis"}),
+        ):
+            table.add_column(heading, **options)  # type: ignore[arg-type]
+        for name, row in sorted(self.rows.items()):
+            table.add_row(Text(name), *self._now(row.last))
+        parts: list[RenderableType] = [table]
+        if self.session is not None:
+            parts.append(self._session_line(self.session))
+        parts += [self._alert_line(alert) for alert in self.alerts[-ALERTS_SHOWN:]]
+        return Group(*parts)
+
+    def summary(self) -> RenderableType:
+        """What happened, per participant, once it is over."""
+        table = Table(title="Summary", title_justify="left")
+        for heading in ("participant", "windows", "with evidence", "mean", "lowest", "highest"):
+            table.add_column(heading)
+        for name, row in sorted(self.rows.items()):
+            mean = f"{row.total / row.scored:+.2f}" if row.scored else "no evidence"
+            table.add_row(
+                Text(name),
+                str(row.windows),
+                str(row.scored),
+                mean,
+                _moment(row.lowest),
+                _moment(row.highest),
+            )
+        parts: list[RenderableType] = [table]
+        if self.alerts:
+            parts.append(Panel(Group(*(self._alert_line(a) for a in self.alerts)), title="Alerts"))
+        return Group(*parts)
+
+    def _now(self, sentiment: Sentiment) -> Iterable[Text]:
+        colour = COLOURS[sentiment.polarity]
+        yield Text(_clock(sentiment.end_ms))
+        yield valence_bar(sentiment.valence)
+        yield Text(sentiment.label or "no evidence", style=colour)
+        trend = sentiment.trend_per_min
+        yield Text("" if trend is None else f"{trend:+.1f}")
+        yield Text(" ".join(sentiment.evidence) or "-")
+        yield Text(sentiment.text[-120:])
+
+    def _session_line(self, session: SessionSentiment) -> Text:
+        value = "no evidence" if session.valence is None else f"{session.valence:+.2f}"
+        spread = "" if session.spread is None else f", spread {session.spread:.2f}"
+        label = session.label or ""
+        return Text(f"meeting  {value} {label} over {session.participants} participants{spread}")
+
+    def _alert_line(self, alert: Alert) -> Text:
+        style = "bold red" if alert.state == "raised" else "green"
+        return Text(f"{_clock(alert.end_ms)}  {alert.message}", style=style)
+
+
+def valence_bar(valence: float | None) -> Text:
+    """A bar from -3 to 3 with the value beside it; empty without evidence."""
+    if valence is None:
+        return Text("·" * BAR_CELLS + "      ")
+    place = round((valence + 3) / 6 * (BAR_CELLS - 1))
+    middle = (BAR_CELLS - 1) // 2
+    low, high = min(place, middle), max(place, middle)
+    cells = "".join("█" if low <= i <= high else "·" for i in range(BAR_CELLS))
+    colour = "green" if valence >= 0.5 else "red" if valence < -0.5 else "yellow"
+    return Text(f"{cells} {valence:+.2f}", style=colour)
+
+
+def _clock(milliseconds: int) -> str:
+    return f"{milliseconds // 60_000}:{milliseconds // 1000 % 60:02d}"
+
+
+def _moment(sentiment: Sentiment | None) -> Text:
+    if sentiment is None:
+        return Text("-")
+    words = sentiment.text if len(sentiment.text) <= 40 else "…" + sentiment.text[-39:]
+    return Text(f"{sentiment.valence:+.2f} at {_clock(sentiment.end_ms)}  {words}")
