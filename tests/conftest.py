@@ -1,0 +1,29 @@
+"""Fixtures that several rooms share: brokers and real data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streamer.broker import EmbeddedBroker
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def embedded_broker() -> Iterator[str]:
+    """Address of a fresh embedded broker."""
+    with EmbeddedBroker() as broker:
+        yield broker.address
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; skips where there is none."""
+    folder = Path(os.environ.get("STREAMER_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set STREAMER_DATA to its folder")
+    return folder
