@@ -1,0 +1,195 @@
+"""Sound as the system speaks it: float32 mono at SAMPLE_RATE_HZ, and its bytes inside a Window.
+
+Enters: decoded frames of any rate, format and channel layout; the sound of one window. Leaves:
+samples in [-1, 1], or FLAC and PCM16 bytes. The same samples always give the same bytes. Nothing
+here knows where sound comes from, nor its time.
+"""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from numpy.typing import NDArray
+
+from streamer.errors import UnreadableRecord
+from streamer.records import SAMPLE_RATE_HZ
+
+PCM_SCALE = 32_768
+MAX_DECODED_S = 60
+_MAX_PLANES = 7
+"""Planar frames of more channels are packed first: PyAV 18 reads one plane too many of them."""
+_SURROUND_WEIGHTS = (0.7, 0.7, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5)
+"""By position, as 5.1 and 7.1 have them: left, right, centre (speech), low frequencies, others."""
+
+
+class Resampler:
+    """Frames of one sound stream to float32 mono at SAMPLE_RATE_HZ.
+
+    A frame whose rate differs from the one before is taken as it comes: what the filter still
+    held is given out first. Output n samples after a start lies n / SAMPLE_RATE_HZ seconds after
+    it: the filter's delay is made up for by `flush`.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a rate: the first frame brings it."""
+        self._rate_hz = 0
+        self._filter: Any = None
+
+    def push(self, frame: av.AudioFrame) -> NDArray[np.float32]:
+        """Samples that are ready after `frame`, shape (n,), n may be 0."""
+        return self.push_mono(downmix(frame), frame.sample_rate)
+
+    def push_mono(self, samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+        """Like `push` for float32 mono of shape (n,)."""
+        held = self.flush() if rate_hz != self._rate_hz else _empty()
+        self._rate_hz = rate_hz
+        if rate_hz == SAMPLE_RATE_HZ:
+            return np.concatenate([held, samples])
+        if self._filter is None:
+            self._filter = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+        if not len(samples):
+            return held
+        return np.concatenate([held, self._filtered(_frame(samples[None], "flt", rate_hz))])
+
+    def flush(self) -> NDArray[np.float32]:
+        """What the filter still holds, shape (n,); the next frame starts afresh."""
+        if self._filter is None:
+            return _empty()
+        rest = self._filtered(None)
+        self._filter, self._rate_hz = None, 0
+        return rest
+
+    def _filtered(self, frame: av.AudioFrame | None) -> NDArray[np.float32]:
+        parts = [part.to_ndarray().reshape(-1) for part in self._filter.resample(frame)]
+        out: NDArray[np.float32] = np.concatenate([_empty(), *parts])
+        return np.clip(out, -1.0, 1.0)
+
+
+def downmix(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """The channels of a decoded frame as one: float32 in [-1, 1], shape (n,).
+
+    A weighted mean, so it never clips: with 6 or 8 channels as in 5.1 and 7.1, else all alike.
+    """
+    channels = _unit_scale(_channels_first(frame))
+    weights = np.ones(len(channels), np.float32)
+    if len(channels) in (6, 8):
+        weights = np.array(_SURROUND_WEIGHTS[: len(channels)], np.float32)
+    mono: NDArray[np.float32] = (weights / weights.sum()) @ channels
+    return np.clip(np.nan_to_num(mono), -1.0, 1.0)
+
+
+def to_pcm16(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.int16]:
+    """Samples as int16, shape (n,): float32 in [-1, 1] is rounded and what is louder is clipped."""
+    if samples.dtype == np.int16:
+        return samples.astype(np.int16, copy=False)
+    scaled = np.rint(np.nan_to_num(samples.astype(np.float32)) * PCM_SCALE)
+    return np.clip(scaled, -PCM_SCALE, PCM_SCALE - 1).astype(np.int16)
+
+
+def encode_flac(samples: NDArray[np.float32] | NDArray[np.int16]) -> bytes:
+    """Mono sound of shape (n,) at SAMPLE_RATE_HZ as a FLAC file of 16-bit samples.
+
+    The bytes depend on nothing but the samples: no date, no encoder's version.
+    """
+    pcm = to_pcm16(samples)
+    file = io.BytesIO()
+    bitexact = {"fflags": "+bitexact"}
+    with av.open(file, "w", format="flac", container_options=bitexact) as container:
+        stream = container.add_stream("flac", rate=SAMPLE_RATE_HZ, layout="mono", format="s16")
+        stream.codec_context.flags |= Flags.bitexact
+        stream.codec_context.thread_count = 1
+        if len(pcm):
+            container.mux(stream.encode(_frame(pcm[None], "s16", SAMPLE_RATE_HZ)))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def decode(audio: bytes, codec: str, max_samples: int | None = None) -> NDArray[np.float32]:
+    """The sound of a window.
+
+    Args:
+        audio: what `Window.audio` holds.
+        codec: `flac` or `pcm16`.
+        max_samples: refuse more than this; by default a minute.
+
+    Returns:
+        float32 in [-1, 1], shape (n,), at SAMPLE_RATE_HZ.
+
+    Raises:
+        UnreadableRecord: not such bytes, another rate, more than one channel, or too long.
+    """
+    limit = MAX_DECODED_S * SAMPLE_RATE_HZ if max_samples is None else max_samples
+    if codec == "pcm16":
+        pcm = _decode_pcm16(audio, limit)
+    elif codec == "flac":
+        pcm = _decode_flac(audio, limit)
+    else:
+        raise UnreadableRecord(f"audio codec {codec[:20]!r} is neither flac nor pcm16")
+    return pcm.astype(np.float32) / np.float32(PCM_SCALE)
+
+
+def _decode_pcm16(audio: bytes, limit: int) -> NDArray[np.int16]:
+    if len(audio) % 2:
+        raise UnreadableRecord(f"pcm16 audio of {len(audio)} bytes is cut inside a sample")
+    if len(audio) // 2 > limit:
+        raise UnreadableRecord(f"audio holds {len(audio) // 2} samples, over the limit of {limit}")
+    return np.frombuffer(audio, dtype="<i2").astype(np.int16)
+
+
+def _decode_flac(audio: bytes, limit: int) -> NDArray[np.int16]:
+    parts: list[NDArray[np.int16]] = []
+    total = 0
+    try:
+        with av.open(io.BytesIO(audio), "r", format="flac") as container:
+            for frame in container.decode(audio=0):
+                if frame.sample_rate != SAMPLE_RATE_HZ or frame.layout.nb_channels != 1:
+                    raise UnreadableRecord(
+                        f"flac audio is {frame.sample_rate} Hz with {frame.layout.nb_channels} "
+                        f"channels, not {SAMPLE_RATE_HZ} Hz mono"
+                    )
+                total += frame.samples
+                if total > limit:
+                    raise UnreadableRecord(f"audio holds over {limit} samples, the limit")
+                if frame.format.name != "s16":
+                    raise UnreadableRecord(f"flac audio has {frame.format.name} samples, not s16")
+                parts.append(frame.to_ndarray().reshape(-1))
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        raise UnreadableRecord(f"flac audio cannot be decoded: {type(error).__name__}") from None
+    return np.concatenate([np.empty(0, np.int16), *parts])
+
+
+def _frame(data: NDArray[Any], sample_format: str, rate_hz: int) -> av.AudioFrame:
+    """A mono frame over `data` of shape (1, n)."""
+    frame = av.AudioFrame.from_ndarray(data, format=sample_format, layout="mono")
+    frame.sample_rate = rate_hz
+    frame.time_base = Fraction(1, rate_hz)
+    return frame
+
+
+def _channels_first(frame: av.AudioFrame) -> NDArray[Any]:
+    """Shape (channels, n) in the frame's own sample type."""
+    count = frame.layout.nb_channels
+    if frame.format.is_planar and count > _MAX_PLANES:
+        packer = av.AudioResampler(format=frame.format.packed.name)
+        frame.pts = None
+        frame = packer.resample(frame)[0]
+    data: NDArray[Any] = frame.to_ndarray()
+    return data if frame.format.is_planar else data.reshape(-1, count).T
+
+
+def _unit_scale(data: NDArray[Any]) -> NDArray[np.float32]:
+    """Any of FFmpeg's sample types as float32, full scale = 1."""
+    if data.dtype == np.uint8:
+        return (data.astype(np.float32) - 128) / np.float32(128)
+    if np.issubdtype(data.dtype, np.signedinteger):
+        return data.astype(np.float32) / np.float32(-float(np.iinfo(data.dtype).min))
+    return data.astype(np.float32)
+
+
+def _empty() -> NDArray[np.float32]:
+    return np.empty(0, np.float32)
