@@ -1,0 +1,118 @@
+"""Settings: order of precedence, one sentence per mistake, the arithmetic of window size."""
+
+import pytest
+
+from streamer import config as settings
+from streamer.errors import ConfigError
+
+
+def test_defaults_need_no_file():
+    config = settings.load(environment={})
+    assert config.kafka.broker == "embedded"
+    assert config.windows.length_ns == 5_000_000_000
+    assert config.windows.hop_ns == 1_000_000_000
+
+
+def test_later_wins_file_environment_command_line(tmp_path):
+    file = tmp_path / "s.toml"
+    file.write_text("[windows]\nhop_s = 2\nlength_s = 8\nallowed_lateness_s = 1\n")
+    config = settings.load(
+        file,
+        ["windows.hop_s=4"],
+        {"STREAMER__WINDOWS__HOP_S": "3", "STREAMER__WINDOWS__LENGTH_S": "9", "OTHER": "x"},
+    )
+    assert (config.windows.hop_s, config.windows.length_s) == (4, 9)
+    assert config.windows.allowed_lateness_s == 1
+
+
+def test_set_takes_toml_values_and_plain_text():
+    config = settings.load(
+        None,
+        [
+            'session.modalities=["text"]',
+            "alerts.enabled=false",
+            "inference.device=cpu",
+            "kafka.broker=localhost:9092",
+        ],
+        {},
+    )
+    assert config.session.modalities == ("text",)
+    assert config.alerts.enabled is False
+    assert config.inference.device == "cpu"
+    assert config.kafka.broker == "localhost:9092"
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("windows.lenght_s=3", "did you mean 'windows.length_s'"),
+        ("wndows.hop_s=3", "did you mean 'windows"),
+        ("windows.hop_s=9", "must not exceed length_s"),
+        ("windows.hop_s=0.0005", "whole number of milliseconds"),
+        ("windows.hop_s=-1", "windows.hop_s"),
+        ("windows.hop_s=nan", "windows.hop_s"),
+        ("kafka.broker=foo", "host:port"),
+        ("kafka.broker=foo:port", "host:port"),
+        ("kafka.topic_prefix=a b", "kafka.topic_prefix"),
+        ("smoothing.publish=session", "session_min_participants"),
+        ("smoothing.publish=nobody", "smoothing.publish"),
+        ("session.modalities=[]", "modalities"),
+        ('session.modalities=["text", "text"]', "modalities"),
+        ('session.modalities=["smell"]', "session.modalities"),
+        ("kafka.security.protocol=SASL_SSL", "username and password"),
+        ("kafka.security.key_file=k", "go together"),
+        ("alerts.negative_clear_above=-2", "negative_clear_above"),
+        ("session=3", "session"),
+        ("windows.hop_s.deep=3", "windows.hop_s"),
+        ("nothing", "section.key=value"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence_that_names_it(override, told):
+    with pytest.raises(ConfigError) as caught:
+        settings.load(None, [override], {})
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_going_below_a_value_is_refused():
+    with pytest.raises(ConfigError, match="not a section"):
+        settings.load(None, ["windows.hop_s=1", "windows.hop_s.deep=3"], {})
+
+
+def test_missing_and_broken_files(tmp_path):
+    with pytest.raises(ConfigError, match="no configuration file"):
+        settings.load(tmp_path / "absent.toml", (), {})
+    (tmp_path / "broken.toml").write_text("= 3")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        settings.load(tmp_path / "broken.toml", (), {})
+
+
+def test_a_window_too_large_for_a_message_is_refused_with_the_arithmetic():
+    with pytest.raises(ConfigError) as caught:
+        settings.load(None, ["windows.length_s=30"], {})
+    message = str(caught.value)
+    assert "30 s x 16000 Hz x 2 bytes x 0.75 = 720,000" in message
+    assert "1,048,576" in message
+
+
+def test_modalities_that_are_not_there_cost_nothing():
+    full = settings.load(None, (), {})
+    text = settings.load(None, ['session.modalities=["text"]', "windows.length_s=50"], {})
+    assert settings.planned_window_bytes(text)[0] < settings.planned_window_bytes(full)[0]
+
+
+def test_dump_masks_secrets_and_reads_back_as_toml(tmp_path):
+    config = settings.load(
+        None,
+        [
+            "kafka.security.protocol=SASL_PLAINTEXT",
+            "kafka.security.username=me",
+            "kafka.security.password=hunter2",
+        ],
+        {},
+    )
+    text = settings.as_toml(config)
+    assert "hunter2" not in text
+    file = tmp_path / "again.toml"
+    file.write_text(text)
+    assert settings.load(file, (), {}).windows == config.windows
