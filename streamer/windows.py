@@ -1,0 +1,392 @@
+"""Sound, words and faces → aligned windows of one participant.
+
+What enters: AudioChunk, Word, speech spans and FaceCrop in session time, each from its own stream,
+in any interleaving. What leaves: Window records, in order, each exactly once. The same input gives
+the same windows byte for byte, at any speed and, within lateness, in any order of arrival.
+What this deliberately does not know: clocks, threads, devices, codecs, Kafka, models.
+
+Window k ends at `(k+1)·hop` and is the half-open `[max(0, end − length), end)`; a stream of D
+seconds has `ceil(D/hop)` windows, the last one cut at D and marked `final`:
+
+    length 3 s, hop 1 s, D = 4.5 s      0   1   2   3   4   5 s
+    window 0                            [───)
+    window 1                            [───────)
+    window 2                            [───────────)
+    window 3                                [───────────)
+    window 4, final                             [─────────)
+
+A window goes out as soon as the watermark reaches its end and the stream is known to go on beyond
+it (so that the last one, and only the last one, is final); what is left goes out at `finish`.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.config import WindowsConfig
+from streamer.records import (
+    NS_PER_S,
+    SAMPLE_RATE_HZ,
+    AudioChunk,
+    FaceCrop,
+    Modality,
+    Presence,
+    StreamEnd,
+    Window,
+    Word,
+)
+
+Span = tuple[int, int]
+"""Half-open `[start_ns, end_ns)`."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """How far one stream has come: everything of it before `reached_ns` has been seen."""
+
+    reached_ns: int = 0
+    ended: bool = False
+    stalled: bool = False
+
+
+class Aligner:
+    """Cuts one participant's streams into windows; pure, synchronous, without a clock.
+
+    The watermark is the time before which every stream has been seen. Sound and faces hold it
+    back by their latest event time; words and speech spans by the watermark given with them, but
+    never by more than `allowed_lateness` behind sound and faces. A stream of sound or faces more
+    than `stall_timeout` behind the furthest one stops holding it until it has caught up. A stream
+    that has ended does not hold it.
+
+    Late is what belongs to a window that is already out: it is counted in `counters`
+    (`late_words`, `late_audio_samples`, `late_faces`) and still goes into those windows to come
+    that cover it. `counters` also has `windows`, `stalled` (how often a stream began to stall) and
+    `words_past_end` (words that begin after the stream's end, so in no window).
+
+    Memory: sound, words and faces of at most length + max(stall_timeout, allowed_lateness) + one
+    hop of the furthest stream, `context_words` old words, and words given ahead of their time.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        participant_id: str,
+        session_start_unix_ns: int,
+        modalities_expected: Collection[Modality],
+        windows: WindowsConfig,
+        face_rate_hz: float,
+        *,
+        keep: Collection[Modality] | None = None,
+    ) -> None:
+        """Begin at session time 0.
+
+        Args:
+            session_id: goes into every window.
+            participant_id: goes into every window.
+            session_start_unix_ns: wall clock at session time 0.
+            modalities_expected: the streams that will come and that windows wait for. Where
+                `audio` is among them speech spans are waited for like words. Where neither
+                `audio` nor `vision` is, the text watermark alone says how far the stream is.
+            windows: lengths and patience.
+            face_rate_hz: crops per second to expect, for `Presence.vision`.
+            keep: the modalities that go into windows; default, all expected ones. Text-only
+                expects `audio` and `text` and keeps `text`: the sound drives the clock and
+                is thrown away at once.
+        """
+        if not modalities_expected:
+            raise ValueError("an aligner needs at least one expected modality")
+        self._session_id = session_id
+        self._participant_id = participant_id
+        self._session_start_unix_ns = session_start_unix_ns
+        self._settings = windows
+        self._face_rate_hz = face_rate_hz
+        self._keep = frozenset(modalities_expected if keep is None else keep)
+
+        self._streams = {modality: _Stream() for modality in modalities_expected}
+        media = [stream for name, stream in self._streams.items() if name != "text"]
+        self._drivers = media or [self._streams["text"]]
+        self._words_follow = "text" in self._streams and bool(media)
+        self._speech_reached_ns = 0
+        self._watermark_ns = 0
+
+        self._next_index = 0
+        self._out_ns = 0
+        self._sound: list[tuple[int, NDArray[np.int16]]] = []
+        self._faces: list[FaceCrop] = []
+        self._words: list[Word] = []
+        self._past: list[Word] = []
+        self._speech: list[Span] = []
+        self.counters: Counter[str] = Counter()
+
+    @property
+    def watermark_ns(self) -> int:
+        """Windows that end at or before this time may go out; it never falls."""
+        return self._watermark_ns
+
+    def push_audio(self, chunk: AudioChunk) -> list[Window]:
+        """Take sound; a sample belongs where its rounded place on the 16 kHz grid lies.
+
+        Gaps are silence. Where chunks overlap the one pushed last counts.
+
+        Args:
+            chunk: float32 mono; values outside [-1, 1] are clipped, NaN is silence.
+
+        Returns:
+            The windows that this completes, oldest first.
+        """
+        first = _sample_at(chunk.event_time_ns)
+        late = min(len(chunk.samples), max(0, _sample_at(self._out_ns) - first))
+        self.counters["late_audio_samples"] += late
+        if "audio" in self._keep and len(chunk.samples) and not self._finished:
+            self._sound.append((first, _pcm16(chunk.samples)))
+        return self._reach("audio", chunk.end_ns)
+
+    def push_face(self, face: FaceCrop | None, event_time_ns: int) -> list[Window]:
+        """Take what was seen in the frame at `event_time_ns`; None is a frame without a face.
+
+        Frames come in the order of their times.
+
+        Returns:
+            The windows that this completes, oldest first.
+        """
+        if face is not None:
+            self.counters["late_faces"] += face.event_time_ns < self._out_ns
+            if "vision" in self._keep and not self._finished:
+                insort(self._faces, face, key=_seen)
+        return self._reach("vision", event_time_ns)
+
+    def push_words(self, words: Sequence[Word], watermark_ns: int) -> list[Window]:
+        """Take recognised words, in any order, and how far the recogniser is.
+
+        A word belongs to every window that overlaps its `[start_ns, end_ns)`; one without a
+        duration to those that hold its start.
+
+        Args:
+            words: new words; each is given once.
+            watermark_ns: no word that starts before this time is still to come. It is a time
+                that the stream has reached, never one beyond its end.
+
+        Returns:
+            The windows that this completes, oldest first.
+        """
+        for word in words:
+            self.counters["late_words"] += word.start_ns < self._out_ns
+            if "text" in self._keep and not self._finished:
+                insort(self._words, word, key=_spoken)
+        return self._reach("text", watermark_ns)
+
+    def push_speech(self, spans: Sequence[Span], watermark_ns: int) -> list[Window]:
+        """Take spans of time in which there is speech; they may touch and overlap.
+
+        Args:
+            spans: `[start_ns, end_ns)` each; a growing span may be given piece by piece.
+            watermark_ns: every speech before this time has been given.
+
+        Returns:
+            The windows that this completes, oldest first.
+        """
+        if not self._finished:
+            self._speech = _union([*self._speech, *spans])
+        self._speech_reached_ns = max(self._speech_reached_ns, watermark_ns)
+        return self._close_ready()
+
+    def end(self, end: StreamEnd) -> list[Window]:
+        """Note that a modality has ended for good; `text` ends words and speech spans.
+
+        Returns:
+            The windows that this completes, oldest first.
+        """
+        if end.modality in self._streams:
+            self._streams[end.modality].ended = True
+        return self._reach(end.modality, end.event_time_ns)
+
+    def finish(self) -> list[Window]:
+        """Flush at end of stream: every window left, none waits any more, the last is final.
+
+        The stream's end D is the latest time that sound or faces reached (text, when there are
+        neither). Nothing at all, D = 0, has no window. What is pushed afterwards is late.
+        """
+        end_ns, closed = self._extent_ns, []
+        while self._out_ns < end_ns and not self._finished:
+            closed.append(self._close(end_ns))
+        self.counters["words_past_end"] += sum(word.start_ns >= end_ns for word in self._words)
+        self._sound, self._faces, self._words, self._speech = [], [], [], []
+        self._out_ns = sys.maxsize
+        return closed
+
+    @property
+    def _finished(self) -> bool:
+        return self._out_ns == sys.maxsize
+
+    @property
+    def _extent_ns(self) -> int:
+        return max(stream.reached_ns for stream in self._drivers)
+
+    def _reach(self, modality: Modality, reached_ns: int) -> list[Window]:
+        if modality in self._streams:
+            stream = self._streams[modality]
+            stream.reached_ns = max(stream.reached_ns, reached_ns)
+        return self._close_ready()
+
+    def _close_ready(self) -> list[Window]:
+        self._mark_stalled()
+        self._watermark_ns = max(self._watermark_ns, self._present_watermark_ns())
+        extent_ns, closed = self._extent_ns, []
+        while (next_end_ns := self._out_ns + self._settings.hop_ns) <= self._watermark_ns:
+            if next_end_ns >= extent_ns:
+                break
+            closed.append(self._close(extent_ns))
+        return closed
+
+    def _mark_stalled(self) -> None:
+        furthest_ns = self._extent_ns
+        for stream in self._drivers:
+            behind_ns = furthest_ns - stream.reached_ns
+            stalled = not stream.ended and behind_ns > self._settings.stall_timeout_ns
+            self.counters["stalled"] += stalled and not stream.stalled
+            stream.stalled = stalled
+
+    def _present_watermark_ns(self) -> int:
+        holding = [s.reached_ns for s in self._drivers if not (s.ended or s.stalled)]
+        media_ns = min(holding, default=self._extent_ns)
+        patience_ns = media_ns - self._settings.allowed_lateness_ns
+        return min(media_ns, max(self._heard_ns(), patience_ns))
+
+    def _heard_ns(self) -> int:
+        """How far words and speech spans are known; no limit once they have ended."""
+        heard_ns = sys.maxsize
+        text, audio = self._streams.get("text"), self._streams.get("audio")
+        if text is not None and text.ended:
+            return heard_ns
+        if self._words_follow and text is not None:
+            heard_ns = text.reached_ns
+        if audio is not None and not (audio.ended and self._speech_reached_ns >= audio.reached_ns):
+            heard_ns = min(heard_ns, self._speech_reached_ns)
+        return heard_ns
+
+    def _close(self, extent_ns: int) -> Window:
+        settings, nominal_end_ns = self._settings, self._out_ns + self._settings.hop_ns
+        start_ns = max(0, nominal_end_ns - settings.length_ns)
+        end_ns = min(nominal_end_ns, extent_ns)
+        self._retire_words(start_ns)
+        audio = self._sound_between(start_ns, end_ns)
+        words = tuple(word for word in self._words_before(end_ns) if _span(word)[1] > start_ns)
+        faces = tuple(face for face in self._faces if start_ns <= face.event_time_ns < end_ns)
+        window = Window(
+            session_id=self._session_id,
+            participant_id=self._participant_id,
+            window_index=self._next_index,
+            session_start_unix_ns=self._session_start_unix_ns,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            audio=audio,
+            words=words,
+            faces=faces,
+            presence=self._presence(start_ns, end_ns, audio, words, faces),
+            context=" ".join(word.text for word in self._past),
+            final=nominal_end_ns >= extent_ns,
+        )
+        self._next_index += 1
+        self._out_ns = nominal_end_ns
+        self.counters["windows"] += 1
+        self._prune(max(0, nominal_end_ns + settings.hop_ns - settings.length_ns))
+        return window
+
+    def _presence(
+        self,
+        start_ns: int,
+        end_ns: int,
+        audio: bytes | None,
+        words: Sequence[Word],
+        faces: Sequence[FaceCrop],
+    ) -> Presence:
+        length_ns = end_ns - start_ns
+        speech_ns = _covered_ns(self._speech, start_ns, end_ns)
+        spoken_ns = _covered_ns((_span(word) for word in words), start_ns, end_ns)
+        expected_faces = max(1, round(length_ns * self._face_rate_hz / NS_PER_S))
+        return Presence(
+            audio=_share(speech_ns, length_ns) if audio is not None else 0.0,
+            text=_share(spoken_ns, speech_ns or spoken_ns) if words else 0.0,
+            vision=_share(len(faces), expected_faces),
+        )
+
+    def _sound_between(self, start_ns: int, end_ns: int) -> bytes | None:
+        """PCM16 of every sample in `[start_ns, end_ns)`, gaps as zeros; None without a sample."""
+        first, last = _sample_at(start_ns), _sample_at(end_ns)
+        samples, found = np.zeros(last - first, dtype="<i2"), False
+        for chunk_first, chunk in self._sound:
+            low, high = max(first, chunk_first), min(last, chunk_first + len(chunk))
+            if low < high:
+                samples[low - first : high - first] = chunk[low - chunk_first : high - chunk_first]
+                found = True
+        return samples.tobytes() if found else None
+
+    def _words_before(self, end_ns: int) -> list[Word]:
+        return self._words[: bisect_left(self._words, end_ns, key=lambda word: word.start_ns)]
+
+    def _retire_words(self, start_ns: int) -> None:
+        """Move words that ended by `start_ns` to the context, which keeps the newest."""
+        begun = self._words_before(start_ns)
+        ended = [word for word in begun if _span(word)[1] <= start_ns]
+        self._words[: len(begun)] = [word for word in begun if _span(word)[1] > start_ns]
+        past = sorted([*self._past, *ended], key=_spoken)
+        self._past = past[max(0, len(past) - self._settings.context_words) :]
+
+    def _prune(self, start_ns: int) -> None:
+        """Drop what lies before the start of the next window."""
+        first = _sample_at(start_ns)
+        self._sound = [(at, chunk) for at, chunk in self._sound if at + len(chunk) > first]
+        self._faces = [face for face in self._faces if face.event_time_ns >= start_ns]
+        self._speech = [span for span in self._speech if span[1] > start_ns]
+
+
+def _sample_at(time_ns: int) -> int:
+    """Index of the sample nearest to a time; exact on whole milliseconds."""
+    return (time_ns * SAMPLE_RATE_HZ * 2 + NS_PER_S) // (2 * NS_PER_S)
+
+
+def _pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Float samples to int16, the exact inverse of `int16 / 32768`."""
+    scaled = np.nan_to_num(samples.astype(np.float64), posinf=1.0, neginf=-1.0) * 32768.0
+    return np.rint(np.clip(scaled, -32768.0, 32767.0)).astype(np.int16)
+
+
+def _spoken(word: Word) -> tuple[int, int, str]:
+    return word.start_ns, word.end_ns, word.text
+
+
+def _seen(face: FaceCrop) -> tuple[int, bytes]:
+    return face.event_time_ns, face.jpeg
+
+
+def _span(word: Word) -> Span:
+    return word.start_ns, max(word.end_ns, word.start_ns + 1)
+
+
+def _union(spans: Iterable[Span]) -> list[Span]:
+    """The same time as disjoint spans in order."""
+    merged: list[Span] = []
+    for start_ns, end_ns in sorted(spans):
+        if merged and start_ns <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end_ns)
+        elif end_ns > start_ns:
+            merged.append((start_ns, end_ns))
+    return merged
+
+
+def _covered_ns(spans: Iterable[Span], start_ns: int, end_ns: int) -> int:
+    """How much of `[start_ns, end_ns)` lies in the spans."""
+    inside = ((max(start_ns, low), min(end_ns, high)) for low, high in spans)
+    return sum(high - low for low, high in _union(inside))
+
+
+def _share(part: int, whole: int) -> float:
+    """`part / whole` in [0, 1], rounded up to 1/10,000: what is there never counts as absent."""
+    return min(10_000, -(-10_000 * part // whole)) / 10_000 if part else 0.0
