@@ -322,6 +322,27 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     counters: dict[str, Count] = {}
 
 
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """What nobody could read, from whichever stage met it to whoever looks after it.
+
+    Not a payload of its own: on the topic the value is the original bytes, and the rest lies in
+    headers.
+
+    Attributes:
+        reason: why it could not be read.
+        topic: where it lay, with `partition` and `offset`.
+        timestamp_ms: its Kafka timestamp there, Unix milliseconds.
+    """
+
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
 Record = Window | Score | Sentiment | SessionSentiment | Alert | Session
 
 

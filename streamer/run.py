@@ -21,7 +21,7 @@ from streamer import topics, workers
 from streamer.broker import EmbeddedBroker, is_embedded
 from streamer.config import Config
 from streamer.errors import StreamerError
-from streamer.records import Alert, Score, Sentiment, SessionSentiment
+from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
 from streamer.session import Capture, Ledger, Plan
 
 log = logging.getLogger("streamer.run")
@@ -30,6 +30,7 @@ Published = Sentiment | SessionSentiment | Alert
 STALL_TIMEOUT_S = 120.0
 BATCH = 200
 POLL_MS = 200
+KINDS = ("scores", "smoothed", "session_smoothed", "alerts", "dead_letter")
 AFTERMATH_S = 0.5
 """How long session records and alerts are still read once the last sentiment is out."""
 
@@ -168,12 +169,13 @@ class Follower:
         self._seen: set[tuple[type, str, int]] = set()
         self._news = asyncio.Event()
         self._stack = contextlib.AsyncExitStack()
-        self._readers: dict[str, topics.Reader[Any]] = {}
+        self._readers: list[topics.Reader[Any]] = []
+        self._windows_topic = topics.Topics(config.kafka.topic_prefix).windows
 
     async def __aenter__(self) -> Follower:
-        for kind in ("scores", "smoothed", "session-smoothed", "alerts", "dead-letter"):
+        for kind in KINDS:
             reader = topics.Reader(self._config, kind, group=None, start="latest")
-            self._readers[kind] = await self._stack.enter_async_context(reader)
+            self._readers.append(await self._stack.enter_async_context(reader))
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -182,8 +184,8 @@ class Follower:
     async def run(self) -> None:
         """Read all five topics until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for kind, reader in self._readers.items():
-                tasks.create_task(self._read(kind, reader))
+            for reader in self._readers:
+                tasks.create_task(self._read(reader))
 
     async def drain(self) -> None:
         """Return when nothing more is to come of what was captured.
@@ -210,21 +212,23 @@ class Follower:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), patience_s)
 
-    async def _read(self, kind: str, reader: topics.Reader[Any]) -> None:
+    async def _read(self, reader: topics.Reader[Any]) -> None:
         while True:
             for received in await reader.batch(BATCH, POLL_MS):
-                if kind == "dead-letter":
-                    await self._dead(received)
-                elif received.record.session_id == self._session_id:
-                    await self._take(received.record)
+                await self._take(received.record)
+            await reader.commit()
 
-    async def _dead(self, received: topics.Received[Any]) -> None:
-        origin = topics.dead_letter_origin(received.headers)
-        if origin is not None and origin.topic == topics.Topics(self._config).windows:
-            await self._ledger.dead(origin.partition, origin.offset)
+    async def _dead(self, letter: DeadLetter) -> None:
+        if letter.topic == self._windows_topic:
             self._news.set()
+            await self._ledger.dead(letter.partition, letter.offset)
 
-    async def _take(self, record: Score | Published) -> None:
+    async def _take(self, record: Score | Published | DeadLetter) -> None:
+        if isinstance(record, DeadLetter):
+            await self._dead(record)
+            return
+        if record.session_id != self._session_id:
+            return
         self._news.set()
         identity = record.alert_id if isinstance(record, Alert) else record.window_id
         key = (type(record), identity, getattr(record, "revision", 0))

@@ -122,24 +122,26 @@ class Pipeline:
         self._config = config
         source = plan.sources[spec.participant_id]
         wanted = set(config.session.modalities)
-        self._decode = wanted if "text" not in wanted else wanted | {"audio"}
+        self._hears = source.has_audio and bool(wanted & {"audio", "text"})
+        self._decode = {*(["audio"] if self._hears else []), *(wanted & {"vision"})}
         self.asr_name, transcriber = asr.choose(config, source)
+        log.info("%s: words from %s", spec.participant_id, transcriber.description)
         self._transcriber: asr.Transcriber = (
             _Threaded(transcriber, self.counters) if plan.live else transcriber
         )
         self._faces = FaceTracker(config.faces) if "vision" in wanted else None
-        expected = wanted & (
-            {"text"}
-            | ({"audio"} if source.has_audio else set())
-            | ({"vision"} if source.has_video else set())
-        )
         self._aligner = Aligner(
             session_id=plan.session_id,
             participant_id=spec.participant_id,
             session_start_unix_ns=plan.start_unix_ns,
-            modalities_expected=expected,
+            modalities_expected={
+                *(["audio"] if self._hears else []),
+                *(["text"] if "text" in wanted else []),
+                *(["vision"] if source.has_video and "vision" in wanted else []),
+            },
             windows=config.windows,
             face_rate_hz=config.faces.rate_hz,
+            keep=wanted,
         )
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:
@@ -168,22 +170,23 @@ class Pipeline:
         match chunk:
             case AudioChunk():
                 yield from self._hear(self._transcriber.push(chunk))
-                if "audio" in self._config.session.modalities:
-                    yield from self._aligner.push_audio(chunk)
-                else:
-                    yield from self._aligner.advance(chunk.end_ns)
+                yield from self._aligner.push_audio(chunk)
             case VideoFrame():
+                if not self._hears:
+                    yield from self._hear(self._transcriber.advance(chunk.event_time_ns))
                 if self._faces is not None:
                     crop = self._faces.push(chunk)
                     yield from self._aligner.push_face(crop, chunk.event_time_ns)
             case StreamEnd():
+                if chunk.modality == "audio":
+                    self._hears = False
                 yield from self._aligner.end(chunk)
             case Notice():
                 self.counters["notices"] += 1
                 log.warning("%s: %s", self.spec.participant_id, chunk.message)
 
     def _hear(self, transcript: asr.Transcript) -> Iterator[Window]:
-        yield from self._aligner.push_speech(transcript.speech, transcript.watermark_ns)
+        yield from self._aligner.push_speech(transcript.speech, transcript.speech_watermark_ns)
         yield from self._aligner.push_words(transcript.words, transcript.watermark_ns)
 
     def _encode(self, window: Window) -> Window:
@@ -203,16 +206,23 @@ class _Threaded:
     def __init__(self, inner: asr.Transcriber, counters: Counter[str]) -> None:
         self._inner = inner
         self._counters = counters
-        self._in: queue.Queue[AudioChunk | None] = queue.Queue(ASR_QUEUE_CHUNKS)
+        self.description = inner.description
+        self._in: queue.Queue[AudioChunk | int | None] = queue.Queue(ASR_QUEUE_CHUNKS)
         self._out: queue.SimpleQueue[asr.Transcript] = queue.SimpleQueue()
         self._failure: BaseException | None = None
-        self._watermark_ns = 0
+        self._newest = asr.Transcript(words=[], speech=[], watermark_ns=0)
         self._thread = threading.Thread(target=self._work, name="asr", daemon=True)
         self._thread.start()
 
     def push(self, chunk: AudioChunk) -> asr.Transcript:
+        return self._offer(chunk)
+
+    def advance(self, event_time_ns: int) -> asr.Transcript:
+        return self._offer(event_time_ns)
+
+    def _offer(self, item: AudioChunk | int) -> asr.Transcript:
         try:
-            self._in.put_nowait(chunk)
+            self._in.put_nowait(item)
         except queue.Full:
             self._counters["asr_dropped_chunks"] += 1
         return self._ready()
@@ -224,8 +234,10 @@ class _Threaded:
 
     def _work(self) -> None:
         try:
-            while (chunk := self._in.get()) is not None:
-                self._out.put(self._inner.push(chunk))
+            while (item := self._in.get()) is not None:
+                inner = self._inner
+                heard = inner.advance(item) if isinstance(item, int) else inner.push(item)
+                self._out.put(heard)
             self._out.put(self._inner.finish())
         except BaseException as error:
             self._failure = error
@@ -236,12 +248,12 @@ class _Threaded:
         parts = []
         while not self._out.empty():
             parts.append(self._out.get())
-        if parts:
-            self._watermark_ns = parts[-1].watermark_ns
+        self._newest = parts[-1] if parts else self._newest
         return asr.Transcript(
             words=[word for part in parts for word in part.words],
             speech=[span for part in parts for span in part.speech],
-            watermark_ns=self._watermark_ns,
+            watermark_ns=self._newest.watermark_ns,
+            speech_watermark_ns=self._newest.speech_watermark_ns,
         )
 
 
