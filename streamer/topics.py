@@ -236,7 +236,7 @@ def decode(kind: Kind, value: bytes | None) -> Any:
     _check_version(kind, value)
     try:
         record = _decoders[kind](value)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise UnreadableRecord(f"not a record of {kind}: {error}") from None
     if absurdity := _absurdity(record):
         raise UnreadableRecord(f"not a record of {kind}: {absurdity}")
@@ -294,7 +294,7 @@ def _check_version(kind: Kind, value: bytes) -> None:
     read = _version_in_msgpack if kind == "windows" else _version_in_json
     try:
         version = read(value).schema_version
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise UnreadableRecord(f"not a record of {kind}: {error}") from None
     if version != SCHEMA_VERSION:
         raise UnreadableRecord(
