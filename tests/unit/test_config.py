@@ -1,5 +1,7 @@
 """Settings: order of precedence, one sentence per mistake, the arithmetic of window size."""
 
+from pathlib import Path
+
 import pytest
 
 from streamer import config as settings
@@ -116,3 +118,12 @@ def test_dump_masks_secrets_and_reads_back_as_toml(tmp_path):
     file = tmp_path / "again.toml"
     file.write_text(text)
     assert settings.load(file, (), {}).windows == config.windows
+
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.mark.parametrize("name", ["text-only", "meeting-only", "gpu", "kafka-secure"])
+def test_the_configurations_we_ship_are_valid_and_change_something(name):
+    config = settings.load(CONFIGS / f"{name}.toml", (), {})
+    assert config != settings.load(None, (), {})
