@@ -82,8 +82,6 @@ class Aligner:
         modalities_expected: Collection[Modality],
         windows: WindowsConfig,
         face_rate_hz: float,
-        *,
-        keep: Collection[Modality] | None = None,
     ) -> None:
         """Begin at session time 0.
 
@@ -91,14 +89,11 @@ class Aligner:
             session_id: goes into every window.
             participant_id: goes into every window.
             session_start_unix_ns: wall clock at session time 0.
-            modalities_expected: the streams that will come and that windows wait for. Where
-                `audio` is among them speech spans are waited for like words. Where neither
-                `audio` nor `vision` is, the text watermark alone says how far the stream is.
+            modalities_expected: the streams that windows wait for and hold; others are ignored.
+                Where `audio` is among them speech spans are waited for like words. Where neither
+                `audio` nor `vision` is, `advance` alone says how far the stream is.
             windows: lengths and patience.
             face_rate_hz: crops per second to expect, for `Presence.vision`.
-            keep: the modalities that go into windows; default, all expected ones. Text-only
-                expects `audio` and `text` and keeps `text`: the sound drives the clock and
-                is thrown away at once.
         """
         if not modalities_expected:
             raise ValueError("an aligner needs at least one expected modality")
@@ -107,13 +102,13 @@ class Aligner:
         self._session_start_unix_ns = session_start_unix_ns
         self._settings = windows
         self._face_rate_hz = face_rate_hz
-        self._keep = frozenset(modalities_expected if keep is None else keep)
 
-        self._streams = {modality: _Stream() for modality in modalities_expected}
-        media = [stream for name, stream in self._streams.items() if name != "text"]
-        self._drivers = media or [self._streams["text"]]
-        self._words_follow = "text" in self._streams and bool(media)
+        self._expected = frozenset(modalities_expected)
+        self._media = {name: _Stream() for name in modalities_expected if name != "text"}
+        self._passed_ns = 0
+        self._words_reached_ns = 0
         self._speech_reached_ns = 0
+        self._text_ended = False
         self._watermark_ns = 0
 
         self._next_index = 0
@@ -144,7 +139,7 @@ class Aligner:
         first = _sample_at(chunk.event_time_ns)
         late = min(len(chunk.samples), max(0, _sample_at(self._out_ns) - first))
         self.counters["late_audio_samples"] += late
-        if "audio" in self._keep and len(chunk.samples) and not self._finished:
+        if "audio" in self._expected and len(chunk.samples) and not self._finished:
             self._sound.append((first, _pcm16(chunk.samples)))
         return self._reach("audio", chunk.end_ns)
 
@@ -158,7 +153,7 @@ class Aligner:
         """
         if face is not None:
             self.counters["late_faces"] += face.event_time_ns < self._out_ns
-            if "vision" in self._keep and not self._finished:
+            if "vision" in self._expected and not self._finished:
                 insort(self._faces, face, key=_seen)
         return self._reach("vision", event_time_ns)
 
@@ -170,17 +165,18 @@ class Aligner:
 
         Args:
             words: new words; each is given once.
-            watermark_ns: no word that starts before this time is still to come. It is a time
-                that the stream has reached, never one beyond its end.
+            watermark_ns: no word that starts before this time is still to come; it may lie
+                beyond the stream's end (subtitles are known at once).
 
         Returns:
             The windows that this completes, oldest first.
         """
         for word in words:
             self.counters["late_words"] += word.start_ns < self._out_ns
-            if "text" in self._keep and not self._finished:
+            if "text" in self._expected and not self._finished:
                 insort(self._words, word, key=_spoken)
-        return self._reach("text", watermark_ns)
+        self._words_reached_ns = max(self._words_reached_ns, watermark_ns)
+        return self._close_ready()
 
     def push_speech(self, spans: Sequence[Span], watermark_ns: int) -> list[Window]:
         """Take spans of time in which there is speech; they may touch and overlap.
@@ -197,21 +193,37 @@ class Aligner:
         self._speech_reached_ns = max(self._speech_reached_ns, watermark_ns)
         return self._close_ready()
 
-    def end(self, end: StreamEnd) -> list[Window]:
-        """Note that a modality has ended for good; `text` ends words and speech spans.
+    def advance(self, event_time_ns: int) -> list[Window]:
+        """Let event time pass that no expected stream shows.
+
+        Text-only: the sound is heard by the recogniser, never given here, and drives the windows
+        through this.
 
         Returns:
             The windows that this completes, oldest first.
         """
-        if end.modality in self._streams:
-            self._streams[end.modality].ended = True
-        return self._reach(end.modality, end.event_time_ns)
+        self._passed_ns = max(self._passed_ns, event_time_ns)
+        return self._close_ready()
+
+    def end(self, end: StreamEnd) -> list[Window]:
+        """Note that a modality has ended for good; `text` ends words and speech spans.
+
+        The end of a modality that is not expected lets event time pass, as `advance` does.
+
+        Returns:
+            The windows that this completes, oldest first.
+        """
+        if end.modality in self._media:
+            self._media[end.modality].ended = True
+            return self._reach(end.modality, end.event_time_ns)
+        self._text_ended |= end.modality == "text"
+        return self._close_ready() if end.modality == "text" else self.advance(end.event_time_ns)
 
     def finish(self) -> list[Window]:
         """Flush at end of stream: every window left, none waits any more, the last is final.
 
-        The stream's end D is the latest time that sound or faces reached (text, when there are
-        neither). Nothing at all, D = 0, has no window. What is pushed afterwards is late.
+        The stream's end D is the latest time that sound, faces or `advance` reached. Nothing at
+        all, D = 0, has no window. What is pushed afterwards is late.
         """
         end_ns, closed = self._extent_ns, []
         while self._out_ns < end_ns and not self._finished:
@@ -227,11 +239,11 @@ class Aligner:
 
     @property
     def _extent_ns(self) -> int:
-        return max(stream.reached_ns for stream in self._drivers)
+        return max([self._passed_ns, *(s.reached_ns for s in self._media.values())])
 
     def _reach(self, modality: Modality, reached_ns: int) -> list[Window]:
-        if modality in self._streams:
-            stream = self._streams[modality]
+        if modality in self._media:
+            stream = self._media[modality]
             stream.reached_ns = max(stream.reached_ns, reached_ns)
         return self._close_ready()
 
@@ -247,29 +259,27 @@ class Aligner:
 
     def _mark_stalled(self) -> None:
         furthest_ns = self._extent_ns
-        for stream in self._drivers:
+        for stream in self._media.values():
             behind_ns = furthest_ns - stream.reached_ns
             stalled = not stream.ended and behind_ns > self._settings.stall_timeout_ns
             self.counters["stalled"] += stalled and not stream.stalled
             stream.stalled = stalled
 
     def _present_watermark_ns(self) -> int:
-        holding = [s.reached_ns for s in self._drivers if not (s.ended or s.stalled)]
+        holding = [s.reached_ns for s in self._media.values() if not (s.ended or s.stalled)]
         media_ns = min(holding, default=self._extent_ns)
         patience_ns = media_ns - self._settings.allowed_lateness_ns
         return min(media_ns, max(self._heard_ns(), patience_ns))
 
     def _heard_ns(self) -> int:
         """How far words and speech spans are known; no limit once they have ended."""
-        heard_ns = sys.maxsize
-        text, audio = self._streams.get("text"), self._streams.get("audio")
-        if text is not None and text.ended:
+        if self._text_ended:
+            return sys.maxsize
+        heard_ns = self._words_reached_ns if "text" in self._expected else sys.maxsize
+        audio = self._media.get("audio")
+        if audio is None or (audio.ended and self._speech_reached_ns >= audio.reached_ns):
             return heard_ns
-        if self._words_follow and text is not None:
-            heard_ns = text.reached_ns
-        if audio is not None and not (audio.ended and self._speech_reached_ns >= audio.reached_ns):
-            heard_ns = min(heard_ns, self._speech_reached_ns)
-        return heard_ns
+        return min(heard_ns, self._speech_reached_ns)
 
     def _close(self, extent_ns: int) -> Window:
         settings, nominal_end_ns = self._settings, self._out_ns + self._settings.hop_ns

@@ -20,7 +20,6 @@ def aligner(
     stall_s: float = 3.0,
     context_words: int = 60,
     face_rate_hz: float = 5.0,
-    keep: tuple[Modality, ...] | None = None,
 ) -> Aligner:
     settings = WindowsConfig(
         length_s=length_s,
@@ -29,7 +28,7 @@ def aligner(
         stall_timeout_s=stall_s,
         context_words=context_words,
     )
-    return Aligner("standup", "ana", 1_700_000_000 * S, expected, settings, face_rate_hz, keep=keep)
+    return Aligner("standup", "ana", 1_700_000_000 * S, expected, settings, face_rate_hz)
 
 
 def sound(start_s: float, end_s: float, value: int = 1) -> AudioChunk:
@@ -308,24 +307,28 @@ def test_what_comes_after_the_finish_is_late() -> None:
     assert windows.counters["late_words"] == windows.counters["late_faces"] == 1
 
 
-def test_text_only_is_driven_by_the_sound_and_keeps_none_of_it() -> None:
-    windows = aligner("audio", "text", keep=("text",))
-    windows.push_audio(sound(0, 2.5))
-    windows.push_words([word("hi", 0.0, 1.0)], 0)
-    windows.push_speech([(0, 2 * S)], 2 * S)
-    out = windows.finish()
+def test_text_only_is_driven_by_the_time_that_passes() -> None:
+    #            0    1    2    3 s       lateness 1 s
+    # time       ──────────────────▏3
+    # words      hi▏ 0.5                 window 0 ends at 1: waits for words until 2
+    windows = aligner("text", lateness_s=1.0)
+    windows.push_words([word("hi", 0.0, 0.4)], S // 2)
+    windows.push_speech([(0, 8 * S // 10)], 2 * S)
 
-    assert spans_s(out) == [(0, 1), (0, 2), (0, 2.5)]
-    assert [w.audio for w in out] == [None] * 3
-    assert [w.presence for w in out] == [Presence(text=1.0), Presence(text=0.5), Presence(text=0.5)]
+    assert windows.advance(round(1.9 * S)) == []
+    out = windows.advance(2 * S)
+    assert spans_s(out) == [(0, 1)]
+    assert (out[0].audio, out[0].presence) == (None, Presence(text=0.5))
+    assert spans_s(windows.push_words([], round(2.5 * S))) == [(0, 2)]
+    assert spans_s(windows.finish()) == [(0, 2.5)]
 
 
-def test_words_alone_follow_their_own_watermark() -> None:
+def test_words_known_ahead_of_time_make_no_windows() -> None:
     windows = aligner("text")
-    out = windows.push_words([word("hi", 0.2, 0.5)], 3 * S // 2)
-    out += windows.end(StreamEnd("text", 2 * S)) + windows.finish()
 
-    assert spans_s(out) == [(0, 1), (0, 2)]
+    assert windows.push_words([word("hi", 0.2, 0.5)], 2**63) == []
+    assert windows.end(StreamEnd("text", 2**63)) == []
+    out = windows.end(StreamEnd("audio", 2 * S)) + windows.finish()
     assert [w.text for w in out] == ["hi", "hi"]
 
 
@@ -333,7 +336,6 @@ def test_a_modality_that_is_not_wanted_stays_outside() -> None:
     windows = aligner("vision", length_s=1.0)
     windows.push_audio(sound(0, 60))
     windows.push_words([word("hi", 0, 1)], 60 * S)
-    windows.end(StreamEnd("audio", 60 * S))
     out = see(windows, 0.5) + see(windows, 1.5) + windows.finish()
 
     assert spans_s(out) == [(0, 1), (1, 1.5)]
