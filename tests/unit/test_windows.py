@@ -309,7 +309,7 @@ def test_what_comes_after_the_finish_is_late() -> None:
 
 def test_text_only_is_driven_by_the_time_that_passes() -> None:
     #            0    1    2    3 s       lateness 1 s
-    # time       ──────────────────▏3
+    # time       ────────────▏2.5
     # words      hi▏ 0.5                 window 0 ends at 1: waits for words until 2
     windows = aligner("text", lateness_s=1.0)
     windows.push_words([word("hi", 0.0, 0.4)], S // 2)
@@ -319,7 +319,8 @@ def test_text_only_is_driven_by_the_time_that_passes() -> None:
     out = windows.advance(2 * S)
     assert spans_s(out) == [(0, 1)]
     assert (out[0].audio, out[0].presence) == (None, Presence(text=0.5))
-    assert spans_s(windows.push_words([], round(2.5 * S))) == [(0, 2)]
+    assert windows.advance(round(2.5 * S)) == []
+    assert spans_s(windows.push_words([], 2 * S)) == [(0, 2)]
     assert spans_s(windows.finish()) == [(0, 2.5)]
 
 
