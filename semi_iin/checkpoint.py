@@ -220,7 +220,7 @@ def _release_names(config: SemiIINConfig) -> dict[str, str]:
         for part in ("weight", "bias"):
             names[f"shared_head.{index}.{part}"] = f"module.{index}.{part}"
     masked = config.variant == "gate"
-    branches = {"intra": "cmfm1", "inter": "cmfm2"} if masked else {"global": "cmfm1"}
+    branches = {"intra": "cmfm1", "inter": "cmfm2"} if masked else {"unmasked": "cmfm1"}
     for ours, theirs in branches.items():
         for name, release_name in _RELEASE_LAYER.items():
             names[f"branches.{ours}.{name}"] = f"{theirs}.{release_name}"

@@ -287,8 +287,9 @@ class Tokenizer(nn.Module):
             min=1
         )
         inside = torch.arange(tokens, device=mask.device) < length
-        covered = functional.max_pool1d(mask[:, None].float(), kernel, stride, padding)[:, 0] > 0
-        return inside & covered
+        window = torch.ones(1, 1, kernel, device=mask.device)
+        covered = functional.conv1d(mask[:, None].float(), window, None, stride, padding)[:, 0]
+        return inside & (covered > 0.5)
 
 
 class Branch(nn.Module):
@@ -420,11 +421,10 @@ class SemiIIN(nn.Module):
         self.register_buffer(
             "positions", sinusoidal_positions(config.slots, hidden), persistent=False
         )
-        masks = {"global": global_mask, "intra": intra_mask, "inter": inter_mask}
+        masks = {"unmasked": global_mask, "intra": intra_mask, "inter": inter_mask}
+        names = {"global": ["unmasked"], "intra": ["intra"], "inter": ["inter"]}
         self.branch_masks = {
-            name: mask
-            for name, mask in masks.items()
-            if config.variant == name or (config.variant not in masks and name != "global")
+            name: masks[name] for name in names.get(config.variant, ["intra", "inter"])
         }
         self.branches = nn.ModuleDict({name: Branch(config) for name in self.branch_masks})
         self.gates = nn.ModuleDict(
