@@ -64,7 +64,8 @@ class CaptureConfig(_Section):
 
     `queue_windows` bounds finished windows that wait for the broker: live capture drops the
     oldest and counts it, replay waits. `in_flight_bytes` bounds windows sent but not yet scored
-    on the embedded broker (which keeps only 5 MB per partition).
+    on the embedded broker (which keeps only 5 MB per partition). `max_gap_s`: a recording's time
+    stamps may leap ahead by this much in all its streams at once and are still believed.
     """
 
     camera_width: PositiveInt = 640
@@ -74,6 +75,7 @@ class CaptureConfig(_Section):
     queue_windows: PositiveInt = 16
     in_flight_bytes: PositiveInt = 3_000_000
     reconnect_s: PositiveSeconds = 2.0
+    max_gap_s: PositiveSeconds = 10.0
     open_timeout_s: PositiveSeconds = 15.0
 
 
