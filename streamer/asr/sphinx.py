@@ -1,0 +1,66 @@
+"""PocketSphinx as an Engine: the embedded recogniser, English, its model inside the package.
+
+One pass of the tree search over the utterance as it comes, then the best path through its lattice
+when it ends. The lattice gives each word's posterior; a word that is settled before has none yet.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.asr.listening import Heard
+from streamer.errors import ModelError
+from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
+
+FRAME_NS = 10 * NS_PER_MS
+EARLY_CONFIDENCE = 0.5
+LONGEST_NS = 60 * NS_PER_S
+_VARIANT = re.compile(r"\(\d+\)$")
+
+
+class PocketSphinx:
+    """An Engine over one decoder of its own (about 100 MB, most of it shared pages)."""
+
+    longest_ns = LONGEST_NS
+
+    def __init__(self) -> None:
+        """Load the model; raises ModelError when the package is not there or damaged."""
+        try:
+            import pocketsphinx
+
+            self._decoder = pocketsphinx.Decoder(
+                samprate=SAMPLE_RATE_HZ, loglevel="FATAL", fwdflat=False, maxhmmpf=3000, ds=2
+            )
+        except (ImportError, RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"PocketSphinx cannot be loaded ({error}); install the package pocketsphinx again."
+            ) from None
+
+    def begin(self) -> None:
+        """A new utterance starts; the channel's normalisation is kept from the last one."""
+        self._decoder.start_utt()
+
+    def feed(self, samples: NDArray[np.float32]) -> None:
+        """Search on through (n,) samples in [-1, 1]."""
+        pcm = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2")
+        self._decoder.process_raw(pcm.tobytes(), no_search=False, full_utt=False)
+
+    def heard(self) -> list[Heard]:
+        """The best path so far."""
+        return [self._stretch(item, EARLY_CONFIDENCE) for item in self._decoder.seg() or ()]
+
+    def end(self) -> list[Heard]:
+        """The best path through the utterance's lattice, with posteriors."""
+        self._decoder.end_utt()
+        return [self._stretch(item, item.prob) for item in self._decoder.seg() or ()]
+
+    @staticmethod
+    def _stretch(item: Any, confidence: float) -> Heard:
+        word: str = item.word
+        filler = word.startswith(("<", "[", "++"))
+        text = "" if filler else _VARIANT.sub("", word)
+        return Heard(text, item.start_frame * FRAME_NS, (item.end_frame + 1) * FRAME_NS, confidence)

@@ -1,0 +1,305 @@
+"""Subtitles: a WebVTT or SRT file beside a recording, or a text stream inside it → words.
+
+Real files are forgiven: byte-order marks, CRLF, Latin-1, tags, sound descriptions, speaker names,
+roll-up captions that repeat their last line, overlapping cues, a missing end. A cue that cannot be
+understood is left out and said so in a notice. Times are those of the recording, from its start;
+nothing here knows sound, sessions or windows.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from streamer.errors import SourceError
+from streamer.records import NS_PER_MS, NS_PER_S, Word
+
+SUFFIXES = (".vtt", ".srt")
+MAX_FILE_BYTES = 32 * 1024 * 1024
+NOTICES_IN_FULL = 5
+NS_PER_CHARACTER = 65 * NS_PER_MS
+"""Speaking time guessed per character where a cue has no end (about 15 characters a second)."""
+ROLL_UP_NS = 50 * NS_PER_MS
+"""How far apart two cues of a roll-up caption lie, and how long its repeats last, at most."""
+
+_CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
+_TIMING = re.compile(rf"^\s*{_CLOCK}\s*-->\s*(?:{_CLOCK})?(?:\s.*)?$")
+_INLINE_CLOCK = re.compile(rf"<{_CLOCK}>")
+_RUBY = re.compile(r"<rt\b.*?</rt>", re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
+_DESCRIPTION = re.compile(r"\[[^\[\]]*\]|♪|♫|#(?=\s)")
+_WHOLE_LINE_DESCRIPTION = re.compile(r"^\s*\([^()]*\)\s*$")
+_LINE_START = re.compile(r"^\s*(?:>>+|[-–—]\s)?\s*(?:[A-Z][A-Z0-9 .'\-]{1,30}:(?=\s|$))?\s*")
+_BIDI = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\ufeff"))
+
+
+@dataclass(frozen=True, slots=True)
+class Subtitles:
+    """What a subtitle file or stream says.
+
+    Attributes:
+        words: by start time, in nanoseconds from the recording's start, `[start_ns, end_ns)`.
+        notices: what was left out or guessed, each a sentence.
+    """
+
+    words: tuple[Word, ...]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    start_ns: int
+    end_ns: int | None
+    lines: tuple[str, ...]
+
+
+def beside(media: Path) -> Path | None:
+    """The subtitle file that belongs to a recording: same folder and stem, or stem.language.
+
+    `talk.vtt` comes before `talk.srt`, and both before `talk.en.vtt`.
+    """
+    for suffix in SUFFIXES:
+        if (exact := media.with_suffix(suffix)).is_file():
+            return exact
+    try:
+        names = sorted(entry for entry in media.parent.iterdir() if entry.suffix in SUFFIXES)
+    except OSError:
+        return None
+    language = re.compile(re.escape(media.stem) + r"\.[A-Za-z]{2,3}(-[A-Za-z0-9]+)*")
+    return next((name for name in names if language.fullmatch(name.stem)), None)
+
+
+def parse_subtitles(path: Path | str) -> Subtitles:
+    """Read a WebVTT or SRT file, whichever it is by its content.
+
+    A cue's words get the times that WebVTT gives them, else share the cue by their length.
+
+    Raises:
+        SourceError: the file is missing, unreadable or absurdly large.
+    """
+    path = Path(path)
+    try:
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise SourceError(
+                f"The subtitle file {path} has {size:,} bytes, more than the "
+                f"{MAX_FILE_BYTES:,} that subtitles may have; remove it or name another one."
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"The subtitle file {path} cannot be read: {error.strerror}; mend or remove it."
+        ) from None
+    return parse_text(_decode(data), name=path.name)
+
+
+def parse_text(text: str, name: str = "subtitles") -> Subtitles:
+    """Words of a WebVTT or SRT text; `name` stands in the notices."""
+    broken: list[str] = []
+    cues = list(_cues(text, name, broken))
+    words = _words(cues, name, broken)
+    if not words and not broken:
+        broken.append(f"{name}: there is no cue with words in it")
+    return Subtitles(words, _bounded(broken, name))
+
+
+def embedded_subtitles(
+    media: Path | str, stream_index: int, origin_ns: int | None = None
+) -> Subtitles:
+    """Read a text subtitle stream inside a media file, without decoding sound or pictures.
+
+    Args:
+        media: what PyAV opens.
+        stream_index: the stream's index in the container.
+        origin_ns: container time that is the recording's zero; None for the container's start.
+
+    Raises:
+        SourceError: the file cannot be opened, or the stream has no text (pictures of subtitles).
+    """
+    notices: list[str] = []
+    cues: list[_Cue] = []
+    try:
+        with av.open(str(media)) as container:
+            stream = next((s for s in container.streams if s.index == stream_index), None)
+            if stream is None or stream.type != "subtitle":
+                raise SourceError(f"{media} has no subtitle stream {stream_index}; name another.")
+            if origin_ns is None:
+                origin_ns = (container.start_time or 0) * 1_000
+            cues.extend(_embedded_cues(container, stream, origin_ns, notices))
+    except (av.error.FFmpegError, OSError) as error:
+        if not cues:
+            raise SourceError(
+                f"The subtitle stream {stream_index} of {media} cannot be read: "
+                f'{error.strerror}; set asr.engine to another one than "subtitles".'
+            ) from None
+        notices.append(f"{media}: its subtitles break off: {error.strerror}")
+    words = _words(cues, Path(media).name, notices)
+    return Subtitles(words, _bounded(notices, Path(media).name))
+
+
+def _embedded_cues(
+    container: av.container.InputContainer,
+    stream: av.subtitles.stream.SubtitleStream,
+    origin_ns: int,
+    notices: list[str],
+) -> Iterator[_Cue]:
+    for packet in container.demux(stream):
+        if packet.pts is None or packet.time_base is None:
+            continue
+        start_ns = int(packet.pts * packet.time_base * NS_PER_S) - origin_ns
+        length_ns = int((packet.duration or 0) * packet.time_base * NS_PER_S)
+        try:
+            shown = packet.decode()
+        except av.error.FFmpegError:
+            notices.append(f"the subtitle at {start_ns / NS_PER_S:.2f} s is broken and left out")
+            continue
+        text = "\n".join(_event_text(item) for item in shown)
+        if text.strip() and start_ns + length_ns > 0:
+            end_ns = start_ns + length_ns if length_ns > 0 else None
+            yield _Cue(max(0, start_ns), end_ns, tuple(text.split("\n")))
+
+
+def _event_text(item: av.subtitles.subtitle.Subtitle) -> str:
+    """Text of a decoded subtitle: FFmpeg turns every text format into an ASS event line."""
+    if item.type == b"text":
+        return bytes(item.text).decode("utf-8", "replace")
+    if item.type == b"ass":
+        event = bytes(item.ass).decode("utf-8", "replace")
+        return event.split(",", 8)[-1].replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
+    return ""
+
+
+def _decode(data: bytes) -> str:
+    """Text of a file: UTF-8 or UTF-16 by its mark, UTF-8 if it can be, else Western European."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
+
+
+def _cues(text: str, name: str, broken: list[str]) -> Iterator[_Cue]:
+    """The cues of a text in the order of the file; what is broken is added to `broken`."""
+    lines = re.split(r"\r\n|\r|\n", text.replace("\x00", "\ufffd"))
+    at = 0
+    while at < len(lines):
+        line, number = lines[at], at + 1
+        at += 1
+        if line.startswith(("NOTE", "STYLE", "REGION")):
+            while at < len(lines) and lines[at].strip() and "-->" not in lines[at]:
+                at += 1
+            continue
+        if "-->" not in line:
+            continue
+        body: list[str] = []
+        while at < len(lines) and lines[at].strip() and "-->" not in lines[at]:
+            body.append(lines[at])
+            at += 1
+        if at < len(lines) and "-->" in lines[at] and body and body[-1].strip().isdigit():
+            body.pop()
+        timing = _TIMING.match(line)
+        if timing is None:
+            broken.append(f"{name}, line {number}: the cue's times are not times")
+            continue
+        groups = timing.groups()
+        end_ns = _nanoseconds(groups[4:8]) if groups[5] is not None else None
+        start_ns = _nanoseconds(groups[0:4])
+        if start_ns is None or (groups[5] is not None and end_ns is None):
+            broken.append(f"{name}, line {number}: the cue's times are not times")
+        elif end_ns is not None and end_ns <= start_ns:
+            broken.append(f"{name}, line {number}: the cue ends before it starts")
+        else:
+            if end_ns is None:
+                broken.append(f"{name}, line {number}: the cue has no end, it was guessed")
+            yield _Cue(start_ns, end_ns, tuple(body))
+
+
+def _nanoseconds(clock: tuple[str | None, ...]) -> int | None:
+    """Nanoseconds of (hours, minutes, seconds, fraction); None when minutes or seconds reach 60."""
+    hours, minutes, seconds = (int(part or 0) for part in clock[:3])
+    if minutes > 59 or seconds > 59 or hours > 9999:
+        return None
+    fraction = (clock[3] or "0").ljust(9, "0")
+    return ((hours * 60 + minutes) * 60 + seconds) * NS_PER_S + int(fraction)
+
+
+def _words(cues: Iterable[_Cue], name: str, broken: list[str]) -> tuple[Word, ...]:
+    """The words of all cues by time, with roll-up repeats taken out."""
+    ordered = sorted(cues, key=lambda cue: cue.start_ns)
+    words: list[Word] = []
+    before: tuple[str, ...] = ()
+    before_end_ns = -1
+    for index, cue in enumerate(ordered):
+        end_ns = cue.end_ns
+        if end_ns is None:
+            end_ns = cue.start_ns + max(1, len(" ".join(cue.lines))) * NS_PER_CHARACTER
+            later = (c.start_ns for c in ordered[index + 1 :] if c.start_ns > cue.start_ns)
+            end_ns = min(end_ns, next(later, end_ns))
+        lines = tuple(_line(line) for line in cue.lines)
+        plain = tuple(text for line in lines if (text := _INLINE_CLOCK.sub("", line).strip()))
+        repeated = 0
+        if cue.start_ns <= before_end_ns + ROLL_UP_NS:
+            repeated = _repeated(before, plain, end_ns - cue.start_ns)
+        kept = [line for line in lines if _INLINE_CLOCK.sub("", line).strip()][repeated:]
+        words.extend(_spread(cue.start_ns, end_ns, "\n".join(kept)))
+        before, before_end_ns = plain or before, end_ns
+    words.sort(key=lambda word: (word.start_ns, word.end_ns))
+    return tuple(words)
+
+
+def _repeated(before: tuple[str, ...], lines: tuple[str, ...], length_ns: int) -> int:
+    """How many of a cue's first lines only repeat the last ones of the cue before it.
+
+    A cue that is nothing but a repeat counts as spoken again unless it is a roll-up's flash.
+    """
+    for count in range(min(len(before), len(lines)), 0, -1):
+        if before[-count:] == lines[:count]:
+            return count if count < len(lines) or length_ns <= ROLL_UP_NS else 0
+    return 0
+
+
+def _line(line: str) -> str:
+    """A cue's line without tags (word times stay), sound descriptions and speaker names."""
+    line = _TAG.sub("", _RUBY.sub("", line))
+    line = html.unescape(line).translate(_BIDI)
+    line = _DESCRIPTION.sub(" ", line)
+    line = _WHOLE_LINE_DESCRIPTION.sub("", line)
+    return _LINE_START.sub("", line, count=1)
+
+
+def _spread(start_ns: int, end_ns: int, text: str) -> Iterator[Word]:
+    """Words of one cue over `[start_ns, end_ns)`, between the word times that the text has."""
+    pieces: list[tuple[int, str]] = []
+    at, last = start_ns, 0
+    for clock in _INLINE_CLOCK.finditer(text):
+        pieces.append((at, text[last : clock.start()]))
+        time_ns = _nanoseconds(clock.groups())
+        if time_ns is not None:
+            at = min(max(at, time_ns), end_ns)
+        last = clock.end()
+    pieces.append((at, text[last:]))
+    ends = [piece[0] for piece in pieces[1:]] + [end_ns]
+    for (piece_ns, piece), piece_end_ns in zip(pieces, ends, strict=True):
+        tokens = [token for token in piece.split() if any(map(str.isalnum, token))]
+        length = sum(len(token) + 1 for token in tokens)
+        done = 0
+        for token in tokens:
+            from_ns = piece_ns + (piece_end_ns - piece_ns) * done // length
+            done += len(token) + 1
+            to_ns = piece_ns + (piece_end_ns - piece_ns) * done // length
+            if to_ns > from_ns:
+                yield Word(token, from_ns, to_ns)
+
+
+def _bounded(notices: list[str], name: str) -> tuple[str, ...]:
+    if len(notices) <= NOTICES_IN_FULL:
+        return tuple(f"{notice}." for notice in notices)
+    rest = len(notices) - NOTICES_IN_FULL
+    return (*(f"{n}." for n in notices[:NOTICES_IN_FULL]), f"{name}: {rest} more of this kind.")
