@@ -610,6 +610,7 @@ def to_score(
         evidence=tuple(name for name in modalities if name in told.modalities),
         text=window.text if "text" in modalities else "",
         skipped=window.skipped,
+        session_participants=window.session_participants,
         final=window.final,
         latency_ms=dict(latency_ms),
         model=model,

@@ -139,6 +139,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         context: words spoken before the window by the same participant, newest last.
         skipped: how many windows directly before this one were dropped under pressure.
         final: True on the participant's last window of the session.
+        session_participants: how many participants the session has; 0 when it is not known.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -158,6 +159,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     context: str = ""
     skipped: Count = 0
     final: bool = False
+    session_participants: Count = 0
 
     @property
     def window_id(self) -> str:
@@ -201,6 +203,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     text: str
     skipped: Count = 0
     final: bool = False
+    session_participants: Count = 0
     latency_ms: dict[str, float]
     model: str
 
@@ -219,6 +222,7 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         evidence: the modalities that counted in this window.
         latency_ms: milliseconds per stage and `total`.
         final: True on the participant's last record of the session.
+        session_participants: how many participants the session has; 0 when it is not known.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -244,6 +248,7 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     latency_ms: dict[str, float]
     model: str
     final: bool = False
+    session_participants: Count = 0
 
 
 class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

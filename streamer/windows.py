@@ -82,6 +82,8 @@ class Aligner:
         modalities_expected: Collection[Modality],
         windows: WindowsConfig,
         face_rate_hz: float,
+        *,
+        session_participants: int = 0,
     ) -> None:
         """Begin at session time 0.
 
@@ -94,6 +96,7 @@ class Aligner:
                 `audio` nor `vision` is, `advance` alone says how far the stream is.
             windows: lengths and patience.
             face_rate_hz: crops per second to expect, for `Presence.vision`.
+            session_participants: goes into every window.
         """
         if not modalities_expected:
             raise ValueError("an aligner needs at least one expected modality")
@@ -102,6 +105,7 @@ class Aligner:
         self._session_start_unix_ns = session_start_unix_ns
         self._settings = windows
         self._face_rate_hz = face_rate_hz
+        self._session_participants = session_participants
 
         self._expected = frozenset(modalities_expected)
         self._media = {name: _Stream() for name in modalities_expected if name != "text"}
@@ -302,6 +306,7 @@ class Aligner:
             presence=self._presence(start_ns, end_ns, audio, words, faces),
             context=" ".join(word.text for word in self._past),
             final=nominal_end_ns >= extent_ns,
+            session_participants=self._session_participants,
         )
         self._next_index += 1
         self._out_ns = nominal_end_ns
