@@ -1,0 +1,175 @@
+"""Inference workers as processes in one consumer group, on the embedded broker and on Kafka."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from streamer import topics
+from streamer.config import Config, build
+from streamer.records import NS_PER_S, Presence, Score, Window, Word
+
+ROOT = Path(__file__).parents[2]
+PARTICIPANTS = tuple(f"p{n}" for n in range(8))
+DEADLINE_S = 120.0
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def config(request: pytest.FixtureRequest) -> Config:
+    """Settings for a fresh set of topics on each of the two brokers."""
+    prefix = f"t{uuid.uuid4().hex[:12]}"
+    address = request.getfixturevalue(f"{request.param}_broker")
+    return build({"kafka": {"broker": address, "topic_prefix": prefix}})
+
+
+@dataclass
+class WorkerProcess:
+    """An inference worker over a fake model that bears the worker's name."""
+
+    name: str
+    process: asyncio.subprocess.Process
+
+    async def stop(self) -> dict[str, int]:
+        """SIGTERM; gives the counters that it printed."""
+        self.process.send_signal(signal.SIGTERM)
+        printed, _ = await asyncio.wait_for(self.process.communicate(), 60)
+        assert self.process.returncode == 0
+        return json.loads(printed)
+
+
+@asynccontextmanager
+async def worker(config: Config, name: str, delay_ms: int = 40) -> AsyncIterator[WorkerProcess]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "tests" / "fake_model.py"),
+        *("--broker", config.kafka.broker),
+        *("--prefix", config.kafka.topic_prefix),
+        *("--name", name),
+        *("--delay-ms", str(delay_ms)),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        yield WorkerProcess(name, process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+class Scores:
+    """Everything on the scores topic so far."""
+
+    def __init__(self, reader: topics.Reader[Score]) -> None:
+        self.by_window: defaultdict[str, list[Score]] = defaultdict(list)
+        self.by_model: defaultdict[str, int] = defaultdict(int)
+        self._reader = reader
+
+    async def until(self, condition, publish=None) -> None:
+        """Read (and call `publish` between reads) until `condition` holds."""
+        deadline = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"only {dict(self.by_model)}"
+            if publish:
+                await publish()
+            for received in await self._reader.batch(500, 200):
+                self.by_window[received.record.window_id].append(received.record)
+                self.by_model[received.record.model] += 1
+
+
+class Capture:
+    """Sends windows of eight participants in turn, and knows which it has sent."""
+
+    def __init__(self, publisher: topics.Publisher) -> None:
+        self.sent: set[str] = set()
+        self._publisher = publisher
+        self._next = 0
+
+    async def publish(self, count: int = 8) -> None:
+        acknowledgements = []
+        for _ in range(count):
+            index, number = divmod(self._next, len(PARTICIPANTS))
+            window = spoken_window(PARTICIPANTS[number], index)
+            self._next += 1
+            self.sent.add(window.window_id)
+            acknowledgements.append(await self._publisher.publish_soon(window))
+        await asyncio.gather(*acknowledgements)
+
+
+def spoken_window(participant: str, index: int) -> Window:
+    start_ns = index * NS_PER_S
+    text = "good" if index % 2 else "bad"
+    return Window(
+        session_id="s",
+        participant_id=participant,
+        window_index=index,
+        session_start_unix_ns=1_700_000_000 * NS_PER_S,
+        start_ns=start_ns,
+        end_ns=start_ns + NS_PER_S,
+        words=(Word(text, start_ns, start_ns + 1),),
+        presence=Presence(text=1.0),
+    )
+
+
+@asynccontextmanager
+async def both_ends(config: Config) -> AsyncIterator[tuple[Capture, Scores]]:
+    await topics.ensure_topics(config)
+    async with (
+        topics.Publisher(config) as publisher,
+        topics.Reader(config, "scores", group=None, start="earliest") as reader,
+    ):
+        yield Capture(publisher), Scores(reader)
+
+
+async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config):
+    async with (
+        both_ends(config) as (capture, scores),
+        worker(config, "first") as first,
+        worker(config, "second") as second,
+    ):
+        await scores.until(
+            lambda: scores.by_model["first"] and scores.by_model["second"], capture.publish
+        )
+        await capture.publish(400)
+        before = scores.by_model["first"]
+        await scores.until(lambda: scores.by_model["first"] > before)
+        first.process.kill()
+        await first.process.wait()
+        assert len(scores.by_window) < len(capture.sent)
+        await scores.until(lambda: scores.by_window.keys() >= capture.sent)
+        assert scores.by_window.keys() == capture.sent
+        for same in scores.by_window.values():
+            assert len({(score.valence, score.text, score.revision) for score in same}) == 1
+        counters = await second.stop()
+        assert counters["scored"] == scores.by_model["second"]
+    async with both_ends(config) as (capture, scores), worker(config, "third") as third:
+        await capture.publish(8)
+        known = capture.sent
+        await scores.until(lambda: scores.by_model["third"] >= len(known))
+        counters = await third.stop()
+    assert counters["taken"] == 8, "what the second worker published was not all committed"
+
+
+async def test_a_stop_leaves_the_rest_to_the_next_worker(config: Config):
+    async with both_ends(config) as (capture, scores):
+        await capture.publish(200)
+        async with worker(config, "first") as first:
+            await scores.until(lambda: scores.by_model["first"] >= 8)
+            counters = await first.stop()
+        assert counters["scored"] < 200
+        async with worker(config, "second", delay_ms=0) as second:
+            await scores.until(lambda: scores.by_window.keys() >= capture.sent)
+            await second.stop()
+    assert all(len(same) == 1 for same in scores.by_window.values())
