@@ -27,6 +27,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     CommitFailedError,
+    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     MessageSizeTooLargeError,
@@ -41,6 +42,7 @@ from streamer.errors import BrokerError, ConfigError, UnreadableRecord
 from streamer.records import (
     SCHEMA_VERSION,
     Alert,
+    DeadLetter,
     Record,
     Score,
     Sentiment,
@@ -55,6 +57,7 @@ Kind = Literal[
     "windows", "scores", "smoothed", "session_smoothed", "sessions", "alerts", "session_input"
 ]
 Headers = Sequence[tuple[str, bytes]]
+ReadableKind = Kind | Literal["dead_letter"]
 R = TypeVar("R")
 Start = Literal["earliest", "latest"] | datetime
 
@@ -129,7 +132,7 @@ class Topics:
         """Every topic of the system."""
         return (*(self.of(kind) for kind in get_args(Kind)), self.dead_letter)
 
-    def of(self, kind: Kind) -> str:
+    def of(self, kind: ReadableKind) -> str:
         """The topic that holds records of `kind`."""
         return self._name(kind.replace("_", "-"))
 
@@ -241,6 +244,28 @@ def decode(kind: Kind, value: bytes | None) -> Any:
     if absurdity := _absurdity(record):
         raise UnreadableRecord(f"not a record of {kind}: {absurdity}")
     return record
+
+
+def decode_dead_letter(
+    headers: Mapping[str, bytes], key: bytes | None, value: bytes | None
+) -> DeadLetter:
+    """Read what `Publisher.dead_letter` wrote.
+
+    Raises:
+        UnreadableRecord: the headers that tell reason and origin are missing or no numbers.
+    """
+    try:
+        return DeadLetter(
+            reason=headers["reason"].decode(),
+            topic=headers["original_topic"].decode(),
+            partition=int(headers["original_partition"]),
+            offset=int(headers["original_offset"]),
+            timestamp_ms=int(headers["original_timestamp_ms"]),
+            key=key,
+            value=value,
+        )
+    except (KeyError, ValueError) as error:
+        raise UnreadableRecord(f"not a dead letter: its headers lack {error}") from None
 
 
 def decode_window(value: bytes | None) -> Window | None:
@@ -860,6 +885,9 @@ class Publisher:
 
 _REFUSALS = (MessageSizeTooLargeError, TopicAuthorizationFailedError)
 
+_FINAL = (TopicAuthorizationFailedError, GroupAuthorizationFailedError)
+"""Refusals of reading that no patience mends."""
+
 
 # --- reading ------------------------------------------------------------------------------------
 
@@ -902,8 +930,8 @@ class Reader(Generic[R]):
     neither is given out and neither stops progress.
 
     Attributes:
-        counters: `read`, `unreadable`, `tombstones`, `rebalances`, `commits_lost` (the partition
-            had gone to another reader meanwhile).
+        counters: `read`, `unreadable`, `tombstones`, `rebalances`, `rejoined`, `commits_lost` (the
+            partition had gone to another reader meanwhile).
     """
 
     @overload
@@ -962,9 +990,18 @@ class Reader(Generic[R]):
     ) -> None: ...
     @overload
     def __init__(
+        self: Reader[DeadLetter],
+        config: Config,
+        kind: Literal["dead_letter"],
+        *,
+        group: str | None = None,
+        start: Start = "earliest",
+    ) -> None: ...
+    @overload
+    def __init__(
         self,
         config: Config,
-        kind: Kind,
+        kind: ReadableKind,
         *,
         group: str | None = None,
         start: Start = "earliest",
@@ -972,7 +1009,7 @@ class Reader(Generic[R]):
     def __init__(
         self,
         config: Config,
-        kind: Kind,
+        kind: ReadableKind,
         *,
         group: str | None = None,
         start: Start = "earliest",
@@ -991,7 +1028,7 @@ class Reader(Generic[R]):
         self.counters: Counter[str] = Counter()
         self.topic = Topics(config.kafka.topic_prefix).of(kind)
         self._config = config
-        self._kind: Kind = kind
+        self._kind: ReadableKind = kind
         self._group = group
         self._start = start
         self._start_ms = round(start.timestamp() * 1000) if isinstance(start, datetime) else 0
@@ -1005,21 +1042,9 @@ class Reader(Generic[R]):
     async def __aenter__(self) -> Self:
         """Connect and join the group; raises BrokerError when no broker answers in time."""
         kafka = self._config.kafka
-        settings = client_settings(kafka)
         if self._start_ms:
             self._embedded = await on_embedded(self._config)
-        self._consumer = await _start(
-            lambda: AIOKafkaConsumer(
-                group_id=self._group,
-                enable_auto_commit=False,
-                auto_offset_reset="latest" if self._start == "latest" else "earliest",
-                metadata_max_age_ms=int(FOLLOW_S * 1000),
-                fetch_max_wait_ms=FETCH_WAIT_MS,
-                max_partition_fetch_bytes=kafka.max_message_bytes + ENVELOPE_BYTES,
-                **settings,
-            ),
-            kafka,
-        )
+        self._consumer = await _start(self._make_consumer, kafka)
         if self._group is None:
             try:
                 await self._follow(self._start)
@@ -1047,7 +1072,11 @@ class Reader(Generic[R]):
         if self._group is None and not self._consumer.assignment():
             await asyncio.sleep(max_wait_ms / 1000)
             return []
-        fetched = await self._consumer.getmany(timeout_ms=max_wait_ms, max_records=max_records)
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=max_wait_ms, max_records=max_records)
+        except (KafkaError, OSError) as error:
+            await self._rejoin(error)
+            return []
         received = [
             record
             for partition, messages in fetched.items()
@@ -1086,6 +1115,38 @@ class Reader(Generic[R]):
                 behind += max(end - progress.next_offset, 0)
         return behind
 
+    def _make_consumer(self) -> Any:
+        kafka = self._config.kafka
+        return AIOKafkaConsumer(
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="latest" if self._start == "latest" else "earliest",
+            metadata_max_age_ms=int(FOLLOW_S * 1000),
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            max_partition_fetch_bytes=kafka.max_message_bytes + ENVELOPE_BYTES,
+            **client_settings(kafka),
+        )
+
+    async def _rejoin(self, error: BaseException) -> None:
+        """Read on after an error; in a group with a new consumer, because aiokafka's is dead now.
+
+        (The embedded broker gives one to a member that syncs while another one joins.) What is in
+        hand and not committed will be read again.
+        """
+        if self._group is None or isinstance(error, _FINAL):
+            raise BrokerError(f"{self.topic} cannot be read: {error!r}.") from error
+        self.counters["rejoined"] += 1
+        log.warning("Reading %s begins anew from the last commit: %r", self.topic, error)
+        await _stop(self._consumer)
+        self._progress.clear()
+        self._settled.set()
+        await asyncio.sleep(RETRY_S)
+        while True:
+            with suppress(BrokerError):
+                self._consumer = await _start(self._make_consumer, self._config.kafka)
+                break
+        self._consumer.subscribe([self.topic], listener=_Listener(self))
+
     async def _take(self, partition: Any, messages: Iterable[Any]) -> list[Received[R]]:
         progress = self._progress.setdefault(partition, _Progress())
         taken = []
@@ -1103,10 +1164,10 @@ class Reader(Generic[R]):
         headers = dict(message.headers)
         place = (message.topic, message.partition, message.offset, message.timestamp)
         try:
-            record = decode(self._kind, message.value)
+            record = self._decode(message, headers)
         except UnreadableRecord as error:
             self.counters["unreadable"] += 1
-            if self._group is None:
+            if self._group is None or self._kind == "dead_letter":
                 log.warning("Skipped %s/%s/%s: %s.", *place[:3], error.reason)
             else:
                 raw = Raw(*place, message.key, message.value, headers)
@@ -1116,6 +1177,11 @@ class Reader(Generic[R]):
             self.counters["tombstones"] += 1
             return None
         return Received(*place, message.key, message.value, headers, record=record)
+
+    def _decode(self, message: Any, headers: Mapping[str, bytes]) -> Any:
+        if self._kind == "dead_letter":
+            return decode_dead_letter(headers, message.key, message.value)
+        return decode(self._kind, message.value)
 
     async def _dead_letter(self, raw: Raw, reason: str) -> None:
         if self._dead_letters is None:

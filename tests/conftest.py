@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streamer.broker import EmbeddedBroker
+from streamer.broker import EmbeddedBroker, KafkaBroker
+from streamer.errors import BrokerError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,6 +18,18 @@ ROOT = Path(__file__).resolve().parent.parent
 def embedded_broker() -> Iterator[str]:
     """Address of a fresh embedded broker."""
     with EmbeddedBroker() as broker:
+        yield broker.address
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Apache Kafka, one for the whole run: use a topic prefix of your own."""
+    broker = KafkaBroker(tmp_path_factory.mktemp("kafka"), port=0)
+    try:
+        broker.start()
+    except BrokerError as error:
+        pytest.skip(str(error))
+    with broker:
         yield broker.address
 
 
