@@ -1,0 +1,196 @@
+"""A checkpoint and clips to predictions: what a stream or an evaluation asks for.
+
+What enters: a checkpoint and clips in memory. What leaves: one prediction a clip, in order. It
+does not know windows, topics or data sets. A clip's prediction does not depend on what else is
+in its batch. One caller at a time: a lock keeps others waiting.
+"""
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semi_iin import checkpoint as checkpoints
+from semi_iin.errors import SemiIINError
+from semi_iin.features import Batch, Clip, Encoders, check, find_device, size
+from semi_iin.model import MODALITIES, Modality, SemiIIN
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+MAX_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model makes of one clip; all None where the clip held nothing it can read.
+
+    Attributes:
+        valence: in [-3, 3].
+        class_probabilities: of the seven classes from most negative to most positive, calibrated
+            by the checkpoint's temperature; they add up to 1.
+        valence_gate: in [0, 1], how far valence leans on interaction between modalities rather
+            than within them; None for a model without a gate.
+        class_gate: likewise for the classes.
+        modalities: what the clip was scored from, in the model's order.
+    """
+
+    valence: float | None = None
+    class_probabilities: tuple[float, ...] | None = None
+    valence_gate: float | None = None
+    class_gate: float | None = None
+    modalities: tuple[Modality, ...] = ()
+
+
+class Predictor:
+    """A model with its encoders on one device.
+
+    Attributes:
+        name: the model's id, as records carry it.
+        modalities: those that it reads, in the model's order.
+        device: where it runs.
+    """
+
+    def __init__(
+        self,
+        model: SemiIIN,
+        encoders: Encoders,
+        *,
+        name: str = "semi-iin",
+        temperature: float = 1.0,
+        device: str = "auto",
+        dtype: str = "float32",
+    ) -> None:
+        """Take a model and the encoders that it was trained on.
+
+        Args:
+            model: in any mode; it is set to evaluation.
+            encoders: of the modalities to read.
+            name: the model's id.
+            temperature: the class logits are divided by it before softmax.
+            device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
+            dtype: "float32", or "bfloat16" for encoders and model under autocast.
+
+        Raises:
+            SemiIINError: for a device or a dtype that is not there, or a width that does not fit.
+        """
+        if dtype not in DTYPES:
+            raise SemiIINError(f"dtype = {dtype!r} must be one of {', '.join(DTYPES)}")
+        for modality, encoder in encoders.encoders.items():
+            if encoder.width != model.config.width(modality):
+                raise SemiIINError(
+                    f"the {modality} encoder gives features of width {encoder.width}, but the "
+                    f"model takes {model.config.width(modality)}"
+                )
+        self.name = name
+        self.device = find_device(device)
+        self.modalities = encoders.modalities
+        self._dtype = DTYPES[dtype]
+        self._temperature = temperature
+        self._model = model.to(self.device).eval()
+        self._encoders = encoders.to(self.device)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path = "default",
+        device: str = "auto",
+        dtype: str = "float32",
+        modalities: Sequence[str] | None = None,
+    ) -> "Predictor":
+        """Load a checkpoint.
+
+        Args:
+            path: a directory; "default" is the one in this package.
+            device: as for the constructor.
+            dtype: as for the constructor.
+            modalities: the ones to read, others are ignored as if absent; None = all that the
+                checkpoint was trained on.
+
+        Raises:
+            SemiIINError: naming what is wrong with the checkpoint or with an argument.
+        """
+        loaded = checkpoints.load(path)
+        wanted = tuple(modalities) if modalities is not None else MODALITIES
+        unknown = [name for name in wanted if name not in MODALITIES]
+        if unknown:
+            raise SemiIINError(
+                f"there is no modality {unknown[0]!r}: use any of {', '.join(MODALITIES)}"
+            )
+        specs: dict[str, Any] = loaded.config.get("encoders", {})
+        if not any(name in specs for name in wanted):
+            raise SemiIINError(
+                f"the checkpoint {path} reads {', '.join(specs) or 'no modality'}, "
+                f"and none of those asked for: {', '.join(wanted) or 'none'}"
+            )
+        encoders = Encoders.build(
+            specs, loaded.tensors, [name for name in MODALITIES if name in wanted]
+        )
+        return cls(
+            loaded.build_model(),
+            encoders,
+            name=str(loaded.config.get("name", loaded.path.name)),
+            temperature=float(loaded.config.get("temperature", 1.0)),
+            device=device,
+            dtype=dtype,
+        )
+
+    def predict(self, clips: Sequence[Clip]) -> list[Prediction]:
+        """Score clips, in order; batches are made here, of clips of like size.
+
+        Raises:
+            SemiIINError: for a clip that cannot be read (its dtype, shape or numbers).
+        """
+        for clip in clips:
+            check(clip)
+        order = sorted(range(len(clips)), key=lambda index: size(clips[index]))
+        predictions = [Prediction()] * len(clips)
+        with self._lock:
+            for first in range(0, len(order), MAX_BATCH):
+                indices = order[first : first + MAX_BATCH]
+                scored = self._score([clips[index] for index in indices])
+                for index, prediction in zip(indices, scored, strict=True):
+                    predictions[index] = prediction
+        return predictions
+
+    def _score(self, clips: list[Clip]) -> list[Prediction]:
+        """One batch. Every row that has evidence gets a prediction."""
+        present = [tuple(name for name in self.modalities if clip.has(name)) for clip in clips]
+        if not any(present):
+            return [Prediction() for _ in clips]
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, self._dtype, self._dtype is not torch.float32),
+        ):
+            output = self._model(**_cut(self._encoders.encode(clips), self._model).inputs())
+        valence = output.valence.float().clamp(-3, 3).tolist()
+        probabilities = (output.class_logits.float() / self._temperature).softmax(dim=-1).tolist()
+        gates = zip(
+            output.valence_gate.float().tolist(), output.class_gate.float().tolist(), strict=True
+        )
+        return [
+            Prediction(value, tuple(classes), _known(val), _known(cls), used)
+            if used
+            else Prediction()
+            for value, classes, (val, cls), used in zip(
+                valence, probabilities, gates, present, strict=True
+            )
+        ]
+
+
+def _cut(batch: Batch, model: SemiIIN) -> Batch:
+    """The batch with no more frames than the model takes; the first ones are kept."""
+    for modality in MODALITIES:
+        most = model.config.max_frames(modality)
+        for name in (modality, f"{modality}_mask"):
+            value: Tensor | None = getattr(batch, name)
+            setattr(batch, name, value if value is None else value[:, :most])
+    return batch
+
+
+def _known(share: float) -> float | None:
+    return None if math.isnan(share) else share
