@@ -11,4 +11,22 @@ The way of the data, one line a stage:
 
 `records` is what flows, `config` what can be set, `topics` how it lies on Kafka, `broker` where
 Kafka comes from, `cli` the wiring.
+
+    async for sentiment in streamer.subscribe("localhost:9092", session="standup"): ...
+    for sentiment in streamer.subscribe_sync("localhost:9092", session="standup"): ...
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamer.subscribe import subscribe, subscribe_sync
+
+__all__ = ["subscribe", "subscribe_sync"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the client when it is asked for: `import streamer` alone stays cheap."""
+    if name in __all__:
+        return getattr(import_module("streamer.subscribe"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -41,6 +41,7 @@ Polarity = Literal["negative", "neutral", "positive"]
 Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Valence = Annotated[float, msgspec.Meta(ge=-3.0, le=3.0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]
 
 
@@ -192,7 +193,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     window_id: str
     window_index: Count
     revision: Count = 0
-    session_start: datetime
+    session_start: Moment
     start_ms: Count
     end_ms: Count
     valence: Valence | None
@@ -231,7 +232,7 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     window_id: str
     window_index: Count
     revision: Count = 0
-    event_time: datetime
+    event_time: Moment
     start_ms: Count
     end_ms: Count
     valence: Valence | None
@@ -267,7 +268,7 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     window_id: str
     window_index: Count
     revision: Count = 0
-    event_time: datetime
+    event_time: Moment
     start_ms: Count
     end_ms: Count
     valence: Valence | None
@@ -293,7 +294,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     participant_id: Name | None
     kind: Literal["sustained_negative", "sharp_drop"]
     state: Literal["raised", "cleared"]
-    event_time: datetime
+    event_time: Moment
     end_ms: Count
     valence: Valence
     threshold: float
@@ -318,7 +319,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     schema_version: int = SCHEMA_VERSION
     session_id: Name
     state: Literal["started", "ended"]
-    started_at: datetime
+    started_at: Moment
     live: bool
     consent: str | None
     modalities: tuple[Modality, ...]
