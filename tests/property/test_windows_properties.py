@@ -1,0 +1,250 @@
+"""The aligner against a model that sees everything at once, over generated streams."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from streamer.config import WindowsConfig
+from streamer.records import AudioChunk, FaceCrop, Modality, StreamEnd, Window, Word
+from streamer.windows import Aligner
+
+MS = 1_000_000
+Push = Callable[[Aligner], list[Window]]
+ALL: tuple[Modality, ...] = ("audio", "text", "vision")
+calm = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)  # a busy machine is no failure
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A participant's whole stream: what it holds and how it is cut into windows."""
+
+    hop_ms: int
+    length_ms: int
+    duration_ms: int
+    chunk_ms: int
+    face_step_ms: int
+    words: tuple[Word, ...]
+
+    @property
+    def sound(self) -> np.ndarray:
+        return (np.arange(self.duration_ms * 16) % 30_011 - 15_000).astype(np.int16)
+
+    @property
+    def chunks(self) -> list[AudioChunk]:
+        sound = self.sound.astype(np.float32) / 32_768
+        step = self.chunk_ms * 16
+        return [
+            AudioChunk(first * MS // 16, sound[first : first + step])
+            for first in range(0, len(sound), step)
+        ]
+
+    @property
+    def faces(self) -> list[FaceCrop]:
+        times = range(0, self.duration_ms, self.face_step_ms)
+        return [FaceCrop(event_time_ns=at * MS, jpeg=b"%d" % at) for at in times]
+
+    @property
+    def spans_ms(self) -> list[tuple[int, int]]:
+        count = -(-self.duration_ms // self.hop_ms)
+        ends = [(k + 1) * self.hop_ms for k in range(count)]
+        return [(max(0, e - self.length_ms), min(e, self.duration_ms)) for e in ends]
+
+    def aligner(self, *, lateness_s: float = 1e6, stall_s: float = 1e6) -> Aligner:
+        config = WindowsConfig(
+            length_s=self.length_ms / 1000,
+            hop_s=self.hop_ms / 1000,
+            allowed_lateness_s=lateness_s,
+            stall_timeout_s=stall_s,
+        )
+        return Aligner("s", "p", 0, ALL, config, 5.0)
+
+    def ends(self) -> list[Push]:
+        return [lambda a, m=m: a.end(StreamEnd(m, self.duration_ms * MS)) for m in ALL]
+
+
+def chunk_push(chunk: AudioChunk) -> Push:
+    return lambda aligner: aligner.push_audio(chunk)
+
+
+def face_push(face: FaceCrop) -> Push:
+    return lambda aligner: aligner.push_face(face, face.event_time_ns)
+
+
+def word_push(word: Word) -> Push:
+    return lambda aligner: aligner.push_words([word], 0)
+
+
+def overlaps(word: Word, start_ns: int, end_ns: int) -> bool:
+    return word.start_ns < end_ns and max(word.end_ns, word.start_ns + 1) > start_ns
+
+
+def check_complete(stream: Stream, windows: list[Window]) -> None:
+    """Every sample, word and face is in every window that covers it, and nothing else is."""
+    assert [(w.start_ns // MS, w.end_ns // MS) for w in windows] == stream.spans_ms
+    for window, (start_ms, end_ms) in zip(windows, stream.spans_ms, strict=True):
+        assert window.audio == stream.sound[start_ms * 16 : end_ms * 16].tobytes()
+        covered = [w for w in stream.words if overlaps(w, start_ms * MS, end_ms * MS)]
+        assert list(window.words) == sorted(covered, key=lambda w: (w.start_ns, w.end_ns, w.text))
+        assert list(window.faces) == [
+            f for f in stream.faces if start_ms * MS <= f.event_time_ns < end_ms * MS
+        ]
+
+
+def feed(aligner: Aligner, pushes: list[Push]) -> list[Window]:
+    """Push everything and flush, watching the watermark."""
+    windows, watermark_ns = [], 0
+    for push in pushes:
+        windows += push(aligner)
+        assert aligner.watermark_ns >= watermark_ns, "the watermark never falls"
+        watermark_ns = aligner.watermark_ns
+    windows += aligner.finish()
+    assert [w.window_index for w in windows] == list(range(len(windows)))
+    assert [w.final for w in windows] == [False] * (len(windows) - 1) + [True]
+    return windows
+
+
+@st.composite
+def words(draw: st.DrawFn, duration_ms: int) -> tuple[Word, ...]:
+    times = draw(
+        st.lists(
+            st.tuples(st.integers(0, duration_ms - 1), st.integers(0, 1_500)),
+            max_size=6,
+            unique_by=lambda time: time[0],
+        )
+    )
+    return tuple(
+        Word(text=f"w{start}", start_ns=start * MS, end_ns=(start + long) * MS)
+        for start, long in times
+    )
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Stream:
+    hop_ms = draw(st.integers(100, 1_000))
+    duration_ms = draw(st.integers(1, 4_000))
+    return Stream(
+        hop_ms=hop_ms,
+        length_ms=draw(st.integers(hop_ms, 2_500)),
+        duration_ms=duration_ms,
+        chunk_ms=draw(st.integers(20, 700)),
+        face_step_ms=draw(st.integers(40, 900)),
+        words=draw(words(duration_ms)),
+    )
+
+
+@calm
+@given(streams(), st.data())
+def test_any_interleaving_gives_every_window_all_that_it_covers(
+    stream: Stream, data: st.DataObject
+) -> None:
+    # sound and faces each in order, words in any order, anything between anything
+    sound = [chunk_push(chunk) for chunk in stream.chunks]
+    faces = [face_push(face) for face in stream.faces]
+    spoken = data.draw(st.permutations([word_push(word) for word in stream.words]))
+    turns = data.draw(
+        st.permutations(["sound"] * len(sound) + ["faces"] * len(faces) + ["words"] * len(spoken))
+    )
+    queues = {"sound": iter(sound), "faces": iter(faces), "words": iter(spoken)}
+    aligner = stream.aligner()
+    windows = feed(aligner, [next(queues[turn]) for turn in turns] + stream.ends())
+
+    check_complete(stream, windows)
+    assert not any(aligner.counters[name] for name in aligner.counters if name != "windows")
+
+
+@calm
+@given(streams(), st.integers(0, 3_000), st.integers(0, 2_000), st.data())
+def test_what_arrives_within_lateness_is_complete(
+    stream: Stream, lateness_ms: int, lag_ms: int, data: st.DataObject
+) -> None:
+    # keyed by arrival: sound when it ends, faces a fixed lag later, words up to the lateness later
+    arrivals = [(chunk.end_ns, chunk_push(chunk)) for chunk in stream.chunks]
+    arrivals += [(face.event_time_ns + lag_ms * MS, face_push(face)) for face in stream.faces]
+    for word in stream.words:
+        delay_ms = data.draw(st.integers(0, lateness_ms))
+        arrivals.append((word.start_ns + delay_ms * MS, word_push(word)))
+    pushes = [push for _, push in sorted(arrivals, key=lambda arrival: arrival[0])]
+    patience_s = (lag_ms + stream.chunk_ms + stream.face_step_ms) / 1000
+    aligner = stream.aligner(lateness_s=lateness_ms / 1000, stall_s=patience_s)
+
+    check_complete(stream, feed(aligner, pushes + stream.ends()))
+    assert aligner.counters["late_words"] == aligner.counters["stalled"] == 0
+
+
+@calm
+@given(streams(), st.integers(0, 1_000), st.integers(1, 1_000), st.data())
+def test_in_any_disorder_the_windows_come_in_order_and_what_is_missing_is_counted(
+    stream: Stream, lateness_ms: int, stall_ms: int, data: st.DataObject
+) -> None:
+    pushes = [chunk_push(chunk) for chunk in stream.chunks]
+    pushes += [face_push(face) for face in stream.faces]
+    pushes += [word_push(word) for word in stream.words]
+    disorder = data.draw(st.permutations(pushes))
+    aligner = stream.aligner(lateness_s=lateness_ms / 1000, stall_s=stall_ms / 1000)
+    windows = feed(aligner, [*disorder, *stream.ends()])
+
+    assert [(w.start_ns // MS, w.end_ns // MS) for w in windows] == stream.spans_ms
+    missed = {
+        word.text
+        for word in stream.words
+        for window in windows
+        if overlaps(word, window.start_ns, window.end_ns) and word not in window.words
+    }
+    assert aligner.counters["late_words"] == len(missed)
+    missed_faces = {
+        face.event_time_ns
+        for face in stream.faces
+        for window in windows
+        if window.start_ns <= face.event_time_ns < window.end_ns and face not in window.faces
+    }
+    assert aligner.counters["late_faces"] == len(missed_faces)
+
+
+@calm
+@given(streams())
+def test_a_window_goes_out_before_the_end_unless_it_is_the_last(stream: Stream) -> None:
+    aligner = stream.aligner(lateness_s=0.0)
+    early = [w for chunk in stream.chunks for w in aligner.push_audio(chunk)]
+    early += aligner.end(StreamEnd("vision", 0)) + aligner.end(StreamEnd("text", 0))
+
+    assert len(early) == len(stream.spans_ms) - 1
+    assert not any(w.final for w in early)
+
+
+@calm
+@given(streams())
+def test_presence_is_a_share_and_absent_only_where_nothing_is(stream: Stream) -> None:
+    aligner = stream.aligner()
+    pushes = [chunk_push(chunk) for chunk in stream.chunks]
+    pushes += [face_push(face) for face in stream.faces]
+    pushes += [word_push(word) for word in stream.words]
+    pushes.append(lambda a: a.push_speech([(0, stream.duration_ms * MS // 2)], 0))
+    for window in feed(aligner, pushes + stream.ends()):
+        presence = window.presence
+        assert all(0 <= share <= 1 for share in (presence.audio, presence.text, presence.vision))
+        assert (presence.text > 0) == bool(window.words)
+        assert (presence.vision > 0) == bool(window.faces)
+        assert (presence.audio > 0) == (window.start_ns < stream.duration_ms * MS // 2)
+
+
+def test_four_hours_take_no_more_memory_than_four_minutes() -> None:
+    config = WindowsConfig(length_s=0.5, hop_s=0.5, allowed_lateness_s=2.0, stall_timeout_s=3.0)
+    aligner = Aligner("s", "p", 0, ALL, config, 5.0)
+    sizes = []
+    for second in range(4 * 3_600):
+        at = second * 1000 * MS
+        aligner.push_audio(AudioChunk(at, np.ones(160, dtype=np.float32)))
+        aligner.push_face(FaceCrop(event_time_ns=at, jpeg=b"jpeg"), at)
+        aligner.push_words([Word(text="word", start_ns=at, end_ns=at + 300 * MS)], at)
+        aligner.push_speech([(at, at + 300 * MS)], at)
+        if second in (4 * 60, 4 * 3_600 - 1):
+            sizes.append(len(pickle.dumps(aligner)))
+
+    assert aligner.counters["windows"] > 28_000
+    assert sizes[1] < sizes[0] + 1_000
