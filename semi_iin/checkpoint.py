@@ -129,6 +129,22 @@ def load(path: str | Path = "default") -> Checkpoint:
     return Checkpoint(directory, config, _read_tensors(directory))
 
 
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint is, JSON-able: name, place, sizes, and what its configuration holds."""
+    weights: dict[str, int] = {}
+    for name, tensor in checkpoint.tensors.items():
+        part = name.partition(".")[0]
+        weights[part] = weights.get(part, 0) + tensor.numel()
+    files = [path for path in checkpoint.path.iterdir() if path.is_file()]
+    return {
+        "name": str(checkpoint.config.get("name", checkpoint.path.name)),
+        "path": str(checkpoint.path),
+        "bytes": sum(path.stat().st_size for path in files),
+        "weights": weights,
+        **{name: value for name, value in checkpoint.config.items() if name != "name"},
+    }
+
+
 def from_release(
     state_dict: Mapping[str, Tensor], heads: int = 4, applications: int = 2
 ) -> SemiIIN:

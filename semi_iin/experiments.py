@@ -1,0 +1,555 @@
+"""Experiments on Semi-IIN: a checkpoint's metrics, ablations, the sweep over k, gate shares.
+
+What enters: examples or clips with labels. What leaves: records of numbers, and tables of them as
+Markdown and CSV. It does not know how data are read or encoded, nor command lines.
+"""
+
+import csv
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from semi_iin import checkpoint as checkpoints
+from semi_iin import evaluate
+from semi_iin.data import Sample
+from semi_iin.errors import SemiIINError
+from semi_iin.features import Clip, Encoders
+from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
+from semi_iin.predict import Prediction, Predictor
+from semi_iin.self_training import SelfTraining, self_train
+from semi_iin.train import Example, Objective, Report, SentimentTask, Training, fit, score
+
+CHUNK = 128  # clips in memory at a time
+METRICS = ("mae", "corr", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "acc7")
+Row = dict[str, Any]
+Advance = Callable[[int, int], None]  # done, of how many
+
+
+# --- a checkpoint on data -------------------------------------------------------------------------
+
+
+def evaluate_checkpoint(
+    checkpoint: str | Path,
+    samples: Sequence[Sample],
+    *,
+    context: bool = True,
+    modalities: Sequence[str] | None = None,
+    device: str = "auto",
+    resamples: int = evaluate.RESAMPLES,
+    advance: Advance = lambda done, total: None,
+) -> dict[str, Any]:
+    """Measure a checkpoint on samples of one data set, by what they are labelled with.
+
+    Args:
+        checkpoint: a directory, or "default".
+        samples: with a valence (any modality, or ready features) or an emotion (voices or faces).
+        context: False withholds what was said before.
+        modalities: the only ones to read; None = all that the checkpoint knows.
+        device: as for `Predictor`.
+        resamples: of the bootstrap.
+        advance: is told how many samples are scored, of how many.
+
+    Returns:
+        As `evaluate_valence`, with `acc3` and `f1_3class` besides where all labels are words such
+        as negative; or as `evaluate_emotions`.
+
+    Raises:
+        SemiIINError: for an unfit checkpoint, data without labels, or media that cannot be read.
+    """
+    loaded = checkpoints.load(checkpoint)
+    if samples and samples[0].features:
+        examples = [_ready(sample) for sample in samples if sample.label is not None]
+        temperature = float(loaded.config.get("temperature", 1.0))
+        return report_examples(
+            loaded.build_model(), examples, temperature=temperature, resamples=resamples
+        )
+    predictor = Predictor.from_checkpoint(loaded.path, device=device, modalities=modalities)
+    predictions = predict_samples(predictor, samples, context=context, advance=advance)
+    emotions = None
+    if all(sample.label is None for sample in samples):
+        modality: Modality = "vision" if samples and samples[0].crop is not None else "audio"
+        if modality in predictor.modalities:
+            encoders = Encoders.build(loaded.config["encoders"], loaded.tensors, [modality])
+            emotions = name_emotions(encoders.to(predictor.device), samples, modality)
+    return report_samples(samples, predictions, emotions, resamples=resamples)
+
+
+def predict_samples(
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    *,
+    context: bool = True,
+    advance: Advance = lambda done, total: None,
+) -> list[Prediction]:
+    """Score samples in order, reading their media a chunk at a time.
+
+    Args:
+        predictor: of a checkpoint.
+        samples: with text, media or crops.
+        context: False withholds what was said before.
+        advance: is told after every chunk.
+    """
+    predictions: list[Prediction] = []
+    for first in range(0, len(samples), CHUNK):
+        clips = [sample.clip() for sample in samples[first : first + CHUNK]]
+        if not context:
+            clips = [replace(clip, context=None) for clip in clips]
+        predictions += predictor.predict(clips)
+        advance(len(predictions), len(samples))
+    return predictions
+
+
+def name_emotions(
+    encoders: Encoders, samples: Sequence[Sample], modality: Modality
+) -> list[str | None] | None:
+    """What the encoder's emotion head calls each sample's voice or face.
+
+    Returns:
+        A class for each sample, None where the modality is absent; None as a whole where the
+        checkpoint's encoder has no such head.
+    """
+    encoder = encoders.encoders.get(modality)
+    if encoder is None or not encoder.spec.get("emotions"):
+        return None
+    names: list[str | None] = [None] * len(samples)
+    for first in range(0, len(samples), CHUNK):
+        clips = [sample.clip() for sample in samples[first : first + CHUNK]]
+        there = [index for index, clip in enumerate(clips) if clip.has(modality)]
+        with torch.inference_mode():
+            found = encoder.emotions([clips[index] for index in there]) if there else []
+        for index, name in zip(there, found, strict=True):
+            names[first + index] = name
+    return names
+
+
+def report_samples(
+    samples: Sequence[Sample],
+    predictions: Sequence[Prediction],
+    emotions: Sequence[str | None] | None = None,
+    *,
+    resamples: int = evaluate.RESAMPLES,
+) -> dict[str, Any]:
+    """Metrics of predictions, by what the samples are labelled with.
+
+    Samples with a valence are measured by it; where all valences are -1, 0 or 1, as words such as
+    negative are read, `acc3` and `f1_3class` are added. Else samples with an emotion are.
+
+    Raises:
+        SemiIINError: when no sample has a label.
+    """
+    scored = [index for index, sample in enumerate(samples) if sample.label is not None]
+    if scored:
+        label = [samples[index].label or 0.0 for index in scored]
+        valence = [predictions[index].valence for index in scored]
+        report = evaluate.evaluate_valence(
+            valence,
+            label,
+            [predictions[index].class_probabilities for index in scored],
+            resamples=resamples,
+        )
+        if set(label) <= {-1.0, 0.0, 1.0}:
+            words = [evaluate.POLARITIES[int(value) + 1] for value in label]
+            report |= evaluate.evaluate_polarity(valence, words, resamples=resamples)
+        return report
+    felt = [index for index, sample in enumerate(samples) if sample.emotion is not None]
+    if not felt:
+        raise SemiIINError("the data have no labels to evaluate against")
+    return evaluate.evaluate_emotions(
+        [predictions[index].valence for index in felt],
+        [samples[index].emotion or "" for index in felt],
+        None if emotions is None else [emotions[index] for index in felt],
+        resamples=resamples,
+    )
+
+
+def report_examples(
+    model: SemiIIN,
+    examples: Sequence[Example],
+    *,
+    temperature: float = 1.0,
+    resamples: int = evaluate.RESAMPLES,
+) -> dict[str, Any]:
+    """Metrics of a model on ready features with valence labels."""
+    labelled = [example for example in examples if example.valence is not None]
+    if not labelled:
+        raise SemiIINError("the features have no labels to evaluate against")
+    valence, logits = score(model, labelled)
+    probabilities = torch.softmax(torch.from_numpy(logits) / temperature, dim=1).numpy()
+    label = [example.valence or 0.0 for example in labelled]
+    return evaluate.evaluate_valence(valence, label, probabilities, resamples=resamples)
+
+
+def _ready(sample: Sample) -> Example:
+    """A sample with ready features and a label, as the model takes it."""
+    valence = sample.label or 0.0
+    return Example(
+        features=dict(sample.features),
+        valence=valence,
+        sentiment=int(evaluate.valence_class(valence)),
+    )
+
+
+# --- ablation and sweep ---------------------------------------------------------------------------
+
+# What each row of the ablation changes in the model's configuration.
+ABLATION: dict[str, dict[str, Any]] = {
+    "intra + inter, gate (Semi-IIN)": {"variant": "gate"},
+    "global attention": {"variant": "global"},
+    "global attention, no position embedding (release)": {
+        "variant": "global",
+        "use_position_embedding": False,
+    },
+    "intra only": {"variant": "intra"},
+    "inter only": {"variant": "inter"},
+    "intra + inter, sum": {"variant": "sum"},
+    "intra + inter, product": {"variant": "product"},
+    "intra + inter, concatenation": {"variant": "concat"},
+    "gate, no attention dropout": {"variant": "gate", "attention_dropout": 0.0},
+    "gate, attention dropout 0.3": {"variant": "gate", "attention_dropout": 0.3},
+    "gate, sparse attention (16 keys)": {"variant": "gate", "sparse_top_k": 16},
+    "gate, sparse attention (4 keys)": {"variant": "gate", "sparse_top_k": 4},
+    "gate, entropy regularisation 0.01": {"variant": "gate", "entropy_weight": 0.01},
+    "gate, entropy regularisation 0.1": {"variant": "gate", "entropy_weight": 0.1},
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every run of an experiment shares.
+
+    Attributes:
+        config: of the model.
+        examples: labelled ones that train.
+        selection: labelled ones that select.
+        reported: labelled ones that are measured, and neither of the above.
+        training: of every fit.
+        directory: of the runs; one that is finished is not run again.
+        objective: the loss.
+        device: where.
+    """
+
+    config: SemiIINConfig
+    examples: Sequence[Example]
+    selection: Sequence[Example]
+    reported: Sequence[Example]
+    training: Training
+    directory: Path
+    objective: Objective
+    device: torch.device | str = "cpu"
+
+    def build(self, seed: int, changes: Mapping[str, Any] | None = None) -> SemiIIN:
+        """A fresh model of a seed, with changes to its configuration."""
+        torch.manual_seed(seed)
+        return SemiIIN(replace(self.config, **(changes or {})))
+
+    def train(self, model: SemiIIN, place: Path, seed: int, report: Report) -> None:
+        """Supervised training of a model, in a directory of its own."""
+        task = SentimentTask(
+            model,
+            self.examples,
+            self.selection,
+            batch_size=self.training.batch_size,
+            objective=self.objective,
+            seed=seed,
+        )
+        fit(task, self.training, place, seed=seed, device=self.device, report=report)
+
+    def measure(self, model: SemiIIN) -> dict[str, float]:
+        """The values of the usual metrics on the reported part; NaN where undefined."""
+        report = report_examples(model, self.reported, resamples=0)
+        values = {name: report[name]["value"] for name in METRICS}
+        return {name: float("nan") if value is None else value for name, value in values.items()}
+
+
+def ablate(
+    bench: Bench,
+    seeds: Sequence[int],
+    rows: Mapping[str, Mapping[str, Any]] | None = None,
+    report: Report = lambda progress: None,
+) -> list[Row]:
+    """Train each row of the ablation with each seed.
+
+    Returns:
+        One record for each row: `model`, `seeds`, and each metric's values over the seeds.
+    """
+    chosen = ABLATION if rows is None else rows
+    records = []
+    for name, changes in chosen.items():
+        measured = []
+        for seed in seeds:
+            model = bench.build(seed, changes)
+            bench.train(model, bench.directory / _slug(name) / f"seed-{seed}", seed, report)
+            measured.append(bench.measure(model))
+        records.append({"model": name, "seeds": len(seeds)} | _gather(measured))
+    return records
+
+
+def sweep_k(
+    bench: Bench,
+    unlabeled: Sequence[Example],
+    seeds: Sequence[int],
+    ks: Sequence[int],
+    shares: Sequence[float],
+    settings: SelfTraining | None = None,
+    report: Report = lambda progress: None,
+) -> list[Row]:
+    """Self-train with each k and each share of the unlabeled data.
+
+    The supervised training of a seed is shared by all of its runs.
+
+    Returns:
+        The supervised model as k = 0 and share = 0, then one record for each pair: `k`, `share`,
+        `seeds`, `kept` (pseudo-labels over the seeds), and each metric's values over the seeds.
+    """
+    base = settings or SelfTraining()
+    records = []
+    grid: list[tuple[int, float]] = [(0, 0.0), *product(ks, shares)]
+    for k, share in grid:
+        measured, kept = [], []
+        for seed in seeds:
+            model = bench.build(seed)
+            supervised = bench.directory / "supervised" / f"seed-{seed}"
+            if k:
+                chosen = base.model_copy(update={"k": k, "share": share})
+                rounds = self_train(
+                    model,
+                    bench.examples,
+                    bench.selection,
+                    unlabeled,
+                    bench.directory / f"k-{k}-share-{share:g}" / f"seed-{seed}",
+                    settings=chosen,
+                    training=bench.training,
+                    objective=bench.objective,
+                    supervised=supervised,
+                    seed=seed,
+                    device=bench.device,
+                    report=report,
+                )
+                kept.append(float(len(rounds[-1].kept)))
+            else:
+                bench.train(model, supervised, seed, report)
+                kept.append(0.0)
+            measured.append(bench.measure(model))
+        record = {"k": k, "share": share, "seeds": len(seeds), "kept": kept}
+        records.append(record | _gather(measured))
+    return records
+
+
+# --- gates ----------------------------------------------------------------------------------------
+
+INTENSITIES = ("0", "(0, 1]", "(1, 2]", "(2, 3]")
+
+
+def gate_shares(
+    predictor: Predictor,
+    clips: Sequence[Clip],
+    labels: Sequence[float],
+    advance: Advance = lambda done, total: None,
+) -> list[Row]:
+    """How far the gate leans on inter-modal interaction, for each clip and subset of modalities.
+
+    Args:
+        predictor: of a checkpoint whose model has a gate.
+        clips: with one or more modalities; each is scored with every subset of those it has.
+        labels: valence in [-3, 3] of each clip.
+        advance: is told after every subset.
+
+    Returns:
+        One record for each clip and subset: `modalities`, `class`, `intensity`, `valence_gate`
+        and `class_gate`.
+
+    Raises:
+        SemiIINError: when the model has no gate.
+    """
+    subsets = [
+        subset
+        for count in range(1, len(predictor.modalities) + 1)
+        for subset in combinations(predictor.modalities, count)
+    ]
+    records: list[Row] = []
+    for done, subset in enumerate(subsets, start=1):
+        having = [
+            (_only(clip, subset), label)
+            for clip, label in zip(clips, labels, strict=True)
+            if all(clip.has(modality) for modality in subset)
+        ]
+        predictions = predictor.predict([clip for clip, _ in having])
+        for prediction, (_, label) in zip(predictions, having, strict=True):
+            if prediction.valence_gate is None or prediction.class_gate is None:
+                raise SemiIINError("the checkpoint's model has no gate: its variant is another one")
+            records.append(
+                {
+                    "modalities": " + ".join(subset),
+                    "class": evaluate.CLASS_NAMES[int(evaluate.valence_class(label))],
+                    "intensity": _intensity(label),
+                    "valence_gate": prediction.valence_gate,
+                    "class_gate": prediction.class_gate,
+                }
+            )
+        advance(done, len(subsets))
+    return records
+
+
+def summarise_gates(records: Sequence[Row], by: str) -> list[Row]:
+    """Gate shares grouped by `modalities`, `class` or `intensity`, within each subset.
+
+    Returns:
+        One record for each group that has clips: `modalities`, `by`, `n`, and the gates' values.
+    """
+    order = {"class": list(evaluate.CLASS_NAMES), "intensity": list(INTENSITIES)}.get(by, [])
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for record in records:
+        groups.setdefault((record["modalities"], record[by]), []).append(record)
+    subsets = list(dict.fromkeys(record["modalities"] for record in records))
+
+    def place(key: tuple[str, str]) -> tuple[int, int]:
+        return subsets.index(key[0]), order.index(key[1]) if order else 0
+
+    return [
+        {"modalities": key[0]}
+        | ({by: key[1]} if order else {})
+        | {
+            "n": len(groups[key]),
+            "valence_gate": [record["valence_gate"] for record in groups[key]],
+            "class_gate": [record["class_gate"] for record in groups[key]],
+        }
+        for key in sorted(groups, key=place)
+    ]
+
+
+def plot_gates(records: Sequence[Row], path: Path) -> None:
+    """Draw gate shares by class and by intensity, one line for each subset of modalities."""
+    figure, axes = _figure(2)
+    for axis, by in zip(axes, ("class", "intensity"), strict=True):
+        rows = summarise_gates(records, by)
+        for subset in dict.fromkeys(row["modalities"] for row in rows):
+            own = [row for row in rows if row["modalities"] == subset]
+            axis.plot(
+                [row[by] for row in own],
+                [statistics.fmean(row["valence_gate"]) for row in own],
+                marker="o",
+                label=subset,
+            )
+        axis.set_xlabel(f"sentiment {by}")
+        axis.set_ylabel("inter-modal share of the valence gate")
+        axis.tick_params(axis="x", rotation=30)
+    axes[0].legend()
+    _save(figure, path)
+
+
+def plot_sweep(records: Sequence[Row], path: Path) -> None:
+    """Draw MAE and correlation against k, one line for each share, with one sd over the seeds."""
+    figure, axes = _figure(2)
+    start = next(record for record in records if record["k"] == 0)
+    for axis, metric in zip(axes, ("mae", "corr"), strict=True):
+        axis.axhline(statistics.fmean(start[metric]), color="grey", ls="--", label="supervised")
+        for share in sorted({record["share"] for record in records if record["k"]}):
+            own = [record for record in records if record["share"] == share and record["k"]]
+            axis.errorbar(
+                [record["k"] for record in own],
+                [statistics.fmean(record[metric]) for record in own],
+                yerr=[_deviation(record[metric]) for record in own],
+                marker="o",
+                capsize=3,
+                label=f"{share:.0%} of the unlabeled",
+            )
+        axis.set_xscale("log")
+        axis.set_xlabel("k, pseudo-labels kept")
+        axis.set_ylabel(metric)
+    axes[0].legend()
+    _save(figure, path)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def markdown(records: Sequence[Row]) -> str:
+    """A Markdown table of records; lists of values become mean ± sd."""
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    lines = ["| " + " | ".join(columns) + " |", "| " + " | ".join("---" for _ in columns) + " |"]
+    lines += [
+        "| " + " | ".join(_cell(record.get(name, "")) for name in columns) + " |"
+        for record in records
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_table(records: Sequence[Row], path: Path) -> None:
+    """Write `path` with the suffix .md, and .csv with means and deviations in columns apart."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".md").write_text(markdown(records), encoding="utf-8")
+    flat = [dict(_flatten(record)) for record in records]
+    columns = list(dict.fromkeys(name for record in flat for name in record))
+    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(flat)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        mean = f"{statistics.fmean(value):.3f}"
+        return mean if len(value) < 2 else f"{mean} ± {_deviation(value):.3f}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _flatten(record: Row) -> Iterable[tuple[str, Any]]:
+    for name, value in record.items():
+        if isinstance(value, list):
+            yield f"{name}_mean", statistics.fmean(value)
+            yield f"{name}_sd", _deviation(value)
+        else:
+            yield name, value
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Standard deviation of a sample; 0 of a single value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _gather(measured: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    return {name: [values[name] for values in measured] for name in measured[0]}
+
+
+def _only(clip: Clip, modalities: Sequence[Modality]) -> Clip:
+    """A clip with some of its modalities."""
+    hidden: dict[Modality, dict[str, None]] = {
+        "audio": {"audio": None},
+        "text": {"text": None, "context": None},
+        "vision": {"faces": None},
+    }
+    for modality in MODALITIES:
+        if modality not in modalities:
+            clip = replace(clip, **hidden[modality])
+    return clip
+
+
+def _intensity(label: float) -> str:
+    return INTENSITIES[int(np.ceil(min(abs(label), 3.0)))]
+
+
+def _slug(name: str) -> str:
+    words = "".join(letter if letter.isalnum() or letter == "." else " " for letter in name)
+    return "-".join(words.lower().split())
+
+
+def _figure(count: int) -> tuple[Any, Any]:
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        raise SemiIINError("plots need matplotlib: install streamer[train]") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot.subplots(1, count, figsize=(6 * count, 4.5), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)

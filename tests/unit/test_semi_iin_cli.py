@@ -1,0 +1,219 @@
+"""The command line on a tiny checkpoint and data made here."""
+
+import csv
+import json
+import wave
+
+import numpy as np
+import pytest
+import torch
+
+from semi_iin import checkpoint, cli
+from semi_iin.features import Encoders
+from semi_iin.model import SemiIIN, SemiIINConfig
+
+EMOTIONS = ["angry", "happy", "neutral", "sad"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_bert, tmp_path_factory):
+    """A checkpoint of random weights over all three tiny encoders."""
+    torch.manual_seed(0)
+    encoders = Encoders.build(
+        {
+            "text": {"kind": "transformer_text", "source": str(tiny_bert), "context_tokens": 8},
+            "audio": {
+                "kind": "log_mel_audio",
+                "width": 12,
+                "channels": [4, 4, 4, 4],
+                "emotions": EMOTIONS,
+            },
+            "vision": {
+                "kind": "face_cnn",
+                "width": 10,
+                "channels": [4, 4, 4, 4],
+                "emotions": EMOTIONS,
+            },
+        }
+    )
+    model = SemiIIN(
+        SemiIINConfig(
+            audio_width=12,
+            text_width=16,
+            vision_width=10,
+            hidden=16,
+            heads=2,
+            head_widths=(8,),
+            max_audio=50,
+            max_text=40,
+            max_vision=20,
+        )
+    )
+    weights = {f"model.{name}": value for name, value in model.state_dict().items()}
+    return checkpoint.save(
+        tmp_path_factory.mktemp("checkpoints") / "tiny",
+        weights | encoders.tensors(),
+        {
+            "name": "tiny-1",
+            "model": model.config.to_dict(),
+            "encoders": encoders.specs(),
+            "provenance": {"data": "made up"},
+        },
+    )
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line; gives exit code, standard output and standard error."""
+
+    def call(*arguments: object):
+        monkeypatch.setattr("sys.argv", ["semi-iin", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "reviews.csv"
+    rows = [("I love this film", 2.4), ("it was bad", -1.6), ("it was it", 0.0), ("good", 1.0)]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+METRICS = ["mae", "corr", "acc7", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "ece"]
+
+
+def test_evaluate_texts_as_json(run, tiny, texts):
+    code, out, err = run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert list(report) == ["n", *METRICS]
+    assert report["n"] == 4
+    assert report["mae"]["ci95"][0] <= report["mae"]["value"] <= report["mae"]["ci95"][1]
+
+
+def test_evaluate_texts_as_a_table(run, tiny, texts):
+    code, out, _ = run("evaluate", tiny, "--data", texts, "--device", "cpu")
+    assert code == 0
+    assert "acc2_nonzero" in out
+    assert "4 samples" in out
+
+
+def test_evaluating_twice_gives_the_same(run, tiny, texts):
+    first = run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu")
+    assert run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu") == first
+
+
+def test_context_and_modalities_can_be_withheld(run, tiny, tmp_path):
+    path = tmp_path / "video.csv"
+    rows = [("v1", "0", "it was bad", -2.0), ("v1", "1", "I love it", 1.4), ("v2", "0", "good", 1)]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("video_id", "clip_id", "text", "label"), *rows])
+    arguments = ("evaluate", tiny, "--data", path, "--json", "--device", "cpu")
+    with_context = json.loads(run(*arguments)[1])
+    without = json.loads(run(*arguments, "--no-context")[1])
+    assert with_context["mae"]["value"] != without["mae"]["value"]
+    blind = json.loads(run(*arguments, "--modalities", "audio,vision")[1])
+    assert blind["unscored"] == 3
+
+
+def test_evaluate_voices(run, tiny, tmp_path):
+    generator = np.random.default_rng(0)
+    for actor in (1, 2):
+        for emotion in (3, 4, 5):  # happy, sad, angry
+            folder = tmp_path / f"Actor_{actor:02}"
+            folder.mkdir(exist_ok=True)
+            name = folder / f"03-01-{emotion:02}-01-01-01-{actor:02}.wav"
+            with wave.open(str(name), "wb") as file:
+                file.setparams((1, 2, 16_000, 0, "NONE", ""))
+                file.writeframes((generator.normal(0, 3000, 8000)).astype(np.int16).tobytes())
+    for extra in ([], ["--format", "ravdess"]):
+        code, out, _ = run("evaluate", tiny, "--data", tmp_path, "--json", *extra)
+        assert code == 0
+        report = json.loads(out)
+        assert list(report) == ["n", "accuracy", "valence_sign_balanced_accuracy"]
+        assert report["n"] == 6
+
+
+def test_evaluate_faces(run, tiny, tmp_path):
+    generator = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "faces.npz",
+        images=generator.integers(0, 255, (9, 48, 48), dtype=np.uint8),
+        labels=np.array([0, 1, 2] * 3),
+        classes=np.array(["Anger", "Happiness", "Neutral"]),
+    )
+    code, out, _ = run("evaluate", tiny, "--data", tmp_path / "faces.npz", "--json")
+    assert code == 0
+    report = json.loads(out)
+    assert report["n"] == 9
+    assert 0 <= report["accuracy"]["value"] <= 1
+    assert 0 <= report["valence_sign_balanced_accuracy"]["value"] <= 1
+
+
+def test_evaluate_ready_features(run, tiny, tmp_path):
+    generator = np.random.default_rng(0)
+    for folder, width in (("audio", 12), ("text", 16), ("visual", 10)):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b", "c"):
+            np.save(tmp_path / folder / f"{name}.npy", generator.normal(size=(5, width)))
+    (tmp_path / "labels.csv").write_text("id,text,label\na,x,1.0\nb,x,-2.0\nc,x,0.4\n")
+    code, out, err = run(
+        "evaluate", tiny, "--data", tmp_path, "--labels", tmp_path / "labels.csv", "--json"
+    )
+    assert (code, err) == (0, "")
+    assert json.loads(out)["n"] == 3
+
+
+def test_info_says_what_a_checkpoint_is(run, tiny):
+    code, out, _ = run("info", tiny, "--json")
+    assert code == 0
+    described = json.loads(out)
+    assert described["name"] == "tiny-1"
+    assert described["weights"].keys() == {"model", "audio_encoder", "vision_encoder"}
+    assert described["bytes"] > 1000
+    assert described["provenance"] == {"data": "made up"}
+    code, out, _ = run("info", tiny)
+    assert code == 0
+    assert "tiny-1" in out
+
+
+def test_export_writes_a_checked_file(run, tiny, tmp_path):
+    code, out, _ = run("export", tiny, "--to", tmp_path / "model.pt2", "--json")
+    assert code == 0
+    exported = json.loads(out)
+    assert exported["format"] == "torch"
+    assert exported["largest_difference"] < 1e-4
+    assert (tmp_path / "model.pt2").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "nowhere"], "there is no checkpoint at nowhere"),
+        (["evaluate", "{tiny}", "--data", "none.csv"], "there are no data at none.csv"),
+        (["evaluate", "{tiny}", "--data", "{texts}", "--format", "tsv"], "no data format 'tsv'"),
+        (["evaluate", "{tiny}", "--data", "{texts}", "--split", "test"], "no samples in the part"),
+        (["evaluate", "{tiny}", "--data", "{texts}", "--modalities", "smell"], "no modality"),
+        (["evaluate", "{tiny}", "--data", "{texts}", "--device", "cuda:77"], "device"),
+        (["export", "{tiny}", "--to", "x.bin", "--format", "tflite"], "no export format"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_one_sentence(run, tiny, texts, arguments, message):
+    filled = [word.format(tiny=tiny, texts=texts) for word in arguments]
+    code, out, err = run(*filled)
+    assert code == 1
+    assert out == ""
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_a_wrong_argument_is_a_usage_error(run):
+    code, _, err = run("evaluate")
+    assert code == 2
+    assert "checkpoint" in err.lower()
