@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=0.0)
     parser.add_argument("--max-batch", type=int, default=4)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {arguments.name} %(message)s")
     config = build(
         {
             "kafka": {"broker": arguments.broker, "topic_prefix": arguments.prefix},
