@@ -500,15 +500,11 @@ def read_features(path: Path, *, labels: str | Path | None = None) -> list[Sampl
     Raises:
         SemiIINError: for a folder of another layout, or labels of other ids.
     """
-    folders = next(
-        (
-            known
-            for known in FEATURE_FOLDERS.values()
-            if any((path / folder).is_dir() for folder in known.values())
-        ),
-        None,
+    folders = max(
+        FEATURE_FOLDERS.values(),
+        key=lambda known: sum((path / folder).is_dir() for folder in known.values()),
     )
-    if folders is None:
+    if not any((path / folder).is_dir() for folder in folders.values()):
         raise SemiIINError(f"{path} holds no features in a known layout, such as together/text")
     files: dict[str, dict[Modality, Path]] = defaultdict(dict)
     for modality, folder in folders.items():
