@@ -7,6 +7,7 @@ belongs to, nor windows, nor models of expression.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +29,19 @@ Detector = Callable[[NDArray[np.uint8], float], Sequence[Box]]
 CASCADE = "haarcascade_frontalface_default.xml"
 CASCADE_BASE_PX = 24
 """The face that the cascade was trained on; smaller ones are not found."""
-SEARCH_SHORT_SIDE_PX = 300
-"""The whole picture is searched at no more than this, and finely enough for the smallest face."""
+SEARCH_FACE_PX = 28
+"""The picture is scaled so that the smallest face looked for has this size."""
+QUICK_FACE_SHARE = 0.2
+"""While there is no face, faces of this share of the picture's short side are looked for in every
+frame, and those of `min_face_share` at every full search."""
 TRACK_FACE_PX = 72
 """Near a known face the picture is scaled so that the face has this size."""
 FULL_SEARCH_EVERY_NS = NS_PER_S
+"""How often the whole picture is searched for a larger face, or a small one where there is none."""
 HOLD_NS = 800 * NS_PER_MS
-"""How long a face that the detector misses is followed by its looks alone."""
-CONFIRM_NS = 600 * NS_PER_MS
-"""A face counts from its second sighting within this time."""
+"""How long a face that the detector misses is followed by its looks alone, and how long a first
+sighting waits for the second; at low rates two frames instead."""
+LONGEST_INTERVAL_NS = 5 * NS_PER_S
 TAKEOVER_RATIO = 1.3
 """Another face takes over when it is this much larger, as often as it takes to be confirmed."""
 SAME_FACE_OVERLAP = 0.3
@@ -51,7 +56,6 @@ cv2.setNumThreads(1)
 class _Face:
     box: Box
     seen_ns: int
-    since_ns: int
     sightings: int = 1
 
 
@@ -76,6 +80,7 @@ class FaceTracker:
         self._patch: NDArray[np.uint8] | None = None
         self._searched_ns = -FULL_SEARCH_EVERY_NS
         self._shape: tuple[int, ...] = ()
+        self._last_ns = 0
 
     def push(self, frame: VideoFrame) -> FaceCrop | None:
         """The face in `frame`, or None when no steady face is seen."""
@@ -95,19 +100,36 @@ class FaceTracker:
     def _follow(self, frame: VideoFrame) -> None:
         now_ns, image = frame.event_time_ns, frame.image
         face = self._face
-        if face is not None and now_ns - face.seen_ns > HOLD_NS:
+        interval_ns = min(now_ns - self._last_ns, LONGEST_INTERVAL_NS)
+        oldest_ns = now_ns - max(HOLD_NS, 2 * interval_ns)
+        self._last_ns = now_ns
+        if face is not None and face.seen_ns < oldest_ns:
             self._face = face = None
-        due = now_ns - self._searched_ns >= FULL_SEARCH_EVERY_NS
-        if face is None or due or self._rival is not None:
-            found = self._search(image)
-            self._searched_ns = now_ns
-        else:
-            found = self._search_near(image, face.box)
+        if self._rival is not None and self._rival.seen_ns < oldest_ns:
+            self._rival = None
+        found = self._look(image, now_ns)
         if face is not None:
             self._update(face, found, image, now_ns)
         self._challenge(found, now_ns)
         if self._face is not None and self._face.seen_ns == now_ns:
             self._patch = _patch(image, self._face.box)
+
+    def _look(self, image: NDArray[np.uint8], now_ns: int) -> list[Box]:
+        """Faces where it is worth while to look: near known ones, now and then everywhere."""
+        found: list[Box] = []
+        for known in (self._face, self._rival):
+            if known is not None:
+                found += self._search_near(image, known.box)
+        short = min(image.shape[:2])
+        smallest = self._config.min_face_share * short
+        if self._face is not None:
+            smallest = max(smallest, math.sqrt(TAKEOVER_RATIO * _area(self._face.box)))
+        if now_ns - self._searched_ns >= FULL_SEARCH_EVERY_NS:
+            self._searched_ns = now_ns
+            found += self._search(image, smallest)
+        elif self._face is None and self._rival is None:
+            found += self._search(image, max(smallest, QUICK_FACE_SHARE * short))
+        return found
 
     def _update(self, face: _Face, found: list[Box], image: NDArray[np.uint8], now_ns: int) -> None:
         same = [box for box in found if _overlap(box, face.box) > SAME_FACE_OVERLAP]
@@ -131,8 +153,6 @@ class FaceTracker:
         others = [b for b in found if face is None or _overlap(b, face.box) <= SAME_FACE_OVERLAP]
         largest = max(others, key=_area, default=None)
         if largest is None:
-            if self._rival is not None and now_ns - self._rival.seen_ns > CONFIRM_NS:
-                self._rival = None
             return
         if face is not None and _area(largest) < TAKEOVER_RATIO * _area(face.box):
             self._rival = None
@@ -142,17 +162,13 @@ class FaceTracker:
             rival.box, rival.seen_ns = largest, now_ns
             rival.sightings += 1
         else:
-            rival = self._rival = _Face(largest, now_ns, now_ns)
+            rival = self._rival = _Face(largest, now_ns)
         if rival.sightings >= 2:
             self._face, self._rival = rival, None
 
-    def _search(self, image: NDArray[np.uint8]) -> list[Box]:
-        """Faces anywhere in the picture."""
-        short = min(image.shape[:2])
-        smallest = self._config.min_face_share * short
-        finest = max(1.0, smallest / CASCADE_BASE_PX)
-        scale = min(1.0, max(SEARCH_SHORT_SIDE_PX / short, 1.0 / finest))
-        scale = min(scale, 2 * SEARCH_SHORT_SIDE_PX / short)
+    def _search(self, image: NDArray[np.uint8], smallest: float) -> list[Box]:
+        """Faces of at least `smallest` pixels anywhere in the picture."""
+        scale = min(1.0, SEARCH_FACE_PX / smallest)
         return self._detected(image, (0, 0), scale, smallest)
 
     def _search_near(self, image: NDArray[np.uint8], box: Box) -> list[Box]:
@@ -209,6 +225,7 @@ def cascade() -> Detector:
 
     def detect(image: NDArray[np.uint8], smallest: float) -> list[Box]:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        grey = cv2.equalizeHist(grey)
         least = max(CASCADE_BASE_PX, int(smallest))
         found = classifier.detectMultiScale(
             grey, scaleFactor=1.2, minNeighbors=5, minSize=(least, least)

@@ -567,14 +567,16 @@ def _stamp_ns(packet: Any) -> int:
 def _frame_ns(frame: Any) -> int | None:
     if frame.pts is None or not frame.time_base:
         return None
-    return int(round(frame.pts * frame.time_base * NS_PER_S))
+    time_ns: int = round(frame.pts * frame.time_base * NS_PER_S)
+    return time_ns
 
 
 def _frame_duration_ns(frame: Any, stream: Any) -> int:
+    seconds = 1 / (stream.average_rate or stream.guessed_rate or 25)
     if frame.duration and frame.time_base:
-        return int(round(frame.duration * frame.time_base * NS_PER_S))
-    rate = stream.average_rate or stream.guessed_rate or 25
-    return int(round(NS_PER_S / rate))
+        seconds = frame.duration * frame.time_base
+    duration_ns: int = round(seconds * NS_PER_S)
+    return duration_ns
 
 
 def _clock(time_ns: int) -> str:
