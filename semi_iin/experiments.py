@@ -22,8 +22,17 @@ from semi_iin.errors import SemiIINError
 from semi_iin.features import Clip, Encoders
 from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
-from semi_iin.self_training import SelfTraining, self_train
-from semi_iin.train import Example, Objective, Report, SentimentTask, Training, fit, score
+from semi_iin.self_training import self_train
+from semi_iin.train import (
+    Example,
+    Objective,
+    Report,
+    SelfTraining,
+    SentimentTask,
+    Training,
+    fit,
+    score,
+)
 
 CHUNK = 128  # clips in memory at a time
 METRICS = ("mae", "corr", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "acc7")

@@ -15,12 +15,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from semi_iin.errors import SemiIINError
@@ -31,34 +29,13 @@ from semi_iin.train import (
     Metrics,
     Objective,
     Report,
+    SelfTraining,
     SentimentTask,
-    Settings,
     Training,
     calibrate,
     fit,
     score,
 )
-
-
-class SelfTraining(Settings):
-    """Which pseudo-labels are kept, and how often.
-
-    Attributes:
-        rounds: of score, select, retrain.
-        select: "per_class": the `k` most confident of each class; "overall": the `k` most
-            confident of all; "threshold": all of at least `threshold`.
-        k: see `select`; the paper has 40 on MOSI, and all of its AMI segments on MOSEI.
-        threshold: confidence (after calibration on the selection part) in [0, 1].
-        agreement: keep only those whose predicted valence lies in the predicted class.
-        share: of the unlabeled examples, chosen by seed, that are looked at at all.
-    """
-
-    rounds: int = Field(default=1, ge=1)
-    select: Literal["per_class", "overall", "threshold"] = "per_class"
-    k: int = Field(default=40, ge=1)
-    threshold: float = Field(default=0.9, ge=0, le=1)
-    agreement: bool = False
-    share: float = Field(default=1.0, gt=0, le=1)
 
 
 @dataclass(frozen=True)

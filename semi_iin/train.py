@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semi_iin import checkpoint as checkpoints
-from semi_iin.data import Format, Sample, carve, read, refuse_leaks
+from semi_iin.data import Format, Sample, Split, carve, read, refuse_leaks
 from semi_iin.errors import SemiIINError
 from semi_iin.evaluate import NEGATIVE_EMOTIONS, POSITIVE_EMOTIONS, valence_class
 from semi_iin.features import (
@@ -844,6 +844,27 @@ class Encoder(Settings):
     training: Training | None = None
 
 
+class SelfTraining(Settings):
+    """Which pseudo-labels are kept, and how often.
+
+    Attributes:
+        rounds: of score, select, retrain.
+        select: "per_class": the `k` most confident of each class; "overall": the `k` most
+            confident of all; "threshold": all of at least `threshold`.
+        k: see `select`; the paper has 40 on MOSI, and all of its AMI segments on MOSEI.
+        threshold: confidence (after calibration on the selection part) in [0, 1].
+        agreement: keep only those whose predicted valence lies in the predicted class.
+        share: of the unlabeled examples, chosen by seed, that are looked at at all.
+    """
+
+    rounds: int = Field(default=1, ge=1)
+    select: Literal["per_class", "overall", "threshold"] = "per_class"
+    k: int = Field(default=40, ge=1)
+    threshold: float = Field(default=0.9, ge=0, le=1)
+    agreement: bool = False
+    share: float = Field(default=1.0, gt=0, le=1)
+
+
 class RunConfig(Settings):
     """A run: data, encoders, model, training.
 
@@ -858,6 +879,7 @@ class RunConfig(Settings):
         model: settings of `SemiIINConfig`; widths of encoders are filled in.
         training: of Semi-IIN.
         objective: the loss.
+        self_training: of `semi-iin self-train`, on the unlabeled part of the data.
     """
 
     name: str
@@ -869,6 +891,7 @@ class RunConfig(Settings):
     model: dict[str, Any] = {}
     training: Training = Training()
     objective: Objective = Objective()
+    self_training: SelfTraining = SelfTraining()
 
 
 def read_config(path: str | Path) -> RunConfig:
@@ -899,7 +922,7 @@ def read_config(path: str | Path) -> RunConfig:
 def _keys(settings: type[BaseModel]) -> set[str]:
     """Every key that a tree of settings knows."""
     known = set(settings.model_fields)
-    for name in ("Data", "Encoder", "Training", "Objective"):
+    for name in ("Data", "Encoder", "Training", "Objective", "SelfTraining"):
         known |= set(globals()[name].model_fields)
     return known
 
@@ -973,12 +996,17 @@ class Part:
         train: what trains, before repetition.
         selection: what selects and calibrates.
         repeat: how often each training sample is seen in an epoch.
+        reported: what neither trains nor selects: the validation part where selection is carved
+            from the training part, else the test part.
+        unlabeled: for self-training.
     """
 
     name: str
     train: list[Sample]
     selection: list[Sample]
     repeat: int
+    reported: list[Sample] = field(default_factory=list)
+    unlabeled: list[Sample] = field(default_factory=list)
 
     def repeated(self) -> list[Sample]:
         """The training samples as often as an epoch sees them."""
@@ -1003,6 +1031,9 @@ def gather(config: RunConfig, root: Path) -> list[Part]:
         place = root / (data.labels if data.format == "clips" else data.path)
         samples = read(place, data.format, **options)
         refuse_leaks(samples)
+        held: Split = "valid" if data.selection else "test"
+        reported = [sample for sample in samples if sample.split == held]
+        unlabeled = [sample for sample in samples if sample.split == "unlabeled"]
         if data.selection:
             train = [sample for sample in samples if sample.split == "train"]
             samples = carve(train, data.selection)
@@ -1012,6 +1043,8 @@ def gather(config: RunConfig, root: Path) -> list[Part]:
                 train=[sample for sample in samples if sample.split == "train"],
                 selection=[sample for sample in samples if sample.split == "valid"],
                 repeat=data.repeat,
+                reported=reported,
+                unlabeled=unlabeled,
             )
         )
     return parts
