@@ -17,7 +17,16 @@ from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Batch, Clip, Encoders, check, find_device, size
+from semi_iin.features import (
+    Batch,
+    Clip,
+    Encoders,
+    FaceEncoder,
+    LogMelEncoder,
+    check,
+    find_device,
+    size,
+)
 from semi_iin.model import MODALITIES, Modality, SemiIIN
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -156,6 +165,29 @@ class Predictor:
                 for index, prediction in zip(indices, scored, strict=True):
                     predictions[index] = prediction
         return predictions
+
+    def emotions(self, clips: Sequence[Clip], modality: Modality) -> list[str | None]:
+        """The likeliest emotion of each clip's voice ("audio") or face ("vision").
+
+        It is what the encoder was trained to tell, before any fusion; None where absent.
+
+        Raises:
+            SemiIINError: for an encoder that names no emotions, or a clip that cannot be read.
+        """
+        encoder = self._encoders.encoders.get(modality)
+        if not isinstance(encoder, LogMelEncoder | FaceEncoder):
+            raise SemiIINError(f"the checkpoint's {modality} encoder names no emotions")
+        for clip in clips:
+            check(clip)
+        having = [index for index, clip in enumerate(clips) if clip.has(modality)]
+        names: list[str | None] = [None] * len(clips)
+        with self._lock, torch.inference_mode():
+            for first in range(0, len(having), MAX_BATCH):
+                indices = having[first : first + MAX_BATCH]
+                found = encoder.emotions([clips[index] for index in indices])
+                for index, name in zip(indices, found, strict=True):
+                    names[index] = name
+        return names
 
     def _score(self, clips: list[Clip]) -> list[Prediction]:
         """One batch. Every row that has evidence gets a prediction."""

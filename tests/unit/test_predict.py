@@ -1,0 +1,172 @@
+"""Predictions of a small trimodal checkpoint made here."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from semi_iin import checkpoint
+from semi_iin.errors import SemiIINError
+from semi_iin.features import Clip, Encoders
+from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.predict import Prediction, Predictor
+
+RANDOM = np.random.default_rng(0)
+SOUND = (RANDOM.normal(size=20_000) * 0.1).astype(np.float32)
+FACES = [RANDOM.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(3)]
+WHOLE = Clip(audio=SOUND, text="i love this film", context="it was bad", faces=FACES)
+
+
+@pytest.fixture(scope="module")
+def directory(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    encoders = Encoders.build(
+        {
+            "text": {"kind": "transformer_text", "source": str(tiny_bert), "context_tokens": 8},
+            "audio": {"kind": "log_mel_audio", "width": 24, "channels": [4, 8, 8, 8]},
+            "vision": {"kind": "face_cnn", "width": 20, "channels": [4, 8, 8, 8]},
+        }
+    )
+    config = SemiIINConfig(
+        audio_width=24,
+        text_width=16,
+        vision_width=20,
+        hidden=16,
+        head_widths=(16, 8),
+        audio_convs=((3, 2, 1),),
+    )
+    weights = {f"model.{name}": value for name, value in SemiIIN(config).state_dict().items()}
+    return checkpoint.save(
+        tmp_path_factory.mktemp("checkpoint") / "tiny",
+        weights | encoders.tensors(),
+        {
+            "name": "tiny-1",
+            "model": config.to_dict(),
+            "encoders": encoders.specs(),
+            "temperature": 2.0,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def predictor(directory: Path) -> Predictor:
+    return Predictor.from_checkpoint(directory, device="cpu")
+
+
+def test_a_prediction_holds_what_records_need(predictor: Predictor) -> None:
+    (found,) = predictor.predict([WHOLE])
+    assert predictor.name == "tiny-1"
+    assert found.modalities == predictor.modalities == ("audio", "text", "vision")
+    assert found.valence is not None and -3 <= found.valence <= 3
+    assert found.class_probabilities is not None and len(found.class_probabilities) == 7
+    assert sum(found.class_probabilities) == pytest.approx(1)
+    assert found.valence_gate is not None and 0 < found.valence_gate < 1
+    assert found.class_gate is not None and 0 < found.class_gate < 1
+
+
+def test_the_classes_are_softened_by_the_checkpoints_temperature(
+    directory: Path, predictor: Predictor
+) -> None:
+    loaded = checkpoint.load(directory)
+    encoders = Encoders.build(loaded.config["encoders"], loaded.tensors)
+    sharp = Predictor(loaded.build_model(), encoders, device="cpu", temperature=1.0)
+    (soft,), (hard,) = predictor.predict([WHOLE]), sharp.predict([WHOLE])
+    rooted = np.sqrt(hard.class_probabilities or ())
+    assert soft.class_probabilities == pytest.approx(rooted / rooted.sum(), abs=1e-5)
+
+
+def test_a_clip_with_nothing_in_it_gives_nothing(predictor: Predictor) -> None:
+    silent = Clip(audio=np.zeros(1000, dtype=np.float32), text=" ", context="it was", faces=[])
+    assert predictor.predict([Clip(), silent]) == [Prediction(), Prediction()]
+    among = predictor.predict([Clip(), WHOLE, silent])
+    assert among[0] == among[2] == Prediction()
+    assert among[1].valence == pytest.approx(predictor.predict([WHOLE])[0].valence, abs=1e-4)
+
+
+def test_no_clips_give_no_predictions(predictor: Predictor) -> None:
+    assert predictor.predict([]) == []
+
+
+def test_a_clips_result_does_not_depend_on_its_batch(predictor: Predictor) -> None:
+    clips = [
+        WHOLE,
+        Clip(text="bad"),
+        Clip(audio=SOUND[:700]),
+        Clip(faces=FACES[:1]),
+        Clip(audio=SOUND, faces=FACES),
+        *(Clip(text="good " * count) for count in range(1, 40)),
+    ]
+    together = predictor.predict(clips)
+    for clip, found in zip(clips, together, strict=True):
+        (alone,) = predictor.predict([clip])
+        assert found.modalities == alone.modalities
+        assert found.valence == pytest.approx(alone.valence, abs=1e-4)
+        assert found.class_probabilities == pytest.approx(alone.class_probabilities, abs=1e-4)
+
+
+def test_the_same_clips_give_the_same_predictions(directory: Path, predictor: Predictor) -> None:
+    again = Predictor.from_checkpoint(directory, device="cpu")
+    assert predictor.predict([WHOLE, Clip(text="bad")]) == again.predict([WHOLE, Clip(text="bad")])
+
+
+def test_only_the_modalities_asked_for_are_read(directory: Path, predictor: Predictor) -> None:
+    reader = Predictor.from_checkpoint(directory, device="cpu", modalities=["text"])
+    assert reader.modalities == ("text",)
+    (found,) = reader.predict([WHOLE])
+    (alone,) = predictor.predict([replace(WHOLE, audio=None, faces=None)])
+    assert found.modalities == ("text",)
+    assert found.valence == pytest.approx(alone.valence, abs=1e-5)
+    assert reader.predict([Clip(audio=SOUND, faces=FACES)]) == [Prediction()]
+
+
+def test_more_than_the_model_takes_is_cut_not_refused(predictor: Predictor) -> None:
+    long = Clip(
+        audio=np.tile(SOUND, 20), text="good bad " * 200, context="it was " * 400, faces=FACES * 40
+    )
+    (found,) = predictor.predict([long])
+    assert found.modalities == ("audio", "text", "vision")
+
+
+def test_bfloat16_is_near_float32(directory: Path, predictor: Predictor) -> None:
+    (exact,) = predictor.predict([WHOLE])
+    rough = Predictor.from_checkpoint(directory, device="cpu", dtype="bfloat16")
+    (found,) = rough.predict([WHOLE])
+    assert found.valence == pytest.approx(exact.valence, abs=0.1)
+
+
+def test_emotions_are_named_where_there_is_a_voice_or_a_face(predictor: Predictor) -> None:
+    names = predictor.emotions([WHOLE, Clip(text="good")], "vision")
+    assert names[0] in ("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
+    assert names[1] is None
+    assert predictor.emotions([Clip(audio=SOUND)], "audio")[0] is not None
+    with pytest.raises(SemiIINError, match="text encoder names no emotions"):
+        predictor.emotions([WHOLE], "text")
+
+
+def test_a_clip_that_cannot_be_read_is_named(predictor: Predictor) -> None:
+    with pytest.raises(SemiIINError, match="mono float32"):
+        predictor.predict([Clip(audio=np.zeros((4, 4), dtype=np.float32))])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dtype": "int8"}, "dtype = 'int8'"),
+        ({"device": "abacus"}, "device = 'abacus'"),
+        ({"modalities": ["smell"]}, "no modality 'smell'"),
+        ({"modalities": []}, "none of those asked for"),
+    ],
+)
+def test_a_wrong_argument_is_named(directory: Path, options: dict[str, str], words: str) -> None:
+    with pytest.raises(SemiIINError, match=words):
+        Predictor.from_checkpoint(directory, **{"device": "cpu", **options})  # type: ignore[arg-type]
+
+
+def test_encoders_of_other_widths_are_refused(directory: Path) -> None:
+    loaded = checkpoint.load(directory)
+    encoders = Encoders.build(loaded.config["encoders"], loaded.tensors)
+    model = SemiIIN(replace(SemiIINConfig.from_dict(loaded.config["model"]), text_width=32))
+    with pytest.raises(SemiIINError, match="width 16, but the model takes 32"):
+        Predictor(model, encoders, device="cpu")
