@@ -18,9 +18,10 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 import typer
@@ -380,11 +381,18 @@ def subscribe(
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "subscribe")
     output = OutputFormat.json if json_ else format_
+    start = beginning(from_)
     board = display.Board(f"{chosen.config.kafka.broker} {session or 'all sessions'}")
 
     async def everything(stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
-        records = follow(chosen.config, session=session, participant=participant, start=from_)
+        records = follow(
+            chosen.config.kafka.broker,
+            session=session,
+            participant=participant,
+            start=start,
+            config=chosen.config,
+        )
         with shown(board, output is not OutputFormat.table) as refresh:
             reading = asyncio.create_task(show_each(records, board, output, refresh))
             done, pending = await asyncio.wait(
@@ -397,6 +405,28 @@ def subscribe(
                 reading.result()
 
     until_signal(everything)
+
+
+def beginning(text: str) -> Literal["earliest", "latest"] | datetime:
+    """Where to start reading: beginning, latest, or a time with its zone.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if text == "latest":
+        return "latest"
+    if text == "beginning":
+        return "earliest"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ConfigError(
+            f"--from {text!r} is neither beginning nor latest nor a time with its zone, as in "
+            "2026-01-31T09:00Z."
+        )
+    return moment
 
 
 async def show_each(

@@ -86,7 +86,7 @@ class Board:
             ("from", {"no_wrap": True}),
             ("words", {"ratio": 1, "no_wrap": True, "overflow": "ellipsis"}),
         ):
-            table.add_column(heading, **options)  # type: ignore[arg-type]
+            table.add_column(heading, **options)
         for name, row in sorted(self.rows.items()):
             table.add_row(Text(name), *self._now(row.last))
         parts: list[RenderableType] = [table]

@@ -80,9 +80,9 @@ def _devices() -> Iterator[Finding]:
 def _speech(config: Config) -> Finding:
     if config.asr.engine not in ("auto", "whisper"):
         return Finding("speech recognition", "ok", f"{config.asr.engine} as configured")
-    from streamer.asr import whisper_on_disk
+    from streamer.asr.whisper import weights_on_disk
 
-    if whisper_on_disk(config.asr):
+    if weights_on_disk(config.asr.whisper_model):
         return Finding("speech recognition", "ok", f"Whisper {config.asr.whisper_model} on disk")
     mend = f"download {config.asr.whisper_model} or set asr.whisper_model to a folder that has it"
     if config.asr.engine == "whisper":

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from streamer import topics, workers
 from streamer.broker import EmbeddedBroker, is_embedded
@@ -30,7 +30,13 @@ Published = Sentiment | SessionSentiment | Alert
 STALL_TIMEOUT_S = 120.0
 BATCH = 200
 POLL_MS = 200
-KINDS = ("scores", "smoothed", "session_smoothed", "alerts", "dead_letter")
+KINDS: tuple[topics.Kind | Literal["dead_letter"], ...] = (
+    "scores",
+    "smoothed",
+    "session_smoothed",
+    "alerts",
+    "dead_letter",
+)
 AFTERMATH_S = 0.5
 """How long session records and alerts are still read once the last sentiment is out."""
 
@@ -166,7 +172,7 @@ class Follower:
         self._ledger = ledger
         self._on_record = on_record
         self._by_session = config.smoothing.publish == "session"
-        self._seen: set[tuple[type, str, int]] = set()
+        self._seen: set[tuple[type, str]] = set()
         self._news = asyncio.Event()
         self._stack = contextlib.AsyncExitStack()
         self._readers: list[topics.Reader[Any]] = []
@@ -174,7 +180,7 @@ class Follower:
 
     async def __aenter__(self) -> Follower:
         for kind in KINDS:
-            reader = topics.Reader(self._config, kind, group=None, start="latest")
+            reader: topics.Reader[Any] = topics.Reader(self._config, kind, start="latest")
             self._readers.append(await self._stack.enter_async_context(reader))
         return self
 
@@ -230,8 +236,7 @@ class Follower:
         if record.session_id != self._session_id:
             return
         self._news.set()
-        identity = record.alert_id if isinstance(record, Alert) else record.window_id
-        key = (type(record), identity, getattr(record, "revision", 0))
+        key = (type(record), topics.event_id(record))
         if key in self._seen:
             return
         self._seen.add(key)

@@ -26,12 +26,13 @@ import msgspec
 from streamer import asr, audio, capture, topics
 from streamer.capture import ParticipantSpec
 from streamer.config import Config
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, SourceError
 from streamer.faces import FaceTracker
 from streamer.records import (
     NS_PER_MS,
     NS_PER_S,
     AudioChunk,
+    Modality,
     Notice,
     Participant,
     Session,
@@ -121,34 +122,46 @@ class Pipeline:
         self._plan = plan
         self._config = config
         source = plan.sources[spec.participant_id]
-        wanted = set(config.session.modalities)
+        wanted: set[Modality] = set(config.session.modalities)
         self._hears = source.has_audio and bool(wanted & {"audio", "text"})
-        self._decode = {*(["audio"] if self._hears else []), *(wanted & {"vision"})}
+        self._decode: set[Modality] = wanted & {"vision"}
+        if self._hears:
+            self._decode.add("audio")
         self.asr_name, transcriber = asr.choose(config, source)
-        log.info("%s: words from %s", spec.participant_id, transcriber.description)
         self._transcriber: asr.Transcriber = (
             _Threaded(transcriber, self.counters) if plan.live else transcriber
         )
         self._faces = FaceTracker(config.faces) if "vision" in wanted else None
+        expected: set[Modality] = {"text"}
+        if source.has_audio:
+            expected.add("audio")
+        if source.has_video:
+            expected.add("vision")
+        if not expected & wanted:
+            raise SourceError(
+                f"{spec.participant_id} has none of the modalities {', '.join(sorted(wanted))}; "
+                "add a source that has one, or widen session.modalities."
+            )
         self._aligner = Aligner(
             session_id=plan.session_id,
             participant_id=spec.participant_id,
             session_start_unix_ns=plan.start_unix_ns,
-            modalities_expected={
-                *(["audio"] if self._hears else []),
-                *(["text"] if "text" in wanted else []),
-                *(["vision"] if source.has_video and "vision" in wanted else []),
-            },
+            modalities_expected=expected & wanted,
             windows=config.windows,
             face_rate_hz=config.faces.rate_hz,
-            keep=wanted,
         )
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:
         """Yield windows until the sources end or `stop` is set; then what is left, flushed."""
         started = time.monotonic()
         chunks = capture.read(
-            self.spec, self._config, stop, self._config.faces.rate_hz, modalities=self._decode
+            self.spec,
+            self._config,
+            stop,
+            self._config.faces.rate_hz,
+            modalities=self._decode,
+            start_unix_ns=self._plan.start_unix_ns,
+            counters=self.counters,
         )
         for chunk in chunks:
             self._wait_until(chunk, started, stop)
@@ -170,7 +183,10 @@ class Pipeline:
         match chunk:
             case AudioChunk():
                 yield from self._hear(self._transcriber.push(chunk))
-                yield from self._aligner.push_audio(chunk)
+                if "audio" in self._config.session.modalities:
+                    yield from self._aligner.push_audio(chunk)
+                else:
+                    yield from self._aligner.advance(chunk.end_ns)
             case VideoFrame():
                 if not self._hears:
                     yield from self._hear(self._transcriber.advance(chunk.event_time_ns))

@@ -1,0 +1,285 @@
+"""The command line end to end: a recording in, one published sentiment per window out.
+
+Real processes, real brokers, the default checkpoint; read back with our own client, with kcat and
+with Kafka's own console consumer.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from streamer.demo import LENGTH_S, meeting
+from streamer.records import Window
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+WINDOWS = math.ceil(LENGTH_S)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a finished `streamer` process said."""
+
+    code: int
+    lines: list[str]
+    errors: str
+
+    @property
+    def records(self) -> list[dict]:
+        """Standard output, one JSON object per line and nothing else."""
+        return [json.loads(line) for line in self.lines]
+
+
+def streamer(*arguments: str, env: Mapping[str, str] | None = None, timeout=300) -> Finished:
+    process = subprocess.run(
+        [sys.executable, "-m", "streamer", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+    return Finished(process.returncode, process.stdout.splitlines(), process.stderr)
+
+
+def replay(file: Path | str, *arguments: str, **options) -> Finished:
+    return streamer("replay", str(file), "--speed", "0", "--json", *arguments, **options)
+
+
+def in_order(records: Sequence[dict], count: int) -> None:
+    """One sentiment per window, each once, in order, only the last one final."""
+    assert [r["window_index"] for r in records] == list(range(count))
+    assert [r["final"] for r in records] == [False] * (count - 1) + [True]
+    for record in records:
+        session, participant, index = record["window_id"].split("/")
+        assert (session, participant) == (record["session_id"], record["participant_id"])
+        assert int(index) == record["window_index"]
+        assert record["valence"] is None or -3 <= record["valence"] <= 3
+
+
+def without_times(record: dict) -> dict:
+    return {name: value for name, value in record.items() if name != "latency_ms"}
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory) -> dict[str, Path]:
+    """The demo's meeting, made anew."""
+    return meeting(tmp_path_factory.mktemp("meeting") / "made")
+
+
+@pytest.fixture(scope="module")
+def kafka_replay(recordings, kafka_broker) -> tuple[str, Finished]:
+    """Both participants at full speed over real Kafka; its topic prefix and what it said."""
+    prefix = "replayed"
+    files = [f"{name}={path}" for name, path in recordings.items()]
+    said = streamer(
+        "replay",
+        *(f"--participant={file}" for file in files),
+        *("--session", "standup", "--speed", "0", "--json"),
+        *("--broker", kafka_broker, "--set", f"kafka.topic_prefix={prefix}"),
+    )
+    return prefix, said
+
+
+@pytest.fixture(scope="module")
+def embedded_replay(recordings) -> Finished:
+    """Ana at full speed on a broker that the command starts itself."""
+    return replay(recordings["ana"], "--broker", "embedded")
+
+
+def test_embedded_replay_publishes_every_window_once(embedded_replay):
+    assert embedded_replay.code == 0, embedded_replay.errors
+    in_order(embedded_replay.records, WINDOWS)
+
+
+def test_what_is_said_reaches_the_published_record(embedded_replay):
+    record = embedded_replay.records[11]
+    assert "customers love the new design" in record["text"]
+    assert record["valence_raw"] > 0
+    assert "text" in record["evidence"]
+    assert set(record["latency_ms"]) >= {"queue", "inference", "smoothing", "total"}
+    assert embedded_replay.records[0]["event_time"].endswith("Z")
+
+
+def test_kafka_replay_publishes_every_window_of_everyone(kafka_replay):
+    _, said = kafka_replay
+    assert said.code == 0, said.errors
+    for name in ("ana", "bo"):
+        in_order([r for r in said.records if r["participant_id"] == name], WINDOWS)
+
+
+def test_the_moods_of_the_meeting_differ(kafka_replay):
+    last = {r["participant_id"]: r for r in kafka_replay[1].records}
+    assert last["ana"]["valence"] > last["bo"]["valence"] + 0.5
+
+
+def test_kcat_reads_the_same_records(kafka_replay, kafka_broker):
+    assert shutil.which("kcat"), "kcat is set up by scripts/setup test"
+    prefix, said = kafka_replay
+    read = subprocess.run(
+        ["kcat", "-C", "-q", "-e", "-b", kafka_broker, "-t", f"{prefix}.smoothed.v1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.splitlines()
+    by_id = {record["window_id"]: record for record in map(json.loads, read)}
+    assert by_id == {record["window_id"]: record for record in said.records}
+    assert len(read) == len(by_id) == 2 * WINDOWS
+
+
+def test_two_replays_have_the_same_windows_and_scores(recordings, kafka_broker):
+    """The wire bytes of windows are equal; scores and sentiments are, but for their latencies."""
+    seen = []
+    for prefix in ("first", "second"):
+        said = replay(
+            recordings["bo"],
+            *("--session", "again", "--broker", kafka_broker),
+            *("--set", f"kafka.topic_prefix={prefix}"),
+        )
+        assert said.code == 0, said.errors
+        windows = topic(kafka_broker, f"{prefix}.windows.v1", "%S:%s")
+        scores = [json.loads(s) for s in lines(kafka_broker, f"{prefix}.scores.v1")]
+        seen.append((windows, [without_times(s) for s in scores]))
+        assert len(scores) == WINDOWS
+    assert seen[0] == seen[1]
+
+
+def topic(broker: str, name: str, form: str) -> bytes:
+    command = ["kcat", "-C", "-q", "-e", "-b", broker, "-t", name, "-f", form]
+    return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+
+
+def lines(broker: str, name: str) -> list[str]:
+    return topic(broker, name, "%s\n").decode().splitlines()
+
+
+def test_text_only_keeps_no_sound_and_no_picture(recordings, kafka_broker):
+    said = replay(
+        recordings["bo"],
+        *("--broker", kafka_broker, "--set", "kafka.topic_prefix=words"),
+        *("--set", 'session.modalities=["text"]'),
+    )
+    assert said.code == 0, said.errors
+    in_order(said.records, WINDOWS)
+    assert {e for r in said.records for e in r["evidence"]} == {"text"}
+    raw = topic(kafka_broker, "words.windows.v1", "%s").split(b"schema_version")
+    assert len(raw) - 1 == WINDOWS
+    decoder = msgspec.msgpack.Decoder(Window)
+    sizes = [int(size) for size in topic(kafka_broker, "words.windows.v1", "%S\n").split()]
+    whole, at = topic(kafka_broker, "words.windows.v1", "%s"), 0
+    for size in sizes:
+        window = decoder.decode(whole[at : at + size])
+        at += size
+        assert window.audio is None
+        assert window.faces == ()
+
+
+def test_a_meeting_can_be_published_without_any_single_person(recordings, tmp_path):
+    said = streamer(
+        "replay",
+        *(f"--participant={name}={path}" for name, path in recordings.items()),
+        *("--speed", "0", "--json", "--session", "standup"),
+        *("--set", "smoothing.publish=session", "--set", "smoothing.session_min_participants=2"),
+    )
+    assert said.code == 0, said.errors
+    assert [r["window_index"] for r in said.records] == list(range(WINDOWS))
+    assert all("participant_id" not in record for record in said.records)
+    assert not any(name in line for line in said.lines for name in ('"ana"', '"bo"'))
+    assert any(r["valence"] is not None and r["participants"] == 2 for r in said.records)
+
+
+def test_clips_of_real_people(shared_data):
+    """Each clip: one sentiment per second begun, on the embedded broker."""
+    clips = sorted((shared_data / "clips").glob("*.mp4"))
+    assert len(clips) >= 6
+    for clip in clips[:1] + clips[-1:]:
+        duration = float(
+            subprocess.run(
+                [sys.executable, "-c", DURATION, str(clip)],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        said = replay(clip)
+        assert said.code == 0, said.errors
+        in_order(said.records, len(said.records))
+        assert abs(len(said.records) - math.ceil(duration)) <= 1
+        assert any("vision" in r["evidence"] for r in said.records)
+        assert any("audio" in r["evidence"] or r["presence"]["audio"] > 0 for r in said.records)
+
+
+DURATION = "import av, sys; c = av.open(sys.argv[1]); print(c.duration / 1e6)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["absent.mp4"], 3, "absent.mp4"),
+        (["notes.txt"], 3, "notes.txt"),
+        (["empty.wav"], 3, "empty.wav"),
+        (["notes.txt", "--set", "windows.lenght_s=3"], 2, "did you mean 'windows.length_s'"),
+        (["notes.txt", "--speed", "-1"], 2, "speed"),
+        ([], 2, "Nobody to listen to"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_code(arguments, code, told, tmp_path):
+    (tmp_path / "notes.txt").write_text("no media here")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    paths = [str(tmp_path / a) if a.endswith((".mp4", ".txt", ".wav")) else a for a in arguments]
+    said = streamer("replay", "--json", *paths)
+    assert said.code == code, said.errors
+    assert told in said.errors
+    assert "Traceback" not in said.errors
+    assert said.lines == []
+
+
+def test_an_unreachable_broker_is_one_sentence(recordings):
+    said = replay(
+        recordings["ana"],
+        *("--broker", "localhost:1", "--set", "kafka.connect_timeout_s=3"),
+    )
+    assert said.code == 4
+    assert "localhost:1" in said.errors
+    assert "Traceback" not in said.errors
+    assert said.lines == []
+
+
+def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(recordings, tmp_path):
+    said = replay(recordings["ana"], "--set", f"inference.checkpoint={tmp_path / 'none'}")
+    assert said.code == 7
+    assert "inference stage" in said.errors
+    assert str(tmp_path / "none") in said.errors
+    assert "Traceback" not in said.errors
+
+
+def test_ctrl_c_ends_a_replay_cleanly(recordings):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamer", "replay", str(recordings["ana"]), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    first = process.stdout.readline()
+    assert json.loads(first)["window_index"] == 0
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    records = [json.loads(line) for line in rest.splitlines()]
+    assert records[-1]["final"] is True
+    assert [r["window_index"] for r in records] == list(range(1, len(records) + 1))
+    assert len(records) < WINDOWS - 10
+    assert "Traceback" not in errors
