@@ -25,6 +25,7 @@ from semi_iin.errors import SemiIINError
 from semi_iin.evaluate import CLASS_NAMES, valence_class
 from semi_iin.model import SemiIIN
 from semi_iin.train import (
+    Compose,
     Example,
     Metrics,
     Objective,
@@ -32,9 +33,9 @@ from semi_iin.train import (
     SelfTraining,
     SentimentTask,
     Training,
-    calibrate,
     fit,
     score,
+    temperature_of,
 )
 
 
@@ -111,6 +112,7 @@ def self_train(
     settings: SelfTraining,
     training: Training,
     objective: Objective | None = None,
+    compose: Compose | None = None,
     names: Sequence[str] | None = None,
     supervised: Path | None = None,
     seed: int = 0,
@@ -132,6 +134,7 @@ def self_train(
         settings: of the rounds.
         training: of every `fit`.
         objective: the loss; None = the paper's.
+        compose: as for `SentimentTask`.
         names: of the unlabeled examples, for the files; None = their numbers.
         supervised: directory of the supervised training, which several runs may share; None =
             `supervised` below `directory`.
@@ -147,7 +150,7 @@ def self_train(
     """
     if not unlabeled:
         raise SemiIINError("self-training needs unlabeled examples: name a data set without labels")
-    pool = _sample(len(unlabeled), settings.share, seed)
+    pool = sample(len(unlabeled), settings.share, seed)
     labels = names or [str(index) for index in range(len(unlabeled))]
 
     def run(place: Path, more: Sequence[Example]) -> Metrics:
@@ -158,6 +161,7 @@ def self_train(
             batch_size=training.batch_size,
             objective=objective,
             seed=seed,
+            compose=compose,
         )
         return fit(task, training, place, seed=seed, device=device, report=report)
 
@@ -204,8 +208,7 @@ def _pseudo_label(
     settings: SelfTraining,
 ) -> list[PseudoLabel]:
     """Score the pool with the model as it is, and select."""
-    _, logits = score(model, selection)
-    temperature = calibrate(logits, [example.sentiment for example in selection])
+    temperature = temperature_of(model, selection)
     valence, logits = score(model, [unlabeled[index] for index in pool])
     probabilities: Tensor = torch.softmax(torch.from_numpy(logits) / temperature, dim=1)
     kept = select(valence, probabilities.numpy(), settings)
@@ -227,7 +230,7 @@ def _rank_in_class(order: Sequence[int], sentiment: NDArray[np.int64]) -> list[i
     return ranks
 
 
-def _sample(count: int, share: float, seed: int) -> list[int]:
+def sample(count: int, share: float, seed: int) -> list[int]:
     """A share of `count` numbers, at least one, in order; a smaller share is part of a larger."""
     shuffled = np.random.default_rng(seed).permutation(count)
     return sorted(shuffled[: max(1, round(share * count))].tolist())

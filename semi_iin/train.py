@@ -971,20 +971,49 @@ def train(
         device=device,
         report=report,
     )
+    return save_run(
+        run / "checkpoint",
+        config,
+        parts,
+        encoders,
+        model,
+        temperature=temperature_of(model, selection),
+        metrics={"selection": metrics},
+    )
+
+
+def temperature_of(model: SemiIIN, selection: Sequence[Example]) -> float:
+    """The temperature that calibrates a model's classes on the selection part."""
     _, logits = score(model, selection)
+    return calibrate(logits, [example.sentiment for example in selection])
+
+
+def save_run(
+    directory: Path,
+    config: RunConfig,
+    parts: Sequence["Part"],
+    encoders: Encoders,
+    model: SemiIIN,
+    *,
+    temperature: float,
+    metrics: Mapping[str, Any],
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a run's checkpoint, with where it comes from; `provenance` adds to that."""
     saved = {
         "name": config.name,
         "model": model.config.to_dict(),
         "encoders": encoders.specs(),
-        "temperature": calibrate(logits, [example.sentiment for example in selection]),
+        "temperature": temperature,
         "provenance": {
             "configuration": config.model_dump(mode="json", exclude_defaults=True),
             "samples": {part.name: len(part.train) for part in parts},
+            **(provenance or {}),
         },
-        "metrics": {"selection": metrics},
+        "metrics": metrics,
     }
     weights = {f"model.{name}": value.half() for name, value in model.state_dict().items()}
-    return checkpoints.save(run / "checkpoint", weights | encoders.tensors(), saved)
+    return checkpoints.save(directory, weights | encoders.tensors(), saved)
 
 
 @dataclass(frozen=True)
@@ -1246,20 +1275,16 @@ def examples_of(
         Training examples with their repetitions, selection examples, and the composer; None
         where the data have no voices or faces without words.
     """
+    held = [(part.name, part.selection) for part in parts]
+    selection = held_examples(held, encoders, run, config.seed, report)
     trained: list[Example] = []
-    selection: list[Example] = []
     for part in parts:
         labelled = [sample for sample in part.train if sample.label is not None]
-        chosen = [sample for sample in part.selection if sample.label is not None]
         rows = _readings(labelled, encoders, run, config.seed, part.name, report)
         trained += [
             _example(sample, readings, part.name)
             for sample, readings in zip(labelled, rows, strict=True)
         ] * part.repeat
-        whole = _encode(chosen, encoders, run, part.name, report)
-        selection += [
-            _example(sample, [row], part.name) for sample, row in zip(chosen, whole, strict=True)
-        ]
     voices, faces = (
         [sample for part in parts for sample in part.train if _stands_apart(sample, name)]
         for name in ("audio", "vision")
@@ -1269,20 +1294,40 @@ def examples_of(
     composer = Composer(
         _voice_pool(voices, encoders, config.seed), _face_pool(faces, encoders, config.seed)
     )
-    kept_voices, kept_faces = (
-        [sample for part in parts for sample in part.selection if _stands_apart(sample, name)]
+    return trained, selection, composer
+
+
+def held_examples(
+    held: Sequence[tuple[str, Sequence[Sample]]],
+    encoders: Encoders,
+    run: Path,
+    seed: int,
+    report: Report = lambda progress: None,
+) -> list[Example]:
+    """Examples of data that do not train, by the name of their part.
+
+    Where there are voices or faces apart from words, every labelled example comes a second time,
+    composed with one of each, in the part "composed".
+    """
+    plain = []
+    for part, samples in held:
+        labelled = [sample for sample in samples if sample.label is not None]
+        rows = _encode(labelled, encoders, run, part, report)
+        plain += [_example(sample, [row], part) for sample, row in zip(labelled, rows, strict=True)]
+    voices, faces = (
+        [sample for _, samples in held for sample in samples if _stands_apart(sample, name)]
         for name in ("audio", "vision")
     )
-    judge = Composer(
-        _voice_pool(kept_voices, encoders, None), _face_pool(kept_faces, encoders, None)
-    )
-    random = np.random.default_rng((config.seed, 1))
+    judge = Composer(_voice_pool(voices, encoders, None), _face_pool(faces, encoders, None))
+    if not judge.pools:
+        return plain
+    random = np.random.default_rng((seed, 1))
     names = [name for name in MODALITIES if name == "text" or name in judge.pools]
     composed = [
         replace(example, part="composed", features=judge.compose(example, names, random))
-        for example in selection
+        for example in plain
     ]
-    return trained, [*selection, *composed], composer
+    return [*plain, *composed]
 
 
 def _stands_apart(sample: Sample, modality: Modality) -> bool:
