@@ -212,7 +212,8 @@ def encode(record: Record, topics: Topics, kind: Kind | None = None) -> Wire:
     kind = kind or _KIND_OF[type(record)]
     in_msgpack = isinstance(record, Window)
     value = (_to_msgpack if in_msgpack else _to_json).encode(record)
-    decode(kind, value)
+    if decode(kind, value) != record:
+        raise UnreadableRecord(f"not a record of {kind}: it holds what JSON cannot, as NaN")
     key = partition_key(record, kind)
     headers = [
         ("ce_specversion", "1.0"),
@@ -330,8 +331,6 @@ def _check_version(kind: Kind, value: bytes) -> None:
 
 def _absurdity(record: Record) -> str:
     """What no sound record can hold although the types fit; empty when there is nothing."""
-    if not _finite(msgspec.to_builtins(record, builtin_types=(bytes, datetime))):
-        return "a number is not finite"
     match record:
         case Window():
             return _absurd_window(record)
@@ -361,18 +360,6 @@ def _absurd_window(window: Window) -> str:
     if any(not window.start_ns <= face.event_time_ns < window.end_ns for face in window.faces):
         return "a face lies outside the window"
     return ""
-
-
-def _finite(tree: Any) -> bool:
-    match tree:
-        case float():
-            return math.isfinite(tree)
-        case dict():
-            return all(_finite(value) for value in tree.values())
-        case list() | tuple():
-            return all(_finite(value) for value in tree)
-        case _:
-            return True
 
 
 # --- schemas ------------------------------------------------------------------------------------
