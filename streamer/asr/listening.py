@@ -150,7 +150,7 @@ class Listener:
         hole_ns = chunk.event_time_ns - self._heard_ns
         if hole_ns > GAP_NS:
             self._jump(chunk.event_time_ns, news)
-        elif hole_ns < -GAP_NS:
+        elif hole_ns <= -GAP_NS:
             samples = samples[-hole_ns * SAMPLE_RATE_HZ // NS_PER_S :]
         self._rest = np.concatenate([self._rest, samples])
         self._hear_frames(news)
@@ -177,12 +177,13 @@ class Listener:
 
     def _jump(self, event_time_ns: int, news: _News) -> None:
         """Hear the unfinished frame, end the utterance, go on at `event_time_ns`."""
+        end_ns = self._heard_ns
         if len(self._rest):
-            missing = FRAME_SAMPLES - len(self._rest)
-            self._rest = np.concatenate([self._rest, np.zeros(missing, np.float32)])
-            self._hear_frames(news, until_ns=self._heard_ns - missing * NS_PER_S // SAMPLE_RATE_HZ)
+            missing = np.zeros(FRAME_SAMPLES - len(self._rest), np.float32)
+            self._rest = np.concatenate([self._rest, missing])
+            self._hear_frames(news, until_ns=end_ns)
         if self._speaking:
-            self._end_utterance(self._frame_ns or 0, news)
+            self._end_utterance(end_ns, news)
         self._voice.forget()
         self._pre_roll.clear()
         self._frame_ns = event_time_ns

@@ -18,6 +18,8 @@ from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
 
 FRAME_NS = 10 * NS_PER_MS
 EARLY_CONFIDENCE = 0.5
+OPENING_BYTES = 2 * SAMPLE_RATE_HZ
+"""The first second of speech, on which the channel is measured."""
 LONGEST_NS = 60 * NS_PER_S
 _VARIANT = re.compile(r"\(\d+\)$")
 
@@ -33,8 +35,9 @@ class PocketSphinx:
             import pocketsphinx
 
             self._decoder = pocketsphinx.Decoder(
-                samprate=SAMPLE_RATE_HZ, loglevel="FATAL", fwdflat=False, maxhmmpf=3000, ds=2
+                samprate=SAMPLE_RATE_HZ, loglevel="FATAL", fwdflat=False, maxhmmpf=3000
             )
+            self._opening: bytearray | None = bytearray()
         except (ImportError, RuntimeError, ValueError) as error:
             raise ModelError(
                 f"PocketSphinx cannot be loaded ({error}); install the package pocketsphinx again."
@@ -42,19 +45,42 @@ class PocketSphinx:
 
     def begin(self) -> None:
         """A new utterance starts; the channel's normalisation is kept from the last one."""
-        self._decoder.start_utt()
+        if self._opening is None:
+            self._decoder.start_utt()
 
     def feed(self, samples: NDArray[np.float32]) -> None:
         """Search on through (n,) samples in [-1, 1]."""
-        pcm = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2")
-        self._decoder.process_raw(pcm.tobytes(), no_search=False, full_utt=False)
+        pcm = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2").tobytes()
+        if self._opening is None:
+            self._decoder.process_raw(pcm, no_search=False, full_utt=False)
+            return
+        self._opening += pcm
+        if len(self._opening) >= OPENING_BYTES:
+            self._know_channel()
+
+    def _know_channel(self) -> None:
+        """Measure the channel on the first sound, then hear that sound anew.
+
+        The decoder takes off the mean cepstrum of what it heard in the utterances before. Without
+        one it starts from a guess, and mishears the first words of whoever is not so loud.
+        """
+        opening, self._opening = bytes(self._opening or b""), None
+        self._decoder.start_utt()
+        self._decoder.process_raw(opening, no_search=True, full_utt=False)
+        self._decoder.end_utt()
+        self._decoder.start_utt()
+        self._decoder.process_raw(opening, no_search=False, full_utt=False)
 
     def heard(self) -> list[Heard]:
         """The best path so far."""
+        if self._opening is not None:
+            return []
         return [self._stretch(item, EARLY_CONFIDENCE) for item in self._decoder.seg() or ()]
 
     def end(self) -> list[Heard]:
         """The best path through the utterance's lattice, with posteriors."""
+        if self._opening is not None:
+            self._know_channel()
         self._decoder.end_utt()
         return [self._stretch(item, item.prob) for item in self._decoder.seg() or ()]
 

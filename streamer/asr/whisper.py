@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -99,7 +99,7 @@ class Whisper:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class Token:
     """A decoded token: `[start, end)` in seconds, and the probability that it was given."""
 
     id: int
@@ -188,13 +188,13 @@ class _Model:
         # The time of a token is where it ends; it starts where the one before it ends.
         starts = [0.0, *times[prompt:-1]]
         spoken = [
-            _Token(token, start, max(start, end), chance)
+            Token(token, start, max(start, end), chance)
             for token, start, end, chance in zip(
                 tokens[prompt:], starts, times[prompt:], chances, strict=True
             )
             if token < self._first_special
         ]
-        return self._words(spoken, language in WITHOUT_SPACES)
+        return words_of(spoken, self._tokenizer.decode, language in WITHOUT_SPACES)
 
     def _token_limit(self, samples: int) -> int:
         return min(
@@ -202,27 +202,33 @@ class _Model:
             TOKENS_AT_LEAST + samples * TOKENS_PER_S // SAMPLE_RATE_HZ,
         )
 
-    def _words(self, tokens: list[_Token], without_spaces: bool) -> list[Heard]:
-        """Join tokens to words: at spaces, or at whole characters where there are no spaces."""
-        groups: list[list[_Token]] = []
-        for token in tokens:
-            begins = self._text([token]).startswith(" ")
-            if without_spaces and groups:
-                begins = "\ufffd" not in self._text(groups[-1])
-            if begins or not groups:
-                groups.append([])
-            groups[-1].append(token)
-        words = []
-        for group in groups:
-            text = self._text(group).replace("\ufffd", "").strip()
-            if any(map(str.isalnum, text)):
-                confidence = min(token.chance for token in group)
-                start_ns, end_ns = (round(t * NS_PER_S) for t in (group[0].start, group[-1].end))
-                words.append(Heard(text, start_ns, end_ns, confidence))
-        return words
 
-    def _text(self, tokens: list[_Token]) -> str:
-        return str(self._tokenizer.decode([token.id for token in tokens]))
+def words_of(
+    tokens: Sequence[Token], decode: Callable[[list[int]], str], without_spaces: bool
+) -> list[Heard]:
+    """Join tokens to words: at spaces, or at whole characters in a language without spaces.
+
+    A word is as sure as its least sure token; punctuation goes with the word before it.
+    """
+
+    def text_of(some: Sequence[Token]) -> str:
+        return decode([token.id for token in some])
+
+    groups: list[list[Token]] = []
+    for token in tokens:
+        begins = text_of([token]).startswith(" ")
+        if without_spaces and groups:
+            begins = "\ufffd" not in text_of(groups[-1])  # else half a character
+        if begins or not groups:
+            groups.append([])
+        groups[-1].append(token)
+    words = []
+    for group in groups:
+        text = text_of(group).replace("\ufffd", "").strip()
+        if any(map(str.isalnum, text)):
+            start_ns, end_ns = round(group[0].start * NS_PER_S), round(group[-1].end * NS_PER_S)
+            words.append(Heard(text, start_ns, end_ns, min(token.chance for token in group)))
+    return words
 
 
 @lru_cache(maxsize=1)
