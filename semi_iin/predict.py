@@ -29,7 +29,7 @@ from semi_iin.features import (
 )
 from semi_iin.model import MODALITIES, Modality, SemiIIN
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_BATCH = 32
 
 
@@ -81,7 +81,7 @@ class Predictor:
             name: the model's id.
             temperature: the class logits are divided by it before softmax.
             device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
-            dtype: "float32", or "bfloat16" for encoders and model under autocast.
+            dtype: "float32", or "bfloat16" or "float16" for encoders and model under autocast.
 
         Raises:
             SemiIINError: for a device or a dtype that is not there, or a width that does not fit.

@@ -129,9 +129,10 @@ def test_more_than_the_model_takes_is_cut_not_refused(predictor: Predictor) -> N
     assert found.modalities == ("audio", "text", "vision")
 
 
-def test_bfloat16_is_near_float32(directory: Path, predictor: Predictor) -> None:
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_near_float32(directory: Path, predictor: Predictor, dtype: str) -> None:
     (exact,) = predictor.predict([WHOLE])
-    rough = Predictor.from_checkpoint(directory, device="cpu", dtype="bfloat16")
+    rough = Predictor.from_checkpoint(directory, device="cpu", dtype=dtype)
     (found,) = rough.predict([WHOLE])
     assert found.valence == pytest.approx(exact.valence, abs=0.1)
 
