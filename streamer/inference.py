@@ -188,8 +188,11 @@ def load_predictor(config: Config) -> Predictor:
             dtype=settings.dtype,
             modalities=config.session.modalities,
         )
-    except SemiIINError as error:
-        raise ModelError(str(error)) from error
+    except (SemiIINError, RuntimeError, OSError) as error:
+        raise ModelError(
+            f"The model cannot be loaded from {settings.checkpoint} for the device "
+            f"{settings.device}: {_one_line(error)}."
+        ) from error
 
 
 # --- the line of tasks --------------------------------------------------------------------------
@@ -664,6 +667,10 @@ def _latency_ms(received: Received[Window], taken_unix_ms: float) -> dict[str, f
 
 
 def _name(error: BaseException) -> str:
-    """One line for logs and headers."""
-    first_line = (str(error).splitlines() or [""])[0][:200]
-    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    """Kind and first line, for logs and headers."""
+    line = _one_line(error)
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+
+
+def _one_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:200].rstrip(".")

@@ -16,7 +16,9 @@ from fake_model import FakeModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semi_iin.features import Clip
+from semi_iin.checkpoint import save
+from semi_iin.features import Clip, Encoders
+from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction
 from streamer import audio, inference
 from streamer.config import Config, build
@@ -351,6 +353,62 @@ async def test_a_strange_capture_latency_is_left_out(said: bytes):
     bench.reader.waiting = [received(window(), capture_latency_ms=said)]
     await bench.run()
     assert list(bench.publisher.scores[0].latency_ms) == ["queue", "inference"]
+
+
+# --- the real predictor -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small untrained model that knows voice and face."""
+    specs = {"audio": {"kind": "log_mel_audio"}, "vision": {"kind": "face_cnn"}}
+    encoders = Encoders.build(specs)
+    torch.manual_seed(0)
+    sizes = SemiIINConfig(
+        hidden=16,
+        audio_width=encoders.encoders["audio"].width,
+        vision_width=encoders.encoders["vision"].width,
+        audio_convs=((3, 2, 1),),
+    )
+    model = {f"model.{name}": value for name, value in SemiIIN(sizes).state_dict().items()}
+    described = {"name": "small", "model": sizes.to_dict(), "encoders": encoders.specs()}
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    return str(save(folder, {**model, **encoders.tensors()}, described))
+
+
+async def test_the_predictor_scores_what_the_checkpoint_knows(checkpoint: str):
+    config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
+    model = inference.load_predictor(config)
+    words_only = window(1, presence=Presence(text=1.0))
+    bench = await Bench([window(0), words_only], model).run()
+    heard, unheard = bench.publisher.scores
+    assert heard.evidence == ("audio", "vision")
+    assert heard.model == "small"
+    assert abs(heard.valence) <= 3 and math.isclose(sum(heard.class_probabilities), 1, abs_tol=1e-4)
+    assert (unheard.valence, unheard.evidence) == (None, ())
+
+
+def test_a_batch_says_the_same_as_one_by_one(checkpoint: str):
+    config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
+    scorer = Scorer(inference.load_predictor(config))
+    clips = [to_clip(window(k, audio=pcm16(TONE * k / 8)), config) for k in range(1, 6)]
+    together = [prediction.valence for prediction in scorer.score(clips)]
+    alone = [scorer.score([clip])[0].valence for clip in clips]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"checkpoint": "nowhere"}, "cannot be loaded from nowhere"),
+        ({"device": "abacus"}, "for the device abacus: .* must be auto, cpu, cuda or mps"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told_in_one_sentence(checkpoint, settings: dict, reason: str):
+    config = build({"inference": {"checkpoint": checkpoint, **settings}})
+    with pytest.raises(ModelError, match=reason) as caught:
+        inference.load_predictor(config)
+    assert "\n" not in str(caught.value)
 
 
 # --- window to clip -----------------------------------------------------------------------------
