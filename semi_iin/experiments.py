@@ -19,18 +19,25 @@ from semi_iin import checkpoint as checkpoints
 from semi_iin import evaluate
 from semi_iin.data import Sample
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Clip, Encoders
+from semi_iin.features import Encoders, collate
 from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
 from semi_iin.self_training import self_train
 from semi_iin.train import (
+    Compose,
     Example,
     Objective,
+    Prepared,
     Report,
+    RunConfig,
     SelfTraining,
     SentimentTask,
     Training,
+    build_model,
     fit,
+    held_examples,
+    load,
+    prepare,
     score,
 )
 
@@ -240,6 +247,7 @@ class Bench:
         training: of every fit.
         directory: of the runs; one that is finished is not run again.
         objective: the loss.
+        compose: as for `SentimentTask`.
         device: where.
     """
 
@@ -250,7 +258,46 @@ class Bench:
     training: Training
     directory: Path
     objective: Objective
+    compose: Compose | None = None
     device: torch.device | str = "cpu"
+
+    @classmethod
+    def prepare(
+        cls,
+        config: RunConfig,
+        run: Path,
+        experiment: str,
+        data_root: str | Path | None = None,
+        report: Report = lambda progress: None,
+    ) -> tuple["Bench", Prepared]:
+        """What a configuration's run has before Semi-IIN is trained, for an experiment's own runs.
+
+        The reported part is that of the data sets, composed with voices and faces where those
+        stand apart; see `train.Part`.
+
+        Raises:
+            SemiIINError: as `train.prepare`, and when the data have no part to report.
+        """
+        ready = prepare(config, run, data_root, report)
+        held = [(part.name, part.reported) for part in ready.parts]
+        reported = held_examples(held, ready.encoders, run, config.seed, report)
+        if not reported:
+            raise SemiIINError(
+                "the data have no part to report: none is a test part, and no data set carves its "
+                "selection from the training part (set its `selection`)"
+            )
+        bench = cls(
+            config=build_model(config, ready.encoders).config,
+            examples=ready.examples,
+            selection=ready.selection,
+            reported=reported,
+            training=config.training,
+            directory=run / experiment,
+            objective=config.objective,
+            compose=ready.compose,
+            device=ready.device,
+        )
+        return bench, ready
 
     def build(self, seed: int, changes: Mapping[str, Any] | None = None) -> SemiIIN:
         """A fresh model of a seed, with changes to its configuration."""
@@ -266,14 +313,23 @@ class Bench:
             batch_size=self.training.batch_size,
             objective=self.objective,
             seed=seed,
+            compose=self.compose,
         )
         fit(task, self.training, place, seed=seed, device=self.device, report=report)
 
-    def measure(self, model: SemiIIN) -> dict[str, float]:
-        """The values of the usual metrics on the reported part; NaN where undefined."""
-        report = report_examples(model, self.reported, resamples=0)
-        values = {name: report[name]["value"] for name in METRICS}
-        return {name: float("nan") if value is None else value for name, value in values.items()}
+    def measure(self, model: SemiIIN) -> dict[str, dict[str, float]]:
+        """The values of the usual metrics on each reported part; NaN where undefined."""
+        parts: dict[str, list[Example]] = {}
+        for example in self.reported:
+            parts.setdefault(example.part, []).append(example)
+        measured = {}
+        for part, examples in parts.items():
+            report = report_examples(model, examples, resamples=0)
+            values = {name: report[name]["value"] for name in METRICS}
+            measured[part] = {
+                name: float("nan") if value is None else value for name, value in values.items()
+            }
+        return measured
 
 
 def ablate(
@@ -285,7 +341,8 @@ def ablate(
     """Train each row of the ablation with each seed.
 
     Returns:
-        One record for each row: `model`, `seeds`, and each metric's values over the seeds.
+        One record for each row and reported part: `model`, `part`, `seeds`, and each metric's
+        values over the seeds.
     """
     chosen = ABLATION if rows is None else rows
     records = []
@@ -295,7 +352,7 @@ def ablate(
             model = bench.build(seed, changes)
             bench.train(model, bench.directory / _slug(name) / f"seed-{seed}", seed, report)
             measured.append(bench.measure(model))
-        records.append({"model": name, "seeds": len(seeds)} | _gather(measured))
+        records += _gather({"model": name}, measured)
     return records
 
 
@@ -313,8 +370,9 @@ def sweep_k(
     The supervised training of a seed is shared by all of its runs.
 
     Returns:
-        The supervised model as k = 0 and share = 0, then one record for each pair: `k`, `share`,
-        `seeds`, `kept` (pseudo-labels over the seeds), and each metric's values over the seeds.
+        The supervised model as k = 0 and share = 0, then one record for each pair and reported
+        part: `k`, `share`, `kept` (pseudo-labels over the seeds), `part`, `seeds`, and each
+        metric's values over the seeds.
     """
     base = settings or SelfTraining()
     records = []
@@ -335,6 +393,7 @@ def sweep_k(
                     settings=chosen,
                     training=bench.training,
                     objective=bench.objective,
+                    compose=bench.compose,
                     supervised=supervised,
                     seed=seed,
                     device=bench.device,
@@ -345,8 +404,7 @@ def sweep_k(
                 bench.train(model, supervised, seed, report)
                 kept.append(0.0)
             measured.append(bench.measure(model))
-        record = {"k": k, "share": share, "seeds": len(seeds), "kept": kept}
-        records.append(record | _gather(measured))
+        records += _gather({"k": k, "share": share, "kept": kept}, measured)
     return records
 
 
@@ -356,53 +414,81 @@ INTENSITIES = ("0", "(0, 1]", "(1, 2]", "(2, 3]")
 
 
 def gate_shares(
-    predictor: Predictor,
-    clips: Sequence[Clip],
-    labels: Sequence[float],
+    model: SemiIIN,
+    examples: Sequence[Example],
     advance: Advance = lambda done, total: None,
 ) -> list[Row]:
-    """How far the gate leans on inter-modal interaction, for each clip and subset of modalities.
+    """How far the gate leans on inter-modal interaction, by example and subset of modalities.
 
     Args:
-        predictor: of a checkpoint whose model has a gate.
-        clips: with one or more modalities; each is scored with every subset of those it has.
-        labels: valence in [-3, 3] of each clip.
+        model: with a gate; it is set to evaluation.
+        examples: labelled; each is scored with every subset of the modalities that it has.
         advance: is told after every subset.
 
     Returns:
-        One record for each clip and subset: `modalities`, `class`, `intensity`, `valence_gate`
-        and `class_gate`.
+        One record for each example and subset: `part`, `modalities`, `class`, `intensity`,
+        `valence_gate` and `class_gate`.
 
     Raises:
         SemiIINError: when the model has no gate.
     """
-    subsets = [
-        subset
-        for count in range(1, len(predictor.modalities) + 1)
-        for subset in combinations(predictor.modalities, count)
+    if model.config.variant != "gate":
+        raise SemiIINError(f"the model has no gate: its variant is {model.config.variant}")
+    model.eval()
+    subsets: list[tuple[Modality, ...]] = [
+        subset for count in range(1, 4) for subset in combinations(MODALITIES, count)
     ]
     records: list[Row] = []
     for done, subset in enumerate(subsets, start=1):
         having = [
-            (_only(clip, subset), label)
-            for clip, label in zip(clips, labels, strict=True)
-            if all(clip.has(modality) for modality in subset)
+            replace(example, features={name: example.features[name] for name in subset})
+            for example in examples
+            if all(name in example.features for name in subset)
         ]
-        predictions = predictor.predict([clip for clip, _ in having])
-        for prediction, (_, label) in zip(predictions, having, strict=True):
-            if prediction.valence_gate is None or prediction.class_gate is None:
-                raise SemiIINError("the checkpoint's model has no gate: its variant is another one")
-            records.append(
-                {
-                    "modalities": " + ".join(subset),
-                    "class": evaluate.CLASS_NAMES[int(evaluate.valence_class(label))],
-                    "intensity": _intensity(label),
-                    "valence_gate": prediction.valence_gate,
-                    "class_gate": prediction.class_gate,
-                }
-            )
+        for first in range(0, len(having), CHUNK):
+            records += _gate_records(model, having[first : first + CHUNK], " + ".join(subset))
         advance(done, len(subsets))
     return records
+
+
+def _gate_records(model: SemiIIN, examples: Sequence[Example], modalities: str) -> list[Row]:
+    device = next(model.parameters()).device
+    batch = collate([load(example, model.config) for example in examples])
+    with torch.inference_mode():
+        output = model(**{name: value.to(device) for name, value in batch.inputs().items()})
+    return [
+        {
+            "part": example.part,
+            "modalities": modalities,
+            "class": evaluate.CLASS_NAMES[example.sentiment],
+            "intensity": _intensity(example.valence or 0.0),
+            "valence_gate": val,
+            "class_gate": cls,
+        }
+        for example, val, cls in zip(
+            examples, output.valence_gate.tolist(), output.class_gate.tolist(), strict=True
+        )
+    ]
+
+
+def encode_samples(
+    encoders: Encoders, samples: Sequence[Sample], advance: Advance = lambda done, total: None
+) -> list[Example]:
+    """Labelled samples of one data set as a checkpoint's model takes them."""
+    labelled = [sample for sample in samples if sample.label is not None]
+    examples: list[Example] = []
+    for first in range(0, len(labelled), CHUNK):
+        chunk = labelled[first : first + CHUNK]
+        if chunk[0].features:
+            examples += [_ready(sample) for sample in chunk]
+        else:
+            rows = encoders.rows([sample.clip() for sample in chunk])
+            examples += [
+                replace(_ready(sample), features=row)
+                for sample, row in zip(chunk, rows, strict=True)
+            ]
+        advance(len(examples), len(labelled))
+    return [example for example in examples if example.features]
 
 
 def summarise_gates(records: Sequence[Row], by: str) -> list[Row]:
@@ -453,8 +539,13 @@ def plot_gates(records: Sequence[Row], path: Path) -> None:
 
 
 def plot_sweep(records: Sequence[Row], path: Path) -> None:
-    """Draw MAE and correlation against k, one line for each share, with one sd over the seeds."""
+    """Draw MAE and correlation against k, one line for each share, with one sd over the seeds.
+
+    Of several reported parts, the first is drawn.
+    """
     figure, axes = _figure(2)
+    part = records[0]["part"]
+    records = [record for record in records if record["part"] == part]
     start = next(record for record in records if record["k"] == 0)
     for axis, metric in zip(axes, ("mae", "corr"), strict=True):
         axis.axhline(statistics.fmean(start[metric]), color="grey", ls="--", label="supervised")
@@ -470,7 +561,7 @@ def plot_sweep(records: Sequence[Row], path: Path) -> None:
             )
         axis.set_xscale("log")
         axis.set_xlabel("k, pseudo-labels kept")
-        axis.set_ylabel(metric)
+        axis.set_ylabel(f"{part} {metric}".strip())
     axes[0].legend()
     _save(figure, path)
 
@@ -522,21 +613,14 @@ def _deviation(values: Sequence[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def _gather(measured: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    return {name: [values[name] for values in measured] for name in measured[0]}
-
-
-def _only(clip: Clip, modalities: Sequence[Modality]) -> Clip:
-    """A clip with some of its modalities."""
-    hidden: dict[Modality, dict[str, None]] = {
-        "audio": {"audio": None},
-        "text": {"text": None, "context": None},
-        "vision": {"faces": None},
-    }
-    for modality in MODALITIES:
-        if modality not in modalities:
-            clip = replace(clip, **hidden[modality])
-    return clip
+def _gather(first: Row, measured: Sequence[Mapping[str, Mapping[str, float]]]) -> list[Row]:
+    """One record for each part, of several seeds' metrics by part."""
+    return [
+        first
+        | {"part": part, "seeds": len(measured)}
+        | {name: [seed[part][name] for seed in measured] for name in METRICS}
+        for part in measured[0]
+    ]
 
 
 def _intensity(label: float) -> str:

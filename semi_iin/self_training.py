@@ -29,11 +29,17 @@ from semi_iin.train import (
     Example,
     Metrics,
     Objective,
+    Prepared,
     Report,
+    RunConfig,
     SelfTraining,
     SentimentTask,
     Training,
+    build_model,
+    encode,
     fit,
+    prepare,
+    save_run,
     score,
     temperature_of,
 )
@@ -161,7 +167,7 @@ def self_train(
             batch_size=training.batch_size,
             objective=objective,
             seed=seed,
-            compose=compose,
+            compose=compose and (lambda one, random: compose(_as_if_labelled(one), random)),
         )
         return fit(task, training, place, seed=seed, device=device, report=report)
 
@@ -178,6 +184,75 @@ def self_train(
         ]
         rounds.append(Round(number, tuple(kept), run(place, more)))
     return rounds
+
+
+def train(
+    config: RunConfig,
+    directory: str | Path,
+    *,
+    data_root: str | Path | None = None,
+    report: Report = lambda progress: None,
+) -> tuple[Path, list[Round]]:
+    """Do a whole run with self-training, or what is left of it.
+
+    Arguments and errors are those of `semi_iin.train.train`; the configuration's data sets without
+    labels are what is pseudo-labelled.
+
+    Returns:
+        The checkpoint's directory, and the rounds.
+    """
+    run = Path(directory)
+    ready = prepare(config, run, data_root, report)
+    unlabeled, names = unlabeled_examples(config, ready, run, report)
+    model = build_model(config, ready.encoders)
+    rounds = self_train(
+        model,
+        ready.examples,
+        ready.selection,
+        unlabeled,
+        run / "self_training",
+        settings=config.self_training.model_copy(update={"share": 1.0}),
+        training=config.training,
+        objective=config.objective,
+        compose=ready.compose,
+        names=names,
+        seed=config.seed,
+        device=ready.device,
+        report=report,
+    )
+    path = save_run(
+        run / "checkpoint",
+        config,
+        ready,
+        model,
+        temperature=temperature_of(model, ready.selection),
+        metrics={"selection": rounds[-1].metrics, "supervised": rounds[0].metrics},
+        provenance={"pseudo_labels": [len(outcome.kept) for outcome in rounds[1:]]},
+    )
+    return path, rounds
+
+
+def unlabeled_examples(
+    config: RunConfig, ready: Prepared, run: Path, report: Report = lambda progress: None
+) -> tuple[list[Example], list[str]]:
+    """Encode the share of a run's unlabeled samples that the configuration names.
+
+    Returns:
+        The examples, and the name of each.
+    """
+    examples: list[Example] = []
+    names: list[str] = []
+    for part in ready.parts:
+        if part.unlabeled:
+            share = sample(len(part.unlabeled), config.self_training.share, config.seed)
+            chosen = [part.unlabeled[index] for index in share]
+            rows = encode(chosen, ready.encoders, run, part.name, report)
+            examples += [
+                Example(dict(one.features) or row, None, 0, part.name)
+                for one, row in zip(chosen, rows, strict=True)
+            ]
+            names += [one.id for one in chosen]
+    return examples, names
 
 
 def write_pseudo_labels(path: Path, kept: Sequence[PseudoLabel], names: Sequence[str]) -> None:
@@ -198,6 +273,13 @@ def write_pseudo_labels(path: Path, kept: Sequence[PseudoLabel], names: Sequence
                 ]
             )
     os.replace(partial, path)
+
+
+def _as_if_labelled(example: Example) -> Example:
+    """The example with the middle of its pseudo-labelled class for its valence."""
+    if example.valence is not None:
+        return example
+    return replace(example, valence=float(example.sentiment - len(CLASS_NAMES) // 2))
 
 
 def _pseudo_label(

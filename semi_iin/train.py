@@ -835,11 +835,13 @@ class Encoder(Settings):
 
     Attributes:
         spec: as `semi_iin.features` describes it.
+        checkpoint: take spec and weights from this checkpoint instead.
         rank: of the differences by which a fine-tuned transformer is stored.
         training: how it is trained before Semi-IIN; absent = it is used as it is.
     """
 
-    spec: dict[str, Any]
+    spec: dict[str, Any] = {}
+    checkpoint: str = ""
     rank: int = Field(default=64, ge=1)
     training: Training | None = None
 
@@ -949,37 +951,68 @@ def train(
         SemiIINError: naming what is wrong with the data, the configuration or the directory.
     """
     run = Path(directory)
-    device = find_device(config.device)
-    parts = gather(config, Path(data_root if data_root is not None else config.data_root))
-    encoders = train_encoders(config, parts, run, device, report)
-    examples, selection, compose = examples_of(config, parts, encoders, run, report)
-    model = build_model(config, encoders)
+    ready = prepare(config, run, data_root, report)
+    model = build_model(config, ready.encoders)
     task = SentimentTask(
         model,
-        examples,
-        selection,
+        ready.examples,
+        ready.selection,
         batch_size=config.training.batch_size,
         objective=config.objective,
         seed=config.seed,
-        compose=compose,
+        compose=ready.compose,
     )
     metrics = fit(
         task,
         config.training,
         run / "semi_iin",
         seed=config.seed,
-        device=device,
+        device=ready.device,
         report=report,
     )
     return save_run(
         run / "checkpoint",
         config,
-        parts,
-        encoders,
+        ready,
         model,
-        temperature=temperature_of(model, selection),
+        temperature=temperature_of(model, ready.selection),
         metrics={"selection": metrics},
     )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run has before Semi-IIN is trained.
+
+    Attributes:
+        device: where it trains.
+        parts: its data sets.
+        encoders: trained, on the device; none where the data are ready features.
+        examples: what trains Semi-IIN.
+        selection: what selects its weights and calibrates it.
+        compose: as for `SentimentTask`.
+    """
+
+    device: torch.device
+    parts: list["Part"]
+    encoders: Encoders
+    examples: list[Example]
+    selection: list[Example]
+    compose: Compose | None
+
+
+def prepare(
+    config: RunConfig,
+    run: Path,
+    data_root: str | Path | None = None,
+    report: Report = lambda progress: None,
+) -> Prepared:
+    """Read the data, train the encoders and encode; arguments and errors as for `train`."""
+    device = find_device(config.device)
+    parts = gather(config, Path(data_root if data_root is not None else config.data_root))
+    encoders = train_encoders(config, parts, run, device, report)
+    examples, selection, compose = examples_of(config, parts, encoders, run, report)
+    return Prepared(device, parts, encoders, examples, selection, compose)
 
 
 def temperature_of(model: SemiIIN, selection: Sequence[Example]) -> float:
@@ -991,8 +1024,7 @@ def temperature_of(model: SemiIIN, selection: Sequence[Example]) -> float:
 def save_run(
     directory: Path,
     config: RunConfig,
-    parts: Sequence["Part"],
-    encoders: Encoders,
+    ready: Prepared,
     model: SemiIIN,
     *,
     temperature: float,
@@ -1003,17 +1035,17 @@ def save_run(
     saved = {
         "name": config.name,
         "model": model.config.to_dict(),
-        "encoders": encoders.specs(),
+        "encoders": ready.encoders.specs(),
         "temperature": temperature,
         "provenance": {
             "configuration": config.model_dump(mode="json", exclude_defaults=True),
-            "samples": {part.name: len(part.train) for part in parts},
+            "samples": {part.name: len(part.train) for part in ready.parts},
             **(provenance or {}),
         },
         "metrics": metrics,
     }
     weights = {f"model.{name}": value.half() for name, value in model.state_dict().items()}
-    return checkpoints.save(directory, weights | encoders.tensors(), saved)
+    return checkpoints.save(directory, weights | ready.encoders.tensors(), saved)
 
 
 @dataclass(frozen=True)
@@ -1098,7 +1130,10 @@ def train_encoders(
     specs: dict[str, Spec] = {name: dict(encoder.spec) for name, encoder in config.encoders.items()}
     stored: dict[str, Tensor] = {}
     for name, encoder in config.encoders.items():
-        if encoder.training is None:
+        if encoder.checkpoint:
+            specs[name], taken = _taken(encoder.checkpoint, name)
+            stored.update(taken)
+        if encoder.training is None or encoder.checkpoint:
             continue
         seen = [sample for part in parts for sample in part.repeated() if _teaches(sample, name)]
         chosen = [sample for part in parts for sample in part.selection if _teaches(sample, name)]
@@ -1121,6 +1156,18 @@ def train_encoders(
         for key, value in Encoders({name: trained}).tensors().items():
             stored[key] = value
     return Encoders.build(specs, stored).to(device)
+
+
+def _taken(place: str, modality: Modality) -> tuple[Spec, dict[str, Tensor]]:
+    """The spec and the tensors of a checkpoint's encoder."""
+    loaded = checkpoints.load(place)
+    specs: dict[str, Spec] = loaded.config.get("encoders", {})
+    if modality not in specs:
+        raise SemiIINError(f"the checkpoint {place} has no {modality} encoder to take")
+    prefix = f"{modality}_encoder."
+    return dict(specs[modality]), {
+        name: value for name, value in loaded.tensors.items() if name.startswith(prefix)
+    }
 
 
 def _teaches(sample: Sample, modality: Modality) -> bool:
@@ -1312,7 +1359,7 @@ def held_examples(
     plain = []
     for part, samples in held:
         labelled = [sample for sample in samples if sample.label is not None]
-        rows = _encode(labelled, encoders, run, part, report)
+        rows = encode(labelled, encoders, run, part, report)
         plain += [_example(sample, [row], part) for sample, row in zip(labelled, rows, strict=True)]
     voices, faces = (
         [sample for _, samples in held for sample in samples if _stands_apart(sample, name)]
@@ -1363,12 +1410,12 @@ def _readings(
         context = bare(sample.context) if sample.context else None
         return replace(sample, text=bare(sample.text), context=context)
 
-    full = _encode([maybe_bare(sample) for sample in samples], encoders, run, part, report)
+    full = encode([maybe_bare(sample) for sample in samples], encoders, run, part, report)
     encoder = encoders.encoders.get("text")
     if encoder is None or not encoder.spec["context_tokens"]:
         return [[row] for row in full]
     alone = [index for index, sample in enumerate(samples) if sample.context]
-    without = _encode(
+    without = encode(
         [maybe_bare(replace(samples[index], context=None)) for index in alone],
         encoders,
         run,
@@ -1381,11 +1428,11 @@ def _readings(
     return readings
 
 
-def _encode(
+def encode(
     samples: Sequence[Sample], encoders: Encoders, run: Path, part: str, report: Report
 ) -> list[dict[Modality, Tensor]]:
     """Cached features; nothing for samples that carry ready ones."""
-    if not samples or samples[0].features:
+    if not samples or samples[0].features or not encoders.modalities:
         return [{} for _ in samples]
     return extract(
         samples,

@@ -2,6 +2,8 @@
 
 import csv
 import math
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +14,6 @@ from semi_iin.data import Sample
 from semi_iin.errors import SemiIINError
 from semi_iin.evaluate import valence_class
 from semi_iin.experiments import Bench
-from semi_iin.features import Clip
 from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction
 from semi_iin.train import Example, Objective, Training
@@ -106,62 +107,45 @@ def test_the_sweep_shares_the_supervised_training(bench):
     assert not list(bench.directory.glob("k-*/seed-*/supervised"))
 
 
-class Gated:
-    """A predictor whose gates say how many modalities and how much valence a clip has."""
-
-    modalities = ("audio", "text")
-
-    def predict(self, clips):
-        return [
-            Prediction(
-                valence=0.0,
-                class_probabilities=(1 / 7,) * 7,
-                valence_gate=(clip.audio is not None) * 0.2 + (clip.text is not None) * 0.1,
-                class_gate=0.5,
-            )
-            for clip in clips
-        ]
+@pytest.fixture
+def gates(bench):
+    """Gate shares of a text, a text with a sound, and another such, of three intensities."""
+    model = bench.build(0)
+    with torch.no_grad():
+        model.gates["val"].intra.bias.fill_(50.0)
+    pair, alone, other = (examples(1, seed)[0] for seed in (5, 6, 7))
+    chosen = [
+        replace(pair, valence=0.0, sentiment=3),
+        replace(alone, features={"text": alone.features["text"]}, valence=-1.0, sentiment=2),
+        replace(other, valence=2.6, sentiment=6),
+    ]
+    return experiments.gate_shares(model, chosen)
 
 
-def clips() -> list[Clip]:
-    sound = np.full(1600, 0.5, dtype=np.float32)
-    return [Clip(audio=sound, text="both"), Clip(text="words"), Clip(audio=sound, text="more")]
+def test_gates_are_measured_on_every_subset_that_an_example_has(gates):
+    subsets = Counter(record["modalities"] for record in gates)
+    assert subsets == {"audio": 2, "text": 3, "audio + text": 2}
+    assert [record["valence_gate"] for record in gates] == pytest.approx([1.0] * 7)
+    assert all(0 < record["class_gate"] < 1 for record in gates)
+    assert {record["intensity"] for record in gates} == {"0", "(0, 1]", "(2, 3]"}
 
 
-def test_gates_are_measured_on_every_subset_that_a_clip_has():
-    records = experiments.gate_shares(Gated(), clips(), [0.0, -1.0, 2.6])
-    counts = {}
-    for record in records:
-        counts[record["modalities"]] = counts.get(record["modalities"], 0) + 1
-    assert counts == {"audio": 2, "text": 3, "audio + text": 2}
-    assert [r["valence_gate"] for r in records if r["modalities"] == "audio + text"] == (
-        pytest.approx([0.3, 0.3])
-    )
-    assert {record["intensity"] for record in records} == {"0", "(0, 1]", "(2, 3]"}
-
-
-def test_gates_are_summarised_in_the_order_of_the_classes():
-    records = experiments.gate_shares(Gated(), clips(), [0.0, -1.0, 2.6])
-    rows = experiments.summarise_gates(records, "class")
+def test_gates_are_summarised_in_the_order_of_the_classes(gates):
+    rows = experiments.summarise_gates(gates, "class")
     texts = [(row["class"], row["n"]) for row in rows if row["modalities"] == "text"]
     assert texts == [("slightly negative", 1), ("neutral", 1), ("very positive", 1)]
-    assert [row["n"] for row in experiments.summarise_gates(records, "modalities")] == [2, 3, 2]
+    assert [row["n"] for row in experiments.summarise_gates(gates, "modalities")] == [2, 3, 2]
 
 
-def test_a_model_without_a_gate_has_no_shares():
-    class Ungated(Gated):
-        def predict(self, clips):
-            return [Prediction(valence=0.0) for _ in clips]
-
-    with pytest.raises(SemiIINError, match="no gate"):
-        experiments.gate_shares(Ungated(), clips(), [0.0, 1.0, 2.0])
+def test_a_model_without_a_gate_has_no_shares(bench):
+    with pytest.raises(SemiIINError, match="no gate: its variant is sum"):
+        experiments.gate_shares(bench.build(0, {"variant": "sum"}), bench.reported)
 
 
-def test_plots_are_written(tmp_path, bench):
-    records = experiments.gate_shares(Gated(), clips(), [0.0, -1.0, 2.6])
-    experiments.plot_gates(records, tmp_path / "plots" / "gates.png")
+def test_plots_are_written(tmp_path, gates):
+    experiments.plot_gates(gates, tmp_path / "plots" / "gates.png")
     sweep = [
-        {"k": k, "share": share, "mae": [0.7, 0.8], "corr": [0.6, 0.7]}
+        {"k": k, "share": share, "part": "mosi", "mae": [0.7, 0.8], "corr": [0.6, 0.7]}
         for k, share in ((0, 0.0), (10, 1.0), (40, 1.0))
     ]
     experiments.plot_sweep(sweep, tmp_path / "plots" / "sweep.png")
