@@ -1,0 +1,191 @@
+"""What a window costs in inference: decoding, each modality, batching, and the whole worker.
+
+    python benchmarks/inference.py [--checkpoint default] [--threads 1] [--windows 48]
+
+Windows are made here: 5 s of FLAC, 26 crops of 112x112, 12 words, 60 words of context.
+"""
+
+import argparse
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import cv2
+import msgspec
+import numpy as np
+import torch
+from measure import compare, show
+
+from semi_iin.features import Clip
+from semi_iin.predict import Predictor
+from streamer import audio
+from streamer.config import Config, build
+from streamer.inference import Scorer, Worker, load_predictor, to_clip
+from streamer.records import (
+    NS_PER_S,
+    SAMPLE_RATE_HZ,
+    FaceCrop,
+    Presence,
+    Score,
+    Window,
+    Word,
+)
+from streamer.topics import Received
+
+LENGTH_S = 5
+CROPS = 26
+SPOKEN = "well I think that the plan is good and we are happy".split()
+
+
+def make_window(index: int, rng: np.random.Generator) -> Window:
+    """A full window of a live session; speech-like noise, a face-like gradient."""
+    start_ns = index * NS_PER_S
+    envelope = np.abs(np.sin(np.arange(LENGTH_S * SAMPLE_RATE_HZ) / 3000))
+    sound = (rng.normal(0, 0.1, LENGTH_S * SAMPLE_RATE_HZ) * envelope).clip(-1, 1)
+    ramp = np.linspace(40, 220, 112, dtype=np.float32)[:, None, None] * np.ones((1, 112, 3))
+    crops = []
+    for k in range(CROPS):
+        picture = (ramp + rng.normal(0, 6, ramp.shape)).clip(0, 255).astype(np.uint8)
+        jpeg = bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
+        crops.append(FaceCrop(start_ns + k * NS_PER_S // 5, jpeg))
+    return Window(
+        session_id="bench",
+        participant_id=f"p{index % 8}",
+        window_index=index,
+        session_start_unix_ns=0,
+        start_ns=start_ns,
+        end_ns=start_ns + LENGTH_S * NS_PER_S,
+        audio_codec="flac",
+        audio=audio.encode_flac(sound.astype(np.float32)),
+        words=tuple(Word(word, start_ns, start_ns + 1) for word in SPOKEN),
+        faces=tuple(crops),
+        presence=Presence(audio=1.0, text=1.0, vision=1.0),
+        context=" ".join(SPOKEN * 5),
+    )
+
+
+class Memory:
+    """A reader and publisher without a broker: gives the windows once, then stops the worker."""
+
+    def __init__(self, windows: Sequence[Window]) -> None:
+        self.stop = asyncio.Event()
+        self._waiting = [
+            Received("windows", 0, at, 0, b"", b"", {}, record=window)
+            for at, window in enumerate(windows)
+        ]
+        self._left = len(windows)
+
+    async def batch(self, max_records: int, max_wait_ms: int) -> list[Received[Window]]:
+        """What is left, at most `max_records`."""
+        given, self._waiting = self._waiting[:max_records], self._waiting[max_records:]
+        await asyncio.sleep(0 if given else max_wait_ms / 1000)
+        return given
+
+    async def commit(self, received: Sequence[Received[Window]], /) -> None:
+        """Count; the last one stops the worker."""
+        self._left -= len(received)
+        if not self._left:
+            self.stop.set()
+
+    async def publish_soon(self, record: Score, /) -> Awaitable[object]:
+        """Encode and forget."""
+        msgspec.json.encode(record)
+        return asyncio.sleep(0)
+
+    async def dead_letter(self, received: Received[Window], reason: str, /) -> None:
+        """Nothing here is poisoned.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError(f"{received.record.window_id}: {reason}")
+
+
+def whole_worker(config: Config, model: Predictor, windows: Sequence[Window]) -> Counter[str]:
+    """Score the windows through the worker's own tasks and threads."""
+
+    async def work() -> Counter[str]:
+        memory = Memory(windows)
+        with ThreadPoolExecutor(1) as model_thread:
+            worker = Worker(config, Scorer(model), memory, memory, model_thread)
+            await worker.run(memory.stop)
+        return worker.counters
+
+    return asyncio.run(work())
+
+
+def in_batches(model: Predictor, clips: Sequence[Clip], size: int) -> None:
+    for first in range(0, len(clips), size):
+        model.predict(clips[first : first + size])
+
+
+def main() -> None:
+    """Read the command line and print three tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", default="default")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--windows", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    settings = {name: getattr(options, name) for name in ("checkpoint", "device", "dtype")}
+    config = build({"inference": {**settings, "threads": options.threads, "max_wait_ms": 0}})
+    torch.set_num_threads(options.threads)
+    model = load_predictor(config)
+    rng = np.random.default_rng(0)
+    windows = [make_window(k, rng) for k in range(options.windows)]
+    clips = [clip for window in windows if (clip := to_clip(window, config))]
+    count = len(windows)
+
+    raw = [
+        msgspec.structs.replace(
+            window,
+            audio_codec="pcm16",
+            audio=audio.to_pcm16(audio.decode(window.audio or b"", "flac")).tobytes(),
+        )
+        for window in windows
+    ]
+    text_only = build({"session": {"modalities": ["text"]}})
+    decoding = {
+        "FLAC sound and faces": (count, lambda: [to_clip(w, config) for w in windows]),
+        "PCM16 sound and faces": (count, lambda: [to_clip(w, config) for w in raw]),
+        "text only": (count, lambda: [to_clip(w, text_only) for w in windows]),
+    }
+    show("Decoding", "windows", compare(decoding, options.rounds), options.json)
+
+    absent = Clip()
+    parts = {
+        "all modalities": clips,
+        "audio": [replace(absent, audio=clip.audio) for clip in clips],
+        "text without context": [replace(absent, text=clip.text) for clip in clips],
+        "text with context": [replace(absent, text=c.text, context=c.context) for c in clips],
+        "vision": [replace(absent, faces=clip.faces) for clip in clips],
+    }
+    model_alone = {
+        f"{name}, batch 16": (count, lambda part=part: in_batches(model, part, 16))
+        for name, part in parts.items()
+    }
+    for size in (1, 4):
+        model_alone[f"all modalities, batch {size}"] = (
+            count,
+            lambda size=size: in_batches(model, clips, size),
+        )
+    show("Model and encoders alone", "windows", compare(model_alone, options.rounds), options.json)
+
+    worker = {
+        "model alone, batch 16": (count, lambda: in_batches(model, clips, 16)),
+        "worker, max_batch 16": (count, lambda: whole_worker(config, model, windows)),
+        "decode, then model, no overlap": (
+            count,
+            lambda: in_batches(model, [c for w in windows if (c := to_clip(w, config))], 16),
+        ),
+    }
+    show("The worker around it", "windows", compare(worker, options.rounds), options.json)
+
+
+if __name__ == "__main__":
+    main()

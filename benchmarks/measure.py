@@ -1,0 +1,55 @@
+"""Timing of variants side by side: the same machine, the same minute, ratios rather than seconds.
+
+Each round runs every variant once, in turn, so that whatever else the machine does falls on all of
+them; what is told is the median over rounds and its ratio to the first variant's.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    """One variant: seconds of wall time for `units` of work, median over rounds."""
+
+    name: str
+    units: float
+    seconds: float
+    ratio: float
+
+    @property
+    def rate(self) -> float:
+        """Units per second."""
+        return self.units / self.seconds
+
+
+def compare(variants: dict[str, tuple[float, Callable[[], object]]], rounds: int) -> list[Result]:
+    """Run `{name: (units, work)}`; `ratio` is the rate against the first variant's."""
+    for _, work in variants.values():
+        work()
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, (_, work) in variants.items():
+            start = time.perf_counter()
+            work()
+            seconds[name].append(time.perf_counter() - start)
+    results: list[Result] = []
+    for name, (units, _) in variants.items():
+        median = statistics.median(seconds[name])
+        rate = units / median
+        results.append(Result(name, units, median, rate / results[0].rate if results else 1.0))
+    return results
+
+
+def show(title: str, unit: str, results: list[Result], as_json: bool) -> None:
+    """Print one table, or one JSON line."""
+    if as_json:
+        rows = [{**asdict(result), "rate": result.rate} for result in results]
+        print(json.dumps({"title": title, "unit": unit, "results": rows}))
+        return
+    print(f"\n{title}")
+    for result in results:
+        print(f"  {result.name:<38} {result.rate:>12,.1f} {unit}/s   x{result.ratio:.2f}")

@@ -1,0 +1,123 @@
+"""What a score costs in smoothing: the step alone, with its state as bytes, and for a meeting.
+
+    python benchmarks/smoothing.py [--scores 600] [--rounds 5]
+
+The state goes through msgpack where a variant says so, as it does in the processor's tables.
+"""
+
+import argparse
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from measure import compare, show
+
+from streamer.config import Config
+from streamer.records import CLASS_LABELS, Gate, Presence, Score, Sentiment
+from streamer.smoothing import ParticipantState, SessionState, session_step, step
+
+CONFIG = Config()
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def make_scores(count: int, participant: str = "ana", crowd: int = 1) -> list[Score]:
+    """A wandering valence, one score per second."""
+    chance = random.Random(participant)
+    valence, scores = 0.0, []
+    for index in range(count):
+        valence = max(-3.0, min(3.0, valence + chance.gauss(0, 0.4)))
+        scores.append(
+            Score(
+                session_id="bench",
+                participant_id=participant,
+                window_id=f"bench/{participant}/{index}",
+                window_index=index,
+                session_start=START,
+                start_ms=max(0, index - 4) * 1000,
+                end_ms=(index + 1) * 1000,
+                valence=valence,
+                class_probabilities=(1 / 7,) * len(CLASS_LABELS),
+                gate=Gate(val=0.5, cls=0.5),
+                presence=Presence(audio=0.7, text=0.9, vision=1.0),
+                evidence=("audio", "text", "vision"),
+                text="so it goes",
+                session_participants=crowd,
+                latency_ms={"queue": 1.0, "inference": 2.0},
+                model="bench",
+            )
+        )
+    return scores
+
+
+def smooth(scores: Sequence[Score]) -> list[Sentiment]:
+    """The step, state kept as it is."""
+    state, published = None, []
+    for score in scores:
+        state, outputs = step(state, score, CONFIG.smoothing, CONFIG.alerts)
+        published += [output for output in outputs if isinstance(output, Sentiment)]
+    return published
+
+
+def smooth_stored(scores: Sequence[Score]) -> int:
+    """The step with its state written and read back each time; gives the last state's bytes."""
+    decode = msgspec.msgpack.Decoder(ParticipantState).decode
+    stored = None
+    for score in scores:
+        state = None if stored is None else decode(stored)
+        state, _ = step(state, score, CONFIG.smoothing, CONFIG.alerts)
+        stored = msgspec.msgpack.encode(state)
+    return len(stored or b"")
+
+
+def meet(sentiments: Sequence[Sentiment]) -> int:
+    """The session's step with its state written and read back each time."""
+    decode = msgspec.msgpack.Decoder(SessionState).decode
+    stored = None
+    for sentiment in sentiments:
+        state = None if stored is None else decode(stored)
+        state, _ = session_step(state, sentiment, CONFIG.smoothing, CONFIG.alerts)
+        stored = msgspec.msgpack.encode(state)
+    return len(stored or b"")
+
+
+def shuffled(scores: Sequence[Score], by: int = 4) -> list[Score]:
+    """Each score at most `by` places from its own."""
+    chance = random.Random(0)
+    keyed = sorted(enumerate(scores), key=lambda item: item[0] + chance.uniform(0, by))
+    return [score for _, score in keyed]
+
+
+def meeting(count: int, crowd: int) -> list[Sentiment]:
+    """`count` sentiments of `crowd` participants, in turn."""
+    each = [smooth(make_scores(count // crowd, f"p{n}", crowd)) for n in range(crowd)]
+    return [sentiment for at_once in zip(*each, strict=True) for sentiment in at_once]
+
+
+def main() -> None:
+    """Read the command line and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scores", type=int, default=600)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    scores = make_scores(options.scores)
+    disordered = shuffled(scores)
+    count = len(scores)
+    variants = {
+        "step": (count, lambda: smooth(scores)),
+        "step, out of order": (count, lambda: smooth(disordered)),
+        "step, state as bytes": (count, lambda: smooth_stored(scores)),
+    }
+    for crowd in (2, 10, 50):
+        sentiments = meeting(options.scores, crowd)
+        variants[f"session of {crowd}, state as bytes"] = (
+            len(sentiments),
+            lambda sentiments=sentiments: meet(sentiments),
+        )
+    show("Smoothing", "scores", compare(variants, options.rounds), options.json)
+    print(f"  state after {count} scores: {smooth_stored(scores):,} bytes")
+
+
+if __name__ == "__main__":
+    main()
