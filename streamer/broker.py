@@ -136,7 +136,7 @@ _END_WITH_PARENT = """\
 exec 3<&0
 "$@" </dev/null 3<&- &
 kafka=$!
-(cat <&3 >/dev/null; kill "$kafka") &
+(read -r _ <&3; kill "$kafka") &
 wait "$kafka"
 """
 """Runs a command until it ends or standard input closes, as it does when the parent is killed."""
