@@ -273,7 +273,7 @@ def shown(board: Any, as_json: bool) -> Iterator[Callable[[], None]]:
 
 def say_what_was_lost(outcome: Any) -> None:
     """One line for everything dropped, late, damaged or dead-lettered; nothing when all is well."""
-    lost = {name: count for name, count in sorted(outcome.counters.items()) if count}
+    lost = {n: count for n, count in sorted(outcome.counters.items()) if count and n != "windows"}
     if outcome.dead_letters:
         lost["dead_letters"] = outcome.dead_letters
     if lost:
