@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,9 +65,18 @@ SplitOption = Annotated[
     str | None,
     typer.Option(help="Only this part (train, valid, test); default: all.", show_default=False),
 ]
+ContextOption = Annotated[
+    bool, typer.Option(help="Read what was said before, where the data have it.")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
+]
+TableOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--to", help="Where to write, without suffix; default in the run.", show_default=False
+    ),
 ]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Train with the seeds 0 to this, less one.")]
 
@@ -84,6 +94,54 @@ def train(config: ConfigArgument, run: RunOption = None, data_root: RootOption =
     print(path)
 
 
+@app.command("self-train")
+def self_train(config: ConfigArgument, run: RunOption = None, data_root: RootOption = None) -> None:
+    """Train, label the unlabeled with what is learned, and retrain; in rounds."""
+    from semi_iin import self_training
+    from semi_iin.train import read_config
+
+    settings = read_config(config)
+    with _stages() as report:
+        path, rounds = self_training.train(
+            settings, _run_directory(run, settings.name), data_root=data_root, report=report
+        )
+    for outcome in rounds:
+        words = "  ".join(f"{name} {value:.4f}" for name, value in outcome.metrics.items())
+        screen.print(f"round {outcome.number}: {len(outcome.kept)} pseudo-labels  {words}")
+    print(path)
+
+
+@app.command()
+def features(
+    checkpoint: CheckpointArgument,
+    data: DataOption,
+    to: Annotated[Path, typer.Option("--to", help="Folder of the arrays.")],
+    format: FormatOption = None,
+    split: SplitOption = None,
+    context: ContextOption = True,
+    device: DeviceOption = "auto",
+) -> None:
+    """Encode a data set once, to one array per sample; goes on where it was stopped."""
+    from semi_iin import data as reading
+    from semi_iin import features as encoding
+    from semi_iin.checkpoint import load
+
+    loaded = load(checkpoint)
+    encoders = encoding.Encoders.build(loaded.config.get("encoders", {}), loaded.tensors)
+    samples = _read(data, format, None, "valence", split)
+    if not context:
+        samples = [replace(sample, context=None) for sample in samples]
+    with _bar("encoding", quiet=False) as advance:
+        rows = encoding.extract(
+            samples,
+            encoders.to(encoding.find_device(device)),
+            to / ".shards",
+            report=advance,
+        )
+    reading.write_features(to, samples, rows)
+    print(to)
+
+
 @app.command()
 def evaluate(
     checkpoint: CheckpointArgument,
@@ -92,9 +150,7 @@ def evaluate(
     labels: LabelsOption = None,
     scale: ScaleOption = "valence",
     split: SplitOption = None,
-    context: Annotated[
-        bool, typer.Option(help="Read what was said before, where the data have it.")
-    ] = True,
+    context: ContextOption = True,
     modalities: Annotated[
         str | None,
         typer.Option(help="Only these, as in text,audio; default: all.", show_default=False),
@@ -126,6 +182,123 @@ def evaluate(
     Console().print(table)
     if report.get("unscored"):
         print(f"{report['unscored']} samples hold nothing the model can read; they count as 0.")
+
+
+@app.command()
+def ablate(
+    config: ConfigArgument,
+    seeds: SeedsOption = 5,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Rows whose name holds this; may be repeated.", show_default=False),
+    ] = None,
+    to: TableOption = None,
+    run: RunOption = None,
+    data_root: RootOption = None,
+) -> None:
+    """Train the model's variants over several seeds; a Markdown and a CSV table of the results."""
+    from semi_iin import experiments
+    from semi_iin.train import read_config
+
+    settings = read_config(config)
+    place = _run_directory(run, settings.name)
+    rows = {
+        name: changes
+        for name, changes in experiments.ABLATION.items()
+        if not only or any(word in name for word in only)
+    }
+    if not rows:
+        known = "; ".join(experiments.ABLATION)
+        raise SemiIINError(f"no row of the ablation is named so; there are: {known}")
+    with _stages() as report:
+        bench, _ = experiments.Bench.prepare(settings, place, "ablation", data_root, report)
+        records = experiments.ablate(bench, range(seeds), rows, report)
+    _write(records, to or place / "ablation")
+
+
+@app.command("sweep-k")
+def sweep_k(
+    config: ConfigArgument,
+    ks: Annotated[str, typer.Option(help="Values of k, as in 10,40,160.")] = "5,10,20,40,80,160",
+    shares: Annotated[str, typer.Option(help="Shares of the unlabeled data.")] = "0.25,0.5,1",
+    seeds: SeedsOption = 5,
+    to: TableOption = None,
+    run: RunOption = None,
+    data_root: RootOption = None,
+) -> None:
+    """Self-train over k and the share of unlabeled data; a table and a plot."""
+    from semi_iin import experiments, self_training
+    from semi_iin.train import read_config
+
+    settings = read_config(config)
+    place = _run_directory(run, settings.name)
+    numbers = [int(value) for value in _numbers(ks, "--ks")]
+    parts = _numbers(shares, "--shares")
+    if min(numbers) < 1 or not all(0 < part <= 1 for part in parts):
+        raise SemiIINError("every k must be at least 1, and every share above 0 and at most 1")
+    with _stages() as report:
+        bench, ready = experiments.Bench.prepare(settings, place, "sweep_k", data_root, report)
+        unlabeled, _ = self_training.unlabeled_examples(settings, ready, place, report)
+        records = experiments.sweep_k(
+            bench, unlabeled, range(seeds), numbers, parts, settings.self_training, report
+        )
+    _write(records, to or place / "sweep_k")
+    experiments.plot_sweep(records, (to or place / "sweep_k").with_suffix(".png"))
+
+
+@app.command()
+def gates(
+    checkpoint: CheckpointArgument,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Labelled texts, clips or features.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Instead: the reported parts of a run's data.", show_default=False),
+    ] = None,
+    format: FormatOption = None,
+    labels: LabelsOption = None,
+    split: SplitOption = None,
+    to: TableOption = None,
+    data_root: RootOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Tell how far the gate leans on inter-modal interaction; tables and a plot.
+
+    With --config, labelled texts are also composed with voices and faces of like valence where
+    the run's data have those apart.
+    """
+    from semi_iin import experiments
+    from semi_iin.checkpoint import load
+    from semi_iin.features import Encoders, find_device
+    from semi_iin.train import gather, held_examples, read_config
+
+    if (data is None) == (config is None):
+        raise SemiIINError("gates needs either --data or --config")
+    place = find_device(device)
+    loaded = load(checkpoint)
+    encoders = Encoders.build(loaded.config.get("encoders", {}), loaded.tensors).to(place)
+    target = to or Path("runs") / loaded.path.name / "gates"
+    if config is not None:
+        settings = read_config(config)
+        parts = gather(settings, data_root or Path(settings.data_root))
+        held = [(part.name, part.reported) for part in parts]
+        with _stages() as report:
+            examples = held_examples(held, encoders, target.parent, settings.seed, report)
+    else:
+        samples = _read(data or Path(), format, labels, "valence", split)
+        with _bar("encoding", quiet=False) as advance:
+            examples = experiments.encode_samples(encoders, samples, advance)
+    if not examples:
+        raise SemiIINError("the data have no labelled samples that the checkpoint can read")
+    with _bar("gates", quiet=False) as advance:
+        records = experiments.gate_shares(loaded.build_model().to(place), examples, advance)
+    for by in ("modalities", "class", "intensity"):
+        rows = experiments.summarise_gates(records, by)
+        experiments.write_table(rows, target.with_name(f"{target.name}_by_{by}"))
+        print(experiments.markdown(rows))
+    experiments.plot_gates(records, target.with_suffix(".png"))
 
 
 @app.command()
@@ -208,6 +381,21 @@ def _format_of(data: Path) -> str:
 
 def _run_directory(run: Path | None, name: str) -> Path:
     return run if run is not None else Path("runs") / name
+
+
+def _numbers(words: str, option: str) -> list[float]:
+    try:
+        return [float(word) for word in words.split(",")]
+    except ValueError:
+        raise SemiIINError(f"{option} takes numbers with commas between, not {words!r}") from None
+
+
+def _write(records: list[dict[str, Any]], place: Path) -> None:
+    """Write a table of records and show it."""
+    from semi_iin import experiments
+
+    experiments.write_table(records, place)
+    print(experiments.markdown(records))
 
 
 def _number(value: float | None) -> str:

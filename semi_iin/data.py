@@ -524,6 +524,31 @@ def read_features(path: Path, *, labels: str | Path | None = None) -> list[Sampl
     return samples
 
 
+def write_features(
+    path: Path, samples: Sequence[Sample], rows: Sequence[Mapping[Modality, Any]]
+) -> None:
+    """Write features in a layout that `read_features` reads, with `labels.csv` beside them.
+
+    Args:
+        path: the folder; `audio`, `text` and `visual` are made in it as needed.
+        samples: their ids name the files.
+        rows: for each sample its features (L, D) by modality.
+    """
+    folders = FEATURE_FOLDERS["ami"]
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "video_id", "text", "label", "emotion", "split"])
+        for sample, row in zip(samples, rows, strict=True):
+            name = sample.id.replace("/", "_")
+            label = "" if sample.label is None else sample.label
+            emotion = sample.emotion or ""
+            writer.writerow([name, sample.group, sample.text or "", label, emotion, sample.split])
+            for modality, features in row.items():
+                (path / folders[modality]).mkdir(exist_ok=True)
+                np.save(path / folders[modality] / f"{name}.npy", np.asarray(features))
+
+
 def read_ravdess(path: Path, *, valid_actors: Sequence[int] = (17, 18, 19, 20)) -> list[Sample]:
     """Read RAVDESS speech: emotion and actor stand in the files' names.
 

@@ -217,3 +217,174 @@ def test_a_wrong_argument_is_a_usage_error(run):
     code, _, err = run("evaluate")
     assert code == 2
     assert "checkpoint" in err.lower()
+
+
+# --- commands that train --------------------------------------------------------------------------
+
+CONFIG = """
+name = "made-up"
+device = "cpu"
+
+[[data]]
+path = "set"
+format = "features"
+labels = "set/labels.csv"
+part = "made up"
+selection = 3
+
+[[data]]
+path = "pool"
+format = "features"
+
+[model]
+audio_width = 4
+text_width = 5
+vision_width = 3
+hidden = 8
+heads = 2
+head_widths = [8]
+max_audio = 6
+max_text = 6
+max_vision = 6
+audio_convs = [[3, 1, 1]]
+
+[training]
+epochs = 1
+batch_size = 8
+learning_rate = 3e-3
+
+[self_training]
+k = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory):
+    """A configuration over generated features: 36 labelled utterances of 12 videos, 20 without."""
+    root = tmp_path_factory.mktemp("made-up")
+    generator = np.random.default_rng(0)
+
+    def write(name: str, folder: str, valence: float) -> None:
+        for part, width in (("audio", 4), ("text", 5), ("visual", 3)):
+            (root / folder / part).mkdir(parents=True, exist_ok=True)
+            rows = generator.normal(0, 0.3, (5, width)).astype(np.float32)
+            rows[:, 0] += valence
+            np.save(root / folder / part / f"{name}.npy", rows)
+
+    lines = ["id,video_id,text,label,split"]
+    for index, valence in enumerate(generator.uniform(-2.8, 2.8, 36).round(2)):
+        video = index // 3
+        write(f"u{index}", "set", valence)
+        lines.append(f"u{index},v{video},x,{valence},{'valid' if video > 8 else 'train'}")
+    for index, valence in enumerate(generator.uniform(-2.8, 2.8, 20)):
+        write(f"p{index}", "pool", valence)
+    (root / "set" / "labels.csv").write_text("\n".join(lines))
+    (root / "made_up.toml").write_text(CONFIG)
+    return root
+
+
+@pytest.fixture
+def on_made_up(run, made_up, tmp_path):
+    """Run a command on that configuration, in a directory of its own."""
+
+    def call(command: str, *more: object):
+        where = ("--run", tmp_path / "run", "--data-root", made_up)
+        return run(command, made_up / "made_up.toml", *where, *more)
+
+    return call
+
+
+def test_train_prints_the_checkpoint_and_goes_on(on_made_up, tmp_path):
+    code, out, _ = on_made_up("train")
+    assert code == 0
+    assert out.strip() == str(tmp_path / "run" / "checkpoint")
+    first = checkpoint.load(out.strip()).tensors
+    code, out, _ = on_made_up("train")
+    assert code == 0
+    for name, value in checkpoint.load(out.strip()).tensors.items():
+        assert torch.equal(value, first[name])
+
+
+def test_self_training_writes_pseudo_labels_and_a_checkpoint(on_made_up, tmp_path):
+    code, out, _ = on_made_up("self-train")
+    assert code == 0
+    rows = list(
+        csv.DictReader(
+            (tmp_path / "run" / "self_training" / "round-1" / "pseudo_labels.csv")
+            .read_text()
+            .splitlines()
+        )
+    )
+    assert rows
+    assert all(row["id"].startswith("p") for row in rows)
+    saved = checkpoint.load(out.strip())
+    assert saved.config["provenance"]["pseudo_labels"] == [len(rows)]
+    assert saved.config["metrics"].keys() == {"selection", "supervised"}
+
+
+def test_ablate_writes_a_table(on_made_up, tmp_path):
+    table = tmp_path / "tables" / "ablation"
+    code, out, _ = on_made_up("ablate", "--seeds", 2, "--only", "sum", "--only", "(", "--to", table)
+    assert code == 0
+    rows = list(csv.DictReader(table.with_suffix(".csv").read_text().splitlines()))
+    assert [row["model"] for row in rows] == [
+        "intra + inter, gate (Semi-IIN)",
+        "global attention, no position embedding (release)",
+        "intra + inter, sum",
+        "gate, sparse attention (16 keys)",
+        "gate, sparse attention (4 keys)",
+    ]
+    assert {row["part"] for row in rows} == {"made up"}
+    assert "±" in table.with_suffix(".md").read_text()
+    assert "±" in out
+
+
+def test_ablate_names_its_rows_when_none_is_meant(on_made_up):
+    code, _, err = on_made_up("ablate", "--only", "quantum")
+    assert code == 1
+    assert "intra only" in " ".join(err.split())
+
+
+def test_sweep_k_writes_a_table_and_a_plot(on_made_up, tmp_path):
+    code, _, _ = on_made_up("sweep-k", "--seeds", 1, "--ks", "1,2", "--shares", "0.5,1")
+    assert code == 0
+    rows = list(csv.DictReader((tmp_path / "run" / "sweep_k.csv").read_text().splitlines()))
+    assert [(row["k"], row["share"]) for row in rows] == [
+        ("0", "0.0"), ("1", "0.5"), ("1", "1.0"), ("2", "0.5"), ("2", "1.0"),
+    ]  # fmt: skip
+    assert (tmp_path / "run" / "sweep_k.png").exists()
+
+
+@pytest.mark.parametrize("wrong", [("--ks", "x"), ("--ks", "0"), ("--shares", "2")])
+def test_sweep_k_refuses_numbers_that_mean_nothing(on_made_up, wrong):
+    code, _, err = on_made_up("sweep-k", *wrong)
+    assert code == 1
+    assert "Traceback" not in err
+
+
+def test_gates_of_a_run_and_of_data(run, on_made_up, made_up, tmp_path):
+    trained = on_made_up("train")[1].strip()
+    table = tmp_path / "gates"
+    for source in (
+        ("--config", made_up / "made_up.toml", "--data-root", made_up),
+        ("--data", made_up / "set", "--labels", made_up / "set" / "labels.csv"),
+    ):
+        code, out, _ = run("gates", trained, *source, "--to", table)
+        assert code == 0
+        assert "audio + text + vision" in out
+        for name in ("gates_by_class.csv", "gates_by_intensity.md", "gates.png"):
+            assert (tmp_path / name).exists()
+    code, _, err = run("gates", trained)
+    assert code == 1
+    assert "either --data or --config" in " ".join(err.split())
+
+
+def test_features_are_written_in_a_layout_that_is_read_back(run, tiny, texts, tmp_path):
+    code, out, _ = run("features", tiny, "--data", texts, "--to", tmp_path / "made")
+    assert code == 0
+    made = tmp_path / "made"
+    assert out.strip() == str(made)
+    from_text = run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu")
+    from_features = run("evaluate", tiny, "--data", made, "--labels", made / "labels.csv", "--json")
+    first, second = json.loads(from_text[1]), json.loads(from_features[1])
+    assert first["mae"]["value"] == pytest.approx(second["mae"]["value"], abs=1e-2)
