@@ -21,6 +21,7 @@ from streamer.records import SAMPLE_RATE_HZ
 
 PCM_SCALE = 32_768
 MAX_DECODED_S = 60
+_FLAC_HEADER_BYTES = 42
 _MAX_PLANES = 7
 """Planar frames of more channels are packed first: PyAV 18 reads one plane too many of them."""
 _SURROUND_WEIGHTS = (0.7, 0.7, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5)
@@ -142,6 +143,9 @@ def _decode_pcm16(audio: bytes, limit: int) -> NDArray[np.int16]:
 
 
 def _decode_flac(audio: bytes, limit: int) -> NDArray[np.int16]:
+    if len(audio) < _FLAC_HEADER_BYTES or audio[:4] != b"fLaC":
+        raise UnreadableRecord("audio cannot be decoded: it is not FLAC")
+    declared = int.from_bytes(audio[18:26], "big") & (2**36 - 1)
     parts: list[NDArray[np.int16]] = []
     total = 0
     try:
@@ -160,6 +164,8 @@ def _decode_flac(audio: bytes, limit: int) -> NDArray[np.int16]:
                 parts.append(frame.to_ndarray().reshape(-1))
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise UnreadableRecord(f"flac audio cannot be decoded: {type(error).__name__}") from None
+    if declared not in (0, total):
+        raise UnreadableRecord(f"flac audio cannot be decoded beyond {total} of {declared} samples")
     return np.concatenate([np.empty(0, np.int16), *parts])
 
 

@@ -28,7 +28,7 @@ from streamer import devices as live
 from streamer.config import Config, to_ns
 from streamer.devices import Device, devices
 from streamer.errors import ConfigError, SourceError
-from streamer.media import PictureTrack, Piece, Reading, SoundTrack, Wanted
+from streamer.media import PictureTrack, Piece, Reading, SoundTrack, Wanted, declared_length_ns
 from streamer.records import (
     NS_PER_S,
     SAMPLE_RATE_HZ,
@@ -323,6 +323,7 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 def _described(source: _Source, container: Any, wanted: Wanted) -> _Look:
     notices = []
+    length_ns = declared_length_ns(container)
     tracks = len(container.streams.audio)
     if tracks > 1 and source.audio_stream is None and wanted.audio is not None:
         chosen = list(container.streams.audio).index(wanted.audio)
@@ -335,7 +336,7 @@ def _described(source: _Source, container: Any, wanted: Wanted) -> _Look:
         live=False,
         has_audio=wanted.audio is not None,
         has_video=wanted.video is not None,
-        duration_s=container.duration / 1e6 if container.duration else None,
+        duration_s=None if length_ns is None else length_ns / NS_PER_S,
         subtitle_stream=next(
             (s.index for s in container.streams.subtitles if s.codec_context.name in TEXT_CODECS),
             None,

@@ -343,6 +343,8 @@ class Reading:
         self._bad_reads = 0
         self._notices: deque[Notice] = deque()
         self._told: Counter[str] = Counter()
+        self._last_told = ""
+        self._only_dts = self.container.format.name == "avi"
         self._packets = self._demux()
         if self.wanted.audio is not None and self.sound is None:
             self.sound = SoundTrack(self.start_ns)
@@ -353,9 +355,10 @@ class Reading:
 
     def _declared_end_ns(self) -> int | None:
         """Where the sound of an MP4 ends: what follows only fills the codec's last frame."""
-        if self.now or not self.container.duration or "mp4" not in self.container.format.name:
+        declared_ns = declared_length_ns(self.container)
+        if self.now or declared_ns is None or "mp4" not in self.container.format.name:
             return None
-        return self.start_ns + int(self.container.duration) * 1000
+        return self.start_ns + declared_ns
 
     @property
     def end_ns(self) -> int:
@@ -455,6 +458,8 @@ class Reading:
     def _stamp(self, packet: Any) -> None:
         """Rewrite a packet's stamps to session time."""
         base = packet.time_base
+        if self._only_dts:
+            packet.pts = packet.dts
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None or not base:
             return
@@ -531,6 +536,9 @@ class Reading:
         self._tell("damage", f"is damaged near {_clock(self.end_ns)} ({reason}); it is left out")
 
     def _tell(self, kind: str, what: str) -> None:
+        if what == self._last_told:
+            return
+        self._last_told = what
         self._told[kind] += 1
         if self._told[kind] <= NOTICES_IN_FULL:
             self._notices.append(Notice(f"{self.name}: {what}."))
@@ -545,14 +553,24 @@ class Reading:
             if count > NOTICES_IN_FULL:
                 rest = count - NOTICES_IN_FULL
                 yield Notice(f"{self.name}: {rest} more places of the same kind.")
-        declared = self.container.duration
-        if declared:
-            missing_ns = self.start_ns + declared * 1000 - self.end_ns
-            if missing_ns > CUT_SHORT_NS and not self._timeline.leaps:
-                yield Notice(
-                    f"{self.name}: it ends at {_clock(self.end_ns - self.start_ns)}, "
-                    f"{missing_ns / NS_PER_S:.1f} s before its declared end; it may be cut off."
-                )
+        declared_ns = declared_length_ns(self.container)
+        if declared_ns is None or self._timeline.leaps:
+            return
+        missing_ns = self.start_ns + declared_ns - self.end_ns
+        if missing_ns > CUT_SHORT_NS:
+            yield Notice(
+                f"{self.name}: it ends at {_clock(self.end_ns - self.start_ns)}, "
+                f"{missing_ns / NS_PER_S:.1f} s before its declared end; it may be cut off."
+            )
+
+
+def declared_length_ns(container: Any) -> int | None:
+    """How long the container says it is, from its first time stamp; None when it does not say."""
+    if not container.duration:
+        return None
+    from_zero = "matroska" in container.format.name
+    length_us = container.duration - (max(0, container.start_time or 0) if from_zero else 0)
+    return int(length_us) * 1000 if length_us > 0 else None
 
 
 def _time_of(piece: Piece) -> int:
