@@ -216,6 +216,26 @@ def ablate(
     _write(records, to or place / "ablation")
 
 
+@app.command()
+def robustness(
+    config: ConfigArgument,
+    seeds: SeedsOption = 5,
+    to: TableOption = None,
+    run: RunOption = None,
+    data_root: RootOption = None,
+) -> None:
+    """Withhold, contradict or spoil each modality: Semi-IIN beside global attention; a table."""
+    from semi_iin import experiments
+    from semi_iin.train import read_config
+
+    settings = read_config(config)
+    place = _run_directory(run, settings.name)
+    with _stages() as report:
+        bench, _ = experiments.Bench.prepare(settings, place, "robustness", data_root, report)
+        records = experiments.robustness(bench, range(seeds), report)
+    _write(records, to or place / "robustness")
+
+
 @app.command("sweep-k")
 def sweep_k(
     config: ConfigArgument,

@@ -408,6 +408,132 @@ def sweep_k(
     return records
 
 
+# --- spoilt modalities ----------------------------------------------------------------------------
+
+ROBUSTNESS_ROWS = ("intra + inter, gate (Semi-IIN)", "global attention")
+CLEAR_VALENCE = 0.5  # a label of at least this size has a sign to contradict
+
+
+def spoil(examples: Sequence[Example], seed: int = 0) -> dict[str, list[Example]]:
+    """What is measured of each model: modalities withheld, contradicting, or replaced by noise.
+
+    Args:
+        examples: labelled, in any order; those with every modality that any of them has, and with
+            a label of a clear sign, are used, so that all conditions hold the same examples.
+        seed: of chance.
+
+    Returns:
+        Condition to examples. `X contradicts`: X is taken from an example of the other sign.
+        `X is noise`: X is Gaussian, with each channel's mean and deviation over the examples.
+
+    Raises:
+        SemiIINError: when there are not two modalities, or not both signs.
+    """
+    names = [name for name in MODALITIES if any(name in example.features for example in examples)]
+    used = [
+        example
+        for example in examples
+        if len(example.features) == len(names) and abs(example.valence or 0.0) >= CLEAR_VALENCE
+    ]
+    signs = [(example.valence or 0.0) > 0 for example in used]
+    if len(names) < 2 or len(set(signs)) < 2:
+        raise SemiIINError(
+            "spoilt modalities need examples of two or more modalities and of both signs: add data "
+            "with voices or faces"
+        )
+    random = np.random.default_rng(seed)
+    conditions: dict[str, list[Example]] = {"nothing spoilt": used}
+    for count in range(len(names) - 1, 0, -1):
+        for subset in combinations(names, count):
+            conditions["only " + " + ".join(subset)] = [
+                replace(example, features={name: example.features[name] for name in subset})
+                for example in used
+            ]
+    for name in names:
+        others = {
+            sign: [example for example, own in zip(used, signs, strict=True) if own != sign]
+            for sign in (True, False)
+        }
+        conditions[f"{name} contradicts"] = [
+            _with(example, name, others[sign][int(random.integers(len(others[sign])))])
+            for example, sign in zip(used, signs, strict=True)
+        ]
+        conditions[f"{name} is noise"] = _noisy(used, name, random)
+    return conditions
+
+
+def robustness(
+    bench: Bench, seeds: Sequence[int], report: Report = lambda progress: None
+) -> list[Row]:
+    """Semi-IIN and the global-attention baseline on spoilt modalities.
+
+    The models are those of the ablation, and are shared with it.
+
+    Returns:
+        One record for each condition and model: `condition`, `model`, `n`, `seeds`, `mae`, and
+        `degradation`, the error above that of the same model with nothing spoilt.
+    """
+    conditions = spoil(bench.reported)
+    records = []
+    measured: dict[str, dict[str, list[float]]] = {}
+    for name in ROBUSTNESS_ROWS:
+        measured[name] = {condition: [] for condition in conditions}
+        for seed in seeds:
+            model = bench.build(seed, ABLATION[name])
+            place = bench.directory.parent / "ablation" / _slug(name) / f"seed-{seed}"
+            bench.train(model, place, seed, report)
+            for condition, examples in conditions.items():
+                valence, _ = score(model, examples)
+                label = np.array([example.valence for example in examples])
+                measured[name][condition].append(float(np.abs(valence - label).mean()))
+    for condition, examples in conditions.items():
+        for name in ROBUSTNESS_ROWS:
+            clean, errors = measured[name]["nothing spoilt"], measured[name][condition]
+            records.append(
+                {
+                    "condition": condition,
+                    "model": name,
+                    "n": len(examples),
+                    "seeds": len(seeds),
+                    "mae": errors,
+                    "degradation": [a - b for a, b in zip(errors, clean, strict=True)],
+                }
+            )
+    return records
+
+
+def _with(example: Example, name: Modality, other: Example) -> Example:
+    return replace(example, features={**example.features, name: other.features[name]})
+
+
+def _noisy(
+    examples: Sequence[Example], name: Modality, random: np.random.Generator
+) -> list[Example]:
+    """Examples with one modality replaced by noise of its own mean and deviation."""
+    values = [_tensor(example.features[name]) for example in examples]
+    frames = torch.cat(values)
+    mean, deviation = frames.mean(dim=0).numpy(), frames.std(dim=0).numpy()
+    return [
+        replace(
+            example,
+            features={
+                **example.features,
+                name: torch.from_numpy(
+                    random.normal(mean, deviation, tuple(value.shape)).astype(np.float32)
+                ),
+            },
+        )
+        for example, value in zip(examples, values, strict=True)
+    ]
+
+
+def _tensor(value: torch.Tensor | Path) -> torch.Tensor:
+    """Features in memory, of a file where they are on disk. (L, D) float32."""
+    if isinstance(value, Path):
+        value = torch.from_numpy(np.load(value, allow_pickle=False))
+    return value.float()
+
+
 # --- gates ----------------------------------------------------------------------------------------
 
 INTENSITIES = ("0", "(0, 1]", "(1, 2]", "(2, 3]")

@@ -107,6 +107,47 @@ def test_the_sweep_shares_the_supervised_training(bench):
     assert not list(bench.directory.glob("k-*/seed-*/supervised"))
 
 
+def test_spoilt_conditions_hold_the_same_labels():
+    given = examples(20, seed=8)
+    conditions = experiments.spoil(given)
+    clear = [example.valence for example in given if abs(example.valence) >= 0.5]
+    for spoilt in conditions.values():
+        assert [example.valence for example in spoilt] == clear
+    assert set(conditions["only text"][0].features) == {"text"}
+
+
+def test_a_contradicting_modality_is_of_the_other_sign_and_only_that_one():
+    given = examples(20, seed=8)
+    valence_of = {id(example.features["audio"]): example.valence for example in given}
+    conditions = experiments.spoil(given)
+    clean, spoilt = conditions["nothing spoilt"], conditions["audio contradicts"]
+    for before, after in zip(clean, spoilt, strict=True):
+        assert after.features["text"] is before.features["text"]
+        assert valence_of[id(after.features["audio"])] * before.valence < 0
+
+
+def test_noise_has_the_spread_of_what_it_replaces_and_says_nothing():
+    given = examples(200, seed=8)
+    conditions = experiments.spoil(given)
+    clean, noisy = (
+        torch.stack([example.features["text"] for example in conditions[name]])
+        for name in ("nothing spoilt", "text is noise")
+    )
+    torch.testing.assert_close(noisy.std(dim=(0, 1)), clean.std(dim=(0, 1)), atol=0.2, rtol=0.1)
+    valence = torch.tensor([example.valence for example in conditions["text is noise"]])
+    shown = noisy[:, :, 0].mean(dim=1)
+    assert abs(float(torch.corrcoef(torch.stack([valence, shown]))[0, 1])) < 0.25
+
+
+def test_nothing_can_be_spoilt_of_one_modality():
+    texts = [
+        replace(example, features={"text": example.features["text"]})
+        for example in examples(8, seed=8)
+    ]
+    with pytest.raises(SemiIINError, match="two or more modalities"):
+        experiments.spoil(texts)
+
+
 @pytest.fixture
 def gates(bench):
     """Gate shares of a text, a text with a sound, and another such, of three intensities."""

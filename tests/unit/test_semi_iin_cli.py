@@ -345,6 +345,22 @@ def test_ablate_names_its_rows_when_none_is_meant(on_made_up):
     assert "intra only" in " ".join(err.split())
 
 
+def test_robustness_writes_a_table_and_shares_the_ablation(on_made_up, tmp_path):
+    on_made_up("ablate", "--seeds", 1, "--only", "Semi-IIN")
+    code, _, _ = on_made_up("robustness", "--seeds", 1)
+    assert code == 0
+    rows = list(csv.DictReader((tmp_path / "run" / "robustness.csv").read_text().splitlines()))
+    assert [row["condition"] for row in rows[::2]] == [
+        "nothing spoilt",
+        "only audio + text", "only audio + vision", "only text + vision",
+        "only audio", "only text", "only vision",
+        "audio contradicts", "audio is noise",
+        "text contradicts", "text is noise",
+        "vision contradicts", "vision is noise",
+    ]  # fmt: skip
+    assert not (tmp_path / "run" / "robustness").exists()  # the fits are the ablation's
+
+
 def test_sweep_k_writes_a_table_and_a_plot(on_made_up, tmp_path):
     code, _, _ = on_made_up("sweep-k", "--seeds", 1, "--ks", "1,2", "--shares", "0.5,1")
     assert code == 0
