@@ -79,6 +79,7 @@ class Model(Protocol):
     """What scores clips; `semi_iin.predict.Predictor` is one."""
 
     name: str
+    device: torch.device
 
     def predict(self, clips: Sequence[Clip]) -> list[Prediction]:
         """One prediction per clip, in order."""
@@ -156,14 +157,14 @@ async def run(
     with ThreadPoolExecutor(1, "model") as model_thread:
         loop = asyncio.get_running_loop()
         model = await loop.run_in_executor(model_thread, load or load_predictor, config)
-        scorer = Scorer(model)
+        scorer = Scorer(model, alone=_alone(config, model))
         await loop.run_in_executor(model_thread, scorer.warm_up)
         group = config.inference.consumer_group
         async with (
             Publisher(config) as publisher,
             Reader(config, "windows", group=group) as reader,
         ):
-            log.info("Scoring with %s in the group %s.", model.name, group)
+            log.info("Scoring with %s on %s in the group %s.", model.name, model.device, group)
             worker = Worker(config, scorer, reader, publisher, model_thread)
             try:
                 await worker.run(stop)
@@ -193,6 +194,12 @@ def load_predictor(config: Config) -> Predictor:
             f"The model cannot be loaded from {settings.checkpoint} for the device "
             f"{settings.device}: {_one_line(error)}."
         ) from error
+
+
+def _alone(config: Config, model: Model) -> bool:
+    """Whether the model takes one window at a time (`inference.reproducible`)."""
+    wish = config.inference.reproducible
+    return wish == "always" or (wish == "auto" and model.device.type == "cpu")
 
 
 # --- the line of tasks --------------------------------------------------------------------------
@@ -456,15 +463,18 @@ _FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0
 class Scorer:
     """The model with its failures sorted out; belongs to the model thread.
 
+    `alone` gives the model one clip at a time: in a batch the last digits of a result depend on
+    the batch's size and padding, and a replay is to give the same scores.
+
     Out of memory halves the batch, for good: what did not fit once will not fit again. Any other
     failure tries the windows of the batch one by one, so that only the culprit is refused, and
     only while the model still works on a clip known to be good.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, alone: bool = False) -> None:
         self.counters: Counter[str] = Counter()
         self._model = model
-        self._largest: int | None = None
+        self._largest = 1 if alone else None
 
     @property
     def name(self) -> str:
@@ -504,10 +514,10 @@ class Scorer:
                 else:
                     log.warning("A batch of %d failed (%s); one by one.", len(part), _name(error))
                     self.counters["retried_alone"] += len(part)
-                    outcomes += [self._alone(clip) for clip in part]
+                    outcomes += [self._retry(clip) for clip in part]
         return outcomes
 
-    def _alone(self, clip: Clip) -> Prediction | _Refused:
+    def _retry(self, clip: Clip) -> Prediction | _Refused:
         try:
             return self._predict([clip])[0]
         except Exception as error:

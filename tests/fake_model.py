@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from semi_iin.features import Clip
 from semi_iin.predict import Prediction
@@ -30,6 +31,7 @@ class FakeModel:
     """
 
     name: str = "fake-1"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     memory: int = 1_000
     delay_s: float = 0.0
     broken: bool = False

@@ -139,14 +139,20 @@ class FakePublisher:
 class Bench:
     """A worker over fakes."""
 
-    def __init__(self, records: Sequence[Window], model: FakeModel | None = None, **inference):
+    def __init__(
+        self,
+        records: Sequence[Window],
+        model: inference.Model | None = None,
+        alone: bool = False,
+        **settings,
+    ):
         self.journal: list[tuple[str, str]] = []
         self.reader = FakeReader(records, self.journal)
         self.publisher = FakePublisher(self.journal)
         self.model = model or FakeModel()
-        self.config = build({"inference": {"max_wait_ms": 20, **inference}})
+        self.config = build({"inference": {"max_wait_ms": 20, **settings}})
         self._threads = ThreadPoolExecutor(1)
-        self.scorer = Scorer(self.model)
+        self.scorer = Scorer(self.model, alone=alone)
         self.worker = Worker(self.config, self.scorer, self.reader, self.publisher, self._threads)
 
     async def run(self) -> "Bench":
@@ -155,6 +161,10 @@ class Bench:
         finally:
             self._threads.shutdown()
         return self
+
+    @property
+    def scores(self) -> list[Score]:
+        return self.publisher.scores
 
     def said(self, what: str) -> list[str]:
         return [window_id for kind, window_id in self.journal if kind == what]
@@ -388,7 +398,34 @@ async def test_the_predictor_scores_what_the_checkpoint_knows(checkpoint: str):
     assert (unheard.valence, unheard.evidence) == (None, ())
 
 
-def test_a_batch_says_the_same_as_one_by_one(checkpoint: str):
+async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str):
+    windows = [window(k, audio=pcm16(TONE * k / 12)) for k in range(1, 11)]
+    config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
+    model = inference.load_predictor(config)
+    assert inference._alone(config, model)
+    replays = []
+    for max_batch in (1, 3, 10):
+        bench = Bench(windows, model, alone=True, max_batch=max_batch)
+        replays.append([(s.valence, s.class_probabilities) for s in (await bench.run()).scores])
+    assert replays[0] == replays[1] == replays[2]
+
+
+@pytest.mark.parametrize(
+    ("wish", "device", "alone"),
+    [
+        ("auto", "cpu", True),
+        ("auto", "cuda", False),
+        ("auto", "mps", False),
+        ("always", "cuda", True),
+        ("never", "cpu", False),
+    ],
+)
+def test_one_at_a_time_where_it_costs_little_or_is_wished(wish: str, device: str, alone: bool):
+    config = build({"inference": {"reproducible": wish}})
+    assert inference._alone(config, FakeModel(device=torch.device(device))) is alone
+
+
+def test_a_batch_says_nearly_the_same_as_one_by_one(checkpoint: str):
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
     scorer = Scorer(inference.load_predictor(config))
     clips = [to_clip(window(k, audio=pcm16(TONE * k / 8)), config) for k in range(1, 6)]
@@ -507,8 +544,8 @@ def face(data: bytes) -> dict:
         ({"faces": (FaceCrop(0, jpeg()),) * 2001}, "2001 face crops exceed"),
         ({"faces": (FaceCrop(0, bomb(2048, 2048)),) * 5}, "pixels together"),
         ({"audio": b"\x00"}, "cut inside a sample"),
-        ({"audio": b"not a FLAC stream", "audio_codec": "flac"}, "0 s of sound"),
-        ({"audio": b"", "audio_codec": "flac"}, "0 s of sound"),
+        ({"audio": b"not a FLAC stream", "audio_codec": "flac"}, "cannot be decoded"),
+        ({"audio": b"", "audio_codec": "flac"}, "cannot be decoded"),
         ({"audio": pcm16(TONE)[:-6400]}, "0.8 s of sound in a window of 1 s"),
         ({"audio": pcm16(np.tile(TONE, 3))}, "over the limit of 17600"),
         ({"end_ns": 0}, "ends before it starts"),
