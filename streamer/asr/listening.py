@@ -146,7 +146,8 @@ class Listener:
         news = _News()
         if self._frame_ns is None:
             self._jump(chunk.event_time_ns, news)
-        samples = np.asarray(chunk.samples, np.float32)
+        # A recurrent model that has seen one NaN (float files may hold them) stays deaf.
+        samples = np.nan_to_num(np.asarray(chunk.samples, np.float32), posinf=0.0, neginf=0.0)
         hole_ns = chunk.event_time_ns - self._heard_ns
         if hole_ns > GAP_NS:
             self._jump(chunk.event_time_ns, news)

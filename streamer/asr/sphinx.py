@@ -17,7 +17,8 @@ from streamer.errors import ModelError
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ
 
 FRAME_NS = 10 * NS_PER_MS
-EARLY_CONFIDENCE = 0.5
+EARLY_CONFIDENCE = 0.57
+"""What words of this model are on average sure of at the end (measured on acted sentences)."""
 OPENING_BYTES = 2 * SAMPLE_RATE_HZ
 """The first second of speech, on which the channel is measured."""
 LONGEST_NS = 60 * NS_PER_S
@@ -25,7 +26,14 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 
 class PocketSphinx:
-    """An Engine over one decoder of its own (about 100 MB, most of it shared pages)."""
+    """An Engine over one decoder of its own, about 100 MB.
+
+    Settings, measured on 20 acted sentences and 37 s of talking heads (word error rate, share of
+    one core): the defaults 0.43 and 0.4; `fwdflat=False, maxhmmpf=3000` 0.38 and 0.24, with the
+    channel measured first 0.35; `maxhmmpf=2000` 0.36 and 0.17. `topn=2`, `ds=2` and narrower beams
+    save a quarter of the time at most, at 0.38 to 0.44. The second pass (`fwdflat`) reaches 0.32,
+    but only after the utterance, for a quarter more time.
+    """
 
     longest_ns = LONGEST_NS
 
@@ -35,7 +43,7 @@ class PocketSphinx:
             import pocketsphinx
 
             self._decoder = pocketsphinx.Decoder(
-                samprate=SAMPLE_RATE_HZ, loglevel="FATAL", fwdflat=False, maxhmmpf=3000
+                samprate=SAMPLE_RATE_HZ, loglevel="FATAL", fwdflat=False, maxhmmpf=2000
             )
             self._opening: bytearray | None = bytearray()
         except (ImportError, RuntimeError, ValueError) as error:
