@@ -160,15 +160,17 @@ def refuse_leaks(samples: Iterable[Sample]) -> None:
             )
 
 
-def carve(samples: Sequence[Sample], share: int, split: Split = "valid") -> list[Sample]:
+def carve(
+    samples: Sequence[Sample], share: int, split: Split = "valid", salt: str = ""
+) -> list[Sample]:
     """Move about one group in `share` of the training part to another split, by a fixed hash.
 
     It serves selection without touching the validation part that is reported. Samples without a
-    group are moved one by one.
+    group are moved one by one; another `salt` moves others.
     """
     moved = []
     for sample in samples:
-        key = sample.group or sample.id
+        key = salt + (sample.group or sample.id)
         if sample.split == "train" and _hash(key) % share == 0:
             sample = replace(sample, split=split)
         moved.append(sample)

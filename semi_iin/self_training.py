@@ -204,7 +204,7 @@ def train(
     run = Path(directory)
     ready = prepare(config, run, data_root, report)
     unlabeled, names = unlabeled_examples(config, ready, run, report)
-    model = build_model(config, ready.encoders)
+    model = build_model(config, ready.encoders, ready.start)
     rounds = self_train(
         model,
         ready.examples,

@@ -47,7 +47,7 @@ from semi_iin.features import (
     extract,
     find_device,
 )
-from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
+from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig, SemiIINOutput
 
 Metrics = dict[str, float]
 
@@ -70,6 +70,7 @@ class Training(Settings):
         warmup: share of all steps over which the rate rises from 0.
         decay: let the rate fall to 0, linearly, by the last step.
         layer_decay: factor on the rate of each layer of a transformer below its last.
+        head_rate: factor on the rate of what is trained beside a transformer.
         clip_norm: of the gradient; 0 = not clipped.
         patience: epochs without a better selection score after which it stops; 0 = never.
         keep: "best" weights by the selection score, or the "last".
@@ -86,6 +87,7 @@ class Training(Settings):
     warmup: float = Field(default=0.0, ge=0, lt=1)
     decay: bool = False
     layer_decay: float = Field(default=1.0, gt=0, le=1)
+    head_rate: float = Field(default=1.0, gt=0)
     clip_norm: float = Field(default=0.0, ge=0)
     patience: int = Field(default=0, ge=0)
     keep: Literal["best", "last"] = "best"
@@ -330,13 +332,17 @@ class _Run:
 
 def _groups(module: nn.Module, training: Training) -> Iterable[dict[str, Any]]:
     """Parameter groups: vectors are not decayed when decay is decoupled; layers as configured."""
-    depth = max((_layer(name) for name, _ in module.named_parameters()), default=0)
+    names = [name for name, _ in module.named_parameters() if "backbone" in name]
+    depth = max(map(_layer, names), default=0)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
-        below = depth - _layer(name) if "backbone" in name else 0
-        rate = training.learning_rate * training.layer_decay**below
+        if "backbone" in name:
+            factor = training.layer_decay ** (depth - _layer(name))
+        else:
+            factor = training.head_rate
+        rate = training.learning_rate * factor
         plain = training.decoupled and parameter.ndim < 2
         groups.setdefault((rate, 0.0 if plain else training.weight_decay), []).append(parameter)
     for (rate, weight_decay), parameters in groups.items():
@@ -557,11 +563,12 @@ WITH_CONTEXT = 0.5  # of texts that have context are read with it
 
 
 class TextTask:
-    """A text encoder, fine-tuned with a linear head on the mean of its states."""
+    """A text encoder, fine-tuned through Semi-IIN, both at once."""
 
     def __init__(
         self,
         encoder: TextEncoder,
+        model: SemiIIN,
         samples: Sequence[Sample],
         selection: Sequence[Sample],
         *,
@@ -569,9 +576,9 @@ class TextTask:
         objective: Objective | None = None,
         seed: int = 0,
     ) -> None:
-        """Take an encoder and labelled texts; the word embeddings stay as they are."""
-        self.encoder = encoder
-        self.module = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, 8)})
+        """Take an encoder, a model and labelled texts; the word embeddings stay as they are."""
+        self.encoder, self.model = encoder, model
+        self.module = nn.ModuleDict({"encoder": encoder, "model": model})
         encoder.backbone.get_input_embeddings().requires_grad_(False)
         self.samples, self.selection = samples, selection
         self.batch_size, self.seed = batch_size, seed
@@ -579,34 +586,37 @@ class TextTask:
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Shuffled, with texts of like length together."""
-        lengths = [len((sample.text or "").split()) for sample in self.samples]
+        lengths = [
+            len((sample.text or "").split()) + len((sample.context or "").split()) // 2
+            for sample in self.samples
+        ]
         return bucketed(lengths, self.batch_size, (self.seed, epoch))
 
     def loss(self, batch: list[int], random: Generator) -> Tensor:
         """The objective's errors of valence and classes."""
         samples = [self.samples[index] for index in batch]
         output = self._read([spoken(sample, random) for sample in samples])
-        valence = torch.tensor([sample.label or 0.0 for sample in samples], device=output.device)
-        sentiment = torch.from_numpy(valence_class(valence.cpu())).to(output.device)
+        device = output.valence.device
+        valence = torch.tensor([sample.label or 0.0 for sample in samples], device=device)
+        sentiment = torch.from_numpy(valence_class(valence.cpu())).to(device)
         weights = self.objective
-        return weights.valence * functional.mse_loss(output[:, 0], valence) + (
-            weights.classes * functional.cross_entropy(output[:, 1:], sentiment)
+        return weights.valence * functional.mse_loss(output.valence.float(), valence) + (
+            weights.classes * functional.cross_entropy(output.class_logits.float(), sentiment)
         )
 
-    def _read(self, clips: Sequence[Clip]) -> Tensor:
+    def _read(self, clips: Sequence[Clip]) -> SemiIINOutput:
         device = next(self.module.parameters()).device
         ids, real, words = (tensor.to(device) for tensor in self.encoder.tokenize(clips))
         states = self.encoder(ids, real, words).float()
-        mask = words[:, : states.shape[1], None]
-        output: Tensor = self.module["head"]((states * mask).sum(dim=1) / mask.sum(dim=1))
-        return output.float()
+        output: SemiIINOutput = self.model(text=states, text_mask=words[:, : states.shape[1]])
+        return output
 
     def measure(self) -> Metrics:
         """Mean absolute error and correlation on the selection part, with context."""
         order = sorted(self.selection, key=lambda sample: len(sample.text or ""))
         clips = [Clip(text=sample.text, context=sample.context) for sample in order]
         guess = torch.cat(
-            [self._read(clips[first : first + 64])[:, 0] for first in range(0, len(clips), 64)]
+            [self._read(clips[first : first + 64]).valence for first in range(0, len(clips), 64)]
         )
         label = torch.tensor([sample.label or 0.0 for sample in order], device=guess.device)
         error = float((guess.clamp(-3, 3) - label).abs().mean())
@@ -818,6 +828,10 @@ class Data(Settings):
         repeat: how often each training sample is seen in an epoch.
         selection: one training group in so many is kept for selection and calibration; 0 = none,
             the data set's validation part selects.
+        fusion: one training group in so many is kept from the encoders and trains Semi-IIN alone:
+            encoders are surer of what they were trained on than they will be of anything else. 0
+            = Semi-IIN trains on what the encoders train on; but where any set keeps texts for
+            Semi-IIN, it trains on no others.
     """
 
     path: str
@@ -828,6 +842,7 @@ class Data(Settings):
     scale: Literal["valence", "sst5"] = "valence"
     repeat: int = Field(default=1, ge=1)
     selection: int = Field(default=0, ge=0)
+    fusion: int = Field(default=0, ge=0)
 
 
 class Encoder(Settings):
@@ -952,7 +967,7 @@ def train(
     """
     run = Path(directory)
     ready = prepare(config, run, data_root, report)
-    model = build_model(config, ready.encoders)
+    model = build_model(config, ready.encoders, ready.start)
     task = SentimentTask(
         model,
         ready.examples,
@@ -991,6 +1006,7 @@ class Prepared:
         examples: what trains Semi-IIN.
         selection: what selects its weights and calibrates it.
         compose: as for `SentimentTask`.
+        start: weights that Semi-IIN starts from; None = fresh ones.
     """
 
     device: torch.device
@@ -999,6 +1015,7 @@ class Prepared:
     examples: list[Example]
     selection: list[Example]
     compose: Compose | None
+    start: dict[str, Tensor] | None = None
 
 
 def prepare(
@@ -1010,9 +1027,9 @@ def prepare(
     """Read the data, train the encoders and encode; arguments and errors as for `train`."""
     device = find_device(config.device)
     parts = gather(config, Path(data_root if data_root is not None else config.data_root))
-    encoders = train_encoders(config, parts, run, device, report)
+    encoders, start = train_encoders(config, parts, run, device, report)
     examples, selection, compose = examples_of(config, parts, encoders, run, report)
-    return Prepared(device, parts, encoders, examples, selection, compose)
+    return Prepared(device, parts, encoders, examples, selection, compose, start)
 
 
 def temperature_of(model: SemiIIN, selection: Sequence[Example]) -> float:
@@ -1054,7 +1071,8 @@ class Part:
 
     Attributes:
         name: for metrics.
-        train: what trains, before repetition.
+        train: what trains the encoders, before repetition.
+        fusion: what trains Semi-IIN, before repetition.
         selection: what selects and calibrates.
         repeat: how often each training sample is seen in an epoch.
         reported: what neither trains nor selects: the validation part where selection is carved
@@ -1064,6 +1082,7 @@ class Part:
 
     name: str
     train: list[Sample]
+    fusion: list[Sample]
     selection: list[Sample]
     repeat: int
     reported: list[Sample] = field(default_factory=list)
@@ -1081,6 +1100,7 @@ def gather(config: RunConfig, root: Path) -> list[Part]:
         SemiIINError: for data that are missing, malformed, or leak between splits.
     """
     parts = []
+    texts_are_kept = any(data.fusion for data in config.data if data.format == "text-csv")
     for data in config.data:
         options: dict[str, Any] = {}
         if data.format in ("text-csv", "clips"):
@@ -1098,10 +1118,19 @@ def gather(config: RunConfig, root: Path) -> list[Part]:
         if data.selection:
             train = [sample for sample in samples if sample.split == "train"]
             samples = carve(train, data.selection)
+        train = [sample for sample in samples if sample.split == "train"]
+        if data.fusion:
+            kept = carve(train, data.fusion, salt="fusion")
+            train, fusion = (
+                [one for one in kept if one.split == split] for split in ("train", "valid")
+            )
+        else:
+            fusion = [one for one in train if one.label is None or not texts_are_kept]
         parts.append(
             Part(
                 name=data.part or Path(data.path).stem,
-                train=[sample for sample in samples if sample.split == "train"],
+                train=train,
+                fusion=fusion,
                 selection=[sample for sample in samples if sample.split == "valid"],
                 repeat=data.repeat,
                 reported=reported,
@@ -1117,15 +1146,17 @@ def train_encoders(
     run: Path,
     device: torch.device,
     report: Report = lambda progress: None,
-) -> Encoders:
+) -> tuple[Encoders, dict[str, Tensor] | None]:
     """Train the encoders whose configuration asks for it, each on what the data have for it.
 
-    The text encoder trains on labelled texts, the audio encoder on recordings with emotions, the
-    vision encoder on face crops with emotions.
+    The audio encoder trains on recordings with emotions, the vision encoder on face crops with
+    emotions, and last the text encoder on labelled texts, through a Semi-IIN of the run's
+    settings.
 
     Returns:
-        All encoders of the configuration, on the device. A fine-tuned one is as a checkpoint
-        would give it back, rounding and low rank included.
+        All encoders of the configuration, on the device; a fine-tuned one is as a checkpoint
+        would give it back, rounding and low rank included. And the weights of the Semi-IIN
+        through which the text encoder was trained; None where it was not.
     """
     specs: dict[str, Spec] = {name: dict(encoder.spec) for name, encoder in config.encoders.items()}
     stored: dict[str, Tensor] = {}
@@ -1133,7 +1164,10 @@ def train_encoders(
         if encoder.checkpoint:
             specs[name], taken = _taken(encoder.checkpoint, name)
             stored.update(taken)
-        if encoder.training is None or encoder.checkpoint:
+    start = None
+    for name in ("audio", "vision", "text"):
+        found = config.encoders.get(name)
+        if found is None or found.training is None or found.checkpoint:
             continue
         seen = [sample for part in parts for sample in part.repeated() if _teaches(sample, name)]
         chosen = [sample for part in parts for sample in part.selection if _teaches(sample, name)]
@@ -1146,16 +1180,16 @@ def train_encoders(
             known = {sample.emotion or "" for sample in (*seen, *chosen)}
             specs[name] = {**specs[name], "emotions": sorted(known)}
         torch.manual_seed(config.seed)
-        fresh = Encoders.build({name: specs[name]}).encoders[name]
-        task = _encoder_task(config, encoder.training, fresh, seen, chosen)
-        fit(task, encoder.training, run / name, seed=config.seed, device=device, report=report)
-        trained = fresh.eval().cpu()
-        if isinstance(trained, TextEncoder):
+        fresh = Encoders.build(specs, stored)
+        task = _encoder_task(config, found.training, fresh, name, seen, chosen)
+        fit(task, found.training, run / name, seed=config.seed, device=device, report=report)
+        trained = fresh.encoders[name].eval().cpu()
+        if isinstance(task, TextTask):
             source = Encoders.build({name: specs[name]}).encoders[name]
-            trained.stored = difference(source.backbone, trained.backbone, encoder.rank)
-        for key, value in Encoders({name: trained}).tensors().items():
-            stored[key] = value
-    return Encoders.build(specs, stored).to(device)
+            trained.stored = difference(source.backbone, trained.backbone, found.rank)
+            start = {key: value.cpu() for key, value in task.model.state_dict().items()}
+        stored.update(Encoders({name: trained}).tensors())
+    return Encoders.build(specs, stored).to(device), start
 
 
 def _taken(place: str, modality: Modality) -> tuple[Spec, dict[str, Tensor]]:
@@ -1184,36 +1218,49 @@ def _teaches(sample: Sample, modality: Modality) -> bool:
 def _encoder_task(
     config: RunConfig,
     training: Training,
-    encoder: nn.Module,
+    encoders: Encoders,
+    modality: Modality,
     seen: Sequence[Sample],
     chosen: Sequence[Sample],
 ) -> Task:
+    encoder, size, seed = encoders.encoders[modality], training.batch_size, config.seed
     match encoder:
         case TextEncoder():
+            model = build_model(config, encoders)
             return TextTask(
                 encoder,
+                model,
                 seen,
                 chosen,
-                batch_size=training.batch_size,
+                batch_size=size,
                 objective=config.objective,
-                seed=config.seed,
+                seed=seed,
             )
         case LogMelEncoder():
-            return VoiceTask(
-                encoder, seen, chosen, batch_size=training.batch_size, seed=config.seed
-            )
+            return VoiceTask(encoder, seen, chosen, batch_size=size, seed=seed)
         case FaceEncoder():
-            return FaceTask(encoder, seen, chosen, batch_size=training.batch_size, seed=config.seed)
+            return FaceTask(encoder, seen, chosen, batch_size=size, seed=seed)
     raise SemiIINError(
-        f"an encoder of kind {type(encoder).__name__} is not trained here: leave its training out"
+        f"an encoder of kind {encoder.spec['kind']} is not trained here: leave its training out"
     )
 
 
-def build_model(config: RunConfig, encoders: Encoders) -> SemiIIN:
-    """A fresh Semi-IIN of the run's settings, its feature widths those of the encoders."""
+def build_model(
+    config: RunConfig, encoders: Encoders, start: Mapping[str, Tensor] | None = None
+) -> SemiIIN:
+    """A Semi-IIN of the run's settings, its feature widths those of the encoders.
+
+    Args:
+        config: the run.
+        encoders: of the run.
+        start: weights to start from; None = fresh ones.
+    """
     widths = {f"{name}_width": encoder.width for name, encoder in encoders.encoders.items()}
     torch.manual_seed(config.seed)
-    return SemiIIN(SemiIINConfig.from_dict({**config.model, **widths}))
+    model = SemiIIN(SemiIINConfig.from_dict({**config.model, **widths}))
+    if start is not None:
+        model.load_state_dict(dict(start))
+    return model
 
 
 # --- composed clips ---------------------------------------------------------------------------
@@ -1326,14 +1373,14 @@ def examples_of(
     selection = held_examples(held, encoders, run, config.seed, report)
     trained: list[Example] = []
     for part in parts:
-        labelled = [sample for sample in part.train if sample.label is not None]
+        labelled = [sample for sample in part.fusion if sample.label is not None]
         rows = _readings(labelled, encoders, run, config.seed, part.name, report)
         trained += [
             _example(sample, readings, part.name)
             for sample, readings in zip(labelled, rows, strict=True)
         ] * part.repeat
     voices, faces = (
-        [sample for part in parts for sample in part.train if _stands_apart(sample, name)]
+        [sample for part in parts for sample in part.fusion if _stands_apart(sample, name)]
         for name in ("audio", "vision")
     )
     if not voices and not faces:
