@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -16,7 +17,9 @@ from rich.text import Text
 from streamer.records import Alert, Sentiment, SessionSentiment
 
 COLOURS = {"negative": "red", "neutral": "yellow", "positive": "green", None: "bright_black"}
-BAR_CELLS = 13
+BAR_CELLS = 9
+WORDS_CELLS = 22
+FROM = (("audio", "A"), ("text", "T"), ("vision", "V"))
 ALERTS_SHOWN = 4
 
 
@@ -76,17 +79,17 @@ class Board:
 
     def live(self) -> RenderableType:
         """The table of now."""
-        table = Table(expand=True, title=self.title, title_justify="left")
-        for heading, options in (
-            ("participant", {"no_wrap": True}),
-            ("time", {"justify": "right", "no_wrap": True}),
-            ("valence", {"no_wrap": True}),
-            ("label", {"no_wrap": True}),
-            ("per min", {"justify": "right", "no_wrap": True}),
-            ("from", {"no_wrap": True}),
-            ("words", {"ratio": 1, "no_wrap": True, "overflow": "ellipsis"}),
-        ):
-            table.add_column(heading, **options)
+        table = Table(
+            expand=True,
+            title=self.title,
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+        )
+        for heading in ("who", "time", "valence", "label", "/min", "from"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("words", ratio=1, no_wrap=True, overflow="ellipsis")
         for name, row in sorted(self.rows.items()):
             table.add_row(Text(name), *self._now(row.last))
         parts: list[RenderableType] = [table]
@@ -97,8 +100,8 @@ class Board:
 
     def summary(self) -> RenderableType:
         """What happened, per participant, once it is over."""
-        table = Table(title="Summary", title_justify="left")
-        for heading in ("participant", "windows", "with evidence", "mean", "lowest", "highest"):
+        table = Table(title="Summary", title_justify="left", box=SIMPLE_HEAD)
+        for heading in ("who", "windows", "evidence", "mean", "lowest", "highest"):
             table.add_column(heading)
         for name, row in sorted(self.rows.items()):
             mean = f"{row.total / row.scored:+.2f}" if row.scored else "no evidence"
@@ -122,8 +125,8 @@ class Board:
         yield Text(sentiment.label or "no evidence", style=colour)
         trend = sentiment.trend_per_min
         yield Text("" if trend is None else f"{trend:+.1f}")
-        yield Text(" ".join(sentiment.evidence) or "-")
-        yield Text(sentiment.text[-120:])
+        yield Text("".join(letter if name in sentiment.evidence else "·" for name, letter in FROM))
+        yield Text(newest_words(sentiment.text))
 
     def _session_line(self, session: SessionSentiment) -> Text:
         value = "no evidence" if session.valence is None else f"{session.valence:+.2f}"
@@ -134,6 +137,11 @@ class Board:
     def _alert_line(self, alert: Alert) -> Text:
         style = "bold red" if alert.state == "raised" else "green"
         return Text(f"{_clock(alert.end_ms)}  {alert.message}", style=style)
+
+
+def newest_words(text: str, cells: int = WORDS_CELLS) -> str:
+    """The end of `text`, where the newest words are, in at most `cells` characters."""
+    return text if len(text) <= cells else "…" + text[1 - cells :]
 
 
 def valence_bar(valence: float | None) -> Text:
@@ -155,5 +163,5 @@ def _clock(milliseconds: int) -> str:
 def _moment(sentiment: Sentiment | None) -> Text:
     if sentiment is None:
         return Text("-")
-    words = sentiment.text if len(sentiment.text) <= 40 else "…" + sentiment.text[-39:]
-    return Text(f"{sentiment.valence:+.2f} at {_clock(sentiment.end_ms)}  {words}")
+    words = newest_words(sentiment.text)
+    return Text(f"{sentiment.valence:+.2f} at {_clock(sentiment.end_ms)} {words}")
