@@ -100,7 +100,8 @@ def save(
         save_file(plain, fresh / WEIGHTS)
         (fresh / CONFIG).write_text(text + "\n", encoding="utf-8")
         (fresh / CARD).write_text(card or _card(config, plain), encoding="utf-8")
-        fresh.chmod(0o755)
+        fresh.chmod(0o755)  # a temporary directory, and what safetensors writes, is for its owner
+        (fresh / WEIGHTS).chmod(0o644)
         _swap(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -86,62 +86,25 @@ def evaluate_checkpoint(
             loaded.build_model(), examples, temperature=temperature, resamples=resamples
         )
     predictor = Predictor.from_checkpoint(loaded.path, device=device, modalities=modalities)
-    predictions = predict_samples(predictor, samples, context=context, advance=advance)
-    emotions = None
+    felt: Modality | None = None
     if all(sample.label is None for sample in samples):
-        modality: Modality = "vision" if samples and samples[0].crop is not None else "audio"
-        if modality in predictor.modalities:
-            encoders = Encoders.build(loaded.config["encoders"], loaded.tensors, [modality])
-            emotions = name_emotions(encoders.to(predictor.device), samples, modality)
-    return report_samples(samples, predictions, emotions, resamples=resamples)
-
-
-def predict_samples(
-    predictor: Predictor,
-    samples: Sequence[Sample],
-    *,
-    context: bool = True,
-    advance: Advance = lambda done, total: None,
-) -> list[Prediction]:
-    """Score samples in order, reading their media a chunk at a time.
-
-    Args:
-        predictor: of a checkpoint.
-        samples: with text, media or crops.
-        context: False withholds what was said before.
-        advance: is told after every chunk.
-    """
+        felt = "vision" if samples and samples[0].crop is not None else "audio"
+        if not loaded.config["encoders"].get(felt, {}).get("emotions"):
+            felt = None
     predictions: list[Prediction] = []
+    emotions: list[str | None] = []
     for first in range(0, len(samples), CHUNK):
         clips = [sample.clip() for sample in samples[first : first + CHUNK]]
         if not context:
             clips = [replace(clip, context=None) for clip in clips]
         predictions += predictor.predict(clips)
+        emotions += predictor.emotions(clips, felt) if felt in predictor.modalities else []
         advance(len(predictions), len(samples))
-    return predictions
-
-
-def name_emotions(
-    encoders: Encoders, samples: Sequence[Sample], modality: Modality
-) -> list[str | None] | None:
-    """What the encoder's emotion head calls each sample's voice or face.
-
-    Returns:
-        A class for each sample, None where the modality is absent; None as a whole where the
-        checkpoint's encoder has no such head.
-    """
-    encoder = encoders.encoders.get(modality)
-    if encoder is None or not encoder.spec.get("emotions"):
-        return None
-    names: list[str | None] = [None] * len(samples)
-    for first in range(0, len(samples), CHUNK):
-        clips = [sample.clip() for sample in samples[first : first + CHUNK]]
-        there = [index for index, clip in enumerate(clips) if clip.has(modality)]
-        with torch.inference_mode():
-            found = encoder.emotions([clips[index] for index in there]) if there else []
-        for index, name in zip(there, found, strict=True):
-            names[first + index] = name
-    return names
+    if not any(prediction.modalities for prediction in predictions):
+        raise SemiIINError(
+            f"no sample holds anything that the checkpoint reads: {', '.join(predictor.modalities)}"
+        )
+    return report_samples(samples, predictions, emotions or None, resamples=resamples)
 
 
 def report_samples(

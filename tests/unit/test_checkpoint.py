@@ -325,6 +325,11 @@ def test_what_is_saved_is_loaded(saved):
     assert "made up" in (saved / "README.md").read_text()
 
 
+def test_others_may_read_what_is_saved(saved):
+    assert saved.stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o444 for path in saved.iterdir()} == {0o444}
+
+
 def test_other_prefixes_travel_along(tmp_path):
     tensors, config = contents(small())
     tensors["text_encoder.lora"] = torch.ones(3)

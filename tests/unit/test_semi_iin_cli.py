@@ -104,6 +104,12 @@ def test_evaluate_texts_as_a_table(run, tiny, texts):
     assert "4 samples" in out
 
 
+def test_a_blank_text_counts_as_knowing_nothing(run, tiny, tmp_path):
+    (tmp_path / "some.csv").write_text('text,label\ngood,1.0\n" ",2.0\n')
+    report = json.loads(run("evaluate", tiny, "--data", tmp_path / "some.csv", "--json")[1])
+    assert (report["n"], report["unscored"]) == (2, 1)
+
+
 def test_evaluating_twice_gives_the_same(run, tiny, texts):
     first = run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu")
     assert run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu") == first
@@ -118,8 +124,9 @@ def test_context_and_modalities_can_be_withheld(run, tiny, tmp_path):
     with_context = json.loads(run(*arguments)[1])
     without = json.loads(run(*arguments, "--no-context")[1])
     assert with_context["mae"]["value"] != without["mae"]["value"]
-    blind = json.loads(run(*arguments, "--modalities", "audio,vision")[1])
-    assert blind["unscored"] == 3
+    code, _, err = run(*arguments, "--modalities", "audio,vision")
+    assert code == 1
+    assert "no sample holds anything that the checkpoint reads: audio, vision" in err
 
 
 def test_evaluate_voices(run, tiny, tmp_path):
