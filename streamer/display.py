@@ -18,7 +18,7 @@ from streamer.records import Alert, Sentiment, SessionSentiment
 
 COLOURS = {"negative": "red", "neutral": "yellow", "positive": "green", None: "bright_black"}
 BAR_CELLS = 9
-WORDS_CELLS = 22
+WORDS_CELLS = 19
 FROM = (("audio", "A"), ("text", "T"), ("vision", "V"))
 ALERTS_SHOWN = 4
 
