@@ -28,7 +28,7 @@ ROLL_UP_NS = 50 * NS_PER_MS
 """How far apart two cues of a roll-up caption lie, and how long its repeats last, at most."""
 
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
-_TIMING = re.compile(rf"^\s*{_CLOCK}\s*-->\s*(?:{_CLOCK})?(?:\s.*)?$")
+_TIMING = re.compile(rf"^\s*{_CLOCK}\s*-->\s*(?:{_CLOCK}(?:\s.*)?|(?:[A-Za-z]\w*:.*)?)$")
 _INLINE_CLOCK = re.compile(rf"<{_CLOCK}>")
 _RUBY = re.compile(r"<rt\b.*?</rt>", re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
@@ -188,18 +188,20 @@ def _decode(data: bytes) -> str:
 def _cues(text: str, name: str, broken: list[str]) -> Iterator[_Cue]:
     """The cues of a text in the order of the file; what is broken is added to `broken`."""
     lines = re.split(r"\r\n|\r|\n", text.replace("\x00", "\ufffd"))
+    if not text.startswith("WEBVTT"):  # there a cue goes on over a line of spaces
+        lines = [line.rstrip() for line in lines]
     at = 0
     while at < len(lines):
         line, number = lines[at], at + 1
         at += 1
         if line.startswith(("NOTE", "STYLE", "REGION")):
-            while at < len(lines) and lines[at].strip() and "-->" not in lines[at]:
+            while at < len(lines) and lines[at] and "-->" not in lines[at]:
                 at += 1
             continue
         if "-->" not in line:
             continue
         body: list[str] = []
-        while at < len(lines) and lines[at].strip() and "-->" not in lines[at]:
+        while at < len(lines) and lines[at] and "-->" not in lines[at]:
             body.append(lines[at])
             at += 1
         if at < len(lines) and "-->" in lines[at] and body and body[-1].strip().isdigit():
