@@ -104,7 +104,7 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One source as typed, understood. `kind`: webcam, mic, lavfi, url, pipe, file, folder."""
+    """One source as typed, understood. `kind`: webcam, mic, lavfi, url, file, folder."""
 
     kind: str
     address: str
@@ -180,7 +180,7 @@ def _understand(typed: str) -> _Source:
     if path.is_dir():
         return _Source("folder", str(path), audio_stream)
     if path.exists() and not path.is_file():
-        return _Source("pipe", str(path), audio_stream)
+        raise SourceError(f"{path} is neither a file nor a folder; name one of these or a URL.")
     return _Source("file", str(path), audio_stream)
 
 
@@ -262,8 +262,6 @@ def _look(source: _Source) -> _Look:
             return _look_at_folder(source)
         case "file":
             return _look_at_file(source, Path(source.address))
-        case "pipe":
-            return _Look(source, live=True, has_audio=True, has_video=True)
         case _:
             with _open(source) as container:
                 wanted = _streams(container, source)
@@ -348,7 +346,7 @@ def _described(source: _Source, container: Any, wanted: Wanted) -> _Look:
 
 def _open(source: _Source, path: Path | None = None) -> Any:
     """Open a file or URL; SourceError in one sentence when that cannot be."""
-    if source.kind in ("lavfi", "url", "pipe"):
+    if source.kind in ("lavfi", "url"):
         return live.open_stream(source.address)
     place = path or Path(source.address)
     try:

@@ -8,6 +8,7 @@ drops the oldest picture, else the oldest sound; a device that leaves is tried a
 
 from __future__ import annotations
 
+import logging
 import queue
 import sys
 import threading
@@ -37,7 +38,10 @@ MAX_FILL_NS = 3 * NS_PER_S
 """A longer hole in live sound stays a hole: windows have gone on without it."""
 SILENT_DEVICE_S = 3.0
 """A microphone that gives nothing for so long has left."""
+RTSP_OPTIONS = {"rtsp_transport": "tcp", "analyzeduration": "2000000"}
 CAMERA_SYSTEMS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+
+log = logging.getLogger("streamer.devices")
 
 Clock = Callable[[], int]
 """Session time in nanoseconds."""
@@ -149,7 +153,7 @@ def _keep_reading(
     clock: Clock,
     counters: Counter[str],
 ) -> None:
-    """A feed's thread: read, and when it leaves, come back every `reconnect_s`."""
+    """A feed's thread: read, and when it leaves for any reason, try again every `reconnect_s`."""
     from streamer.capture import public_name
 
     name = public_name(feed.address)
@@ -164,7 +168,8 @@ def _keep_reading(
                 opened, away = True, False
                 out.put(piece)
             why = "it ended"
-        except (SourceError, av.FFmpegError, OSError) as error:
+        except Exception as error:
+            log.debug("%s", name, exc_info=True)
             if not opened:
                 failure = SourceError(f"{name} cannot be opened: {reason(error)}.")
                 out.put(error if isinstance(error, SourceError) else failure)
@@ -235,7 +240,7 @@ def pieces_of(
 
 
 def open_stream(address: str, timeout_s: float = 15.0) -> Any:
-    """Open a URL, a pipe or a `lavfi:` graph.
+    """Open a URL or a `lavfi:` graph.
 
     Raises:
         SourceError: it cannot be reached, or is not media.
@@ -245,7 +250,7 @@ def open_stream(address: str, timeout_s: float = 15.0) -> Any:
     try:
         if address.startswith("lavfi:"):
             return av.open(address.removeprefix("lavfi:"), "r", format="lavfi")
-        options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+        options = RTSP_OPTIONS if address.startswith("rtsp") else {}
         return av.open(address, "r", options=options, timeout=timeout_s, metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(

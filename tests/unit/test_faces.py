@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamer import capture, faces
+from streamer.config import Config, FacesConfig, build
+from streamer.errors import ConfigError
+from streamer.faces import Box, FaceTracker
+from streamer.records import NS_PER_S, FaceCrop, VideoFrame
+from streamer.synthetic import draw_face
+
+BLANK = np.zeros((240, 320, 3), np.uint8)
+
+
+def frames(pictures: Sequence[np.ndarray], rate_hz: float = 5) -> list[VideoFrame]:
+    return [VideoFrame(round(n * NS_PER_S / rate_hz), p) for n, p in enumerate(pictures)]
+
+
+def follow(tracker: FaceTracker, pictures: Sequence[np.ndarray]) -> list[FaceCrop | None]:
+    return [tracker.push(frame) for frame in frames(pictures)]
+
+
+def opened(crop: FaceCrop) -> np.ndarray:
+    """The crop as BGR."""
+    return cv2.imdecode(np.frombuffer(crop.jpeg, np.uint8), cv2.IMREAD_COLOR)
+
+
+class Scripted:
+    """A detector that finds what it is told, in the full picture's pixels, call by call."""
+
+    def __init__(self, *answers: Sequence[Box]) -> None:
+        self._answers = list(answers)
+        self.calls = 0
+
+    def __call__(self, image: np.ndarray, smallest: float) -> Sequence[Box]:
+        self.calls += 1
+        return self._answers.pop(0) if self._answers else []
+
+
+# --- the drawn face and real ones ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mood", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 360)])
+def test_the_drawn_face_is_followed_from_its_second_frame_on(mood, size):
+    pictures = [draw_face(mood, n / 5, size, talking=n % 20 < 12) for n in range(40)]
+    crops = follow(FaceTracker(FacesConfig()), pictures)
+    assert crops[0] is None
+    assert all(crop is not None for crop in crops[1:])
+
+
+def test_a_crop_is_a_square_jpeg_of_the_face_with_margin():
+    config = FacesConfig(size_px=96, margin=0.25)
+    crop = follow(FaceTracker(config), [draw_face(0.5, 0)] * 3)[-1]
+    assert crop is not None
+    assert crop.jpeg[:2] == b"\xff\xd8"
+    image = opened(crop)
+    assert image.shape == (96, 96, 3)
+    blue, _, red = image[40:60, 40:60].reshape(-1, 3).mean(axis=0)
+    assert red > blue + 20  # skin, so the channels are in their order
+
+
+def test_the_same_frames_give_the_same_bytes():
+    pictures = [draw_face(0.2, n / 5, talking=True) for n in range(20)]
+    first = follow(FaceTracker(FacesConfig()), pictures)
+    assert first == follow(FaceTracker(FacesConfig()), pictures)
+
+
+def test_no_face_gives_nothing():
+    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3)).astype(np.uint8)
+    assert follow(FaceTracker(FacesConfig()), [BLANK] * 5 + [noise] * 5) == [None] * 10
+
+
+def test_a_face_that_leaves_is_let_go_and_found_again():
+    here = draw_face(0.0, 0)
+    crops = follow(FaceTracker(FacesConfig()), [here] * 5 + [BLANK] * 10 + [here] * 5)
+    seen = [crop is not None for crop in crops]
+    assert seen == [False] + [True] * 4 + [False] * 11 + [True] * 4
+
+
+def test_the_larger_of_two_faces_is_followed():
+    picture = np.full((360, 640, 3), 120, np.uint8)
+    picture[100:220, 20:180] = draw_face(0.0, 0, (160, 120))
+    picture[20:340, 240:640] = draw_face(0.0, 0, (400, 320))[:, :, ::-1]
+    crop = follow(FaceTracker(FacesConfig()), [picture] * 3)[-1]
+    assert crop is not None
+    blue, _, red = opened(crop)[40:60, 40:60].reshape(-1, 3).mean(axis=0)
+    assert blue > red + 20  # the large one is the one with the blue skin
+
+
+def test_a_small_face_is_found_and_one_below_the_limit_is_not():
+    picture = np.full((480, 640, 3), 120, np.uint8)
+    picture[200:280, 300:407] = draw_face(0.0, 0, (107, 80))  # a face of about 45 pixels
+    assert follow(FaceTracker(FacesConfig(min_face_share=0.08)), [picture] * 8)[-1] is not None
+    assert follow(FaceTracker(FacesConfig(min_face_share=0.3)), [picture] * 8)[-1] is None
+
+
+def test_real_talking_heads_are_followed(shared_data: Path):
+    import threading
+
+    for name, share in (("16.mp4", 0.9), ("20.mp4", 0.6), ("WDA_KatieHill_000.mp4", 0.9)):
+        spec = capture.ParticipantSpec("ana", (str(shared_data / "clips" / name),))
+        tracker = FaceTracker(FacesConfig())
+        chunks = capture.read(spec, Config(), threading.Event(), 5, modalities={"vision"})
+        crops = [tracker.push(chunk) for chunk in chunks if isinstance(chunk, VideoFrame)]
+        assert sum(crop is not None for crop in crops) >= share * len(crops), name
+
+
+# --- policy, with a scripted detector -----------------------------------------------------------
+
+PAPER = np.random.default_rng(7).integers(0, 255, (240, 320, 3)).astype(np.uint8)
+"""A picture whose every patch can be told from every other."""
+
+
+def tracker_with(*answers: Sequence[Box], **settings) -> FaceTracker:
+    return FaceTracker(FacesConfig(min_face_share=0.12, **settings), Scripted(*answers))
+
+
+def scaled(*box: float, smallest: float = 0.12 * 240) -> Box:
+    """A box of the full picture as a search of the whole picture reports it."""
+    scale = min(1.0, faces.SEARCH_FACE_PX / smallest)
+    left, top, width, height = (value * scale for value in box)
+    return left, top, width, height
+
+
+def test_one_sighting_is_not_yet_a_face():
+    tracker = tracker_with([scaled(100, 80, 60, 60)])
+    assert follow(tracker, [PAPER] * 4) == [None] * 4
+
+
+def test_a_face_that_the_detector_misses_for_a_moment_is_followed_by_its_looks():
+    known = scaled(100, 80, 60, 60)
+    near = (30.0, 30.0, 60.0, 60.0)  # in the region around it, which is one and a half faces away
+    tracker = tracker_with([known], [near], [near])
+    crops = follow(tracker, [PAPER] * 10)
+    seen = [crop is not None for crop in crops]
+    assert seen == [False, True, True, True, True, True, True, False, False, False]
+
+
+def test_looks_that_are_not_there_any_more_are_not_followed():
+    known, near = scaled(100, 80, 60, 60), (30.0, 30.0, 60.0, 60.0)
+    tracker = tracker_with([known], [near], [near])
+    crops = follow(tracker, [PAPER] * 3 + [BLANK] * 3)
+    assert [crop is not None for crop in crops] == [False, True, True, False, False, False]
+
+
+def test_a_low_rate_still_finds_a_face():
+    tracker = FaceTracker(FacesConfig())
+    pushed = [tracker.push(frame) for frame in frames([draw_face(0.0, 0)] * 5, rate_hz=0.5)]
+    assert [crop is not None for crop in pushed] == [False, True, True, True, True]
+
+
+def test_a_new_picture_size_starts_afresh():
+    pictures = [draw_face(0, 0)] * 3 + [draw_face(0, 0, (640, 480))] * 3
+    crops = follow(FaceTracker(FacesConfig()), pictures)
+    assert [crop is not None for crop in crops] == [False, True, True, False, True, True]
+
+
+def test_a_face_at_the_edge_is_cropped_square():
+    pictures = [draw_face(0.0, 0, (160, 120))] * 3
+    crop = follow(FaceTracker(FacesConfig(margin=1.0)), pictures)[-1]
+    assert crop is not None
+    assert opened(crop).shape == (112, 112, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (10, 400), (400, 10), (23, 23)])
+def test_tiny_pictures_do_no_harm(shape):
+    assert follow(FaceTracker(FacesConfig()), [np.zeros((*shape, 3), np.uint8)] * 3) == [None] * 3
+
+
+# --- YuNet --------------------------------------------------------------------------------------
+
+
+def bright_is_face(path: Path) -> Path:
+    """A network with YuNet's outputs that takes bright squares of 8, 16 or 32 pixels for faces."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, outputs, weights = [], [], []
+    for stride in (8, 16, 32):
+        for name, channels, value in (
+            ("cls", 1, 1.0),
+            ("obj", 1, 1.0),
+            ("bbox", 4, 0.0),
+            ("kps", 10, 0.0),
+        ):
+            kernel = np.full((channels, 3, stride, stride), value / (3 * 255 * stride**2))
+            label = f"{name}_{stride}"
+            weights.append(numpy_helper.from_array(kernel.astype(np.float32), f"{label}_w"))
+            centre = np.array([0.5, 0.5, 0, 0] if name == "bbox" else [0.0] * channels, np.float32)
+            weights.append(numpy_helper.from_array(centre, f"{label}_b"))
+            shape = np.array([1, -1, channels], np.int64)
+            weights.append(numpy_helper.from_array(shape, f"{label}_s"))
+            nodes.append(
+                helper.make_node(
+                    "Conv", ["input", f"{label}_w", f"{label}_b"], [f"{label}_c"],
+                    kernel_shape=[stride, stride], strides=[stride, stride],
+                )
+            )  # fmt: skip
+            nodes.append(
+                helper.make_node("Transpose", [f"{label}_c"], [f"{label}_t"], perm=[0, 2, 3, 1])
+            )
+            nodes.append(helper.make_node("Reshape", [f"{label}_t", f"{label}_s"], [label]))
+            outputs.append(
+                helper.make_tensor_value_info(label, TensorProto.FLOAT, [1, "n", channels])
+            )
+    entry = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 640, 640])
+    graph = helper.make_graph(nodes, "bright", [entry], outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=7)
+    onnx.save(model, str(path))
+    return path
+
+
+def test_yunet_is_used_when_its_model_is_given(tmp_path):
+    model = bright_is_face(tmp_path / "yunet.onnx")
+    picture = np.zeros((96, 128, 3), np.uint8)
+    picture[32:64, 64:96] = 255
+    found = faces.yunet(str(model))(picture, 20)
+    assert [tuple(round(value) for value in box) for box in found] == [(64, 32, 32, 32)]
+    config = build({"faces": {"yunet_model": str(model), "min_face_share": 0.25}}).faces
+    white = np.full((96, 128, 3), 255, np.uint8)
+    assert follow(FaceTracker(config), [white] * 2)[1] is not None
+    assert follow(FaceTracker(FacesConfig()), [white] * 2)[1] is None
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "no YuNet model"), (b"x", "not a YuNet")])
+def test_a_wrong_yunet_model_is_told_in_one_sentence(tmp_path, content, message):
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        FaceTracker(FacesConfig(yunet_model=str(path)))
+
+
+# --- the drawing itself -------------------------------------------------------------------------
+
+
+def test_the_drawing_depends_on_its_arguments_alone():
+    assert np.array_equal(draw_face(0.3, 1.5, talking=True), draw_face(0.3, 1.5, talking=True))
+
+
+def test_the_mouth_moves_only_while_talking():
+    def mouth(t: float, talking: bool) -> np.ndarray:
+        return draw_face(0.0, t, talking=talking).astype(int)
+
+    moved = [np.abs(mouth(t, True) - mouth(t, False)).max() for t in np.arange(0, 2, 0.1)]
+    assert max(moved) > 40
+    assert np.array_equal(mouth(0.0, True), mouth(0.0, False))
+
+
+def test_moods_differ_in_the_face_and_nowhere_else():
+    glad, sad = draw_face(1.0, 0.0).astype(int), draw_face(-1.0, 0.0).astype(int)
+    changed = np.abs(glad - sad).max(axis=2) > 10
+    assert changed[60:170, 110:210].any()
+    assert not changed[:, :90].any()
+    assert not changed[:, 230:].any()
