@@ -190,6 +190,26 @@ def test_agreeing_windows_are_less_uncertain_than_one_but_never_certain() -> Non
     assert out[99].uncertainty > math.sqrt(0.5) * out[0].uncertainty
 
 
+def test_rounding_never_leaves_the_range_of_the_input() -> None:
+    # old + 1.0 · (new − old) is not new for these two floats
+    config = SmoothingConfig(time_constant_s=0.001, lateness_s=0.0)
+    old, new = 1.3292401940446954, -1.6274266723772841
+    assert old + (new - old) < new
+
+    assert smooth([score(0, old), score(1, new)], config)[1].valence == new
+
+
+def test_old_evidence_is_less_certain_evidence() -> None:
+    # two equal scores 12 s apart, weighted alike: on average 6 s old, 0.1 min
+    config = SmoothingConfig(time_constant_s=1e9, drift_per_sqrt_min=2.0, lateness_s=0.0)
+    first, second = smooth([score(0, 1.0), score(1, 1.0, end_ms=13_000)], config)
+    assert first.uncertainty is not None
+
+    assert second.uncertainty == pytest.approx(
+        math.sqrt(first.uncertainty**2 * (0.5 + 0.5 * 0.5) + 2.0**2 * 0.1)
+    )
+
+
 def test_the_trend_is_the_slope_per_minute() -> None:
     # rising by 0.02 a second = 1.2 a minute; a lagging mean of a ramp has the ramp's slope
     out = smooth([score(k, -1.0 + 0.02 * k) for k in range(100)])
@@ -248,7 +268,7 @@ def test_evidence_after_oblivion_starts_afresh() -> None:
 def test_a_duplicate_changes_nothing() -> None:
     state, _ = run([score(0, 1.0), score(1, -1.0), score(3, 0.5)])
 
-    for again in (score(0, 1.0), score(1, 2.0), score(3, 0.5)):
+    for again in (score(0, 1.0), score(1, 2.0), score(3, 0.5), score(3, 2.0)):
         assert step(state, again, SmoothingConfig(), QUIET) == (state, [])
 
 
@@ -347,6 +367,15 @@ def test_a_sharp_drop_is_raised_once_and_cleared_when_half_is_made_up() -> None:
     assert alerts_of(values, AlertsConfig(negative_for_s=99)) == [
         ("sharp_drop", "raised", 4),
         ("sharp_drop", "cleared", 7),
+    ]
+
+
+def test_a_new_drop_starts_where_the_last_one_was_cleared() -> None:
+    # back at 0.6 the first is cleared; from there down to -1.0 is another
+    assert alerts_of([1.0, -0.6, 0.6, -1.0], AlertsConfig(negative_for_s=99)) == [
+        ("sharp_drop", "raised", 2),
+        ("sharp_drop", "cleared", 3),
+        ("sharp_drop", "raised", 4),
     ]
 
 

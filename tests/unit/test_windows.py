@@ -91,6 +91,13 @@ def test_a_stream_that_ends_on_a_hop_has_no_empty_window_after_it() -> None:
     assert windows.finish() == []
 
 
+def test_a_window_says_how_many_are_in_the_session() -> None:
+    windows = Aligner("standup", "ana", 0, ["vision"], WindowsConfig(), 5.0, session_participants=3)
+    see(windows, 0.5)
+
+    assert windows.finish()[0].session_participants == 3
+
+
 def test_nothing_has_no_windows() -> None:
     windows = aligner(*ALL)
     windows.end(StreamEnd("audio", 0))
@@ -124,6 +131,14 @@ def test_half_a_window_of_sound_is_padded_with_silence() -> None:
     out = windows.push_audio(sound(0.5, 1.25, 7))
 
     assert samples(out[0]) == [0] * 8_000 + [7] * 8_000
+
+
+def test_sound_lies_at_the_nearest_sample_and_value() -> None:
+    # a sample lasts 62,500 ns
+    for event_time_ns, place in ((31_249, 0), (31_251, 1)):
+        windows = aligner("audio", length_s=1.0)
+        windows.push_audio(AudioChunk(event_time_ns, np.full(4, 0.6 / 32_768, dtype=np.float32)))
+        assert samples(windows.finish()[0])[: place + 1] == [0] * place + [1]
 
 
 def test_sound_is_clipped_and_what_is_no_number_is_silent() -> None:
@@ -180,6 +195,25 @@ def test_context_is_what_ended_before_the_window_newest_last() -> None:
     out = windows.finish()
 
     assert [w.context for w in out] == ["", "a b", "a b", "c d"]
+
+
+def test_a_late_word_takes_its_place_in_the_context() -> None:
+    #            0     1     2     3 s       length 1 s
+    # words      [a)[late──)                 b arrives first; late ends where window 1 begins
+    windows = aligner("audio", "text", length_s=1.0, lateness_s=0.0)
+    out = windows.push_words([word("b", 0.5, 0.9)], 0) + windows.push_audio(sound(0, 2.5))
+    out += windows.push_words([word("a", 0.0, 0.4), word("late", 0.4, 1.0)], 0)
+    out += windows.push_audio(sound(2.5, 3.5)) + windows.finish()
+
+    assert [w.context for w in out] == ["", "b", "a late b", "a late b"]
+
+
+def test_a_word_that_ends_where_the_window_begins_is_before_it() -> None:
+    windows = aligner("audio", "text", length_s=1.0, lateness_s=9.0)
+    windows.push_audio(sound(0, 2))
+    windows.push_words([word("hi", 0.5, 1.0)], 0)
+
+    assert [(w.text, w.context) for w in windows.finish()] == [("hi", ""), ("", "hi")]
 
 
 def test_context_can_be_switched_off() -> None:
