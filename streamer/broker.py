@@ -11,6 +11,7 @@ import base64
 import contextlib
 import fcntl
 import functools
+import hashlib
 import logging
 import os
 import re
@@ -29,7 +30,7 @@ from typing import BinaryIO, Self
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from streamer.errors import BrokerError
+from streamer.errors import BrokerError, ConfigError
 
 log = logging.getLogger("streamer.broker")
 
@@ -105,6 +106,7 @@ JAVA_VERSION = 17
 READY_S = 90.0
 STOP_S = 30.0
 HEAP_MB = 512
+_SCRAM_ITERATIONS = 8192
 
 _POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -203,7 +205,15 @@ class KafkaBroker:
             users: names and passwords; given with the first start on a data directory.
             certificate_file: PEM, the unencrypted private key (PKCS#8) and the certificate chain.
             client_ca_file: PEM; only clients with a certificate signed by it are let in.
+
+        Raises:
+            ConfigError: a user's name does not do.
         """
+        for name in users or ():
+            if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+                raise ConfigError(
+                    f"The user name {name!r} may hold letters, digits and . _ - only."
+                )
         self.data_dir = (data_dir or data_directory()).expanduser().absolute()
         self.port = port or _free_port()
         self.address = f"127.0.0.1:{self.port}"
@@ -354,15 +364,16 @@ class KafkaBroker:
     def _tls_settings(self) -> dict[str, str]:
         if self._certificate_file is None:
             return {}
+        listener = "listener.name.clients.ssl"
         settings = {
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(self._certificate_file.absolute()),
+            f"{listener}.keystore.type": "PEM",
+            f"{listener}.keystore.location": str(self._certificate_file.absolute()),
         }
         if self._client_ca_file is not None:
             settings |= {
-                "ssl.client.auth": "required",
-                "ssl.truststore.type": "PEM",
-                "ssl.truststore.location": str(self._client_ca_file.absolute()),
+                f"{listener}.client.auth": "required",
+                f"{listener}.truststore.type": "PEM",
+                f"{listener}.truststore.location": str(self._client_ca_file.absolute()),
             }
         return settings
 
@@ -372,7 +383,7 @@ class KafkaBroker:
         arguments = ["format", "-t", cluster_id, "-c", str(self._settings_file)]
         for name, password in self._users.items():
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
-                arguments += ["-S", f"{mechanism}=[name={name},password={password}]"]
+                arguments += ["-S", f"{mechanism}=[{_scram(mechanism, name, password)}]"]
         result = subprocess.run(
             kafka_command("kafka.tools.StorageTool", *arguments),
             capture_output=True,
@@ -407,13 +418,27 @@ class KafkaBroker:
 
 
 def _escaped(value: str) -> str:
-    """A value in a Java properties file."""
-    return value.replace("\\", "\\\\").replace("\n", "\\n")
+    """A value in a Java properties file, which is Latin-1 with UTF-16 escapes."""
+    units = value.replace("\\", "\\\\").encode("utf-16-be").hex(" ", 2).split()
+    return "".join(
+        chr(unit) if 0x20 < unit < 0x7F else f"\\u{unit:04x}"
+        for unit in (int(unit, 16) for unit in units)
+    )
 
 
 def _jaas(password: str) -> str:
     quoted = password.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}"'
+
+
+def _scram(mechanism: str, name: str, password: str) -> str:
+    """A user's SCRAM secret for the cluster: salted, so that no password is on a command line."""
+    salt, digest = os.urandom(16), "sha256" if mechanism.endswith("256") else "sha512"
+    salted = hashlib.pbkdf2_hmac(digest, password.encode(), salt, _SCRAM_ITERATIONS)
+    salt_text, salted_text = (base64.b64encode(part).decode() for part in (salt, salted))
+    return (
+        f"name={name},salt={salt_text},saltedpassword={salted_text},iterations={_SCRAM_ITERATIONS}"
+    )
 
 
 def _free_port() -> int:

@@ -529,6 +529,7 @@ async def _start(make: Callable[[], Any], kafka: KafkaConfig) -> Any:
         try:
             async with asyncio.timeout(max(deadline - time.monotonic(), RETRY_S)):
                 await client.start()
+            unhurried(client._client if hasattr(client, "_client") else client.client)
             return client
         except (KafkaError, OSError, TimeoutError) as error:
             await _stop(client)
@@ -538,6 +539,22 @@ async def _start(make: Callable[[], Any], kafka: KafkaConfig) -> Any:
             await _stop(client)
             raise
         await asyncio.sleep(RETRY_S)
+
+
+def unhurried(client: Any) -> None:
+    """Make an aiokafka client wait RETRY_S after a failed update of its metadata.
+
+    By itself it tries again at once while a broker is away, and takes a whole core for it.
+    """
+    update = client._metadata_update
+
+    async def patient(*arguments: Any) -> Any:
+        updated = await update(*arguments)
+        if not updated:
+            await asyncio.sleep(RETRY_S)
+        return updated
+
+    client._metadata_update = patient
 
 
 async def _stop(client: Any) -> None:
@@ -1018,7 +1035,9 @@ class Reader(Generic[R]):
         self._start = start
         self._start_ms = round(start.timestamp() * 1000) if isinstance(start, datetime) else 0
         self._embedded = False
+        self._started_by_time: set[Any] = set()
         self._progress: dict[TopicPartition, _Progress] = {}
+        self._rebalancing = False
         self._settled = asyncio.Event()
         self._followed_s = -math.inf
         self._consumer: Any = None
@@ -1054,10 +1073,9 @@ class Reader(Generic[R]):
         if self._group is None and time.monotonic() - self._followed_s > FOLLOW_S:
             with suppress(KafkaError, OSError):
                 await self._follow("earliest")
-        if self._group is None and not self._consumer.assignment():
-            await asyncio.sleep(max_wait_ms / 1000)
-            return []
         try:
+            if not await self._joined(max_wait_ms / 1000):
+                return []
             fetched = await self._consumer.getmany(timeout_ms=max_wait_ms, max_records=max_records)
         except (KafkaError, OSError) as error:
             await self._rejoin(error)
@@ -1071,6 +1089,17 @@ class Reader(Generic[R]):
             await self._commit_progress()
         self.counters["read"] += len(received)
         return received
+
+    async def _joined(self, max_wait_s: float) -> bool:
+        """Whether partitions are assigned within the time: `getmany` alone waits without end."""
+        deadline = time.monotonic() + max_wait_s
+        while self._rebalancing or not self._consumer.assignment():
+            self._consumer._coordinator.check_errors()
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            await asyncio.sleep(min(left_s, FETCH_WAIT_MS / 1000))
+        return True
 
     async def commit(self, received: Iterable[Raw] | None = None) -> None:
         """Say that everything up to `received` (None: all that was given out) has been used.
@@ -1136,7 +1165,7 @@ class Reader(Generic[R]):
         progress = self._progress.setdefault(partition, _Progress())
         taken = []
         for message in messages:
-            if message.timestamp < self._start_ms and self._embedded:
+            if message.timestamp < self._start_ms and partition in self._started_by_time:
                 progress.give(message.offset, done=True)
                 continue
             received = await self._read(message)
@@ -1197,6 +1226,7 @@ class Reader(Generic[R]):
 
     async def _revoked(self, partitions: Iterable[Any]) -> None:
         """Called before a rebalance, which waits: let the records in hand be committed."""
+        self._rebalancing = True
         leaving = set(partitions)
         if leaving:
             self.counters["rebalances"] += 1
@@ -1210,11 +1240,13 @@ class Reader(Generic[R]):
 
     async def _assigned(self, partitions: Iterable[Any]) -> None:
         self._progress = {partition: _Progress() for partition in partitions}
-        if not self._start_ms:
-            return
-        fresh = [at for at in self._progress if await self._consumer.committed(at) is None]
-        for partition, place in (await self._places(fresh, self._start)).items():
-            self._consumer.seek(partition, place)
+        try:
+            if self._start_ms:
+                fresh = [at for at in self._progress if await self._consumer.committed(at) is None]
+                for partition, place in (await self._places(fresh, self._start)).items():
+                    self._consumer.seek(partition, place)
+        finally:
+            self._rebalancing = False
 
     # --- without a group: every partition, and those that come later from their beginning
 
@@ -1243,6 +1275,8 @@ class Reader(Generic[R]):
         if start == "latest":
             ends: dict[Any, int] = await self._consumer.end_offsets(partitions)
             return ends
+        if start != "earliest":
+            self._started_by_time.update(partitions)
         places: dict[Any, int] = await self._consumer.beginning_offsets(partitions)
         if start == "earliest" or self._embedded:
             return places

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, Producer
 
 from streamer import broker
 from streamer.broker import EmbeddedBroker, KafkaBroker, is_embedded
-from streamer.errors import BrokerError
+from streamer.errors import BrokerError, ConfigError
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_what_the_server_is_told(no_programs):
     ready = 'case "$*" in *StorageTool*) exit;; esac; echo Kafka Server started; exec sleep 60'
     stand_in(no_programs, ready)
     data = no_programs / "data"
-    with KafkaBroker(data, port=0, users={"ana": 'a"b\\c'}) as running:
+    with KafkaBroker(data, port=0, users={"ana": 'a"b\\cé'}) as running:
         path = data / "server.properties"
         settings = dict(line.split("=", 1) for line in path.read_text("utf-8").splitlines())
         assert path.stat().st_mode & 0o777 == 0o600
@@ -192,5 +192,11 @@ def test_what_the_server_is_told(no_programs):
     assert all("://127.0.0.1:" in listener for listener in listeners)
     assert "CLIENTS:SASL_PLAINTEXT" in settings["listener.security.protocol.map"]
     assert settings["auto.create.topics.enable"] == "false"
-    jaas = settings["listener.name.clients.plain.sasl.jaas.config"].replace("\\\\", "\\")
-    assert jaas.endswith(r'PlainLoginModule required user_ana="a\"b\\c";')
+    jaas = settings["listener.name.clients.plain.sasl.jaas.config"]
+    unescaped = jaas.encode("ascii").decode("unicode_escape")
+    assert unescaped.endswith(r'PlainLoginModule required user_ana="a\"b\\cé";')
+
+
+def test_a_user_name_that_kafka_would_misread_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="'a,b'"):
+        KafkaBroker(tmp_path, port=0, users={"a,b": "secret"})
