@@ -83,7 +83,9 @@ class AsrConfig(_Section):
     """Speech recognition: which engine gives the words and when.
 
     `auto` takes subtitles beside or inside a recording, else Whisper when the weights of
-    `whisper_model` are on disk, else PocketSphinx.
+    `whisper_model` are on disk, else PocketSphinx. `interval_s` is how often a running utterance
+    is asked for its words: at 0.5 words settle within 1.8 s of their end, at 1 within 2.5 s; with
+    Whisper on a CPU, where every question decodes the utterance anew, take more.
     """
 
     engine: Literal["auto", "subtitles", "whisper", "pocketsphinx", "none"] = "auto"
@@ -91,7 +93,7 @@ class AsrConfig(_Section):
     local_files_only: bool = True
     language: str = "en"
     device: str = "auto"
-    interval_s: PositiveSeconds = 1.0
+    interval_s: PositiveSeconds = 0.5
     max_utterance_s: PositiveSeconds = 15.0
     vad_threshold: UnitFloat = 0.5
     min_silence_s: PositiveSeconds = 0.4
