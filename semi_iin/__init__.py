@@ -5,7 +5,9 @@ The way of the data, one room a line:
 * `data`: data sets to samples;
 * `features`: pretrained encoders, a clip to token features (the same code trains and serves);
 * `model`: masked attention branches, gate and heads;
-* `train`, `self_training`: one loop, and rounds of score, select, retrain;
+* `train`: one loop; `pretraining`: what trains the embedded encoders; `composing`: words with a
+  voice and a face of like valence; `run`: all of them, from a configuration to a checkpoint;
+* `self_training`: rounds of score, select, retrain;
 * `evaluate`, `experiments`: metrics with intervals; ablations, sweeps, gate shares;
 * `checkpoint`: safetensors, configuration and provenance in one directory;
 * `predict`: a checkpoint and clips to predictions.

@@ -84,7 +84,7 @@ SeedsOption = Annotated[int, typer.Option(min=1, help="Train with the seeds 0 to
 @app.command()
 def train(config: ConfigArgument, run: RunOption = None, data_root: RootOption = None) -> None:
     """Train encoders and Semi-IIN as a configuration says; goes on where it was stopped."""
-    from semi_iin import train as training
+    from semi_iin import run as training
 
     settings = training.read_config(config)
     with _stages() as report:
@@ -98,7 +98,7 @@ def train(config: ConfigArgument, run: RunOption = None, data_root: RootOption =
 def self_train(config: ConfigArgument, run: RunOption = None, data_root: RootOption = None) -> None:
     """Train, label the unlabeled with what is learned, and retrain; in rounds."""
     from semi_iin import self_training
-    from semi_iin.train import read_config
+    from semi_iin.run import read_config
 
     settings = read_config(config)
     with _stages() as report:
@@ -198,7 +198,7 @@ def ablate(
 ) -> None:
     """Train the model's variants over several seeds; a Markdown and a CSV table of the results."""
     from semi_iin import experiments
-    from semi_iin.train import read_config
+    from semi_iin.run import read_config
 
     settings = read_config(config)
     place = _run_directory(run, settings.name)
@@ -226,7 +226,7 @@ def robustness(
 ) -> None:
     """Withhold, contradict or spoil each modality: Semi-IIN beside global attention; a table."""
     from semi_iin import experiments
-    from semi_iin.train import read_config
+    from semi_iin.run import read_config
 
     settings = read_config(config)
     place = _run_directory(run, settings.name)
@@ -248,7 +248,7 @@ def sweep_k(
 ) -> None:
     """Self-train over k and the share of unlabeled data; a table and a plot."""
     from semi_iin import experiments, self_training
-    from semi_iin.train import read_config
+    from semi_iin.run import read_config
 
     settings = read_config(config)
     place = _run_directory(run, settings.name)
@@ -292,7 +292,7 @@ def gates(
     from semi_iin import experiments
     from semi_iin.checkpoint import load
     from semi_iin.features import Encoders, find_device
-    from semi_iin.train import gather, held_examples, read_config
+    from semi_iin.run import gather, held_examples, read_config
 
     if (data is None) == (config is None):
         raise SemiIINError("gates needs either --data or --config")

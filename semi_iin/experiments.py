@@ -22,22 +22,17 @@ from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders, collate
 from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
+from semi_iin.run import Prepared, RunConfig, SelfTraining, build_model, held_examples, prepare
 from semi_iin.self_training import self_train
 from semi_iin.train import (
     Compose,
     Example,
     Objective,
-    Prepared,
     Report,
-    RunConfig,
-    SelfTraining,
     SentimentTask,
     Training,
-    build_model,
     fit,
-    held_examples,
     load,
-    prepare,
     score,
 )
 
@@ -236,10 +231,10 @@ class Bench:
         """What a configuration's run has before Semi-IIN is trained, for an experiment's own runs.
 
         The reported part is that of the data sets, composed with voices and faces where those
-        stand apart; see `train.Part`.
+        stand apart; see `run.Part`.
 
         Raises:
-            SemiIINError: as `train.prepare`, and when the data have no part to report.
+            SemiIINError: as `run.prepare`, and when the data have no part to report.
         """
         ready = prepare(config, run, data_root, report)
         held = [(part.name, part.reported) for part in ready.parts]

@@ -24,24 +24,26 @@ from torch import Tensor
 from semi_iin.errors import SemiIINError
 from semi_iin.evaluate import CLASS_NAMES, valence_class
 from semi_iin.model import SemiIIN
+from semi_iin.run import (
+    Prepared,
+    RunConfig,
+    SelfTraining,
+    build_model,
+    encode,
+    prepare,
+    save_run,
+    temperature_of,
+)
 from semi_iin.train import (
     Compose,
     Example,
     Metrics,
     Objective,
-    Prepared,
     Report,
-    RunConfig,
-    SelfTraining,
     SentimentTask,
     Training,
-    build_model,
-    encode,
     fit,
-    prepare,
-    save_run,
     score,
-    temperature_of,
 )
 
 
@@ -195,7 +197,7 @@ def train(
 ) -> tuple[Path, list[Round]]:
     """Do a whole run with self-training, or what is left of it.
 
-    Arguments and errors are those of `semi_iin.train.train`; the configuration's data sets without
+    Arguments and errors are those of `semi_iin.run.train`; the configuration's data sets without
     labels are what is pseudo-labelled.
 
     Returns:

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from semi_iin.errors import SemiIINError
 from semi_iin.evaluate import valence_class
 from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.run import SelfTraining
 from semi_iin.self_training import select, self_train
-from semi_iin.train import Example, SelfTraining, Training
+from semi_iin.train import Example, Training
 
 WIDTH = 6
 

@@ -13,35 +13,25 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from semi_iin import checkpoint
+from semi_iin.composing import Composer, emotion_sign, valence_sign
 from semi_iin.data import Sample
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Clip, Encoders, FaceEncoder, LogMelEncoder, TextEncoder
 from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.predict import Predictor
+from semi_iin.pretraining import FaceTask, TextTask, VoiceTask, altered_crops, altered_sound, bare
+from semi_iin.run import RunConfig, gather, read_config, train
 from semi_iin.train import (
-    Composer,
     Example,
-    FaceTask,
     Metrics,
     Objective,
     Progress,
-    RunConfig,
     SentimentTask,
-    TextTask,
     Training,
-    VoiceTask,
-    altered_crops,
-    altered_sound,
-    bare,
     bucketed,
     calibrate,
-    emotion_sign,
     fit,
-    gather,
-    read_config,
     score,
-    train,
-    valence_sign,
 )
 
 SMALL = SemiIINConfig(
