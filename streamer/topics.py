@@ -72,6 +72,7 @@ CLOSE_S = 10.0
 """How long closing a connection may take."""
 FETCH_WAIT_MS = 50
 """Longest wait of one fetch; the embedded broker answers only at its end."""
+LOG_PAUSE_S = 30.0
 FOLLOW_S = 2.0
 """How often a reader without a group looks for new partitions."""
 ENVELOPE_BYTES = 4096
@@ -567,6 +568,39 @@ async def _stop(client: Any) -> None:
             await client._sender.close()
         with suppress(Exception):
             await client.client.close()
+
+
+class _Calm(logging.Filter):
+    """Says once, in a line, what aiokafka says several times a second while a broker is away.
+
+    What repeats within LOG_PAUSE_S of its last time is left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_s: dict[object, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        text = record.getMessage()
+        away = any(sign in text for sign in _AWAY)
+        what = "away" if away else record.msg
+        now_s = time.monotonic()
+        tell = now_s - self._last_s.get(what, -math.inf) > LOG_PAUSE_S
+        self._last_s[what] = now_s
+        if tell and away:
+            record.msg, record.args = "A broker does not answer and is waited for: %s", (text,)
+        return tell
+
+
+_AWAY = ("NodeNotReady", "Unable connect", "Unable to update metadata", "ConnectionError")
+_calm = _Calm()
+for _part in (
+    *("", ".cluster", ".conn", ".producer.sender", ".consumer.fetcher"),
+    ".consumer.group_coordinator",
+):
+    logging.getLogger(f"aiokafka{_part}").addFilter(_calm)
 
 
 def _unreachable(kafka: KafkaConfig, error: BaseException) -> BrokerError:

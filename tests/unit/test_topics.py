@@ -1,6 +1,7 @@
 """Names, wire format, refusals, schemas, progress: topics without a broker."""
 
 import json
+import logging
 import math
 from datetime import UTC, datetime
 from pathlib import Path
@@ -322,6 +323,28 @@ def test_a_start_without_a_time_zone_is_refused():
     naive = datetime(2026, 1, 31)  # noqa: DTZ001 - that is the fault
     with pytest.raises(ConfigError, match="time zone"):
         topics.Reader(build({}), "scores", start=naive)
+
+
+# --- what is logged -----------------------------------------------------------------------------
+
+
+def test_a_broker_that_is_away_is_told_in_one_line(caplog):
+    calm = topics._Calm()
+    log = logging.getLogger("test.aiokafka")
+    log.addFilter(calm)
+    with caplog.at_level(logging.INFO, "test.aiokafka"):
+        for attempt in range(20):
+            log.error("Unable connect to node with id %s: %s", 1, f"refused {attempt}")
+            log.warning("Got error produce response: NodeNotReadyError: %s", attempt)
+            log.error("Topic %s not found in cluster metadata", "t")
+            log.info("Joined group")
+    log.removeFilter(calm)
+    warned = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+    assert warned == [
+        "A broker does not answer and is waited for: Unable connect to node with id 1: refused 0",
+        "Topic t not found in cluster metadata",
+    ]
+    assert len(caplog.records) == 22
 
 
 # --- progress -----------------------------------------------------------------------------------
