@@ -36,7 +36,6 @@ from semi_iin.features import (
 from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
 from semi_iin.pretraining import STRIPPED, FaceTask, TextTask, VoiceTask, bare
 from semi_iin.train import (
-    Compose,
     Example,
     Objective,
     Progress,
@@ -241,7 +240,7 @@ class Prepared:
         encoders: trained, on the device; none where the data are ready features.
         examples: what trains Semi-IIN.
         selection: what selects its weights and calibrates it.
-        compose: as for `SentimentTask`.
+        compose: gives texts a voice and a face; None where the data have none apart.
         start: weights that Semi-IIN starts from; None = fresh ones.
     """
 
@@ -250,7 +249,7 @@ class Prepared:
     encoders: Encoders
     examples: list[Example]
     selection: list[Example]
-    compose: Compose | None
+    compose: Composer | None
     start: dict[str, Tensor] | None = None
 
 
@@ -284,11 +283,20 @@ def save_run(
     metrics: Mapping[str, Any],
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a run's checkpoint, with where it comes from; `provenance` adds to that."""
+    """Write a run's checkpoint, with where it comes from; `provenance` adds to that.
+
+    An encoder whose modality no example had is left out: the model learned nothing of it.
+    """
+    known = {name for example in ready.examples for name in example.features}
+    if ready.compose is not None:
+        known |= ready.compose.pools.keys()
+    encoders = Encoders(
+        {name: encoder for name, encoder in ready.encoders.encoders.items() if name in known}
+    )
     saved = {
         "name": config.name,
         "model": model.config.to_dict(),
-        "encoders": ready.encoders.specs(),
+        "encoders": encoders.specs(),
         "temperature": temperature,
         "provenance": {
             "configuration": config.model_dump(mode="json", exclude_defaults=True),
@@ -298,7 +306,7 @@ def save_run(
         "metrics": metrics,
     }
     weights = {f"model.{name}": value.half() for name, value in model.state_dict().items()}
-    return checkpoints.save(directory, weights | ready.encoders.tensors(), saved)
+    return checkpoints.save(directory, weights | encoders.tensors(), saved)
 
 
 @dataclass(frozen=True)
@@ -341,7 +349,7 @@ def gather(config: RunConfig, root: Path) -> list[Part]:
         options: dict[str, Any] = {}
         if data.format in ("text-csv", "clips"):
             options["scale"] = data.scale
-        if data.labels:
+        if data.labels and data.format == "features":
             options["labels"] = root / data.labels
         if data.media:
             options["media"] = root / data.media

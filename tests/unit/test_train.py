@@ -20,7 +20,7 @@ from semi_iin.features import Clip, Encoders, FaceEncoder, LogMelEncoder, TextEn
 from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.predict import Predictor
 from semi_iin.pretraining import FaceTask, TextTask, VoiceTask, altered_crops, altered_sound, bare
-from semi_iin.run import RunConfig, gather, read_config, train
+from semi_iin.run import RunConfig, gather, prepare, read_config, train
 from semi_iin.train import (
     Example,
     Metrics,
@@ -607,3 +607,32 @@ def test_what_is_kept_for_semi_iin_trains_no_encoder(tiny_bert: Path, tmp_path: 
     assert parts[2].fusion == parts[2].train and parts[3].fusion == parts[3].train
     plain = gather(config, tmp_path / "data")[0]
     assert plain.fusion == plain.train
+
+
+def test_raw_clips_are_encoded_whole(tiny_bert: Path, tmp_path: Path) -> None:
+    media = tmp_path / "mosi" / "media"
+    for index, (_, samples) in enumerate(tones(8, 0)):
+        recordings(media, [("sad", samples)], index)
+    names = sorted(path.stem for path in media.iterdir())
+    rows = [
+        f"{name},{name},good,{(-2, 2)[index % 2]},{('train', 'valid')[index % 4 == 3]}"
+        for index, name in enumerate(names)
+    ]
+    labels = tmp_path / "mosi" / "labels.csv"
+    labels.write_text("\n".join(["id,video_id,text,label,split", *rows]), encoding="utf-8")
+    content = run_config(tiny_bert).model_dump(exclude_defaults=True)
+    content["data"] = [
+        {
+            "path": "mosi", "format": "clips", "labels": "mosi/labels.csv",
+            "media": "mosi/media", "part": "mosi",
+        }
+    ]  # fmt: skip
+    for encoder in content["encoders"].values():
+        del encoder["training"]
+    config = RunConfig.model_validate(content)
+    ready = prepare(config, tmp_path / "run", tmp_path)
+    assert len(ready.examples) == 6 and len(ready.selection) == 2
+    assert {tuple(example.features) for example in ready.examples} == {("audio", "text")}
+    path = train(config, tmp_path / "run", data_root=tmp_path)
+    predictor = Predictor.from_checkpoint(path, device="cpu")
+    assert predictor.modalities == ("audio", "text")  # no face was seen, so none is read
