@@ -39,11 +39,12 @@ class TextTask:
         batch_size: int,
         objective: Objective | None = None,
         seed: int = 0,
+        words: bool = False,
     ) -> None:
-        """Take an encoder, a model and labelled texts; the word embeddings stay as they are."""
+        """Take an encoder, a model and labelled texts; `words` trains the word embeddings too."""
         self.encoder, self.model = encoder, model
         self.module = nn.ModuleDict({"encoder": encoder, "model": model})
-        encoder.backbone.get_input_embeddings().requires_grad_(False)
+        encoder.backbone.get_input_embeddings().requires_grad_(words)
         self.samples, self.selection = samples, selection
         self.batch_size, self.seed = batch_size, seed
         self.objective = objective or Objective()

@@ -87,12 +87,14 @@ class Encoder(Settings):
         spec: as `semi_iin.features` describes it.
         checkpoint: take spec and weights from this checkpoint instead.
         rank: of the differences by which a fine-tuned transformer is stored.
+        words: fine-tune its word embeddings too.
         training: how it is trained before Semi-IIN; absent = it is used as it is.
     """
 
     spec: dict[str, Any] = Field(default_factory=dict)
     checkpoint: str = ""
     rank: int = Field(default=64, ge=1)
+    words: bool = False
     training: Training | None = None
 
 
@@ -425,7 +427,7 @@ def train_encoders(
             specs[name] = {**specs[name], "emotions": sorted(known)}
         torch.manual_seed(config.seed)
         fresh = Encoders.build(specs, stored)
-        task = _encoder_task(config, found.training, fresh, name, seen, chosen)
+        task = _encoder_task(config, found, found.training, fresh, name, seen, chosen)
         fit(task, found.training, run / name, seed=config.seed, device=device, report=report)
         trained = fresh.encoders[name].eval().cpu()
         if isinstance(task, TextTask):
@@ -461,6 +463,7 @@ def _teaches(sample: Sample, modality: Modality) -> bool:
 
 def _encoder_task(
     config: RunConfig,
+    settings: Encoder,
     training: Training,
     encoders: Encoders,
     modality: Modality,
@@ -479,6 +482,7 @@ def _encoder_task(
                 batch_size=size,
                 objective=config.objective,
                 seed=seed,
+                words=settings.words,
             )
         case LogMelEncoder():
             return VoiceTask(encoder, seen, chosen, batch_size=size, seed=seed)

@@ -312,7 +312,7 @@ class _Run:
 
 
 def _groups(module: nn.Module, training: Training) -> Iterable[dict[str, Any]]:
-    """Parameter groups: vectors are not decayed when decay is decoupled; layers as configured."""
+    """Parameter groups: layers' rates as configured; decoupled decay spares vectors and words."""
     names = [name for name, _ in module.named_parameters() if "backbone" in name]
     depth = max(map(_layer, names), default=0)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -324,7 +324,7 @@ def _groups(module: nn.Module, training: Training) -> Iterable[dict[str, Any]]:
         else:
             factor = training.head_rate
         rate = training.learning_rate * factor
-        plain = training.decoupled and parameter.ndim < 2
+        plain = training.decoupled and (parameter.ndim < 2 or "embeddings" in name)
         groups.setdefault((rate, 0.0 if plain else training.weight_decay), []).append(parameter)
     for (rate, weight_decay), parameters in groups.items():
         yield {"params": parameters, "lr": rate, "weight_decay": weight_decay}

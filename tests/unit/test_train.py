@@ -285,6 +285,20 @@ def test_a_text_encoder_is_fine_tuned_but_not_its_words(tiny_bert: Path, tmp_pat
     assert "encoder.layer.0.attention.self.query.weight" in changed
 
 
+def test_words_are_fine_tuned_when_asked(tiny_bert: Path, tmp_path: Path) -> None:
+    encoder = TextEncoder({"source": str(tiny_bert)})
+    words = encoder.backbone.get_input_embeddings().weight
+    before = words.detach().clone()
+    samples = [Sample("a", label=2.0, text="good"), Sample("b", label=-2.0, text="bad")]
+    model = SemiIIN(replace(SMALL, text_width=16))
+    task = TextTask(encoder, model, samples, samples, batch_size=2, words=True)
+    fit(task, Training(epochs=1, decoupled=True, weight_decay=0.1), tmp_path)
+    ids = encoder.tokenizer(["good", "bad", "film"])["input_ids"]
+    good, bad, film = (row[1] for row in ids)
+    changed = (words.detach() != before).any(dim=1)
+    assert changed[good] and changed[bad] and not changed[film]  # nor decayed
+
+
 def test_bare_words_are_as_a_recogniser_gives_them() -> None:
     assert bare("Well, I DON'T know -- maybe.") == "well i don't know maybe"
     assert bare("?!") == "?!"  # nothing else is left of it
