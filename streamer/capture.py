@@ -463,11 +463,14 @@ def read(
         SourceError: a source cannot be opened at the start.
     """
     wanted = frozenset(config.session.modalities if modalities is None else modalities)
-    looks = _assigned(_look_at_all(spec), wanted)
-    for look in looks:
-        yield from (Notice(notice) for notice in look.notices)
-    missing = _missing(spec, looks, wanted)
-    yield from (Notice(notice) for notice in missing)
+    seen = _look_at_all(spec)
+    looks = _assigned(seen, wanted)
+    for message in (
+        *(notice for look in looks for notice in look.notices),
+        *_missing(spec, looks, wanted),
+        *_superfluous(seen, looks, wanted),
+    ):
+        yield Notice(message)
     looks = [look for look in looks if look.has_audio or look.has_video]
     counters = Counter() if counters is None else counters
     if not looks:
@@ -498,6 +501,16 @@ def _missing(
         yield f"{spec.participant_id} has no sound: there is none in {names}."
     if "vision" in wanted and not any(look.has_video for look in looks):
         yield f"{spec.participant_id} has no picture: there is none in {names}."
+
+
+def _superfluous(
+    seen: list[_Look], looks: list[_Look], wanted: frozenset[Modality]
+) -> Iterator[str]:
+    audio, video = bool(wanted & {"audio", "text"}), "vision" in wanted
+    for before, after in zip(seen, looks, strict=True):
+        useful = (before.has_audio and audio) or (before.has_video and video)
+        if useful and not (after.has_audio or after.has_video):
+            yield f"{before.source.name} is not used: a source named before it gives the same."
 
 
 def _read_recorded(

@@ -137,7 +137,7 @@ class SoundTrack:
         self._next = self._given = _sample_at(start_ns)
         self._held: list[NDArray[np.float32]] = []
         self._skip = 0
-        self._run_start_ns = -1
+        self._run_start_ns: int | None = None
         self._run_samples = 0
         self._run_rate_hz = 0
 
@@ -176,9 +176,9 @@ class SoundTrack:
 
     def _place(self, time_ns: int | None, rate_hz: int) -> Iterator[AudioChunk]:
         """Before sound at `time_ns`: go on with the run, or end it and fill or cut."""
-        running = self._run_start_ns >= 0
+        running = self._run_start_ns is not None
         expected_ns = self.end_ns
-        if running:
+        if self._run_start_ns is not None:
             expected_ns = self._run_start_ns + self._run_samples * NS_PER_S // self._run_rate_hz
         at_ns = expected_ns if time_ns is None else time_ns
         if running and rate_hz == self._run_rate_hz:
@@ -194,9 +194,9 @@ class SoundTrack:
         self._run_start_ns, self._run_samples, self._run_rate_hz = at_ns, 0, rate_hz
 
     def _end_run(self) -> Iterator[AudioChunk]:
-        if self._run_start_ns >= 0:
+        if self._run_start_ns is not None:
             yield from self._add(self._resampler.flush())
-            self._run_start_ns = -1
+            self._run_start_ns = None
 
     def _fill(self, target: int) -> Iterator[AudioChunk]:
         longest = self._max_fill_ns
@@ -238,7 +238,7 @@ class SoundTrack:
 
 
 def _sample_at(time_ns: int) -> int:
-    return max(0, round(time_ns / NS_PER_SAMPLE))
+    return round(time_ns / NS_PER_SAMPLE)
 
 
 # --- pictures -----------------------------------------------------------------------------------

@@ -594,6 +594,9 @@ def test_the_first_source_that_has_sound_gives_it(tmp_path):
     result = read(tmp_path / "v.mkv", tmp_path / "a.wav")
     assert np.abs(result.sound).max() == pytest.approx(0.5, abs=0.01)
     assert result.sound_s == 3
+    assert result.notices == [
+        f"{tmp_path / 'a.wav'} is not used: a source named before it gives the same."
+    ]
 
 
 # --- size ---------------------------------------------------------------------------------------
