@@ -200,3 +200,8 @@ def test_what_the_server_is_told(no_programs):
 def test_a_user_name_that_kafka_would_misread_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="'a,b'"):
         KafkaBroker(tmp_path, port=0, users={"a,b": "secret"})
+
+
+def test_compose_names_the_same_kafka():
+    compose = (Path(__file__).resolve().parents[2] / "compose.yaml").read_text("utf-8")
+    assert f"image: apache/kafka:{broker.KAFKA_VERSION}\n" in compose
