@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +37,8 @@ LIVE_TOLERANCE_NS = 500 * NS_PER_MS
 """How far the sound's own clock may part from arrival before silence or a cut brings it back."""
 MAX_FILL_NS = 3 * NS_PER_S
 """A longer hole in live sound stays a hole: windows have gone on without it."""
+MICROPHONE_BLOCKS = 100
+"""Of 50 ms each, between PortAudio's thread and ours; what comes while it is full is lost."""
 SILENT_DEVICE_S = 3.0
 """A microphone that gives nothing for so long has left."""
 RTSP_OPTIONS = {"rtsp_transport": "tcp", "analyzeduration": "2000000"}
@@ -157,7 +160,7 @@ def _keep_reading(
     from streamer.capture import public_name
 
     name = public_name(feed.address)
-    tracks = Tracks(feed)
+    tracks = Tracks(feed, counters)
     opened, away = False, False
     while not stopped():
         try:
@@ -200,8 +203,9 @@ def _wait(seconds: float, stopped: Callable[[], bool]) -> None:
 class Tracks:
     """A feed's sound and pictures over all its reconnections."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, counters: Counter[str]) -> None:
         """Begin at session time 0."""
+        self.counters = counters
         self.sound = SoundTrack(0, LIVE_TOLERANCE_NS, MAX_FILL_NS)
         self.pictures = PictureTrack(0, feed.frame_rate_hz)
 
@@ -230,6 +234,7 @@ def pieces_of(
             sound=tracks.sound,
             pictures=tracks.pictures,
             now=clock,
+            counters=tracks.counters,
         )
         for piece in reading.live_pieces():
             if feed.address.startswith("lavfi:") and not isinstance(piece, Notice):
@@ -297,32 +302,14 @@ def camera_place(name: str, system: str) -> str:
 def _microphone(
     name: str, tracks: Tracks, stopped: Callable[[], bool], clock: Clock
 ) -> Iterator[Piece]:
-    sounddevice = portaudio()
-    device: int | str | None = int(name) if name.isdigit() else name
-    if name in ("", "default"):
-        device = None
-    blocks: queue.Queue[Any] = queue.Queue(100)
+    blocks: queue.Queue[Any] = queue.Queue(MICROPHONE_BLOCKS)
 
     def keep(block: Any, frames: int, when: Any, status: Any) -> None:
+        """Called by PortAudio's thread; a block beyond a full queue is lost, and so silence."""
         if not blocks.full():
             blocks.put_nowait((clock(), block.copy()))
 
-    try:
-        found = sounddevice.query_devices(device, "input")
-        rate_hz = int(found["default_samplerate"])
-        stream = sounddevice.InputStream(
-            device=device,
-            samplerate=rate_hz,
-            channels=min(2, found["max_input_channels"]),
-            dtype="float32",
-            blocksize=rate_hz // 20,
-            callback=keep,
-        )
-    except (sounddevice.PortAudioError, ValueError) as error:
-        raise SourceError(
-            f"The microphone mic:{name} cannot be opened ({error}); `streamer devices` lists them."
-        ) from None
-    with stream:
+    with _open_microphone(name, keep) as rate_hz:
         while not stopped():
             try:
                 arrived_ns, block = blocks.get(timeout=SILENT_DEVICE_S)
@@ -331,6 +318,48 @@ def _microphone(
             begun_ns = arrived_ns - len(block) * NS_PER_S // rate_hz
             mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
             yield from tracks.sound.push_mono(mono, rate_hz, begun_ns)
+
+
+_microphones_lock = threading.Lock()
+_microphones_open: set[int] = set()
+
+
+@contextmanager
+def _open_microphone(name: str, callback: Callable[..., None]) -> Iterator[int]:
+    """Start a microphone and give its rate in Hz; PortAudio looks for new devices first.
+
+    It can do so only while no microphone of this process is open.
+    """
+    sounddevice = portaudio()
+    device = None if name in ("", "default") else int(name) if name.isdigit() else name
+    with _microphones_lock:
+        if not _microphones_open:
+            sounddevice._terminate()
+            sounddevice._initialize()
+        try:
+            found = sounddevice.query_devices(device, "input")
+            rate_hz = int(found["default_samplerate"])
+            stream = sounddevice.InputStream(
+                device=device,
+                samplerate=rate_hz,
+                channels=min(2, found["max_input_channels"]),
+                dtype="float32",
+                blocksize=rate_hz // 20,
+                callback=callback,
+            )
+            stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise SourceError(
+                f"The microphone mic:{name} cannot be opened ({error}); "
+                "`streamer devices` lists them."
+            ) from None
+        _microphones_open.add(id(stream))
+    try:
+        yield rate_hz
+    finally:
+        with _microphones_lock:
+            _microphones_open.discard(id(stream))
+            stream.close(ignore_errors=True)
 
 
 # --- listing ------------------------------------------------------------------------------------

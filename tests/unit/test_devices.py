@@ -338,7 +338,9 @@ class FakePortAudio(types.ModuleType):
 
     def __init__(self, blocks: int) -> None:
         super().__init__("sounddevice")
-        self._blocks = blocks
+        self.blocks = blocks
+        self.scans = 0
+        self.streams: list[FakeMicrophone] = []
 
     def query_devices(self, device=None, kind=None):
         entries = [
@@ -351,16 +353,31 @@ class FakePortAudio(types.ModuleType):
             raise ValueError(f"No input device matching {device!r}")
         return entries[1]
 
-    def InputStream(self, *, samplerate, channels, blocksize, callback, **rest):
-        @contextmanager
-        def stream():
-            wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(blocksize) / samplerate)
-            block = np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
-            for _ in range(self._blocks):
-                callback(block, blocksize, None, None)
-            yield
+    def _terminate(self) -> None:
+        assert not self.streams
+        self.scans += 1
 
-        return stream()
+    def _initialize(self) -> None:
+        pass
+
+    def InputStream(self, **settings):
+        return FakeMicrophone(self, **settings)
+
+
+class FakeMicrophone:
+    def __init__(self, owner, *, samplerate, channels, blocksize, callback, **rest) -> None:
+        self._owner = owner
+        self._callback = callback
+        wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(blocksize) / samplerate)
+        self._block = np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
+
+    def start(self) -> None:
+        self._owner.streams.append(self)
+        for _ in range(self._owner.blocks):
+            self._callback(self._block, len(self._block), None, None)
+
+    def close(self, ignore_errors: bool) -> None:
+        self._owner.streams.remove(self)
 
 
 def test_a_microphone_is_heard_and_listed(monkeypatch):
@@ -378,10 +395,13 @@ def test_a_microphone_is_heard_and_listed(monkeypatch):
 
 
 def test_a_microphone_that_falls_silent_has_left(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sounddevice", FakePortAudio(blocks=8))
+    fake = FakePortAudio(blocks=8)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
     monkeypatch.setattr(devices, "SILENT_DEVICE_S", 0.05)
     chunks = collect("mic:default", enough=lambda got: told(got, "is back"))
     assert told(chunks, "gives no sound any more")
+    assert fake.scans >= 2  # so that a microphone plugged in again is seen
+    assert fake.streams == []
 
 
 ALSA = """
