@@ -576,3 +576,33 @@ def test_the_models_of_a_window_are_named_once() -> None:
     _, [record] = meet([sentiment("ana", 0, 1.0), other])
 
     assert record.model == "large, tiny"
+
+
+def test_a_session_bounds_what_waits() -> None:
+    patient = SmoothingConfig(lateness_s=1e6)
+    state, outputs = meet([sentiment("ana", k, 1.0) for k in range(HELD_LIMIT + 2)], patient)
+
+    assert [out.window_index for out in outputs] == [0, 1]
+    assert len(state.pending) == HELD_LIMIT
+
+
+def test_no_window_is_final_while_somebody_announced_may_still_come() -> None:
+    state, _ = meet([sentiment("ana", 0, 1.0, final=True)])
+
+    assert [out.final for out in session_flush(state, SmoothingConfig(), QUIET)[1]] == [False]
+
+
+def test_people_who_agree_and_are_certain_are_taken_at_their_word() -> None:
+    # three thirds of 2.9 are not 2.9 in floats, and no uncertainty at all divides by nothing
+    names = ("ana", "bo", "cy")
+    _, [record] = meet([sentiment(name, 0, 2.9, uncertainty=0.0, of=3) for name in names])
+
+    assert record.valence == 2.9
+
+
+def test_what_alerts_remember_is_bounded() -> None:
+    slow = SmoothingConfig(time_constant_s=0.001, lateness_s=1e6)
+    falling = [score(k, 1.0 - k / 5_000, end_ms=100 + 10 * k) for k in range(2_000)]
+    state, _ = run(falling, slow, AlertsConfig())
+
+    assert len(state.watch.peaks) <= 34
