@@ -15,12 +15,16 @@ changelog, with the state, and sent from there: after a crash they go out as wri
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import itertools
 import json
 import logging
+import shutil
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -655,6 +659,7 @@ def build_app(
     partitions: Mapping[str, int],
     *,
     embedded: bool,
+    folder: Path | None = None,
     known_gaps: set[tuple[Any, int]] | None = None,
 ) -> Processor:
     """Put the app together; no I/O, inside a running event loop.
@@ -664,10 +669,12 @@ def build_app(
         publisher: where outputs go; must be entered before the app starts.
         partitions: how many the scores and session-input topics have.
         embedded: the broker creates topics on first use and knows no CreateTopics.
+        folder: of this worker alone, for RocksDB.
         known_gaps: of an app before this one.
     """
     names = Topics(config.kafka.topic_prefix)
-    app = _App(app_id(config), known_gaps, **_faust_settings(config, embedded=embedded))
+    settings = _faust_settings(config, folder or Path(), embedded=embedded)
+    app = _App(app_id(config), known_gaps, **settings)
     stages: list[Stage[Any]] = []
     for table_name, rules in (
         ("participants", participant_rules(config)),
@@ -695,7 +702,7 @@ def build_app(
     return Processor(app, tuple(stages))
 
 
-def _faust_settings(config: Config, *, embedded: bool) -> dict[str, Any]:
+def _faust_settings(config: Config, folder: Path, *, embedded: bool) -> dict[str, Any]:
     kafka, compression = config.kafka, config.kafka.compression
     return {
         "broker": [f"kafka://{address.strip()}" for address in kafka.broker.split(",")],
@@ -716,7 +723,7 @@ def _faust_settings(config: Config, *, embedded: bool) -> dict[str, Any]:
         "topic_replication_factor": kafka.replication,
         "table_standby_replicas": 0,
         "store": _store(config),
-        "datadir": Path(config.smoothing.data_dir).expanduser() / app_id(config),
+        "datadir": folder,
         "web_enabled": False,
         "worker_redirect_stdouts": False,
     }
@@ -782,23 +789,29 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     known_gaps: set[tuple[Any, int]] = set()
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
-    async with Publisher(config) as publisher:
-        while not stop.is_set():
-            if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
-                raise BrokerError(
-                    f"The stream processor started over {RESTARTS} times within "
-                    f"{RESTARTS_WITHIN_S:g} s, last because {why}; nothing is lost, see to the "
-                    "broker and start it again."
+    with _folder(config, embedded=embedded) as folder:
+        async with Publisher(config) as publisher:
+            while not stop.is_set():
+                if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
+                    raise BrokerError(
+                        f"The stream processor started over {RESTARTS} times within "
+                        f"{RESTARTS_WITHIN_S:g} s, last because {why}; nothing is lost, see to the "
+                        "broker and start it again."
+                    )
+                starts.append(time.monotonic())
+                processor = build_app(
+                    config,
+                    publisher,
+                    partitions,
+                    embedded=embedded,
+                    folder=folder,
+                    known_gaps=known_gaps,
                 )
-            starts.append(time.monotonic())
-            processor = build_app(
-                config, publisher, partitions, embedded=embedded, known_gaps=known_gaps
-            )
-            why = await _work(processor, stop)
-            log.info("Stream processor stopped: %s", json.dumps(processor.counters))
-            if not stop.is_set():
-                log.warning("Starting over: %s.", why)
-                await _answers(config.kafka, stop)
+                why = await _work(processor, stop)
+                log.info("Stream processor stopped: %s", json.dumps(processor.counters))
+                if not stop.is_set():
+                    log.warning("Starting over: %s.", why)
+                    await _answers(config.kafka, stop)
 
 
 async def _work(processor: Processor, stop: asyncio.Event) -> str:
@@ -841,6 +854,38 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
     return str(cause.result())
 
 
+@contextmanager
+def _folder(config: Config, *, embedded: bool) -> Iterator[Path | None]:
+    """A folder for RocksDB that no other worker of this machine has; None where none is needed.
+
+    The first that is free, so that a worker which starts again finds its tables. The embedded
+    broker keeps no changelog beyond its own end, so neither are its tables kept.
+    """
+    if config.smoothing.store == "memory":
+        yield None
+        return
+    base = Path(config.smoothing.data_dir).expanduser() / app_id(config)
+    for number in itertools.count():
+        folder = base / f"worker-{number}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / "lock").open("wb")
+        except OSError as error:
+            raise ConfigError(
+                f"The folder {folder} cannot be used ({error.strerror}); set smoothing.data_dir."
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            tables = folder / "tables"
+            if embedded:
+                shutil.rmtree(tables, ignore_errors=True)
+            yield tables
+            return
+
+
 async def _answers(kafka: KafkaConfig, stop: asyncio.Event) -> None:
     """Wait until the broker answers again, or `stop` is set."""
     while not stop.is_set():
@@ -863,7 +908,7 @@ async def _partitions(kafka: KafkaConfig, names: Iterable[str]) -> dict[str, int
 
 
 def _quieten(config: Config) -> None:
-    """Faust and aiokafka tell a person little, and aiokafka it twice a second in an outage."""
+    """What Faust says of its own working is for whoever has everything logged."""
     if config.log.level != "debug":
-        for name, level in (("faust", "ERROR"), ("mode", "ERROR"), ("aiokafka", "CRITICAL")):
-            logging.getLogger(name).setLevel(level)
+        for name in ("faust", "mode", "aiokafka"):
+            logging.getLogger(name).setLevel(logging.ERROR)

@@ -275,11 +275,7 @@ async def dead_letters(bench: Bench) -> list[dict[str, bytes]]:
         await consumer.stop()
 
 
-async def test_killed_in_the_middle_publishes_every_window_with_one_value(
-    bench: Bench, tmp_path: Path
-) -> None:
-    pytest.importorskip("rocksdict")
-    bench.set("smoothing.store=rocksdb", f"smoothing.data_dir={tmp_path}/tables")
+async def test_killed_in_the_middle_publishes_every_window_with_one_value(bench: Bench) -> None:
     people, windows = ("ana", "bo", "cy", "di", "eve"), 240
     scores = [score("s", person, index) for index in range(windows) for person in people]
     async with bench.publisher() as publisher, reading(bench, "smoothed") as out:
@@ -328,8 +324,12 @@ async def test_a_worker_takes_over_from_one_that_is_killed(bench: Bench) -> None
 
 
 @pytest.mark.kafka
-async def test_workers_that_join_leave_and_die_lose_nothing(kafka_bench: Bench) -> None:
+async def test_workers_that_join_leave_and_die_lose_nothing(
+    kafka_bench: Bench, tmp_path: Path
+) -> None:
+    pytest.importorskip("rocksdict")
     bench = kafka_bench
+    bench.set("smoothing.store=rocksdb", f"smoothing.data_dir={tmp_path}/tables")
     async with reading(bench, "smoothed") as out:
         async with talking(bench, [f"p{number}" for number in range(8)]) as scores:
             first = bench.start()
