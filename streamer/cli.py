@@ -27,6 +27,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from streamer import config as settings
@@ -42,6 +43,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 app.add_typer(config_app, name="config")
+dead_letter_app = typer.Typer(no_args_is_help=True, help="Look after what could not be read.")
+app.add_typer(dead_letter_app, name="dead-letter")
 
 T = TypeVar("T")
 screen = Console(stderr=True)
@@ -542,6 +545,85 @@ def schema(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> N
 
     for path in write_schemas(folder):
         print_line(str(path))
+
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Only those whose reason has this.")]
+
+
+@dead_letter_app.command("list")
+def dead_letter_list(
+    reason: ReasonOption = "",
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """List what could not be read: its id, when it was written, its size, the reason."""
+    from streamer import dead_letters
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "dead-letter")
+    table = Table("id", "written", "bytes", "reason")
+
+    async def everything() -> None:
+        async for letter in dead_letters.letters(chosen.config, reason):
+            row = (letter.letter_id, f"{letter.written_at:%Y-%m-%d %H:%M:%S}", letter.full_bytes)
+            if json_:
+                names = ("id", "written", "bytes", "reason")
+                print_line(json.dumps(dict(zip(names, (*row, letter.letter.reason), strict=True))))
+            else:
+                table.add_row(*map(escape, (*map(str, row), letter.letter.reason)))
+
+    asyncio.run(everything())
+    if not json_:
+        Console().print(table if table.rows else "There is no dead letter.")
+
+
+@dead_letter_app.command("show")
+def dead_letter_show(
+    letter_id: Annotated[str, typer.Argument(help="topic/partition/offset, as `list` prints it.")],
+    out: Annotated[Path | None, typer.Option(help="Write the original bytes here.")] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Show one: reason, key, headers, and the beginning of its bytes."""
+    from streamer import dead_letters
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "dead-letter")
+    letter = asyncio.run(dead_letters.find(chosen.config, letter_id))
+    lines = {"reason": letter.letter.reason, "written": letter.written_at.isoformat()}
+    lines["key"] = repr(letter.letter.key)
+    lines |= {name: repr(value) for name, value in letter.headers.items()}
+    lines["bytes"] = f"{letter.full_bytes}" + ("" if letter.whole else ", cut: not all kept")
+    for name, text in lines.items():
+        print_line(f"{name + ':':<18} {text}")
+    print_line(letter.preview())
+    if out is not None:
+        out.write_bytes(letter.letter.value or b"")
+
+
+@dead_letter_app.command("retry")
+def dead_letter_retry(
+    letter_ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids as `list` prints them.", show_default=False)
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every one that `list` shows.")] = False,
+    reason: ReasonOption = "",
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Put messages back on the topics that they came from."""
+    from streamer import dead_letters
+
+    if bool(letter_ids) == all_:
+        raise ConfigError("Name the dead letters to send again, or give --all.")
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "dead-letter")
+    for sent in asyncio.run(dead_letters.retry(chosen.config, letter_ids or None, reason)):
+        print_line(sent)
 
 
 @config_app.command("show")

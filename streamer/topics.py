@@ -15,7 +15,7 @@ import math
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,6 +70,7 @@ REVOKE_WAIT_S = 10.0
 RETRY_S = 0.5
 CLOSE_S = 10.0
 """How long closing a connection may take."""
+PRESENT_RECORDS = 500
 FETCH_WAIT_MS = 50
 """Longest wait of one fetch; the embedded broker answers only at its end."""
 LOG_PAUSE_S = 30.0
@@ -792,11 +793,19 @@ class Publisher:
         self.counters["dead_lettered"] += 1
         log.warning("Dead letter: %s: %s.", origin, reason)
 
+    async def send_again(self, raw: Raw) -> Place:
+        """Put a message on its topic once more, byte for byte, and wait until it is safe there.
+
+        `raw.partition` and `raw.offset` are ignored: the key decides, as it did the first time.
+        """
+        headers = list(raw.headers.items())
+        return await (await self._put(raw.topic, raw.key, raw.value, headers, None))
+
     async def _put(
         self,
         topic: str,
         key: bytes | None,
-        value: bytes,
+        value: bytes | None,
         headers: list[tuple[str, bytes]],
         timestamp_ms: int | None,
     ) -> asyncio.Future[Place]:
@@ -1123,6 +1132,17 @@ class Reader(Generic[R]):
             await self._commit_progress()
         self.counters["read"] += len(received)
         return received
+
+    async def present(self) -> AsyncGenerator[Received[R], None]:
+        """What lies on the topic now, from the start on, then an end; only without a group."""
+        consumer = self._consumer
+        ends = await consumer.end_offsets(consumer.assignment())
+        while any([await consumer.position(at) < end for at, end in ends.items()]):
+            for received in await self.batch(PRESENT_RECORDS, FETCH_WAIT_MS):
+                if received.offset < ends.get(
+                    TopicPartition(received.topic, received.partition), 0
+                ):
+                    yield received
 
     async def _joined(self, max_wait_s: float) -> bool:
         """Whether partitions are assigned within the time: `getmany` alone waits without end."""

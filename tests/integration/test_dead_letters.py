@@ -1,0 +1,110 @@
+"""Dead letters listed, shown and sent again, through the command line, on both brokers."""
+
+import asyncio
+import json
+import uuid
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from streamer import cli, dead_letters, topics
+from streamer.config import Config, build
+from streamer.errors import ConfigError
+from streamer.records import NS_PER_S, Window
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def config(request: pytest.FixtureRequest) -> Config:
+    """Settings for a fresh set of topics on each of the two brokers."""
+    address = request.getfixturevalue(f"{request.param}_broker")
+    settings = build({"kafka": {"broker": address, "topic_prefix": f"t{uuid.uuid4().hex[:12]}"}})
+    asyncio.run(topics.ensure_topics(settings))
+    return settings
+
+
+WINDOW = msgspec.msgpack.encode(
+    Window(
+        session_id="s",
+        participant_id="ana",
+        window_index=0,
+        session_start_unix_ns=1_700_000_000 * NS_PER_S,
+        start_ns=0,
+        end_ns=NS_PER_S,
+    )
+)
+
+
+def raw(config: Config, offset: int, value: bytes) -> topics.Raw:
+    windows = topics.Topics(config.kafka.topic_prefix).windows
+    headers = {"ce_id": b"s/ana/0/0", "odd": b"\xff\x00"}
+    return topics.Raw(windows, 2, offset, 1_700_000_000_000, b"s/ana", value, headers)
+
+
+async def bury(config: Config, *letters: tuple[topics.Raw, str]) -> None:
+    async with topics.Publisher(config) as publisher:
+        for message, reason in letters:
+            await publisher.dead_letter(message, reason)
+
+
+def streamer(config: Config, *arguments: str) -> str:
+    prefix = ("--set", f"kafka.topic_prefix={config.kafka.topic_prefix}")
+    result = CliRunner().invoke(
+        cli.app, ["dead-letter", *arguments, "--broker", config.kafka.broker, *prefix]
+    )
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.stdout
+
+
+async def read_windows(config: Config) -> list[topics.Received[Window]]:
+    async with topics.Reader(config, "windows") as reader:
+        return [received async for received in reader.present()]
+
+
+def test_letters_are_listed_once_shown_and_sent_again(config: Config):
+    good, bad = raw(config, 7, WINDOW), raw(config, 8, b"\x00\x01 no window")
+    asyncio.run(bury(config, (good, "the model stumbled"), (bad, "[red]not msgpack"), (good, "x")))
+
+    first, second = sorted(streamer(config, "list", "--json").splitlines())
+    assert json.loads(first) == {
+        "id": f"{good.topic}/2/7",
+        "written": "2023-11-14 22:13:20",
+        "bytes": len(WINDOW),
+        "reason": "the model stumbled",
+    }
+    assert json.loads(second)["reason"] == "[red]not msgpack"
+    assert len(streamer(config, "list", "--json", "--reason", "stumbled").splitlines()) == 1
+    assert "[red]not" in streamer(config, "list")
+
+    shown = streamer(config, "show", f"{bad.topic}/2/8")
+    assert r"b'\xff\x00'" in shown
+    assert "0000  00 01 20 6e 6f 20 77 69 6e 64 6f 77" in shown
+    assert ".. no window" in shown
+
+    assert streamer(config, "retry", f"{good.topic}/2/7") == f"{good.topic}/2/7\n"
+    (again,) = asyncio.run(read_windows(config))
+    assert (again.value, again.key, again.headers) == (WINDOW, b"s/ana", dict(good.headers))
+    assert sorted(streamer(config, "retry", "--all").split()) == [
+        f"{good.topic}/2/7",
+        f"{bad.topic}/2/8",
+    ]
+
+
+def test_an_unknown_letter_and_a_cut_one_are_refused(embedded_broker: str):
+    config = build({"kafka": {"broker": embedded_broker, "max_message_bytes": 500_000}})
+    large = raw(config, 3, b"x" * 600_000)
+    asyncio.run(bury(config, (large, "too large")))
+    with pytest.raises(ConfigError, match="There is no dead letter 'elsewhere/0/1'"):
+        asyncio.run(dead_letters.find(config, "elsewhere/0/1"))
+    with pytest.raises(ConfigError, match=r"only .* of its 600000 bytes"):
+        asyncio.run(dead_letters.retry(config, [f"{large.topic}/2/3"]))
+    assert asyncio.run(dead_letters.retry(config, None)) == []
+
+
+def test_an_empty_topic_has_no_letters(embedded_broker: str):
+    config = build({"kafka": {"broker": embedded_broker}})
+    assert streamer(config, "list") == "There is no dead letter.\n"
+    assert streamer(config, "list", "--json") == ""
