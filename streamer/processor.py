@@ -217,6 +217,7 @@ class Stage(Generic[S]):
     hand; when they are, the agent waits. Nothing ends by itself: the owner cancels.
 
     Attributes:
+        kind: the records of the input topic.
         counters: `records`, `outputs`, `duplicates`, `unreadable`, `failed`, `tombstones`,
             `flushed`, `expired`, `states_lost`, `gaps`.
     """
@@ -226,6 +227,7 @@ class Stage(Generic[S]):
     ) -> None:
         """Join an app and a table that the app knows; no I/O."""
         self.counters: Counter[str] = Counter()
+        self.kind = rules.kind
         self._app = app
         self._table = table
         self._rules = rules
@@ -251,7 +253,7 @@ class Stage(Generic[S]):
         """The agent: smooth what comes; acknowledging is left to `settle`."""
         async for event in stream.noack().events():
             async with self._lock:
-                if await self._follows(event.message):
+                if self._follows(event.message):
                     await self._steps.put(await self._take(event))
 
     async def settle(self) -> None:
@@ -281,12 +283,14 @@ class Stage(Generic[S]):
 
     # one message
 
-    async def _follows(self, message: Any) -> bool:
+    def _follows(self, message: Any) -> bool:
         """Whether no message was skipped before this one; if one was, the app must start over.
 
         Faust can lose sight of a message in a rebalance and would commit beyond it. A gap that
         is still there after starting over is the log's own, as after deletion.
         """
+        if self._app.ended.done():
+            return False
         expected = self._next.get(message.partition, message.offset)
         self._next[message.partition] = max(expected, message.offset + 1)
         if message.offset <= expected or (message.tp, expected) in self._app.known_gaps:
@@ -498,9 +502,17 @@ class Stage(Generic[S]):
         and emptying its queues, which loses what came in between. So the flow is stopped until
         Faust resumes it after that.
         """
-        self._app.consumer.stop_flow()
+        consumer = self._app.consumer
+        consumer.stop_flow()
         self._app.flow_control.suspend()
-        committed = await self._app.consumer.seek_to_committed()
+        changelog = self._table.changelog_topic_name
+        counts = consumer.topic_partitions(self._topic), consumer.topic_partitions(changelog)
+        if None not in counts and counts[0] != counts[1]:
+            self._app.give_up(
+                f"The topic {self._topic} has {counts[0]} partitions but {changelog} has "
+                f"{counts[1]}; give it as many, or set another smoothing.consumer_group."
+            )
+        committed = await consumer.seek_to_committed()
         self._next = {
             tp.partition: offset
             for tp, offset in committed.items()
@@ -512,7 +524,7 @@ class Stage(Generic[S]):
             tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == changelog
         }
         self._clocks = {partition: _Clock(now_ms, now_s) for partition in mine}
-        self._waiting = {}
+        self._waiting.clear()
         for key, kept in self._all():
             if kept.partition not in mine:
                 continue
@@ -539,7 +551,7 @@ class Processor:
         """All counters, as `<input topic>.<counter>`."""
         return Counter(
             {
-                f"{stage._rules.kind}.{name}": count
+                f"{stage.kind}.{name}": count
                 for stage in self.stages
                 for name, count in stage.counters.items()
             }
@@ -570,7 +582,11 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _join_again(self, error: BaseException) -> None:
         if isinstance(error, (GroupAuthorizationFailedError, TopicAuthorizationFailedError)):
-            self.app.loop.call_soon_threadsafe(self.app.give_up, error)
+            why = (
+                f"The broker does not allow the consumer group {self.app.conf.id} ({error}); "
+                "grant it to this user, or set smoothing.consumer_group."
+            )
+            self.app.loop.call_soon_threadsafe(self.app.give_up, why)
             await asyncio.sleep(STOP_S)
         log.warning("Joining the consumer group failed (%r); trying again.", error)
         await asyncio.sleep(1.0)
@@ -616,18 +632,12 @@ class _App(faust.App):  # type: ignore[misc]
         self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
 
     def start_over(self, why: str) -> None:
-        self.conf.stream_wait_empty = False
         if not self.ended.done():
             self.ended.set_result(why)
 
-    def give_up(self, error: BaseException) -> None:
+    def give_up(self, why: str) -> None:
         if not self.ended.done():
-            self.ended.set_exception(
-                BrokerError(
-                    f"The broker does not allow the consumer group {self.conf.id} ({error}); "
-                    "grant it to this user, or set smoothing.consumer_group."
-                )
-            )
+            self.ended.set_exception(BrokerError(why))
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
@@ -842,6 +852,7 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
     waited = [app.ended, living, stopping, *stages]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     cause = next(each for each in (*stages, *waited) if each.done())
+    app.conf.stream_wait_empty = cause is stopping
     living.cancel()
     try:
         async with asyncio.timeout(STOP_S):

@@ -16,7 +16,7 @@ from faust.types import TP, Message
 
 from streamer import processor, topics
 from streamer.config import Config, build
-from streamer.errors import ConfigError
+from streamer.errors import BrokerError, ConfigError
 from streamer.processor import Stage
 from streamer.records import Alert, Gate, Presence, Score, Sentiment
 from streamer.topics import Topics
@@ -103,7 +103,13 @@ class App:
         self.closing: list[Any] = []
         self.on_partitions_revoked = SimpleNamespace(connect=self.closing.append)
         self.flow_control = SimpleNamespace(suspend=lambda: None)
-        self.consumer = SimpleNamespace(stop_flow=lambda: None, seek_to_committed=self.committed)
+        self.partitions = {"sentiment.scores.v1": 4, "changelog": 4}
+        self.ended: asyncio.Future[str] = asyncio.Future()
+        self.consumer = SimpleNamespace(
+            stop_flow=lambda: None,
+            seek_to_committed=self.committed,
+            topic_partitions=self.partitions.get,
+        )
         self.assignor = SimpleNamespace(assigned_actives=lambda: {TP("changelog", 0)})
         self.offset = 0
 
@@ -115,6 +121,9 @@ class App:
 
     def start_over(self, why: str) -> None:
         self.why.append(why)
+
+    def give_up(self, why: str) -> None:
+        self.ended.set_exception(BrokerError(why))
 
 
 class Bench:
@@ -347,6 +356,16 @@ async def test_a_skipped_message_starts_the_app_over_once() -> None:
         await bench.feed(bench.event(value, offset=7))
     assert bench.journal.of("committable") == [(7,)]
     assert len(bench.app.why) == 1
+
+
+async def test_a_changelog_of_other_partitions_ends_it_before_anything_is_smoothed() -> None:
+    bench = Bench()
+    bench.app.partitions["changelog"] = 3
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+    assert bench.journal == []
+    with pytest.raises(BrokerError, match="4 partitions but changelog has 3"):
+        bench.app.ended.result()
 
 
 async def test_old_keys_are_forgotten() -> None:
