@@ -257,8 +257,9 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     Attributes:
         window_id: `session_id/*/window_index`.
-        valence: mean of the participants' smoothed valence weighted by certainty; null when too
-            few participants have evidence (`smoothing.session_min_participants`).
+        valence: mean of the participants' smoothed valence weighted by certainty; who is silent
+            counts with the last valence, ever less certain. Null when nobody gave evidence in
+            this window, or too few count (`smoothing.session_min_participants`).
         spread: standard deviation of valence between participants; null with fewer than two.
         participants: how many participants counted.
     """

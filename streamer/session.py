@@ -25,7 +25,7 @@ import msgspec
 
 from streamer import asr, audio, capture, topics
 from streamer.capture import ParticipantSpec
-from streamer.config import Config
+from streamer.config import Config, to_ns
 from streamer.errors import ConfigError, SourceError
 from streamer.faces import FaceTracker
 from streamer.records import (
@@ -149,6 +149,7 @@ class Pipeline:
             modalities_expected=expected & wanted,
             windows=config.windows,
             face_rate_hz=config.faces.rate_hz,
+            session_participants=len(plan.participants),
         )
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:
@@ -164,20 +165,36 @@ class Pipeline:
             counters=self.counters,
         )
         for chunk in chunks:
-            self._wait_until(chunk, started, stop)
+            if not isinstance(chunk, Notice):
+                self._wait_until(chunk.event_time_ns, started, stop)
             for window in self._advance(chunk):
                 yield self._encode(window)
+        for window in self._only_words(started, stop):
+            yield self._encode(window)
         transcript = self._transcriber.finish()
         tail = [*self._hear(transcript), *self._aligner.finish()]
         self.counters.update(self._aligner.counters)
         for window in tail:
             yield self._encode(window)
 
-    def _wait_until(self, chunk: capture.Chunk, started: float, stop: threading.Event) -> None:
-        if self._plan.live or self._plan.speed == 0 or isinstance(chunk, Notice):
+    def _wait_until(self, event_time_ns: int, started: float, stop: threading.Event) -> None:
+        if self._plan.live or self._plan.speed == 0:
             return
-        due = started + chunk.event_time_ns / NS_PER_S / self._plan.speed
+        due = started + event_time_ns / NS_PER_S / self._plan.speed
         stop.wait(max(0.0, due - time.monotonic()))
+
+    def _only_words(self, started: float, stop: threading.Event) -> Iterator[Window]:
+        """Subtitles of a recording of which nothing else is wanted: let its length pass."""
+        source = self._plan.sources[self.spec.participant_id]
+        if self._decode or source.live or source.duration_s is None:
+            return
+        end_ns, step_ns = to_ns(source.duration_s), self._config.windows.hop_ns
+        for event_time_ns in [*range(step_ns, end_ns, step_ns), end_ns]:
+            if stop.is_set():
+                return
+            self._wait_until(event_time_ns, started, stop)
+            yield from self._hear(self._transcriber.advance(event_time_ns))
+            yield from self._aligner.advance(event_time_ns)
 
     def _advance(self, chunk: capture.Chunk) -> Iterator[Window]:
         match chunk:
@@ -492,7 +509,7 @@ class Capture:
             participants=tuple(
                 Participant(
                     spec.participant_id,
-                    spec.sources,
+                    tuple(capture.public_name(source) for source in spec.sources),
                     self.published[spec.participant_id] if ended else None,
                 )
                 for spec in self.plan.participants

@@ -30,7 +30,7 @@ Trend is the slope of a line through the smoothed values, exponentially weighted
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -184,6 +184,7 @@ class SessionState(msgspec.Struct, frozen=True):
         expected: how many participants the session says it has; 0 when it does not say.
         members: the participants seen, by id.
         pending: windows that wait for participants, by window index.
+        stances: the last valence of everyone of whom something is known.
     """
 
     session_id: str
@@ -193,6 +194,7 @@ class SessionState(msgspec.Struct, frozen=True):
     expected: int = 0
     members: dict[str, Member] = {}
     pending: dict[int, Meeting] = {}
+    stances: dict[str, float] = {}
     line: Line | None = None
     watch: Watch = Watch()
 
@@ -441,7 +443,7 @@ def _observe_alerts(
         watch = _watch_drop(watch, at_ms, valence, config, signals)
         watch = msgspec.structs.replace(watch, last_ms=at_ms, last_valence=valence)
     if watch.drop is not None and at_ms - watch.drop.raised_ms >= config.drop_clear_s * 1000:
-        watch = _clear_drop(watch, at_ms, config, "some time has passed since the drop", signals)
+        watch = _clear_drop(watch, at_ms, config, "has stayed down, and the drop is over", signals)
     if stand_down:
         watch = _stand_down(watch, at_ms, config, signals)
     return watch, signals
@@ -666,13 +668,15 @@ def _session_publish(
     config: SmoothingConfig,
     alerts: AlertsConfig,
 ) -> tuple[SessionState, SessionOutputs]:
+    stances = _stances(state.stances, meeting.reports)
     parts = [
-        (report.valence, max(report.uncertainty, 1e-3))
-        for report in meeting.reports.values()
-        if report.valence is not None and report.uncertainty is not None
+        (stances[name], max(report.uncertainty, 1e-3))
+        for name, report in meeting.reports.items()
+        if name in stances and report.uncertainty is not None
     ]
+    spoken = any(report.valence is not None for report in meeting.reports.values())
     line, valence, uncertainty = state.line, None, None
-    if parts and len(parts) >= config.session_min_participants:
+    if spoken and len(parts) >= config.session_min_participants:
         valence, uncertainty = _mean_over_people(parts)
         line = _draw(line, meeting.end_ms, valence, 1.0, config)
     final = (
@@ -694,15 +698,28 @@ def _session_publish(
         label=None if valence is None else CLASS_LABELS[class_index(valence)],
         polarity=None if valence is None else polarity_of(valence),
         trend_per_min=None if valence is None else _slope_per_min(line, config),
-        participants=len(parts),
+        participants=len(parts) if spoken else 0,
         model=", ".join(sorted({report.model for report in meeting.reports.values()})),
         final=final,
     )
-    state = msgspec.structs.replace(state, line=line, watch=watch)
+    state = msgspec.structs.replace(state, line=line, watch=watch, stances=stances)
     return state, [
         record,
         *_alerts(signals, state.session_id, None, meeting.event_time, meeting.end_ms),
     ]
+
+
+def _stances(before: Mapping[str, float], reports: Mapping[str, Report]) -> dict[str, float]:
+    """Everyone's last valence: who listens in silence still is in the meeting.
+
+    With it goes the uncertainty that their report gives now, which has grown since; once that is
+    None too, they have been silent for so long that nothing is known of them any more.
+    """
+    said = {name: report.valence for name, report in reports.items() if report.valence is not None}
+    unknown = {name for name, report in reports.items() if report.uncertainty is None}
+    return {
+        name: valence for name, valence in sorted({**before, **said}.items()) if name not in unknown
+    }
 
 
 def _mean_over_people(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:

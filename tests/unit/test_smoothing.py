@@ -480,6 +480,38 @@ def test_the_silent_do_not_count() -> None:
     assert (record.valence, record.participants, record.spread) == (-2.0, 1, None)
 
 
+def silent(participant: str, index: int, uncertainty: float | None) -> Sentiment:
+    return msgspec.structs.replace(sentiment(participant, index, None), uncertainty=uncertainty)
+
+
+def test_who_listens_in_silence_keeps_counting_ever_less() -> None:
+    """bo speaks once and then listens: the meeting does not jump to what ana alone says.
+
+    ana  +2   +2   +2   +2
+    bo   -2    ·    ·   (forgotten)
+    """
+    _, records = meet(
+        [
+            *(sentiment("ana", 0, 2.0), sentiment("bo", 0, -2.0, uncertainty=0.5)),
+            *(sentiment("ana", 1, 2.0), silent("bo", 1, 0.5)),
+            *(sentiment("ana", 2, 2.0), silent("bo", 2, 1.0)),
+            *(sentiment("ana", 3, 2.0), silent("bo", 3, None)),
+        ]
+    )
+    assert [r.valence for r in records] == pytest.approx([0.0, 0.0, 1.2, 2.0])
+    assert [r.participants for r in records] == [2, 2, 2, 1]
+
+
+def test_a_window_in_which_nobody_gives_evidence_has_no_valence() -> None:
+    _, records = meet(
+        [
+            *(sentiment("ana", 0, 2.0), sentiment("bo", 0, -2.0)),
+            *(silent("ana", 1, 0.6), silent("bo", 1, 0.6)),
+        ]
+    )
+    assert (records[1].valence, records[1].participants) == (None, 0)
+
+
 def test_too_few_participants_are_not_published() -> None:
     crowd = SmoothingConfig(publish="session", session_min_participants=2)
     reports = [("ana", 0, None), ("bo", 0, -2.0), ("ana", 1, 1.0), ("bo", 1, -2.0)]
