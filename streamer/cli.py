@@ -301,7 +301,6 @@ def capture(
     from streamer import capture as sources
     from streamer import session as sessions
     from streamer import topics
-    from streamer.broker import is_embedded
 
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
@@ -316,7 +315,7 @@ def capture(
         async with contextlib.AsyncExitStack() as stack:
             publisher = await stack.enter_async_context(topics.Publisher(chosen.config))
             ledger = sessions.Ledger(None)
-            if is_embedded(chosen.config.kafka.broker):
+            if await topics.on_embedded(chosen.config):
                 ledger = sessions.Ledger(chosen.config.capture.in_flight_bytes)
                 follower = await stack.enter_async_context(
                     Follower(chosen.config, plan.session_id, ledger, lambda record: None)
@@ -339,13 +338,18 @@ def capture(
 @app.command()
 def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None) -> None:
     """Score windows with Semi-IIN: one worker, one model, one device."""
-    from streamer import inference
+    from streamer import inference, topics
     from streamer.workers import end_with_parent
 
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "infer")
     end_with_parent()
-    until_signal(lambda stop: inference.run(chosen.config, stop))
+
+    async def everything(stop: asyncio.Event) -> None:
+        await topics.ensure_topics(chosen.config)
+        await inference.run(chosen.config, stop)
+
+    until_signal(everything)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from streamer import topics, workers
-from streamer.broker import EmbeddedBroker, is_embedded
+from streamer.broker import EmbeddedBroker
 from streamer.config import Config
 from streamer.errors import StreamerError
 from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
@@ -110,7 +110,8 @@ async def play(
     """
     verbs = {"inference": "infer", "processing": "process"} if start_stages else {}
     commands = {name: [verb, *stage_arguments] for name, verb in verbs.items()}
-    limit = config.capture.in_flight_bytes if is_embedded(config.kafka.broker) else None
+    embedded = await topics.on_embedded(config)
+    limit = config.capture.in_flight_bytes if embedded else None
     ledger = Ledger(limit)
     async with (
         topics.Publisher(config) as publisher,
