@@ -1,0 +1,349 @@
+"""Recorded sessions on disk: whole after any kill, each record once, names safe as folders."""
+
+import dataclasses
+import string
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer import recordings
+from streamer.recordings import RecordingError, Recordings, Writer, arrow_schema, folder_name
+from streamer.records import (
+    CLASS_LABELS,
+    NS_PER_S,
+    Alert,
+    FaceCrop,
+    Gate,
+    Participant,
+    Presence,
+    Sentiment,
+    Session,
+    SessionSentiment,
+    Window,
+    Word,
+    window_id,
+)
+
+START = datetime(2026, 5, 3, 9, tzinfo=UTC)
+
+
+def sentiment(index: int, participant: str = "ana", session: str = "standup", **changes):
+    whole = Sentiment(
+        session_id=session,
+        participant_id=participant,
+        window_id=window_id(session, participant, index),
+        window_index=index,
+        event_time=START + timedelta(seconds=index + 1),
+        start_ms=max(index - 4, 0) * 1000,
+        end_ms=(index + 1) * 1000,
+        valence=0.1 * (index % 20),
+        valence_raw=0.125 * (index % 20),
+        uncertainty=0.3,
+        label=CLASS_LABELS[3],
+        polarity="neutral",
+        class_probabilities=(0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1),
+        trend_per_min=-0.25,
+        gate=Gate(0.25, 0.75),
+        presence=Presence(audio=0.5, text=1.0),
+        evidence=("audio", "text"),
+        text="naïve <b>words</b>, 好",
+        latency_ms={"capture": 12.5, "total": 99.0},
+        model="m-1",
+        session_participants=2,
+    )
+    return msgspec.structs.replace(whole, **changes)
+
+
+def no_evidence(index: int, **changes):
+    nothing = dict.fromkeys(
+        ("valence", "valence_raw", "uncertainty", "label", "polarity", "trend_per_min", "gate")
+    )
+    return sentiment(index, class_probabilities=None, evidence=(), **nothing, **changes)
+
+
+def session(state: str = "started", **changes) -> Session:
+    ended = state == "ended"
+    people = tuple(
+        Participant(name, (f"{name}.mp4",), 3 if ended else None) for name in ("ana", "bo")
+    )
+    whole = Session(
+        session_id="standup",
+        state=state,
+        started_at=START,
+        live=True,
+        consent="both agreed",
+        modalities=("audio", "text"),
+        participants=people,
+        asr="subtitles",
+        counters={"late_words": 2} if ended else {},
+    )
+    return msgspec.structs.replace(whole, **changes)
+
+
+def over_all(index: int) -> SessionSentiment:
+    return SessionSentiment(
+        session_id="standup",
+        window_id=window_id("standup", "*", index),
+        window_index=index,
+        event_time=START + timedelta(seconds=index + 1),
+        start_ms=0,
+        end_ms=(index + 1) * 1000,
+        valence=0.5,
+        uncertainty=0.2,
+        spread=None,
+        label="weakly positive",
+        polarity="positive",
+        trend_per_min=None,
+        participants=1,
+        model="m-1",
+    )
+
+
+def alert(state: str = "raised") -> Alert:
+    return Alert(
+        alert_id="standup/ana/sharp_drop/7",
+        session_id="standup",
+        participant_id="ana",
+        kind="sharp_drop",
+        state=state,
+        event_time=START + timedelta(seconds=8 if state == "raised" else 20),
+        end_ms=8000,
+        valence=-1.5,
+        threshold=1.5,
+        message="ana fell",
+    )
+
+
+def window(index: int, participant: str = "ana", **changes) -> Window:
+    whole = Window(
+        session_id="standup",
+        participant_id=participant,
+        window_index=index,
+        session_start_unix_ns=int(START.timestamp()) * NS_PER_S,
+        start_ns=index * NS_PER_S,
+        end_ns=(index + 1) * NS_PER_S,
+        audio=b"\x00\xff" * 50,
+        words=(Word("good", index * NS_PER_S, index * NS_PER_S + 5, 0.5),),
+        faces=(FaceCrop(index * NS_PER_S, b"\xff\xd8jpeg"),),
+        presence=Presence(1.0, 1.0, 0.5),
+    )
+    return msgspec.structs.replace(whole, **changes)
+
+
+def write(folder: Path, *records) -> None:
+    with Writer(folder) as writer:
+        for record in records:
+            writer.add(record)
+
+
+def test_everything_comes_back_as_it_was(tmp_path: Path):
+    sentiments = [sentiment(0), no_evidence(1), sentiment(2, final=True)]
+    write(tmp_path, session(), *sentiments, over_all(0), alert(), alert("cleared"), window(0))
+    recording = Recordings(tmp_path).read("standup")
+    assert recording.sentiments == sentiments
+    assert recording.session_sentiments == [over_all(0)]
+    assert recording.alerts == [alert(), alert("cleared")]
+    assert recording.session == session()
+    assert list(Recordings(tmp_path).windows("standup")) == [window(0)]
+
+
+def test_the_columns_are_the_fields_and_any_reader_opens_them(tmp_path: Path):
+    write(tmp_path, sentiment(3))
+    (part,) = Recordings(tmp_path).parts("standup", "smoothed")
+    table = pq.read_table(part)
+    assert table.schema.names == list(Sentiment.__struct_fields__)
+    assert table.schema.field("event_time").type == pa.timestamp("us", tz="UTC")
+    assert table["latency_ms"][0].as_py() == [("capture", 12.5), ("total", 99.0)]
+    assert table["gate"][0].as_py() == {"val": 0.25, "cls": 0.75}
+
+
+def test_records_are_ordered_and_each_is_there_once(tmp_path: Path):
+    late = sentiment(0, revision=1, valence=2.0)
+    with Writer(tmp_path) as writer:
+        for record in (sentiment(1, "bo"), sentiment(1), sentiment(0), late, sentiment(0)):
+            writer.add(record)
+            writer.flush()
+        assert (writer.repeated, writer.contradicting, writer.pending) == (1, 0, 0)
+    found = Recordings(tmp_path).read("standup").sentiments
+    assert [record.window_id for record in found] == [
+        "standup/ana/0",
+        "standup/ana/1",
+        "standup/bo/1",
+    ]
+    assert found[0] == late
+
+
+def test_a_second_writer_goes_on_where_the_first_was(tmp_path: Path):
+    write(tmp_path, session(), sentiment(0), sentiment(1))
+    with Writer(tmp_path) as writer:
+        for record in (session(), sentiment(1), sentiment(2)):
+            writer.add(record)
+        assert writer.repeated == 2
+    assert [r.window_index for r in Recordings(tmp_path).read("standup").sentiments] == [0, 1, 2]
+    (entry,) = Recordings(tmp_path).index()
+    assert entry.counts == {"sessions": 1, "smoothed": 3}
+
+
+def test_another_recording_under_the_same_name_is_told_and_not_mixed_in(tmp_path: Path, caplog):
+    write(tmp_path, sentiment(0), sentiment(1))
+    with Writer(tmp_path) as writer:
+        for index in range(2):
+            writer.add(sentiment(index, valence=-2.0))
+        assert writer.contradicting == 2
+    assert "recorded before with other values" in caplog.text
+    assert caplog.text.count("other values") == 1
+    assert Recordings(tmp_path).read("standup").sentiments[1] == sentiment(1)
+
+
+def test_only_one_writer_at_a_time(tmp_path: Path):
+    with Writer(tmp_path), pytest.raises(RecordingError, match="Another recorder"):
+        Writer(tmp_path)
+    Writer(tmp_path).close()
+
+
+def test_what_a_killed_writer_leaves_behind_harms_nothing(tmp_path: Path):
+    write(tmp_path, sentiment(0))
+    folder = tmp_path / "standup"
+    (folder / ".smoothed-000001-000001.parquet.tmp").write_bytes(b"PAR1 half")
+    (folder / "smoothed-000002-000002.parquet").write_bytes(b"PAR1 damaged on the way")
+    assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0)]
+    with Writer(tmp_path) as writer:
+        writer.add(sentiment(1))
+        writer.flush()
+        assert not list(folder.glob("*.tmp"))
+        assert (folder / "smoothed-000003-000003.parquet").is_file()
+    assert (folder / "smoothed-000002-000002.damaged").is_file()
+    assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0), sentiment(1)]
+
+
+def test_many_parts_are_merged_and_a_kill_between_changes_nothing(tmp_path: Path):
+    count = recordings.MERGE_PARTS + 3
+    writer = Writer(tmp_path)
+    for index in range(count):
+        writer.add(sentiment(index))
+        if index == recordings.MERGE_PARTS - 1:
+            (first, *_) = writer.parts("standup", "smoothed")
+            kept = first.read_bytes()
+        writer.flush()
+    names = [path.name for path in writer.parts("standup", "smoothed")]
+    assert names[0] == f"smoothed-000000-{recordings.MERGE_PARTS - 1:06d}.parquet"
+    assert len(names) == 4
+    first.write_bytes(kept)  # as if killed before it was deleted
+    assert len(list(Recordings(tmp_path).records("standup", Sentiment))) == count
+    writer.close()
+    assert not first.exists()
+    assert len(Recordings(tmp_path).parts("standup", "smoothed")) == 2
+    assert len(Recordings(tmp_path).read("standup").sentiments) == count
+
+
+def test_a_reader_finishes_although_its_files_are_merged_meanwhile(tmp_path: Path):
+    with Writer(tmp_path) as writer:
+        for index in range(4):
+            writer.add(sentiment(index))
+            writer.flush()
+        reading = Recordings(tmp_path).records("standup", Sentiment)
+        assert next(reading) == sentiment(0)
+    assert len(Recordings(tmp_path).parts("standup", "smoothed")) == 1
+    assert list(reading) == [sentiment(1), sentiment(2), sentiment(3)]
+
+
+def test_the_index_tells_when_a_session_is_complete(tmp_path: Path):
+    with Writer(tmp_path) as writer:
+        for record in (session(), sentiment(2), sentiment(2, "bo", final=True), alert()):
+            writer.add(record)
+        writer.flush()
+        (entry,) = writer.index()
+        assert (entry.complete, entry.live, entry.consent) == (False, True, "both agreed")
+        assert (entry.started_at, entry.duration_ms, entry.alerts) == (START, 3000, 1)
+        for record in (session("ended"), sentiment(3, final=True)):
+            writer.add(record)
+        writer.flush()
+        (entry,) = writer.index()
+    assert entry.complete
+    assert entry.participants == session("ended").participants
+    assert entry.models == ("m-1",)
+    assert entry.mean_valence == pytest.approx(0.7 / 3, abs=1e-4)
+    assert Recordings(tmp_path).read("standup").summary == entry
+
+
+def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path):
+    write(tmp_path, sentiment(5), sentiment(0, session="older"))
+    entries = Recordings(tmp_path).index()
+    assert {entry.session_id: entry.started_at for entry in entries} == {
+        "standup": START,
+        "older": START,
+    }
+    assert entries[1].participants == (Participant("ana", ()),)
+
+
+def test_windows_come_in_the_order_of_event_time_each_once(tmp_path: Path):
+    given_order = [window(1), window(0), window(0, "bo"), window(1), window(2), window(1, "bo")]
+    for record in given_order:
+        write(tmp_path, record)
+    assert [
+        (w.window_index, w.participant_id) for w in Recordings(tmp_path).windows("standup")
+    ] == [(0, "ana"), (0, "bo"), (1, "ana"), (1, "bo"), (2, "ana")]
+
+
+def test_an_unknown_session_and_missing_windows_are_said_in_a_sentence(tmp_path: Path):
+    write(tmp_path, sentiment(0))
+    with pytest.raises(RecordingError, match="did you mean 'standup'"):
+        Recordings(tmp_path).read("standpu")
+    with pytest.raises(RecordingError, match="recorded without its windows"):
+        next(Recordings(tmp_path).windows("standup"))
+    with pytest.raises(RecordingError, match="`streamer sessions` lists"):
+        Recordings(tmp_path / "nothing").read("standup")
+
+
+def test_a_column_added_later_takes_its_default(tmp_path: Path):
+    write(tmp_path, sentiment(0))
+    (part,) = Recordings(tmp_path).parts("standup", "smoothed")
+    old = pq.read_table(part).drop_columns(["final", "session_participants"])
+    pq.write_table(old.append_column("mood", [["fine"]]), part)
+    (back,) = Recordings(tmp_path).read("standup").sentiments
+    assert back == sentiment(0, session_participants=0)
+    write(tmp_path, sentiment(1))  # and is merged into one file with the new ones
+    (merged,) = Recordings(tmp_path).parts("standup", "smoothed")
+    assert pq.read_schema(merged).names == list(Sentiment.__struct_fields__)
+    assert len(Recordings(tmp_path).read("standup").sentiments) == 2
+
+
+@given(st.text(min_size=1, max_size=200).filter(lambda name: "/" not in name))
+def test_any_session_name_is_a_folder_of_its_own(name: str):
+    folder = folder_name(name)
+    assert set(folder) <= set(string.ascii_letters + string.digits + "_.-~%" + " ()+,=@[]{}!'&;")
+    assert 0 < len(folder.encode()) < 200
+    assert not folder.startswith(".")
+    assert folder_name(name + "x") != folder
+
+
+@pytest.mark.parametrize("name", [".", "..", ".lock", "a b", "Ünï", "%2E", "x" * 200])
+def test_awkward_names_round_trip(tmp_path: Path, name: str):
+    write(tmp_path, sentiment(0, session=name))
+    assert Recordings(tmp_path).read(name).sentiments == [sentiment(0, session=name)]
+    assert [entry.session_id for entry in Recordings(tmp_path).index()] == [name]
+
+
+def test_a_full_disk_is_said_and_the_records_wait(tmp_path: Path):
+    with Writer(tmp_path) as writer:
+        writer.add(sentiment(0))
+        (tmp_path / "standup").write_text("in the way")
+        with pytest.raises(RecordingError, match=r"Recording to .* failed"):
+            writer.flush()
+        assert writer.pending == 1
+        (tmp_path / "standup").unlink()
+        writer.flush()
+        assert writer.pending == 0
+    assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0)]
+
+
+def test_every_record_type_has_a_schema():
+    for struct in recordings.STRUCTS.values():
+        assert arrow_schema(struct).names == list(struct.__struct_fields__)
+    assert dataclasses.is_dataclass(recordings.Recording)
