@@ -13,8 +13,10 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -83,6 +85,9 @@ JsonOption = Annotated[
 NoStagesOption = Annotated[
     bool, typer.Option("--no-stages", help="Inference and processing already run elsewhere.")
 ]
+PageOption = Annotated[
+    bool, typer.Option("--page/--no-page", help="Serve the live page on this machine meanwhile.")
+]
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,7 @@ def demo(
     set_: SetOption = None,
     broker: BrokerOption = None,
     speed: Annotated[float, typer.Option(help="1 real speed, 0 as fast as it goes.")] = 1.0,
+    page: PageOption = True,
     json_: JsonOption = False,
 ) -> None:
     """Play a generated meeting of two through the whole system and watch it."""
@@ -133,7 +139,16 @@ def demo(
     with screen.status("Making the meeting (speech, faces, subtitles) …"):
         recordings = meeting()
     specs = [f"{name}={path}" for name, path in recordings.items()]
-    play(chosen, specs, session="demo", speed=speed, as_json=json_, title="Demo meeting")
+    play(
+        chosen,
+        specs,
+        session="demo",
+        speed=speed,
+        as_json=json_,
+        title="Demo meeting",
+        page=page,
+        open_page=True,
+    )
 
 
 @app.command()
@@ -145,6 +160,7 @@ def run(
     set_: SetOption = None,
     broker: BrokerOption = None,
     no_stages: NoStagesOption = False,
+    page: PageOption = True,
     json_: JsonOption = False,
 ) -> None:
     """Watch a live session, all stages in one go; Ctrl-C ends it cleanly."""
@@ -157,6 +173,7 @@ def run(
         as_json=json_,
         start_stages=not no_stages,
         title="Live session",
+        page=page,
     )
 
 
@@ -218,8 +235,10 @@ def play(
     as_json: bool,
     title: str,
     start_stages: bool = True,
+    page: bool = False,
+    open_page: bool = False,
 ) -> None:
-    """Run all stages over `specs` and show what is published."""
+    """Run all stages over `specs` and show what is published, with `page` in a browser too."""
     from streamer import capture, display
     from streamer import session as sessions
     from streamer.run import EMBEDDED_NOTICE, Published, reachable_broker
@@ -234,7 +253,10 @@ def play(
     printed = SessionSentiment if by_session else Sentiment
 
     async def everything(stop: asyncio.Event) -> Any:
-        async with reachable_broker(chosen.config) as config:
+        async with contextlib.AsyncExitStack() as stack:
+            config = await stack.enter_async_context(reachable_broker(chosen.config))
+            if page:
+                await show_page(stack, config, plan.session_id, open_page and not as_json)
             with shown(board, as_json) as refresh:
 
                 def on_record(record: Published) -> None:
@@ -258,6 +280,32 @@ def play(
     say_what_was_lost(outcome)
     if interrupted and not plan.live:
         raise typer.Exit(130)
+
+
+async def show_page(
+    stack: contextlib.AsyncExitStack, config: Config, session: str, open_it: bool
+) -> None:
+    """Serve the live page until `stack` closes; the run goes on without it where that fails."""
+    from streamer import dashboard
+
+    try:
+        page = await stack.enter_async_context(dashboard.showing(config, any_port=True))
+    except StreamerError as error:
+        screen.print(f"No live page: {error}", style="yellow", highlight=False)
+        return
+    say_url(page.url(session), open_it)
+
+
+def say_url(url: str, open_it: bool) -> None:
+    """Print where the page is; open it in the browser of the person who sits at this screen."""
+    import webbrowser
+
+    screen.print(f"Live page: {url}", highlight=False, soft_wrap=True)
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if open_it and has_screen and screen.is_terminal:
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -412,6 +460,47 @@ def subscribe(
                 reading.result()
 
     until_signal(everything)
+
+
+@app.command()
+def dashboard(
+    session: Annotated[str | None, typer.Option(help="Open this session at once.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to serve at; any but loopback demands the token.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port; without it 8710, or any free one.", show_default=False),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STREAMER_DASHBOARD_TOKEN",
+            help="What a visitor must show; made anew where needed and not given.",
+        ),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser here.")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Serve the live page over a running broker's topics until Ctrl-C."""
+    from streamer import dashboard as pages
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "dashboard")
+    until_signal(
+        lambda stop: pages.serve(
+            chosen.config,
+            host,
+            pages.PORT if port is None else port,
+            token,
+            stop=stop,
+            on_url=lambda url: say_url(url, open_),
+            session_id=session,
+            any_port=port is None,
+        )
+    )
 
 
 def beginning(text: str) -> Literal["earliest", "latest"] | datetime:

@@ -1,0 +1,12 @@
+"""The live page: what is published, in a browser.
+
+    async with dashboard.showing(config) as page:
+        print(page.url("standup"))
+
+`feed` follows the topics and keeps a bounded, numbered log per session; `server` sends it to
+browsers; `static/` is the page, which asks nothing of any other machine.
+"""
+
+from streamer.dashboard.server import HOST, PORT, Page, serve, showing
+
+__all__ = ["HOST", "PORT", "Page", "serve", "showing"]

@@ -1,0 +1,343 @@
+"""What the page is told: published records, numbered per session, bounded, resumable.
+
+What enters: records from the topics (`follow`) or from anybody (`Feed.add`). What leaves: each
+session's log, from which any number of readers take what comes after the place they know, and a
+status for all of them. Knows neither HTTP nor what a page looks like.
+
+A record is passed on with the names and values that it has on its topic, less the fields that a
+page has no use for (OMITTED), so that every number shown is the published one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+import statistics
+import time
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from streamer.config import Config
+from streamer.errors import BrokerError
+from streamer.records import Alert, Sentiment, Session, SessionSentiment
+from streamer.topics import Reader, event_id
+
+log = logging.getLogger("streamer.dashboard")
+
+Shown = Sentiment | SessionSentiment | Alert | Session
+ShownKind = Literal["smoothed", "session_smoothed", "alerts", "sessions"]
+BrokerState = Literal["connecting", "up", "down"]
+
+KINDS: dict[type[Shown], ShownKind] = {
+    Sentiment: "smoothed",
+    SessionSentiment: "session_smoothed",
+    Alert: "alerts",
+    Session: "sessions",
+}
+OMITTED = (
+    "schema_version",
+    "session_id",
+    "window_id",
+    "class_probabilities",
+    "latency_ms",
+    "model",
+    "session_participants",
+)
+"""Not passed on: said once elsewhere, or of no use to a page; they make up half of a record."""
+
+MAX_RECORDS = 100_000
+"""Of one session (2 hours of 10 participants at 1 Hz are 79,200); the oldest are forgotten."""
+MAX_RECORDS_IN_ALL = 300_000
+"""Of all sessions; whole sessions are forgotten, the one longest without news first."""
+MAX_SESSIONS = 200
+TRIM = 1_000
+"""How many records are forgotten at a time."""
+REMEMBERED = 131_072
+"""How many records are remembered to recognise a duplicate; the oldest are forgotten."""
+LATENCIES = 120
+"""Records over which a session's stage latencies are summed up."""
+LOOK_BACK = timedelta(hours=3)
+"""How far back a server that starts reads the topics."""
+BATCH_RECORDS = 500
+BATCH_WAIT_MS = 100
+RETRY_S = 2.0
+PROBE_S = 3.0
+"""A broker that has sent nothing for so long is asked whether it is there."""
+
+
+class SessionLog:
+    """One session's records in order of arrival, numbered from 0 without a gap.
+
+    A place in it is `token.number`; the token is new with every log, so that a place from before
+    a server's restart is not mistaken for one of now.
+    """
+
+    def __init__(self, session_id: str, limit: int = MAX_RECORDS) -> None:
+        """An empty log that keeps the newest `limit` records (up to TRIM more)."""
+        self.session_id = session_id
+        self.updated_ms = 0
+        self.end_ms = 0
+        self.started_ms: int | None = None
+        self.started: Session | None = None
+        self.ended = False
+        self.participants: dict[str, Sentiment] = {}
+        self.meeting: SessionSentiment | None = None
+        self.raised: dict[tuple[str | None, str], Alert] = {}
+        self._token = secrets.token_hex(4)
+        self._limit = limit
+        self._first = 0
+        self._bodies: list[bytes] = []
+        self._latencies: dict[str, deque[float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def add(self, record: Shown, timestamp_ms: int) -> None:
+        """Append a record, published at `timestamp_ms` (Unix)."""
+        self._bodies.append(encode(record))
+        if len(self._bodies) >= self._limit + TRIM:
+            del self._bodies[:TRIM]
+            self._first += TRIM
+        self.updated_ms = max(self.updated_ms, timestamp_ms)
+        match record:
+            case Session():
+                self._know_session(record)
+            case Sentiment():
+                self._know_sentiment(record)
+            case SessionSentiment():
+                if self.meeting is None or record.window_index >= self.meeting.window_index:
+                    self.meeting = record
+                self._know_time(record)
+            case Alert():
+                self._know_alert(record)
+
+    def place(self, number: int) -> str:
+        """The place just after record `number`, as a client keeps it."""
+        return f"{self._token}.{number}"
+
+    def resume(self, place: str | None) -> tuple[int, bool]:
+        """Where a client goes on: the next record's number, and whether nothing is missing.
+
+        False when the place is of another log, or so old that records after it are forgotten:
+        the client then has to begin anew with what is there.
+        """
+        token, _, number = (place or "").partition(".")
+        if token != self._token or not re.fullmatch(r"\d{1,15}", number):
+            return self._first, not place
+        following = int(number) + 1
+        if not self._first <= following <= self._first + len(self._bodies):
+            return self._first, False
+        return following, True
+
+    def read(self, number: int, count: int) -> tuple[int, list[bytes]]:
+        """At most `count` encoded records from `number` on; and the number that follows them.
+
+        When `number` is forgotten it begins at the oldest: compare the numbers to notice it.
+        """
+        begin = max(number - self._first, 0)
+        bodies = self._bodies[begin : begin + count]
+        return self._first + begin + len(bodies), bodies
+
+    def summary(self) -> dict[str, Any]:
+        """What a list of sessions shows of this one."""
+        names = set(self.participants)
+        if self.started is not None:
+            names |= {one.participant_id for one in self.started.participants}
+        return {
+            "session_id": self.session_id,
+            "live": None if self.started is None else self.started.live,
+            "ended": self.ended,
+            "started_ms": self.started_ms,
+            "updated_ms": self.updated_ms,
+            "end_ms": self.end_ms,
+            "participants": sorted(names),
+            "valence": None if self.meeting is None else self.meeting.valence,
+            "label": None if self.meeting is None else self.meeting.label,
+            "polarity": None if self.meeting is None else self.meeting.polarity,
+            "alerts": len(self.raised),
+        }
+
+    def latencies(self) -> dict[str, dict[str, float]]:
+        """Median and 95th percentile of each stage's latency, milliseconds, of the newest."""
+        return {
+            stage: {
+                "median": statistics.median(values),
+                "p95": sorted(values)[round(0.95 * (len(values) - 1))],
+            }
+            for stage, values in self._latencies.items()
+        }
+
+    def _know_session(self, session: Session) -> None:
+        self.started = session
+        self.started_ms = round(session.started_at.timestamp() * 1000)
+        self.ended = session.state == "ended"
+
+    def _know_sentiment(self, sentiment: Sentiment) -> None:
+        known = self.participants.get(sentiment.participant_id)
+        if known is None or sentiment.window_index >= known.window_index:
+            self.participants[sentiment.participant_id] = sentiment
+        for stage, value in sentiment.latency_ms.items():
+            self._latencies.setdefault(stage, deque(maxlen=LATENCIES)).append(value)
+        self._know_time(sentiment)
+
+    def _know_time(self, record: Sentiment | SessionSentiment) -> None:
+        self.end_ms = max(self.end_ms, record.end_ms)
+        if self.started_ms is None:
+            self.started_ms = round(record.event_time.timestamp() * 1000) - record.end_ms
+
+    def _know_alert(self, alert: Alert) -> None:
+        self.raised.pop((alert.participant_id, alert.kind), None)
+        if alert.state == "raised":
+            self.raised[alert.participant_id, alert.kind] = alert
+
+
+def encode(record: Shown) -> bytes:
+    """A record as one line of JSON: which `topic` it is from, and its fields less OMITTED."""
+    plain = msgspec.to_builtins(record)
+    kept = {name: value for name, value in plain.items() if name not in OMITTED}
+    return msgspec.json.encode({"topic": KINDS[type(record)], **kept})
+
+
+class Feed:
+    """The sessions' logs and the broker's state, shared by all that read them.
+
+    One event loop; nothing here blocks. A reader never holds a writer up: each has its own place
+    in the logs, and one that is slower than the log is long begins anew.
+
+    Attributes:
+        broker: the address, for people to read.
+        version: grows with every change.
+        lags: per topic, messages published and not yet read.
+    """
+
+    def __init__(self, broker: str) -> None:
+        """Empty, `connecting`."""
+        self.broker = broker
+        self.version = 0
+        self.lags: dict[ShownKind, int] = {}
+        self.sessions: dict[str, SessionLog] = {}
+        self._state: BrokerState = "connecting"
+        self._since_ms = _now_ms()
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._news = asyncio.Event()
+
+    @property
+    def news(self) -> asyncio.Event:
+        """Set at the next change. Take it before looking, then wait for it."""
+        return self._news
+
+    @property
+    def state(self) -> BrokerState:
+        """Whether the broker answers."""
+        return self._state
+
+    @state.setter
+    def state(self, state: BrokerState) -> None:
+        if state != self._state:
+            self._state, self._since_ms = state, _now_ms()
+            self._tell()
+
+    def add(self, record: Shown, timestamp_ms: int) -> None:
+        """Take in one published record; one that is known already changes nothing."""
+        identity = f"{KINDS[type(record)]} {event_id(record)}"
+        if identity in self._seen:
+            return
+        self._seen[identity] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        session = self.sessions.pop(record.session_id, None) or SessionLog(record.session_id)
+        session.add(record, timestamp_ms)
+        self.sessions[record.session_id] = session
+        self._forget()
+        self._tell()
+
+    def status(self, session_id: str | None) -> dict[str, Any]:
+        """The broker, the sessions (newest first) and the latencies of the one asked for."""
+        watched = self.sessions.get(session_id or "")
+        return {
+            "now_ms": _now_ms(),
+            "broker": {"address": self.broker, "state": self._state, "since_ms": self._since_ms},
+            "lag": sum(self.lags.values()),
+            "sessions": [one.summary() for one in reversed(self.sessions.values())],
+            "latency_ms": {} if watched is None else watched.latencies(),
+        }
+
+    def _forget(self) -> None:
+        while len(self.sessions) > 1 and (
+            len(self.sessions) > MAX_SESSIONS
+            or sum(map(len, self.sessions.values())) > MAX_RECORDS_IN_ALL
+        ):
+            del self.sessions[next(iter(self.sessions))]
+
+    def _tell(self) -> None:
+        self.version += 1
+        told, self._news = self._news, asyncio.Event()
+        told.set()
+
+
+async def follow(config: Config, feed: Feed) -> None:
+    """Read the topics into `feed` until cancelled; a broker that is away is waited for.
+
+    Raises:
+        ConfigError: the settings of the connection are wrong.
+    """
+    await asyncio.gather(*(_read(config, kind, feed) for kind in KINDS.values()))
+
+
+async def _read(config: Config, kind: ShownKind, feed: Feed) -> None:
+    start: datetime | Literal["earliest"] = datetime.now(UTC) - LOOK_BACK
+    while True:
+        try:
+            reader: Reader[Any] = Reader(config, kind, start=start)
+            async with reader:
+                feed.state = "up"
+                await _pass_on(reader, kind, config.kafka.broker, feed)
+        except BrokerError as error:
+            if feed.state != "down":
+                log.warning("The page waits for the broker: %s", error)
+            feed.state = "down"
+        await asyncio.sleep(RETRY_S)
+
+
+async def _pass_on(reader: Reader[Any], kind: ShownKind, broker: str, feed: Feed) -> None:
+    heard_s = time.monotonic()
+    while True:
+        received = await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS)
+        for one in received:
+            feed.add(one.record, one.timestamp_ms)
+        if received:
+            heard_s = time.monotonic()
+            feed.state = "up"
+            await reader.commit()
+        elif time.monotonic() - heard_s > PROBE_S:
+            heard_s = time.monotonic()
+            feed.state = "up" if await answers(broker) else "down"
+        feed.lags[kind] = reader.lag()
+
+
+async def answers(broker: str) -> bool:
+    """Whether any of `host:port[,host:port…]` takes a connection."""
+    for address in broker.split(","):
+        host, _, port = address.strip().rpartition(":")
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(PROBE_S):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            writer.close()
+            return True
+    return False
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def join(bodies: Sequence[bytes]) -> bytes:
+    """Encoded records as one JSON array."""
+    return b"[" + b",".join(bodies) + b"]"

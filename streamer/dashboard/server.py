@@ -1,0 +1,423 @@
+"""The page's HTTP server: static files of this package and one stream of events per open page.
+
+What enters: a Feed. What leaves: HTTP. It reads only (GET and HEAD), for one origin only, and
+holds no state of its own: a client that comes back names the place it had (`Last-Event-ID`, or
+`after` in the address) and gets what follows, or `reset` and everything where that is forgotten.
+
+Who may look: on a loopback address anybody on this machine; on any other whoever has the token.
+A foreign site may not read anything, not even through a name that it points at this address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hmac
+import importlib.resources
+import ipaddress
+import logging
+import re
+import secrets
+import socket
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, urlencode
+
+import msgspec
+from aiohttp import web
+
+from streamer.config import Config
+from streamer.dashboard.feed import Feed, SessionLog, follow, join
+from streamer.errors import ConfigError, StreamerError
+
+log = logging.getLogger("streamer.dashboard")
+
+HOST = "127.0.0.1"
+PORT = 8710
+TOKEN_BYTES = 16
+SHORTEST_TOKEN = 16
+MAX_STREAMS = 64
+"""Open pages at a time; one more is told to come later."""
+RECORDS_A_MESSAGE = 1_000
+STATUS_S = 1.0
+HEARTBEAT_S = 5.0
+"""A page that has heard nothing for longer than this may take the connection for dead."""
+WRITE_TIMEOUT_S = 30.0
+"""A page that takes nothing for so long is let go; it asks again from the place it had."""
+
+CONTENT_TYPES = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+}
+STATIC = (
+    "page.css",
+    "page.js",
+    "store.js",
+    "chart.js",
+    "stream.js",
+    "icon.svg",
+    "uplot/uPlot.iife.min.js",
+    "uplot/uPlot.min.css",
+)
+SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; media-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Page:
+    """The server as an async context manager: `async with Page(feed) as page: print(page.url())`.
+
+    Leaving it closes every open stream at once.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        host: str = HOST,
+        port: int = PORT,
+        token: str | None = None,
+        *,
+        any_port: bool = False,
+    ) -> None:
+        """Keep the settings; entering the context binds.
+
+        Args:
+            feed: what is shown.
+            host: the address to bind; loopback unless others are to see the page.
+            port: 0 for any free one.
+            token: what a visitor must show; None: none on loopback, a random one elsewhere.
+            any_port: take any free port when `port` is taken.
+
+        Raises:
+            ConfigError: the token is too short to be one.
+        """
+        if token is not None and len(token) < SHORTEST_TOKEN:
+            raise ConfigError(
+                f"The page's token has {len(token)} characters; give at least {SHORTEST_TOKEN}, "
+                "or none at all to have one made."
+            )
+        if token is None and not is_loopback(host):
+            token = secrets.token_urlsafe(TOKEN_BYTES)
+        self.token = token
+        self._feed = feed
+        self._host = host
+        self._port = port
+        self._any_port = any_port
+        self._names = known_names(host)
+        self._closing = asyncio.Event()
+        self._streams = 0
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        """Bind and serve.
+
+        Raises:
+            ConfigError: the address cannot be bound.
+        """
+        app = web.Application(middlewares=[self._guard])
+        app.on_response_prepare.append(_secure)
+        app.router.add_get("/", self._index)
+        app.router.add_get("/static/{name:.+}", self._static)
+        app.router.add_get("/api/status", self._status)
+        app.router.add_get("/api/events", self._events)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        try:
+            await self._bind(self._runner)
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def url(self, session_id: str | None = None) -> str:
+        """The address to open, with the token where one is needed."""
+        host = self._host
+        if host in ("0.0.0.0", "::", ""):
+            host = socket.gethostname()
+        query = {"session": session_id, "token": self.token}
+        told = urlencode({name: value for name, value in query.items() if value}, quote_via=quote)
+        host = f"[{host}]" if ":" in host else host
+        return f"http://{host}:{self._port}/" + (f"?{told}" if told else "")
+
+    async def _bind(self, runner: web.AppRunner) -> None:
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and self._any_port and self._port:
+                self._port = 0
+                await self._bind(runner)
+                return
+            raise ConfigError(
+                f"The page cannot be served at {self._host}:{self._port} "
+                f"({error.strerror or error}); choose another with --host and --port."
+            ) from None
+        self._port = runner.addresses[0][1]
+
+    # --- who may look
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not self._names_us(request.host):
+            raise web.HTTPMisdirectedRequest(text="This page is not served under that name.\n")
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            navigation = request.headers.get("Sec-Fetch-Mode") == "navigate"
+            if request.path != "/" or not navigation:
+                raise web.HTTPForbidden(text="Other sites may not read this page.\n")
+        if self.token is not None and not self._knows_token(request, self.token):
+            raise web.HTTPUnauthorized(
+                text="This page needs its token: open the address that `streamer` printed.\n"
+            )
+        return await handler(request)
+
+    def _names_us(self, host: str) -> bool:
+        """Whether the Host header is a number or one of our names (DNS rebinding needs a name)."""
+        name = re.sub(r":\d+$", "", host).strip("[]").rstrip(".").lower()
+        return name in self._names or _is_number(name)
+
+    def _knows_token(self, request: web.Request, token: str) -> bool:
+        shown = (
+            request.query.get("token", ""),
+            request.cookies.get(self._cookie(), ""),
+            request.headers.get("Authorization", "").removeprefix("Bearer "),
+        )
+        return any(hmac.compare_digest(one.encode(), token.encode()) for one in shown)
+
+    def _cookie(self) -> str:
+        """Cookies are shared between the ports of a host, so that each server names its own."""
+        return f"streamer-{self._port}"
+
+    # --- what there is
+
+    async def _index(self, request: web.Request) -> web.StreamResponse:
+        if self.token is None or "token" not in request.query:
+            return _file("index.html")
+        rest = urlencode([(n, v) for n, v in request.query.items() if n != "token"])
+        response = web.HTTPSeeOther("/" + (f"?{rest}" if rest else ""))
+        response.set_cookie(self._cookie(), self.token, httponly=True, samesite="Strict")
+        return response
+
+    async def _static(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        if name not in STATIC:
+            raise web.HTTPNotFound
+        return _file(name)
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        status = self._feed.status(request.query.get("session"))
+        return web.Response(
+            body=msgspec.json.encode(status),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if self._streams >= MAX_STREAMS:
+            raise web.HTTPServiceUnavailable(text="Too many pages are open.\n")
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        place = request.headers.get("Last-Event-ID") or request.query.get("after")
+        self._streams += 1
+        try:
+            await response.prepare(request)
+            messages = self._messages(request.query.get("session"), place)
+            async with contextlib.aclosing(messages):
+                async for one in messages:
+                    async with asyncio.timeout(WRITE_TIMEOUT_S):
+                        await response.write(one)
+        except (ConnectionError, TimeoutError):
+            log.debug("A page has gone.")
+        finally:
+            self._streams -= 1
+        return response
+
+    async def _messages(
+        self, session_id: str | None, place: str | None
+    ) -> AsyncGenerator[bytes, None]:
+        """What one page is sent, until the server closes: status, and the session's records."""
+        cursor = Cursor(place)
+        told_version, told_s = -1, -HEARTBEAT_S
+        while not self._closing.is_set():
+            news = self._feed.news
+            since_s = time.monotonic() - told_s
+            if since_s >= (STATUS_S if told_version != self._feed.version else HEARTBEAT_S):
+                told_version, told_s = self._feed.version, time.monotonic()
+                yield message("status", msgspec.json.encode(self._feed.status(session_id)))
+            session = self._feed.sessions.get(session_id or "")
+            if session is not None:
+                for one in cursor.take(session):
+                    yield one
+                if cursor.behind(session):
+                    continue
+            await self._wait(news, STATUS_S)
+
+    async def _wait(self, news: asyncio.Event, timeout_s: float) -> None:
+        waits = [asyncio.create_task(one.wait()) for one in (news, self._closing)]
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+class Cursor:
+    """One client's place in a session's log."""
+
+    def __init__(self, place: str | None) -> None:
+        """Begin after `place`, or at the beginning."""
+        self._place = place
+        self._log: SessionLog | None = None
+        self._number = 0
+        self._caught_up = False
+
+    def take(self, session: SessionLog) -> list[bytes]:
+        """The next messages: `reset` where something is missing, records, `live` when all is out.
+
+        `reset` says: forget what you have, everything that is left follows.
+        """
+        messages = []
+        if session is not self._log:
+            place = self._place if self._log is None else self._log.place(self._number)
+            self._log = session
+            self._number, complete = session.resume(place)
+            if not complete:
+                messages.append(message("reset", b"{}"))
+        following, bodies = session.read(self._number, RECORDS_A_MESSAGE)
+        if bodies:
+            if following - len(bodies) != self._number:
+                messages.append(message("reset", b"{}"))
+            self._number = following
+            messages.append(message("records", join(bodies), session.place(following - 1)))
+        if not self._caught_up and not self.behind(session):
+            self._caught_up = True
+            messages.append(message("live", b"{}"))
+        return messages
+
+    def behind(self, session: SessionLog) -> bool:
+        """Whether there is more to take."""
+        return bool(session.read(self._number, 1)[1])
+
+
+def message(event: str, data: bytes, place: str | None = None) -> bytes:
+    """One server-sent event; `data` is one line."""
+    head = f"event: {event}\n" + (f"id: {place}\n" if place else "")
+    return head.encode() + b"data: " + data + b"\n\n"
+
+
+@contextlib.asynccontextmanager
+async def showing(
+    config: Config,
+    host: str = HOST,
+    port: int = PORT,
+    token: str | None = None,
+    *,
+    any_port: bool = False,
+) -> AsyncIterator[Page]:
+    """The page over the broker of `config`, as long as the context lasts.
+
+    Raises:
+        ConfigError: the address cannot be bound, or the token is too short.
+    """
+    feed = Feed(config.kafka.broker)
+    async with Page(feed, host, port, token, any_port=any_port) as page:
+        following = asyncio.create_task(follow(config, feed))
+        following.add_done_callback(_say_why_it_ended)
+        try:
+            yield page
+        finally:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StreamerError):
+                await following
+
+
+async def serve(
+    config: Config,
+    host: str = HOST,
+    port: int = PORT,
+    token: str | None = None,
+    *,
+    stop: asyncio.Event,
+    on_url: Callable[[str], None],
+    session_id: str | None = None,
+    any_port: bool = False,
+) -> None:
+    """Serve the page until `stop`; `on_url` is told its address once it can be opened.
+
+    Raises:
+        ConfigError: the address cannot be bound, or the token is too short.
+    """
+    async with showing(config, host, port, token, any_port=any_port) as page:
+        on_url(page.url(session_id))
+        await stop.wait()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def known_names(host: str) -> frozenset[str]:
+    """The names under which a server bound to `host` is called; numbers are not names."""
+    if is_loopback(host):
+        return frozenset({"localhost"})
+    own = socket.gethostname().lower()
+    return frozenset({"localhost", host.lower(), own, f"{own}.local", socket.getfqdn().lower()})
+
+
+def _is_number(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _file(name: str) -> web.Response:
+    folder = importlib.resources.files("streamer.dashboard") / "static"
+    return web.Response(
+        body=(folder / name).read_bytes(),
+        content_type=CONTENT_TYPES[name.rpartition(".")[2]],
+        charset="utf-8",
+        headers={"Cache-Control": "no-cache"},
+    )
+
+
+async def _secure(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SECURITY)
+
+
+def _say_why_it_ended(following: asyncio.Task[None]) -> None:
+    if not following.cancelled() and following.exception() is not None:
+        log.warning("The page shows nothing new any more: %s", following.exception())
