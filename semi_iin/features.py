@@ -286,16 +286,16 @@ class LogMelEncoder(nn.Module):
 
     Four convolutions over time and mel bands, both halved by each but the last; then the bands
     are folded into channels, projected to D, and two dilated convolutions look about 0.5 s around
-    each frame. Every band loses its mean over the clip, so neither the microphone's gain nor its
-    colour counts. Padding is zeroed before every convolution: a clip's frames do not depend on
-    what it is batched with.
+    each frame. Every band loses its mean over what is spoken, so neither the microphone's gain
+    nor its colour counts, nor how much silence is around. Padding is zeroed before every
+    convolution: a clip's frames do not depend on what it is batched with.
 
     Spec of kind `log_mel_audio`: `width` D; `channels` of the four convolutions; `mels`;
     `max_frames`, the latest ones that are kept; `emotions`, the classes of the emotion head.
     """
 
     HOP = 160  # samples: 10 ms
-    WINDOW = 512
+    WINDOW = 1024  # samples: 64 ms, long enough to part the harmonics of a low voice
     HALVINGS = 3  # of time and of bands, by the first convolutions
 
     mel_filters: Tensor
@@ -306,7 +306,7 @@ class LogMelEncoder(nn.Module):
         self.spec: Spec = {
             "width": 128,
             "channels": [24, 48, 64, 96],
-            "mels": 64,
+            "mels": 80,
             "max_frames": 200,
             "emotions": list(EMOTIONS),
             **spec,
@@ -342,9 +342,12 @@ class LogMelEncoder(nn.Module):
             _load(self, stored, "audio encoder")
 
     def log_mel(self, sound: Tensor) -> Tensor:
-        """Log-mel energies (frames, mels) of sound (n,), each band's mean over the clip removed.
+        """Log-mel energies (frames, mels) of what is spoken in sound (n,).
 
-        What is 80 dB below the clip's loudest is levelled.
+        A frame counts as spoken where it is within 35 dB of the loudest and a quarter of the way
+        from the quiet (the lowest tenth) to it. Each band's mean over such frames is removed, and
+        what lies more than 0.1 s before the first or behind the last is cut away. Energies 80 dB
+        below the highest are levelled.
         """
         sound = functional.pad(sound.float(), (0, max(0, self.WINDOW - len(sound))))
         spectrum = torch.stft(
@@ -355,9 +358,16 @@ class LogMelEncoder(nn.Module):
             pad_mode="constant",
             return_complex=True,
         )
-        energies = (self.mel_filters @ spectrum.abs().square()).clamp(min=1e-10).log().T
+        bands = (self.mel_filters @ spectrum.abs().square()).clamp(min=1e-10)
+        loudness = bands.sum(dim=0).log()
+        loudest, quiet = loudness.max(), loudness.quantile(0.1)
+        bound = torch.maximum(loudest - 8.06, quiet + 0.25 * (loudest - quiet))
+        spoken = loudness >= bound
+        energies = bands.log().T
         energies = energies.clamp(min=float(energies.max()) - 18.4)
-        return (energies - energies.mean(dim=0)) / 3.0
+        energies = (energies - energies[spoken].mean(dim=0)) / 3.0
+        where = spoken.nonzero()[:, 0]
+        return energies[max(0, int(where[0]) - 10) : int(where[-1]) + 11]
 
     def forward(self, energies: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, L, D) and mask (B, L) of padded log-mel (B, frames, mels) and lengths."""

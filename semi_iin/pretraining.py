@@ -104,9 +104,10 @@ def bare(text: str) -> str:
 
 
 class VoiceTask:
-    """The log-mel encoder, trained to tell emotions of recordings."""
+    """The log-mel encoder, trained to tell recordings' emotions and the sign of their valence."""
 
     SMOOTHING = 0.1
+    SIGN = 0.3  # weight of the sign's loss
 
     def __init__(
         self,
@@ -122,8 +123,10 @@ class VoiceTask:
         self.sounds = [voice(sample) for sample in samples]
         self.heard = [voice(sample) for sample in selection]
         classes: list[str] = encoder.spec["emotions"]
-        self.targets = [classes.index(sample.emotion or "") for sample in samples]
+        self.targets = torch.tensor([classes.index(sample.emotion or "") for sample in samples])
         self.truth = [sample.emotion or "" for sample in selection]
+        self.positive = torch.tensor([name in POSITIVE_EMOTIONS for name in classes])
+        self.negative = torch.tensor([name in NEGATIVE_EMOTIONS for name in classes])
         self.batch_size, self.seed = batch_size, seed
 
     def batches(self, epoch: int) -> list[list[int]]:
@@ -131,13 +134,25 @@ class VoiceTask:
         return bucketed([0] * len(self.sounds), self.batch_size, (self.seed, epoch))
 
     def loss(self, batch: list[int], random: Generator) -> Tensor:
-        """Cross-entropy with smoothed labels, of altered recordings."""
+        """Cross-entropy with smoothed labels, and that of the sign, of altered recordings."""
         clips = [Clip(audio=altered_sound(self.sounds[index], random)) for index in batch]
         energies, lengths = self.encoder.energies(clips)
         energies = _masked_bands(energies, lengths, random)
-        logits = self.encoder.classify(*self.encoder(energies, lengths)).float()
-        targets = torch.tensor([self.targets[index] for index in batch], device=logits.device)
-        return functional.cross_entropy(logits, targets, label_smoothing=self.SMOOTHING)
+        logits = self.encoder.classify(*self.encoder(energies, lengths)).float().cpu()
+        targets = self.targets[batch]
+        loss = functional.cross_entropy(logits, targets, label_smoothing=self.SMOOTHING)
+        return loss + self.SIGN * self._sign_loss(logits, targets)
+
+    def _sign_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Binary cross-entropy of positive against negative emotions, both of equal weight."""
+        signed = (self.positive | self.negative)[targets]
+        if not signed.any() or not self.positive.any() or not self.negative.any():
+            return logits.sum() * 0
+        happy = logits[:, self.positive].logsumexp(1) - logits[:, self.negative].logsumexp(1)
+        rare = (self.negative[self.targets].sum() / self.positive[self.targets].sum()).float()
+        return functional.binary_cross_entropy_with_logits(
+            happy[signed], self.positive[targets[signed]].float(), pos_weight=rare
+        )
 
     def measure(self) -> Metrics:
         """Accuracy and balanced accuracy of the valence's sign."""
@@ -261,12 +276,15 @@ def _emotion_metrics(found: Sequence[str], truth: Sequence[str]) -> Metrics:
 
 
 def voice(sample: Sample) -> NDArray[np.float32]:
-    """A recording without the silence around it."""
+    """A recording's sound.
+
+    Raises:
+        SemiIINError: when it has none.
+    """
     sound = sample.clip().audio
     if sound is None:
         raise SemiIINError(f"the recording {sample.id} has no sound")
-    loud = np.flatnonzero(np.abs(sound) > 0.02 * np.abs(sound).max())
-    return sound[max(0, loud[0] - 1600) : loud[-1] + 1600] if len(loud) else sound
+    return sound
 
 
 def pixels(samples: Sequence[Sample]) -> Tensor:

