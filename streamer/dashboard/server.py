@@ -221,7 +221,7 @@ class Page:
         rest = urlencode([(n, v) for n, v in request.query.items() if n != "token"])
         response = web.HTTPSeeOther("/" + (f"?{rest}" if rest else ""))
         response.set_cookie(self._cookie(), self.token, httponly=True, samesite="Strict")
-        return response
+        raise response
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

@@ -64,6 +64,7 @@ class Card {
     this.root = byId("card").content.firstElementChild.cloneNode(true);
     this.root.classList.toggle("meeting", name === null);
     this.part = (kind) => this.root.querySelector(`.${kind}`);
+    if (name !== null) this.root.dataset.name = name;
     set(this.part("name"), name ?? "The meeting as a whole");
     place(this.root, name);
     this.chart = new Chart(this.part("chart"), choose);
@@ -255,11 +256,17 @@ function wake(card) {
 
 function range() {
   const { span, moment, end } = view;
-  if (span === 0) return [0, Math.max(end, 10)];
+  if (span === 0) return [oldest(), Math.max(end, 10)];
   if (end <= span) return [0, Math.max(end, Math.min(span, 60))];
   if (moment === null) return [end - span, end];
   const from = Math.min(Math.max(moment - span / 2, 0), end - span);
   return [from, from + span];
+}
+
+// The beginning, or the oldest moment that is still kept of a very long session.
+function oldest() {
+  const begins = [...cards.values()].filter(({ track }) => track.first > 0).map(({ track }) => track.end[0]);
+  return begins.length ? Math.min(...begins) : 0;
 }
 
 function draw() {
@@ -405,7 +412,6 @@ byId("span").addEventListener("change", (event) => {
   view.span = Number(event.target.value);
   wake();
 });
-byId("all").setAttribute("href", "./?all");
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const card of cards.values()) card.chart.redraw();
 });

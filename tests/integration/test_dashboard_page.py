@@ -1,0 +1,419 @@
+"""The live page in a real headless Chromium.
+
+Each test opens the page anew over a feed of its own; one browser serves them all. Every state is
+also written as a screenshot, to look at, into `page-states` of pytest's temporary folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from streamer import dashboard, topics
+from streamer.config import build
+from streamer.dashboard.feed import Feed, Shown
+from tests.published import alert, meeting, sentiment, session
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+PATIENCE_S = 30
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--window-size=1280,1000",
+)
+
+
+class Served:
+    """A page over a feed (or over a broker's topics) on an event loop of its own thread."""
+
+    def __init__(self, config=None, port: int = 0) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._config = config
+        self.feed = self._call(self._make_feed())
+        self._page: Any = None
+        self.start(port)
+
+    async def _make_feed(self) -> Feed:
+        feed = Feed("broker.example:9092")
+        feed.state = "up"
+        return feed
+
+    def start(self, port: int = 0, feed: Feed | None = None) -> None:
+        self.feed = feed or self.feed
+        context: Any = (
+            dashboard.showing(self._config, port=port)
+            if self._config
+            else dashboard.Page(self.feed, port=port)
+        )
+        self._context = context
+        self._page = self._call(context.__aenter__())
+        self.url = self._page.url()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rstrip("/").rpartition(":")[2])
+
+    def add(self, *records: Shown, timestamp_ms: int | None = None) -> None:
+        now_ms = time.time_ns() // 1_000_000 if timestamp_ms is None else timestamp_ms
+        self.do(lambda: [self.feed.add(record, now_ms) for record in records])
+
+    def state(self, state: str) -> None:
+        self.do(lambda: setattr(self.feed, "state", state))
+
+    def do(self, work: Callable[[], Any]) -> Any:
+        async def on_loop() -> Any:
+            return work()
+
+        return self._call(on_loop())
+
+    def new_feed(self) -> Feed:
+        return self._call(self._make_feed())
+
+    def stop(self) -> None:
+        self._call(self._context.__aexit__(None, None, None))
+
+    def close(self) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _call(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+
+class Browser:
+    """What a person does and sees."""
+
+    def __init__(self, driver: webdriver.Chrome, folder: Path) -> None:
+        self.driver = driver
+        self._folder = folder
+
+    def open(self, url: str) -> None:
+        self.driver.get(url)
+
+    def shot(self, name: str) -> None:
+        self.driver.save_screenshot(str(self._folder / f"{name}.png"))
+
+    def text(self, selector: str) -> str:
+        return self.driver.find_element(By.CSS_SELECTOR, selector).text
+
+    def card(self, name: str) -> str:
+        return f'.card[data-name="{name}"]'
+
+    def until(self, told: Callable[[], Any], what: str = "") -> Any:
+        return WebDriverWait(self.driver, PATIENCE_S, 0.1, ignored_exceptions=[Exception]).until(
+            lambda _: told(), what
+        )
+
+    def until_text(self, selector: str, text: str) -> None:
+        self.until(lambda: text in self.text(selector), f"{text!r} in {selector}")
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def windows_seen(self, name: str, seconds: int) -> list[int]:
+        """Moves the slider over every second and reads which window is shown."""
+        return self.driver.execute_async_script(
+            """
+            const [selector, seconds, done] = arguments;
+            const scrub = document.getElementById("scrub"), seen = [];
+            (async () => {
+              for (let s = 1; s <= seconds; s += 1) {
+                scrub.value = s;
+                scrub.dispatchEvent(new Event("input"));
+                await new Promise(requestAnimationFrame);
+                await new Promise(requestAnimationFrame);
+                seen.push(Number(document.querySelector(selector).dataset.window));
+              }
+              done(seen);
+            })();
+            """,
+            f"{self.card(name)} .value",
+            seconds,
+        )
+
+    def complaints(self) -> list[str]:
+        """Errors in the console, refused addresses of a server that is away aside."""
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE" and "ERR_CONNECTION_REFUSED" not in entry["message"]
+        ]
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    binary, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver_path is None:
+        pytest.skip("chromium and chromedriver are not installed")
+    options = Options()
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(driver_path))
+    driver.set_script_timeout(PATIENCE_S)
+    try:
+        yield Browser(driver, tmp_path_factory.mktemp("page-states"))
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """The browser; afterwards nothing may have been refused or thrown."""
+    chromium.complaints()
+    yield chromium
+    complaints = chromium.complaints()
+    chromium.open("about:blank")
+    chromium.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert complaints == []
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    server = Served()
+    yield server
+    server.close()
+
+
+def both(index: int) -> list[Shown]:
+    """One second of a meeting of two: bo is silent from 20 to 30."""
+    wave = math.sin(index / 15)
+    return [
+        sentiment(index, 1.5 * wave),
+        sentiment(index, None if 20 <= index < 30 else -1.2 + wave, participant_id="bo"),
+        meeting(index, wave / 3),
+    ]
+
+
+def test_a_session_is_shown_with_the_numbers_of_its_records(browser, served):
+    served.add(session(), *(record for index in range(90) for record in both(index)), alert(61))
+    browser.open(served.url)  # one session: its page opens by itself
+    browser.until_text("#title", "standup")
+    browser.until_text(f"{browser.card('ana')} .words", "the words of window 89")
+    last = sentiment(89, 1.5 * math.sin(89 / 15))
+    shown = browser.driver.find_element(By.CSS_SELECTOR, f"{browser.card('ana')} .value")
+    assert float(shown.get_attribute("data-valence")) == last.valence
+    assert shown.text == f"{last.valence:+.2f}".replace("-", "−")
+    ana = browser.text(browser.card("ana"))
+    for told in (
+        last.label,
+        "± 0.25",
+        "↗ +0.40 a minute",
+        "voice 75 %",
+        "words 100 %",
+        "no face",
+        "all together 63 %",
+    ):
+        assert told in ana
+    whole = browser.text(".card.meeting")
+    for told in ("2 participants", "0.75", "↘ −0.20 a minute"):
+        assert told in whole
+    browser.until_text("#alerts", "1:02 ▲ ana: valence fell by 1.75 within 15 s")
+    browser.until_text("#health", "80 ms")
+    browser.until_text("#facts", "live")
+    browser.shot("session")
+    served.add(*both(90), alert(90, alert_id="later"))
+    browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
+    browser.until_text("#announcer", "ana: valence fell")
+    assert browser.windows_seen("bo", 91) == list(range(91))
+    browser.run(
+        "document.getElementById('scrub').value = 25;"
+        "document.getElementById('scrub').dispatchEvent(new Event('input'))"
+    )
+    browser.until_text(f"{browser.card('bo')} .now", "no evidence")
+    browser.until_text("#moment", "0:25")
+    browser.shot("moment")
+    browser.run("document.getElementById('newest').click()")
+    browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
+
+
+def test_dark_and_on_a_phone_nothing_is_wider_than_the_screen(browser, served):
+    served.add(session(), *(record for index in range(90) for record in both(index)), alert(61))
+    browser.driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
+    )
+    browser.driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True},
+    )
+    browser.open(served.url + "?session=standup")
+    browser.until_text(f"{browser.card('ana')} .words", "the words of window 89")
+    browser.shot("phone-dark")
+    assert browser.run("return document.documentElement.scrollWidth") <= 375
+    assert (
+        browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(18, 22, 27)"
+    )
+
+
+def test_names_and_words_are_text_and_never_markup(browser, served):
+    evil = '<script>window.hit=1</script><img src=x onerror="window.hit=1">'
+    name = evil.replace("/", "⁄")
+    served.add(
+        sentiment(0, 0.5, participant_id=name, text=evil),
+        alert(0, participant_id=name, message=evil),
+        sentiment(0, 0.5, session_id=name, participant_id=name, text=evil),
+    )
+    browser.open(served.url)
+    browser.until_text("#rows", name)
+    browser.shot("list-hostile")
+    browser.driver.find_element(By.LINK_TEXT, name).click()
+    browser.until_text("#title", name)
+    browser.until_text(".card .words", evil)
+    browser.open(served.url + "?session=standup")
+    browser.until_text(".card .name", name)
+    browser.until_text("#alerts", evil)
+    browser.shot("session-hostile")
+    assert browser.run("return window.hit") is None
+    assert browser.run("return document.querySelectorAll('main script, main img').length") == 0
+
+
+def test_the_states_without_data(browser, served):
+    served.state("connecting")
+    browser.open(served.url)
+    browser.until_text("#banner", "Connecting to the broker at broker.example:9092")
+    browser.shot("connecting")
+    served.state("up")
+    browser.until_text("#banner", "No session yet")
+    browser.shot("empty")
+    served.state("down")
+    browser.until_text("#banner", "The broker at broker.example:9092 has not answered")
+    browser.shot("broker-down-empty")
+    served.state("up")
+    browser.open(served.url + "?session=retro")
+    browser.until_text("#banner", "Nothing yet of session retro")
+    served.add(sentiment(0, session_id="retro"), timestamp_ms=1_000)
+    browser.until_text("#banner", "Nothing new for")
+    browser.shot("stale")
+    served.add(session("ended", session_id="retro"))
+    browser.until_text("#banner", "This session has ended.")
+    browser.shot("ended")
+    served.state("down")
+    browser.until_text("#banner", "What is shown is from before.")
+    browser.shot("broker-down")
+
+
+def test_a_list_then_one_session(browser, served):
+    for name, valence in (("retro", -1.0), ("standup", 0.75)):
+        served.add(session(session_id=name), meeting(65, valence, session_id=name))
+        served.add(sentiment(65, valence, session_id=name))
+    browser.open(served.url)
+    browser.until_text("#rows", "standup")
+    rows = browser.text("#rows")
+    assert rows.index("standup") < rows.index("retro")  # newest first
+    assert "▲ +0.75 weakly positive" in rows and "▼ −1.00 weakly negative" in rows
+    assert "1:06" in rows and "ana, bo" in rows
+    browser.shot("list")
+    browser.driver.find_element(By.LINK_TEXT, "retro").click()
+    browser.until_text(f"{browser.card('ana')} .value", "−1.00")
+    browser.driver.find_element(By.LINK_TEXT, "All sessions").click()
+    browser.until_text("#rows", "retro")
+
+
+def test_a_dropped_connection_goes_on_without_a_gap(browser, served):
+    served.add(*(record for index in range(10) for record in both(index)))
+    browser.open(served.url + "?session=standup")
+    browser.until_text(f"{browser.card('ana')} .words", "window 9")
+    browser.run("document.querySelector('.card').dataset.mine = 'yes'")
+    port = served.port
+    served.stop()
+    browser.until_text("#link", "Connection lost")
+    browser.until_text("#banner", "The connection to the page's server is lost")
+    browser.shot("connection-lost")
+    served.add(*(record for index in range(10, 20) for record in both(index)))
+    served.start(port)
+    browser.until_text("#link", "Connected")
+    browser.until_text(f"{browser.card('ana')} .words", "window 19")
+    assert browser.windows_seen("ana", 20) == list(range(20))
+    assert browser.run("return document.querySelector('.card').dataset.mine") == "yes"
+
+    # A server that has begun anew gives everything again, and nothing old stays.
+    served.stop()
+    served.start(port, served.new_feed())
+    served.state("up")
+    served.add(*(sentiment(index, participant_id="cy") for index in range(5)))
+    browser.until_text(f"{browser.card('cy')} .words", "window 4")
+    assert not browser.driver.find_elements(By.CSS_SELECTOR, browser.card("ana"))
+
+
+def test_hours_of_ten_participants_stay_small(browser, served):
+    people = [f"person {number}" for number in range(10)]
+
+    def hours(begin: int, end: int) -> None:
+        for index in range(begin, end, 200):
+            served.add(
+                *(
+                    sentiment(at, math.sin(at / 99), participant_id=name)
+                    for at in range(index, min(index + 200, end))
+                    for name in people
+                )
+            )
+
+    def heap_megabytes() -> float:
+        browser.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+        return browser.run("return performance.memory.usedJSHeapSize") / 1e6
+
+    hours(0, 7200)
+    browser.open(served.url + "?session=standup")
+    browser.until_text(f"{browser.card('person 3')} .words", "window 7199")
+    full = heap_megabytes()
+    hours(7200, 9600)
+    browser.until_text(f"{browser.card('person 3')} .words", "window 9599")
+    browser.run(
+        "document.getElementById('span').value = '0';"
+        "document.getElementById('span').dispatchEvent(new Event('change'))"
+    )
+    browser.shot("hours")
+    assert heap_megabytes() < 1.35 * full < 250
+
+
+async def publish(address: str, records: list[Shown]) -> None:
+    async with topics.Publisher(build({"kafka": {"broker": address}})) as publisher:
+        for record in records:
+            await publisher.publish(record)
+
+
+def test_from_the_topics_to_the_screen(browser, embedded_broker):
+    records = [record for index in range(12) for record in both(index)]
+    served = Served(build({"kafka": {"broker": embedded_broker}}))
+    try:
+        browser.open(served.url + "?session=standup")
+        asyncio.run(publish(embedded_broker, records))
+        browser.until_text(f"{browser.card('bo')} .words", "window 11")
+        asyncio.run(publish(embedded_broker, [*records[-3:], alert(11)]))  # again: no change
+        browser.until_text("#alerts", "valence fell")
+        for record in records[-3:-1]:
+            shown = browser.driver.find_element(
+                By.CSS_SELECTOR, f"{browser.card(record.participant_id)} .value"
+            )
+            assert float(shown.get_attribute("data-valence")) == record.valence
+        assert browser.windows_seen("ana", 12) == list(range(12))
+    finally:
+        served.close()
