@@ -503,6 +503,126 @@ def dashboard(
     )
 
 
+# --- recordings ---------------------------------------------------------------------------------
+
+
+class ExportFormat(StrEnum):
+    """What a recorded session can be turned into."""
+
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+    vtt = "vtt"
+    html = "html"
+
+
+DirOption = Annotated[Path, typer.Option("--dir", "-d", help="Folder of the recorded sessions.")]
+RECORDINGS = Path("recordings")
+
+
+@app.command()
+def record(
+    folder: DirOption = RECORDINGS,
+    session: Annotated[
+        list[str] | None, typer.Option("--session", help="Only this session. May be repeated.")
+    ] = None,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Keep sound, face crops and words too.")
+    ] = False,
+    from_: Annotated[
+        str,
+        typer.Option("--from", help="Where a new folder begins: beginning, latest, or a time."),
+    ] = "beginning",
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Record what is published to Parquet files until Ctrl-C; goes on where it was."""
+    from streamer import recorder
+    from streamer.workers import end_with_parent
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "record")
+    start = beginning(from_)
+    end_with_parent()
+    screen.print(f"Recording to {folder}{', with sound and faces' if windows else ''}.")
+    counters, _ = until_signal(
+        lambda stop: recorder.run(
+            chosen.config, folder, stop, sessions=session or (), windows=windows, start=start
+        )
+    )
+    screen.print(f"{counters['recorded']} records recorded.")
+
+
+@app.command()
+def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
+    """List the recorded sessions, newest first."""
+    from streamer.recordings import Recordings
+
+    found = Recordings(folder).index()
+    if json_:
+        for one in found:
+            print_json(one)
+        return
+    table = Table("session", "started", "length", "who", "mean", "alerts", "")
+    for one in found:
+        table.add_row(
+            escape(one.session_id),
+            f"{one.started_at:%Y-%m-%d %H:%M}" if one.started_at else "",
+            f"{one.duration_ms // 60_000}:{one.duration_ms // 1000 % 60:02d}",
+            escape(", ".join(person.participant_id for person in one.participants)),
+            "" if one.mean_valence is None else f"{one.mean_valence:+.2f}",
+            str(one.alerts),
+            "" if one.complete else "not complete",
+        )
+    Console().print(table if found else f"Nothing is recorded in {folder}.")
+
+
+@app.command()
+def export(
+    session: Annotated[str, typer.Argument(help="As `streamer sessions` names it.")],
+    to: Annotated[ExportFormat, typer.Option("--to", help="html is a report of one file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="- for standard output.", show_default=False)
+    ] = None,
+    folder: DirOption = RECORDINGS,
+) -> None:
+    """Turn a recorded session into one file."""
+    from streamer.export import export as exported
+    from streamer.recordings import Recordings, folder_name
+
+    data = exported(Recordings(folder).read(session), to.value)
+    if out == Path("-"):
+        sys.stdout.buffer.write(data)
+        return
+    path = out or Path(f"{folder_name(session)}.{to.value}")
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}; choose --out.") from None
+    print_line(str(path))
+
+
+@app.command()
+def compare(
+    session_a: Annotated[str, typer.Argument(help="A recorded session.")],
+    session_b: Annotated[str, typer.Argument(help="Another one, of the same source.")],
+    folder: DirOption = RECORDINGS,
+    json_: JsonOption = False,
+) -> None:
+    """Compare two models or two settings on the same recording, window by window."""
+    from streamer.comparison import compare as compared
+    from streamer.display import comparison
+    from streamer.recordings import Recordings
+
+    found = Recordings(folder)
+    result = compared(found.read(session_a), found.read(session_b))
+    if json_:
+        print_json(result)
+    else:
+        Console().print(comparison(result))
+
+
 def beginning(text: str) -> Literal["earliest", "latest"] | datetime:
     """Where to start reading: beginning, latest, or a time with its zone.
 
@@ -771,14 +891,28 @@ def print_json(record: Any) -> None:
 
 
 def until_signal(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> tuple[T, bool]:
-    """Run `work`; SIGINT and SIGTERM set its event. Returns its result and whether one came."""
+    """Run `work`; SIGINT and SIGTERM set its event, a second one cancels it.
+
+    Returns:
+        Its result, and whether a signal came.
+    """
 
     async def watched() -> tuple[T, bool]:
         stop = asyncio.Event()
+        working = asyncio.create_task(work(stop))
+
+        def asked() -> None:
+            if stop.is_set():
+                working.cancel()
+            stop.set()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        return await work(stop), stop.is_set()
+            loop.add_signal_handler(number, asked)
+        try:
+            return await working, stop.is_set()
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
     return asyncio.run(watched())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -15,6 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.records import Alert, Sentiment, SessionSentiment
+
+if TYPE_CHECKING:
+    from streamer.comparison import Comparison
 
 COLOURS = {"negative": "red", "neutral": "yellow", "positive": "green", None: "bright_black"}
 BAR_CELLS = 9
@@ -137,6 +141,47 @@ class Board:
     def _alert_line(self, alert: Alert) -> Text:
         style = "bold red" if alert.state == "raised" else "green"
         return Text(f"{_clock(alert.end_ms)}  {alert.message}", style=style)
+
+
+def comparison(result: Comparison) -> RenderableType:
+    """Two recordings side by side, and where they differ most."""
+    a, b = result.session_a, result.session_b
+    models = f"A {a} ({', '.join(result.models_a)}), B {b} ({', '.join(result.models_b)})"
+    table = Table(title=Text(models), title_justify="left", box=SIMPLE_HEAD)
+    for heading in (
+        *("who", "windows", "mean A", "mean B", "B − A", "|B − A|"),
+        *("corr", "same label", "same polarity", "only A", "only B"),
+    ):
+        table.add_column(heading)
+    for row in result.agreement:
+        table.add_row(
+            Text("everybody" if row.participant_id == "*" else row.participant_id),
+            str(row.windows),
+            *(_signed(value) for value in (row.mean_a, row.mean_b, row.mean_difference)),
+            "" if row.mean_absolute is None else f"{row.mean_absolute:.2f}",
+            _signed(row.correlation),
+            *("" if v is None else f"{v:.0%}" for v in (row.same_label, row.same_polarity)),
+            str(row.only_a or ""),
+            str(row.only_b or ""),
+        )
+    if not result.differences:
+        return table
+    apart = Table(title="Where they differ most", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("who", "time", "A", "B", "words"):
+        apart.add_column(heading)
+    for one in result.differences:
+        apart.add_row(
+            Text(one.participant_id),
+            _clock(one.end_ms),
+            _signed(one.valence_a),
+            _signed(one.valence_b),
+            Text(one.text),
+        )
+    return Group(table, apart)
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"
 
 
 def newest_words(text: str, cells: int = WORDS_CELLS) -> str:

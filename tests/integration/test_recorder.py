@@ -1,0 +1,197 @@
+"""The recorder as a process of its own on both brokers: killed, started again, and read back."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from made_records import over_all, recorded, sentiment, session, window
+
+from streamer import topics
+from streamer.config import Config, build
+from streamer.recordings import Recording, RecordingError, Recordings
+from streamer.records import Sentiment
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 120.0
+PEOPLE = ("ana", "bo")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def config(request: pytest.FixtureRequest) -> Config:
+    """Settings for a fresh set of topics on each of the two brokers."""
+    address = request.getfixturevalue(f"{request.param}_broker")
+    chosen = build({"kafka": {"broker": address, "topic_prefix": f"t{uuid.uuid4().hex[:12]}"}})
+    await topics.ensure_topics(chosen)
+    return chosen
+
+
+@asynccontextmanager
+async def recorder(
+    config: Config, folder: Path, *options: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "streamer", "record", "--dir", str(folder)),
+        *("--broker", config.kafka.broker),
+        *("--set", f"kafka.topic_prefix={config.kafka.topic_prefix}"),
+        *options,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def stopped(process: asyncio.subprocess.Process) -> None:
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+
+
+async def on_disk(folder: Path, count: int, process: asyncio.subprocess.Process) -> Recording:
+    """The recording once it has so many sentiments; every file must open meanwhile."""
+    deadline = time.monotonic() + DEADLINE_S
+    found = 0
+    while time.monotonic() < deadline:
+        assert process.returncode is None
+        try:
+            recording = Recordings(folder).read("standup")
+            found = len(recording.sentiments)
+            if found >= count:
+                return recording
+        except RecordingError:
+            pass
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"only {found} of {count} are on the disk")
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    return list(folder.glob(pattern))
+
+
+def steps(first: int, last: int) -> list[Sentiment]:
+    return [
+        sentiment(k, who, text=f"word {k}", final=k == 599)
+        for k in range(first, last)
+        for who in PEOPLE
+    ]
+
+
+async def publish(publisher: topics.Publisher, records) -> None:
+    await asyncio.gather(*[await publisher.publish_soon(record) for record in records])
+
+
+async def test_a_recorder_killed_in_the_middle_loses_nothing_and_spoils_no_file(
+    config: Config, tmp_path: Path
+):
+    async with topics.Publisher(config) as publisher:
+        await publish(publisher, [session(), *steps(0, 50)])
+        async with recorder(config, tmp_path) as first:
+            await on_disk(tmp_path, 100, first)
+            feeding = asyncio.create_task(trickle(publisher, 50, 500))
+            await on_disk(tmp_path, 300, first)
+            first.kill()
+            await first.wait()
+        survived = Recordings(tmp_path).read("standup")
+        for part in files(tmp_path, "standup/*.parquet"):
+            assert pq.read_table(part).num_rows > 0
+        assert len(survived.sentiments) >= 300
+        await feeding
+        assert len(survived.sentiments) < 1000
+        async with recorder(config, tmp_path) as second:
+            await on_disk(tmp_path, 1000, second)
+            await publish(publisher, [over_all(499), *steps(500, 600), session("ended")])
+            await on_disk(tmp_path, 1200, second)
+            await stopped(second)
+    recording = Recordings(tmp_path).read("standup")
+    expected = {record.window_id: record for record in steps(0, 600)}
+    assert {record.window_id: record for record in recording.sentiments} == expected
+    assert len(list(Recordings(tmp_path).records("standup", Sentiment))) == 1200
+    assert recording.summary.complete
+    (entry,) = Recordings(tmp_path).index()
+    assert entry.counts == {"session_smoothed": 1, "sessions": 2, "smoothed": 1200}
+
+
+async def trickle(publisher: topics.Publisher, first: int, last: int) -> None:
+    for k in range(first, last):
+        await publish(publisher, steps(k, k + 1))
+        await asyncio.sleep(0.01)
+
+
+async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path):
+    other = sentiment(0, session="secret")
+    async with topics.Publisher(config) as publisher:
+        await publish(publisher, [sentiment(0), other, window(0)])
+    async with recorder(config, tmp_path / "plain", "--session", "standup") as process:
+        await on_disk(tmp_path / "plain", 1, process)
+        await stopped(process)
+    assert [one.session_id for one in Recordings(tmp_path / "plain").index()] == ["standup"]
+    assert not files(tmp_path, "plain/*/windows*")
+
+    async with recorder(config, tmp_path / "all", "--windows") as process:
+        await on_disk(tmp_path / "all", 1, process)
+        for _ in range(300):
+            if files(tmp_path, "all/standup/windows*.parquet"):
+                break
+            await asyncio.sleep(0.2)
+        await stopped(process)
+    assert list(Recordings(tmp_path / "all").windows("standup")) == [window(0)]
+    assert Recordings(tmp_path / "all").read("secret").sentiments == [other]
+
+
+async def test_a_second_recorder_in_the_same_folder_is_refused(
+    embedded_broker: str, tmp_path: Path
+):
+    config = build({"kafka": {"broker": embedded_broker}})
+    async with topics.Publisher(config) as publisher:
+        await publish(publisher, [sentiment(0)])
+    async with recorder(config, tmp_path) as first:
+        await on_disk(tmp_path, 1, first)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streamer", "record", "--dir", str(tmp_path)),
+            *("--broker", embedded_broker),
+            cwd=ROOT,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 1
+        assert b"Another recorder writes to" in said
+        assert b"Traceback" not in said
+
+
+async def test_the_command_line_lists_exports_and_compares(tmp_path: Path):
+    recorded(tmp_path, session(), sentiment(0, text="fine"), sentiment(1, final=True))
+    recorded(tmp_path, sentiment(0, session="again"), sentiment(1, session="again", valence=-1.0))
+
+    async def streamer(*arguments: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streamer", *arguments, "--dir", str(tmp_path)),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode == 0
+        return said.decode()
+
+    listed = [json.loads(line) for line in (await streamer("sessions", "--json")).splitlines()]
+    assert {one["session_id"] for one in listed} == {"standup", "again"}
+    assert "not complete" in await streamer("sessions")
+    assert await streamer("export", "standup", "--to", "html") == "standup.html\n"
+    assert "<svg" in (tmp_path / "standup.html").read_text("utf-8")
+    assert (await streamer("export", "standup", "--to", "csv", "--out", "-")).count("\n") == 3
+    result = json.loads(await streamer("compare", "standup", "again", "--json"))
+    assert result["agreement"][-1]["windows"] == 2
+    assert "Where they differ most" in await streamer("compare", "standup", "again")
