@@ -752,11 +752,21 @@ def doctor(
 
 
 @app.command()
-def schema(folder: Annotated[Path, typer.Argument(help="Where to write.")]) -> None:
+def schema(
+    folder: Annotated[Path, typer.Argument(help="Where to write.")],
+    describe: Annotated[
+        Path | None, typer.Option(help="Also explain every field, in Markdown, in this file.")
+    ] = None,
+) -> None:
     """Write the JSON Schemas of the published records."""
+    from streamer.describe import document
     from streamer.topics import write_schemas
 
-    for path in write_schemas(folder):
+    written = write_schemas(folder)
+    if describe is not None:
+        describe.write_text(document(), "utf-8")
+        written.append(describe)
+    for path in written:
         print_line(str(path))
 
 
