@@ -1,0 +1,119 @@
+"""The examples as a user runs them: each against a broker with a published session."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from made_records import alert, no_evidence, sentiment
+
+from streamer import dashboard, topics
+from streamer.config import Config, build
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PATIENCE_S = 60
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+async def config(embedded_broker: str) -> Config:
+    """A broker with a small session on it."""
+    chosen = build({"kafka": {"broker": embedded_broker}})
+    await topics.ensure_topics(chosen)
+    async with topics.Publisher(chosen) as publisher:
+        for record in (
+            sentiment(0, valence=0.5, text="good morning"),
+            sentiment(0, "bo", session="another"),
+            no_evidence(1),
+            alert(),
+            alert("cleared"),
+        ):
+            await publisher.publish(record)
+    return chosen
+
+
+@asynccontextmanager
+async def running(*command: str) -> AsyncIterator[asyncio.StreamReader]:
+    """A command's standard output; the command ends with the block."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def line(output: asyncio.StreamReader) -> str:
+    return (await asyncio.wait_for(output.readline(), PATIENCE_S)).decode().rstrip("\n")
+
+
+async def test_follow(config: Config):
+    command = (sys.executable, str(EXAMPLES / "follow.py"), config.kafka.broker, "standup")
+    async with running(*command) as output:
+        assert await line(output) == "ana 1 0.5 neutral good morning"
+        assert await line(output) == f"ana 2 None None {no_evidence(1).text}"
+        async with topics.Publisher(config) as publisher:
+            await publisher.publish(sentiment(2, text="and now"))
+        assert await line(output) == "ana 3 0.2 neutral and now"
+
+
+async def test_alarms(config: Config):
+    command = (sys.executable, str(EXAMPLES / "alarms.py"), config.kafka.broker)
+    async with running(*command) as output:
+        assert await line(output) == "09:00:08 standup: ana fell"
+
+
+async def test_kcat(config: Config):
+    if not shutil.which("kcat"):
+        pytest.skip("kcat is not installed; `scripts/setup test` installs it")
+    async with running(str(EXAMPLES / "kcat.sh"), config.kafka.broker) as output:
+        told = await asyncio.wait_for(output.read(), PATIENCE_S)
+    records = [json.loads(one) for one in told.splitlines()]
+    assert sorted((r["session_id"], r["window_index"], r["valence"]) for r in records) == [
+        ("another", 0, 0.0),
+        ("standup", 0, 0.5),
+        ("standup", 1, None),
+    ]
+
+
+async def test_browser(config: Config):
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("Chromium is not installed; `scripts/setup test` installs it")
+    script = (EXAMPLES / "browser.js").read_text("utf-8")
+    async with dashboard.showing(config, any_port=True) as page:
+        told = await asyncio.to_thread(console_of, page.url(), script)
+    assert told[:2] == [["ana", 1, 0.5, "neutral"], ["ana", 2, None, None]]
+
+
+def console_of(url: str, script: str) -> list[list[object]]:
+    """What the page's console is told by the script, as soon as it is told two lines."""
+    from selenium import webdriver
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    options.binary_location = shutil.which("chromium") or ""
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with webdriver.Chrome(options, service) as driver:
+        driver.get(url)
+        driver.execute_script(
+            "window.told = []; console.log = (...line) => window.told.push(line);" + script
+        )
+        WebDriverWait(driver, PATIENCE_S, 0.2).until(
+            lambda _: driver.execute_script("return window.told.length >= 2")
+        )
+        told: list[list[object]] = driver.execute_script("return window.told")
+        return told
