@@ -480,6 +480,16 @@ def dashboard(
         ),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser here.")] = False,
+    recordings: Annotated[
+        Path, typer.Option(help="Folder of recorded sessions, listed beside the running ones.")
+    ] = Path("recordings"),
+    media: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the recordings' media files, when they are not where they were.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -499,6 +509,8 @@ def dashboard(
             on_url=lambda url: say_url(url, open_),
             session_id=session,
             any_port=port is None,
+            recordings=recordings,
+            media_dir=media,
         )
     )
 

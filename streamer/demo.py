@@ -82,11 +82,12 @@ ROLES: dict[str, Role] = {
 }
 
 
-def meeting(folder: Path | None = None) -> dict[str, Path]:
+def meeting(folder: Path | None = None, length_s: float = LENGTH_S) -> dict[str, Path]:
     """Make the meeting's recordings, or find those made before.
 
     Args:
         folder: where to put them; by default a folder of the user's cache.
+        length_s: how much of the meeting, in seconds; what begins later is left out.
 
     Returns:
         The MP4 of each participant, by name.
@@ -94,7 +95,7 @@ def meeting(folder: Path | None = None) -> dict[str, Path]:
     Raises:
         SourceError: espeak-ng is not installed, or the folder cannot be written.
     """
-    identity = sha256(f"{FORMAT_VERSION} {LENGTH_S} {ROLES}".encode()).hexdigest()[:12]
+    identity = sha256(f"{FORMAT_VERSION} {length_s} {ROLES}".encode()).hexdigest()[:12]
     home = folder or _cache() / f"demo-{identity}"
     recordings = {name: home / f"{name}.mp4" for name in ROLES}
     if not all(path.exists() for path in recordings.values()):
@@ -102,7 +103,7 @@ def meeting(folder: Path | None = None) -> dict[str, Path]:
             home.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=home.parent, prefix="making-") as made:
                 for name, role in ROLES.items():
-                    _record(role, Path(made) / name)
+                    _record(role, Path(made) / name, length_s)
                 home.mkdir(exist_ok=True)
                 for path in Path(made).iterdir():
                     path.replace(home / path.name)
@@ -115,17 +116,19 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamer"
 
 
-def _record(role: Role, stem: Path) -> None:
+def _record(role: Role, stem: Path, length_s: float) -> None:
     """Write `stem`.vtt and `stem`.mp4."""
     spoken: list[tuple[Line, float]] = []
-    sound = np.zeros(round(LENGTH_S * SOUND_RATE_HZ), np.int16)
+    sound = np.zeros(round(length_s * SOUND_RATE_HZ), np.int16)
     free_s = 0.0
     for line in role.lines:
         samples = _speak(role, line.text)
         begun = replace(line, start_s=max(line.start_s, free_s))
+        if begun.start_s >= length_s:
+            break
         first = round(begun.start_s * SOUND_RATE_HZ)
         sound[first : first + len(samples)] = samples[: max(0, len(sound) - first)]
-        end_s = begun.start_s + len(samples) / SOUND_RATE_HZ
+        end_s = min(begun.start_s + len(samples) / SOUND_RATE_HZ, length_s)
         spoken.append((begun, end_s))
         free_s = end_s + PAUSE_S
     stem.with_suffix(".vtt").write_text(_subtitles(spoken), "utf-8")
@@ -165,7 +168,7 @@ def _encode(spoken: list[tuple[Line, float]], sound: NDArray[np.int16], path: Pa
         video.pix_fmt = "yuv420p"
         video.options = {"preset": "veryfast", "crf": "28"}
         audio = container.add_stream("aac", rate=SOUND_RATE_HZ, layout="mono")
-        for index in range(round(LENGTH_S * FRAME_RATE_HZ)):
+        for index in range(len(sound) * FRAME_RATE_HZ // SOUND_RATE_HZ):
             t = index / FRAME_RATE_HZ
             mood, talking = _expression(spoken, t)
             picture = draw_face(mood, t, size=FRAME_SIZE, talking=talking)

@@ -303,6 +303,7 @@ class Outbox:
         self._drop_oldest = drop_oldest
         self._windows: deque[Window] = deque()
         self._closed = False
+        self._abandoned = False
         self._changed = asyncio.Condition()
 
     async def put(self, window: Window) -> None:
@@ -310,14 +311,24 @@ class Outbox:
         async with self._changed:
             if self._drop_oldest and len(self._windows) == self._capacity:
                 window = self._make_room(window)
-            await self._changed.wait_for(lambda: len(self._windows) < self._capacity)
-            self._windows.append(window)
+            await self._changed.wait_for(
+                lambda: len(self._windows) < self._capacity or self._abandoned
+            )
+            if not self._abandoned:
+                self._windows.append(window)
             self._changed.notify_all()
 
     async def close(self) -> None:
         """No more windows will come; iteration ends when the last has been taken."""
         async with self._changed:
             self._closed = True
+            self._changed.notify_all()
+
+    async def abandon(self) -> None:
+        """Nobody will take windows any more: what is here is let go, and `put` never waits."""
+        async with self._changed:
+            self._abandoned = self._closed = True
+            self._windows.clear()
             self._changed.notify_all()
 
     async def __aiter__(self) -> AsyncIterator[Window]:
@@ -437,17 +448,21 @@ class Capture:
 
     async def run(self) -> None:
         """Capture every participant to the end of its sources or until `stop`."""
-        pipelines = [Pipeline(self.plan, spec, self.config) for spec in self.plan.participants]
+        pipelines = [
+            await asyncio.to_thread(Pipeline, self.plan, spec, self.config)
+            for spec in self.plan.participants
+        ]
         await self.publisher.publish(self._record("started", pipelines))
-        with ThreadPoolExecutor(len(pipelines), thread_name_prefix="capture") as pool:
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    for pipeline in pipelines:
-                        tasks.create_task(self._participant(pipeline, pool))
-            except* Exception as group:
-                raise group.exceptions[0] from None
-            finally:
-                self._stop.set()
+        pool = ThreadPoolExecutor(len(pipelines), thread_name_prefix="capture")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for pipeline in pipelines:
+                    tasks.create_task(self._participant(pipeline, pool))
+        except* Exception as group:
+            raise group.exceptions[0] from None
+        finally:
+            self._stop.set()
+            pool.shutdown(wait=False)
         for pipeline in pipelines:
             self.counters.update(pipeline.counters)
         await self.publisher.publish(self._record("ended", pipelines))
@@ -465,6 +480,8 @@ class Capture:
             if not reader.done():
                 self._stop.set()
             sender.cancel()
+            await outbox.abandon()
+            await asyncio.gather(sender, reader, return_exceptions=True)
         self.counters["dropped_windows"] += outbox.dropped
 
     def _fill(self, pipeline: Pipeline, outbox: Outbox, loop: asyncio.AbstractEventLoop) -> None:

@@ -60,6 +60,18 @@ async def test_a_replay_outbox_waits_and_drops_nothing():
     assert outbox.dropped == 0
 
 
+async def test_an_abandoned_outbox_lets_its_filler_go():
+    outbox = Outbox(1, drop_oldest=False)
+    await outbox.put(window(0))
+    waiting = asyncio.create_task(outbox.put(window(1)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await outbox.abandon()
+    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(outbox.put(window(2)), 1)
+    assert await taken(outbox) == []
+
+
 async def test_the_ledger_holds_back_what_does_not_fit_until_something_is_scored():
     ledger = Ledger(100)
     await ledger.room("a", 60)

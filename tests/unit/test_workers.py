@@ -11,7 +11,9 @@ from streamer.workers import WorkerDied
 async def test_a_worker_that_fails_is_named_with_its_last_words(tmp_path):
     wrong = {"inference": ["infer", "--set", "no.such=1"]}
     async with workers.running(wrong, tmp_path) as (worker,):
-        with pytest.raises(WorkerDied, match=r"inference stage ended with exit code 2: .*'no' is unknown"):
+        with pytest.raises(
+            WorkerDied, match=r"inference stage ended with exit code 2: .*'no' is unknown"
+        ):
             await worker.died()
 
 
