@@ -507,7 +507,7 @@ class Stage(Generic[S]):
         self._app.flow_control.suspend()
         changelog = self._table.changelog_topic_name
         counts = consumer.topic_partitions(self._topic), consumer.topic_partitions(changelog)
-        if None not in counts and counts[0] != counts[1]:
+        if all(counts) and counts[0] != counts[1]:  # 0 or None: not heard of yet
             self._app.give_up(
                 f"The topic {self._topic} has {counts[0]} partitions but {changelog} has "
                 f"{counts[1]}; give it as many, or set another smoothing.consumer_group."
