@@ -18,7 +18,7 @@ import secrets
 import statistics
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -87,6 +87,7 @@ class SessionLog:
         self.started_ms: int | None = None
         self.started: Session | None = None
         self.ended = False
+        self.recorded = False
         self.participants: dict[str, Sentiment] = {}
         self.meeting: SessionSentiment | None = None
         self.raised: dict[tuple[str | None, str], Alert] = {}
@@ -154,6 +155,7 @@ class SessionLog:
             "session_id": self.session_id,
             "live": None if self.started is None else self.started.live,
             "ended": self.ended,
+            "recorded": self.recorded,
             "started_ms": self.started_ms,
             "updated_ms": self.updated_ms,
             "end_ms": self.end_ms,
@@ -223,6 +225,7 @@ class Feed:
         self.version = 0
         self.lags: dict[ShownKind, int] = {}
         self.sessions: dict[str, SessionLog] = {}
+        self._past: dict[str, dict[str, Any]] = {}
         self._state: BrokerState = "connecting"
         self._since_ms = _now_ms()
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -244,6 +247,18 @@ class Feed:
             self._state, self._since_ms = state, _now_ms()
             self._tell()
 
+    @property
+    def past(self) -> Mapping[str, Mapping[str, Any]]:
+        """Summaries of the recorded sessions, newest first."""
+        return self._past
+
+    @past.setter
+    def past(self, summaries: Iterable[dict[str, Any]]) -> None:
+        past = {one["session_id"]: one | {"recorded": True} for one in summaries}
+        if past != self._past:
+            self._past = past
+            self._tell()
+
     def add(self, record: Shown, timestamp_ms: int) -> None:
         """Take in one published record; one that is known already changes nothing."""
         identity = f"{KINDS[type(record)]} {event_id(record)}"
@@ -261,11 +276,13 @@ class Feed:
     def status(self, session_id: str | None) -> dict[str, Any]:
         """The broker, the sessions (newest first) and the latencies of the one asked for."""
         watched = self.sessions.get(session_id or "")
+        sessions = [one.summary() for one in reversed(self.sessions.values())]
+        sessions += [one for name, one in self._past.items() if name not in self.sessions]
         return {
             "now_ms": _now_ms(),
             "broker": {"address": self.broker, "state": self._state, "since_ms": self._since_ms},
             "lag": sum(self.lags.values()),
-            "sessions": [one.summary() for one in reversed(self.sessions.values())],
+            "sessions": sessions,
             "latency_ms": {} if watched is None else watched.latencies(),
         }
 

@@ -21,9 +21,11 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -31,7 +33,9 @@ from aiohttp import web
 
 from streamer.config import Config
 from streamer.dashboard.feed import Feed, SessionLog, follow, join
+from streamer.dashboard.history import MEDIA_TYPES, History, Recorded, media
 from streamer.errors import ConfigError, StreamerError
+from streamer.recordings import Recordings
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -45,6 +49,10 @@ RECORDS_A_MESSAGE = 1_000
 STATUS_S = 1.0
 HEARTBEAT_S = 5.0
 """A page that has heard nothing for longer than this may take the connection for dead."""
+LOOK_BACK_S = 10.0
+"""How often the recorded sessions are listed anew."""
+PAST_KEPT = 4
+"""So many past sessions are kept in memory once they have been opened."""
 WRITE_TIMEOUT_S = 30.0
 """A page that takes nothing for so long is let go; it asks again from the place it had."""
 
@@ -60,6 +68,7 @@ STATIC = (
     "store.js",
     "chart.js",
     "stream.js",
+    "player.js",
     "icon.svg",
     "uplot/uPlot.iife.min.js",
     "uplot/uPlot.min.css",
@@ -95,6 +104,8 @@ class Page:
         token: str | None = None,
         *,
         any_port: bool = False,
+        history: History | None = None,
+        media_dir: Path | None = None,
     ) -> None:
         """Keep the settings; entering the context binds.
 
@@ -104,6 +115,8 @@ class Page:
             port: 0 for any free one.
             token: what a visitor must show; None: none on loopback, a random one elsewhere.
             any_port: take any free port when `port` is taken.
+            history: where sessions of the past are.
+            media_dir: where their media files are; on loopback also where they were recorded.
 
         Raises:
             ConfigError: the token is too short to be one.
@@ -123,6 +136,10 @@ class Page:
         self._names = known_names(host)
         self._closing = asyncio.Event()
         self._streams = 0
+        self._history = history
+        self._media_dir = media_dir
+        self._read: OrderedDict[tuple[str, int], asyncio.Task[SessionLog]] = OrderedDict()
+        self._looking: asyncio.Task[None] | None = None
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -137,6 +154,7 @@ class Page:
         app.router.add_get("/static/{name:.+}", self._static)
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/events", self._events)
+        app.router.add_get("/api/media", self._media)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -144,6 +162,8 @@ class Page:
         except BaseException:
             await self._runner.cleanup()
             raise
+        if self._history is not None:
+            self._looking = asyncio.create_task(self._look_back(self._history))
         return self
 
     async def __aexit__(
@@ -155,6 +175,10 @@ class Page:
         self._closing.set()
         if self._runner is not None:
             await self._runner.cleanup()
+        tasks = [one for one in (self._looking, *self._read.values()) if one is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def url(self, session_id: str | None = None) -> str:
         """The address to open, with the token where one is needed."""
@@ -264,19 +288,76 @@ class Page:
         """What one page is sent, until the server closes: status, and the session's records."""
         cursor = Cursor(place)
         told_version, told_s = -1, -HEARTBEAT_S
+        session: SessionLog | None = None
         while not self._closing.is_set():
             news = self._feed.news
             since_s = time.monotonic() - told_s
             if since_s >= (STATUS_S if told_version != self._feed.version else HEARTBEAT_S):
                 told_version, told_s = self._feed.version, time.monotonic()
-                yield message("status", msgspec.json.encode(self._feed.status(session_id)))
-            session = self._feed.sessions.get(session_id or "")
+                status = self._feed.status(session_id)
+                if session is not None:
+                    status["latency_ms"] = session.latencies()
+                    status["recorded"] = session.recorded
+                    status["media"] = sorted(self._media_of(session))
+                yield message("status", msgspec.json.encode(status))
+            if session_id is not None and not (session is not None and session.recorded):
+                running = self._feed.sessions.get(session_id)
+                if session is None or running is not session:
+                    session = await self._find(session_id)
+                    if session is not None:
+                        told_s = -HEARTBEAT_S  # the page hears what it is before its records
+                        continue
             if session is not None:
                 for one in cursor.take(session):
                     yield one
                 if cursor.behind(session):
                     continue
             await self._wait(news, STATUS_S)
+
+    async def _find(self, session_id: str) -> SessionLog | None:
+        """The session's log: of the topics, or of the past where that alone has the whole."""
+        running, past = self._feed.sessions.get(session_id), self._feed.past.get(session_id)
+        if past is None or (running is not None and not _is_whole(past, running)):
+            return running
+        try:
+            return await self._read_back(session_id, past["end_ms"])
+        except StreamerError as error:
+            log.warning("%s", error)
+            return running
+
+    async def _read_back(self, session_id: str, end_ms: int) -> SessionLog:
+        """A past session's log; those of the last few that were asked for are kept."""
+        assert self._history is not None
+        key = (session_id, end_ms)
+        task = self._read.pop(key, None)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = asyncio.create_task(asyncio.to_thread(self._history.read, session_id))
+        self._read[key] = task
+        while len(self._read) > PAST_KEPT:
+            self._read.popitem(last=False)
+        return await asyncio.shield(task)
+
+    async def _look_back(self, history: History) -> None:
+        while True:
+            try:
+                self._feed.past = await asyncio.to_thread(history.index)
+            except (OSError, StreamerError) as error:
+                log.warning("The recorded sessions cannot be listed: %s", error)
+            await asyncio.sleep(LOOK_BACK_S)
+
+    async def _media(self, request: web.Request) -> web.StreamResponse:
+        session = await self._find(request.query.get("session", ""))
+        files = {} if session is None else self._media_of(session)
+        path = files.get(request.query.get("participant", ""))
+        if path is None:
+            raise web.HTTPNotFound
+        headers = {"Content-Type": MEDIA_TYPES[path.suffix.lower()], "Cache-Control": "no-cache"}
+        return web.FileResponse(path, headers=headers)
+
+    def _media_of(self, session: SessionLog) -> dict[str, Path]:
+        if not session.ended:
+            return {}
+        return media(session.started, self._media_dir, anywhere=is_loopback(self._host))
 
     async def _wait(self, news: asyncio.Event, timeout_s: float) -> None:
         waits = [asyncio.create_task(one.wait()) for one in (news, self._closing)]
@@ -339,14 +420,26 @@ async def showing(
     token: str | None = None,
     *,
     any_port: bool = False,
+    recordings: Path | None = None,
+    media_dir: Path | None = None,
 ) -> AsyncIterator[Page]:
     """The page over the broker of `config`, as long as the context lasts.
+
+    The arguments are Page's; `recordings` is the folder of `streamer record`.
 
     Raises:
         ConfigError: the address cannot be bound, or the token is too short.
     """
     feed = Feed(config.kafka.broker)
-    async with Page(feed, host, port, token, any_port=any_port) as page:
+    async with Page(
+        feed,
+        host,
+        port,
+        token,
+        any_port=any_port,
+        history=None if recordings is None else Recorded(Recordings(recordings)),
+        media_dir=media_dir,
+    ) as page:
         following = asyncio.create_task(follow(config, feed))
         following.add_done_callback(_say_why_it_ended)
         try:
@@ -367,15 +460,31 @@ async def serve(
     on_url: Callable[[str], None],
     session_id: str | None = None,
     any_port: bool = False,
+    recordings: Path | None = None,
+    media_dir: Path | None = None,
 ) -> None:
     """Serve the page until `stop`; `on_url` is told its address once it can be opened.
 
     Raises:
         ConfigError: the address cannot be bound, or the token is too short.
     """
-    async with showing(config, host, port, token, any_port=any_port) as page:
+    async with showing(
+        config,
+        host,
+        port,
+        token,
+        any_port=any_port,
+        recordings=recordings,
+        media_dir=media_dir,
+    ) as page:
         on_url(page.url(session_id))
         await stop.wait()
+
+
+def _is_whole(past: Mapping[str, Any], running: SessionLog) -> bool:
+    """Whether a recording holds all of the session that is on the topics, and it is over."""
+    same = past["started_ms"] == running.started_ms
+    return bool(running.ended and past["complete"] and same)
 
 
 def is_loopback(host: str) -> bool:

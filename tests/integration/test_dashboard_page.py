@@ -20,11 +20,16 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from streamer import dashboard, topics
 from streamer.config import build
 from streamer.dashboard.feed import Feed, Shown
+from streamer.dashboard.history import Recorded
+from streamer.recordings import Recordings, Writer
+from streamer.records import Participant
+from tests import media
 from tests.published import alert, meeting, sentiment, session
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -47,11 +52,12 @@ FLAGS = (
 class Served:
     """A page over a feed (or over a broker's topics) on an event loop of its own thread."""
 
-    def __init__(self, config=None, port: int = 0) -> None:
+    def __init__(self, config=None, port: int = 0, recordings: Path | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._config = config
+        self._history = recordings and Recorded(Recordings(recordings))
         self.feed = self._call(self._make_feed())
         self._page: Any = None
         self.start(port)
@@ -66,7 +72,7 @@ class Served:
         context: Any = (
             dashboard.showing(self._config, port=port)
             if self._config
-            else dashboard.Page(self.feed, port=port)
+            else dashboard.Page(self.feed, port=port, history=self._history)
         )
         self._context = context
         self._page = self._call(context.__aenter__())
@@ -392,6 +398,55 @@ def test_hours_of_ten_participants_stay_small(browser, served):
     )
     browser.shot("hours")
     assert heap_megabytes() < 1.35 * full < 250
+
+
+def test_a_recorded_session_opens_with_its_recording_beside_it(browser, tmp_path):
+    media.write(tmp_path / "ana.mp4", media.Video(seconds=20.0, rate=5), media.Audio(seconds=20.0))
+    people = (Participant("ana", (str(tmp_path / "ana.mp4"),)), Participant("bo", ("mic:1",)))
+    with Writer(tmp_path / "kept") as writer:
+        for state in ("started", "ended"):
+            writer.add(session(state, session_id="retro", participants=people, live=False))
+        for index in range(20):
+            for name in ("ana", "bo"):
+                last = {"participant_id": name, "session_id": "retro", "final": index == 19}
+                writer.add(sentiment(index, math.sin(index), **last))
+            writer.add(meeting(index, session_id="retro"))
+        writer.add(alert(11, session_id="retro"))
+    served = Served(recordings=tmp_path / "kept")
+    try:
+        served.state("down")  # the past needs no broker
+        served.add(sentiment(0))
+        browser.open(served.url + "?all")
+        browser.until_text("#rows", "retro")
+        assert "recorded" in browser.text("#rows")
+        browser.shot("list-with-past")
+        browser.driver.find_element(By.LINK_TEXT, "retro").click()
+        browser.until_text(f"{browser.card('bo')} .words", "window 19")
+        browser.until_text("#facts", "recorded")
+        browser.until_text("#alerts", "0:12 ▲ ana")
+        video = f"document.querySelector('{browser.card('ana')} video')"
+        browser.until(lambda: browser.run(f"return {video}.readyState >= 2"), "a picture")
+        assert not browser.driver.find_elements(By.CSS_SELECTOR, f"{browser.card('bo')} video")
+
+        browser.driver.find_element(By.ID, "scrub").send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 7)
+        browser.until_text("#moment", "0:07")
+        browser.until(
+            lambda: browser.run(f"return {video}.currentTime") == 7, "the picture of 0:07"
+        )
+        browser.until_text(f"{browser.card('ana')} .words", "window 6")
+        browser.driver.find_element(By.ID, "play").click()
+        browser.until_text("#play", "Pause")
+        browser.until_text(f"{browser.card('bo')} .words", "window 8")
+        browser.driver.find_element(By.ID, "play").click()
+        browser.until_text("#play", "Play")
+        at = browser.run(f"return {video}.currentTime")
+        window = browser.run(
+            f"return document.querySelector('{browser.card('ana')} .value').dataset.window"
+        )
+        assert abs(at - (int(window) + 1)) <= 1.5
+        browser.shot("recorded")
+    finally:
+        served.close()
 
 
 async def publish(address: str, records: list[Shown]) -> None:

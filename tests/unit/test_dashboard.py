@@ -13,8 +13,11 @@ from streamer import dashboard
 from streamer.config import build
 from streamer.dashboard import feed as feeds
 from streamer.dashboard.feed import Feed, SessionLog, encode
+from streamer.dashboard.history import Recorded, media
 from streamer.dashboard.server import Cursor, Page, is_loopback
 from streamer.errors import ConfigError
+from streamer.recordings import Recordings, Writer
+from streamer.records import Participant, Session
 from tests.published import alert, meeting, sentiment, session
 
 TOKEN = "a-token-of-some-length"
@@ -61,7 +64,8 @@ async def events(
 
 
 def indexes(told) -> list[int]:
-    return [one["window_index"] for name, _, data in told if name == "records" for one in data]
+    records = [one for name, _, data in told if name == "records" for one in data]
+    return [one["window_index"] for one in records if one["topic"] == "smoothed"]
 
 
 # --- the log
@@ -310,3 +314,76 @@ async def test_a_broker_that_is_away_is_said_and_waited_for():
                 break
             await asyncio.sleep(0.05)
         assert broker["address"] == address
+
+
+# --- the past
+
+
+def recorded_session(folder, **changes):
+    """A complete recording of session retro, two windows of ana, in `folder`."""
+    people = (Participant("ana", (str(folder / "ana.mp4"),)),)
+    with Writer(folder / "kept") as writer:
+        for state in ("started", "ended"):
+            writer.add(session(state, session_id="retro", participants=people, **changes))
+        for index in range(2):
+            writer.add(sentiment(index, session_id="retro", final=index == 1))
+    return Recorded(Recordings(folder / "kept"))
+
+
+async def test_a_recorded_session_is_listed_and_read(feed, tmp_path):
+    history = recorded_session(tmp_path)
+    async with Page(feed, port=0, history=history) as page, asking(page) as client:
+        while "retro" not in feed.past:
+            await feed.news.wait()
+        told = await events(client, "/api/events?session=retro", until="live")
+        assert indexes(told) == [0, 1]
+        status = [data for name, _, data in told if name == "status"][-1]
+        assert status["recorded"]
+        assert [one["session_id"] for one in status["sessions"]] == ["retro"]
+
+
+async def test_a_session_on_the_topics_is_read_back_once_the_recording_has_it_whole(feed, tmp_path):
+    """The topics may hold its end only: this server looks back LOOK_BACK, and topics forget."""
+    history = recorded_session(tmp_path)
+    async with Page(feed, port=0, history=history) as page, asking(page) as client:
+        while "retro" not in feed.past:
+            await feed.news.wait()
+        feed.add(session(session_id="retro"), 0)
+        feed.add(sentiment(1, session_id="retro"), 0)
+        assert indexes(await events(client, "/api/events?session=retro", "live")) == [1]
+        feed.add(session("ended", session_id="retro"), 0)
+        assert indexes(await events(client, "/api/events?session=retro", "live")) == [0, 1]
+
+
+async def test_the_recording_is_served_in_parts_and_nothing_else_is(feed, tmp_path):
+    (tmp_path / "ana.mp4").write_bytes(b"0123456789")
+    history = recorded_session(tmp_path)
+    address = "/api/media?session=retro&participant="
+    async with Page(feed, port=0, history=history) as page, asking(page) as client:
+        while "retro" not in feed.past:
+            await feed.news.wait()
+        async with client.get(address + "ana", headers={"Range": "bytes=2-4"}) as response:
+            assert (response.status, response.content_type) == (206, "video/mp4")
+            assert await response.read() == b"234"
+        for other in (address + "bo", address, "/api/media", address + "..%2Fana.mp4"):
+            async with client.get(other) as response:
+                assert response.status == 404
+
+
+def test_a_topic_cannot_name_any_file_of_this_machine(tmp_path):
+    """A session's record is whatever was written to the topic."""
+    for name in ("secret.txt", "ana.mp4"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "elsewhere").mkdir()
+
+    def named(*sources: str) -> Session:
+        return session(participants=(Participant("ana", sources),))
+
+    there = str(tmp_path / "ana.mp4")
+    assert media(named(there), None, anywhere=True) == {"ana": tmp_path / "ana.mp4"}
+    assert media(named(there), None, anywhere=False) == {}
+    assert media(named("/moved/ana.mp4"), tmp_path, anywhere=False) == {"ana": tmp_path / "ana.mp4"}
+    assert media(named("../ana.mp4"), tmp_path / "elsewhere", anywhere=False) == {}
+    for source in (str(tmp_path / "secret.txt"), str(tmp_path), "rtsp://cam/ana.mp4", "webcam:0"):
+        assert media(named(source), tmp_path, anywhere=True) == {}
+    assert media(None, tmp_path, anywhere=True) == {}

@@ -3,7 +3,8 @@
 // Text from records reaches the document through textContent alone.
 
 import { Chart, clock } from "./chart.js";
-import { Track } from "./store.js";
+import { Player } from "./player.js";
+import { Track, keepLong } from "./store.js";
 import { connect } from "./stream.js";
 
 const STALE_S = 15;
@@ -19,7 +20,8 @@ const session = query.get("session");
 
 const cards = new Map(); // participant, or null for the meeting → Card
 const alerts = new Map(); // alert_id and state → record
-const view = { link: "connecting", status: null, clockShift: 0, live: false, moment: null, end: 0, span: 300, old: false };
+const view = { link: "connecting", status: null, clockShift: 0, live: false, moment: null, end: 0,
+  ended: false, span: 300, old: false };
 let dirty = false;
 
 // --- text
@@ -232,6 +234,7 @@ function listAlerts() {
 function onStatus(status) {
   view.status = status;
   view.clockShift = status.now_ms - Date.now();
+  if (status.recorded) keepLong();
   const only = status.sessions.length === 1 && session === null && !query.has("all");
   if (only) location.replace(`./?${new URLSearchParams({ session: status.sessions[0].session_id })}`);
   wake();
@@ -257,7 +260,7 @@ function wake(card) {
 function range() {
   const { span, moment, end } = view;
   if (span === 0) return [oldest(), Math.max(end, 10)];
-  if (end <= span) return [0, Math.max(end, Math.min(span, 60))];
+  if (end <= span) return [0, Math.max(end, view.ended ? 1 : Math.min(span, 60))];
   if (moment === null) return [end - span, end];
   const from = Math.min(Math.max(moment - span / 2, 0), end - span);
   return [from, from + span];
@@ -281,6 +284,7 @@ function draw() {
     return;
   }
   facts(summary);
+  play(summary);
   scrubber();
   const [from, to] = range();
   for (const card of cards.values()) card.draw(from, to);
@@ -300,6 +304,7 @@ function facts(summary) {
 }
 
 function state(summary) {
+  if (summary.recorded) return summary.complete === false ? "recorded, not to its end" : "recorded";
   if (summary.ended) return "ended";
   if (age(summary) > STALE_S * 1000) return "silent";
   return summary.live === false ? "replay" : "live";
@@ -323,6 +328,8 @@ function banner(summary) {
       : "The connection to the page's server is lost; trying again. What is shown is from before.";
   } else if (status === null) {
     [text, warn] = ["Connecting …", false];
+  } else if (summary?.recorded) {
+    [text, warn] = ["", false];
   } else if (broker.state === "down") {
     text = `The broker at ${broker.address} has not answered for ${ago(status.now_ms - broker.since_ms)}; trying again.`;
     if (cards.size || status.sessions.length) text += " What is shown is from before.";
@@ -334,7 +341,7 @@ function banner(summary) {
     [text, warn] = [`Nothing yet of session ${session}. Waiting for its first window.`, false];
   } else if (silent) {
     text = `Nothing new for ${ago(age(summary))}. What is shown is from before.`;
-  } else if (summary?.ended) {
+  } else if (summary?.ended && !summary.recorded) {
     [text, warn] = ["This session has ended.", false];
   }
   view.old = warn && text !== "";
@@ -350,7 +357,7 @@ function health(summary) {
     const { median, p95 } = status.latency_ms[stage];
     return [name, `${Math.round(median)} ms (95 %: ${Math.round(p95)} ms)`];
   });
-  if (summary !== null) told.push(["Newest record", `${ago(age(summary))} ago`]);
+  if (summary !== null && !summary.recorded) told.push(["Newest record", `${ago(age(summary))} ago`]);
   told.push(["Not yet read", String(status.lag)]);
   told.push(["Broker", `${status.broker.address}, ${{ up: "answers", down: "away", connecting: "connecting" }[status.broker.state]}`]);
   const list = byId("health");
@@ -384,25 +391,59 @@ function listSessions(sessions) {
     const mark = mood(cell, one.polarity);
     const value = one.valence === null ? "" : ` ${signed(one.valence)}`;
     const raised = one.alerts ? `, ${one.alerts} ${one.alerts === 1 ? "alert" : "alerts"}` : "";
-    set(cell, one.label === null ? `no evidence${raised}` : `${mark}${value} ${one.label}${raised}`);
+    if (one.recorded) set(cell, `${value ? `mean${value}` : "–"}${raised}`);
+    else set(cell, one.label === null ? `–${raised}` : `${mark}${value} ${one.label}${raised}`);
   });
 }
 
 // --- the moment shown
+
+const player = new Player((seconds) => { view.moment = seconds; wake(); }, () => wake());
+
+// A session that is over can be played, with its recordings where there are any.
+function play(summary) {
+  const button = byId("play");
+  view.ended = summary?.ended ?? false;
+  button.hidden = !view.ended;
+  set(byId("newest"), view.ended ? "To the end" : "Newest");
+  button.setAttribute("aria-pressed", String(player.playing));
+  set(button, player.playing ? "Pause" : "Play");
+  for (const participant of view.status?.media ?? []) {
+    const card = cards.get(participant);
+    if (!card || card.hasMedia) continue;
+    card.hasMedia = true;
+    const media = card.part("media");
+    media.hidden = false;
+    media.append(player.add(participant, `api/media?${new URLSearchParams({ session, participant })}`));
+  }
+}
+
+byId("play").addEventListener("click", () => {
+  if (player.playing) {
+    player.stop();
+    return;
+  }
+  const begin = view.moment ?? 0;
+  player.play(begin < view.end ? begin : 0, view.end);
+  wake();
+});
 
 function scrubber() {
   const scrub = byId("scrub");
   const end = Math.floor(view.end);
   if (Number(scrub.max) !== end) scrub.max = String(end);
   const at = view.moment ?? end;
-  if (document.activeElement !== scrub || view.moment === null) scrub.value = String(at);
+  if (Math.abs(Number(scrub.value) - at) >= 0.5) scrub.value = String(at);
   scrub.setAttribute("aria-valuetext", clock(at));
   set(byId("moment"), clock(at));
   byId("newest").disabled = view.moment === null;
 }
 
 function choose(seconds) {
-  view.moment = seconds >= Math.floor(view.end) ? null : Math.max(0, seconds);
+  const newest = seconds >= Math.floor(view.end);
+  view.moment = newest ? null : Math.max(0, seconds);
+  if (newest && player.playing) player.stop();
+  else player.seek(newest ? view.end : view.moment);
   wake();
 }
 

@@ -1,10 +1,15 @@
 // What the page remembers: per track (a participant, or the meeting as a whole) one slot a window.
 //
 // Columns are dense by window index, so that a record that comes late or twice falls into its
-// place; a window that never came stays a gap. Bounded: the oldest slots go, LONGEST are kept.
+// place; a window that never came stays a gap. Bounded: the oldest slots go, `longest` are kept.
 
-export const LONGEST = 7_800; // 2 hours and 10 minutes at one window a second
+let longest = 7_800; // 2 hours and 10 minutes at one window a second
+const LONGEST_RECORDED = 36_000; // 10 hours: a recording does not grow while it is looked at
 const TRIM = 600;
+
+export function keepLong() {
+  longest = LONGEST_RECORDED;
+}
 
 export class Track {
   constructor() {
@@ -21,15 +26,15 @@ export class Track {
   add(record) {
     const index = record.window_index;
     if (this.records.length === 0) this.first = index;
-    while (index < this.first && this.records.length < LONGEST && this.first > 0) this.#before();
+    while (index < this.first && this.records.length < longest && this.first > 0) this.#before();
     if (index < this.first) return false;
     const slot = index - this.first;
-    if (slot - this.records.length > LONGEST) this.#clear(index);
+    if (slot - this.records.length > longest) this.#clear(index);
     while (this.records.length <= index - this.first) this.#after(record.end_ms / 1000, index);
     const at = index - this.first;
     if (this.records[at] !== null && this.records[at].revision > record.revision) return false;
     this.#put(at, record);
-    if (this.records.length > LONGEST + TRIM) this.#trim(this.records.length - LONGEST);
+    if (this.records.length > longest + TRIM) this.#trim(this.records.length - longest);
     return true;
   }
 

@@ -1,0 +1,115 @@
+"""Sessions of the past, for the page: which there are, their records, their media files.
+
+What enters: a folder of recordings. What leaves: summaries and logs in the shape of `feed`'s.
+Everything here blocks on the disk: call it from a thread. Knows neither Kafka nor HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from streamer.dashboard.feed import SessionLog
+from streamer.recordings import Recordings
+from streamer.records import Alert, Sentiment, Session, SessionSentiment
+
+MAX_RECORDS = 1_000_000
+MEDIA_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mkv": "video/x-matroska",
+    ".webm": "video/webm",
+    ".ogv": "video/ogg",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+}
+"""What is served as the recording beside a timeline; a file of another kind never is."""
+
+
+class History(Protocol):
+    """Where sessions of the past are kept."""
+
+    def index(self) -> Sequence[dict[str, Any]]:
+        """A summary of each, newest first, as `SessionLog.summary` with `complete`."""
+
+    def read(self, session_id: str) -> SessionLog:
+        """All its records in the order of event time; raises StreamerError."""
+
+
+class Recorded:
+    """The sessions that `streamer record` wrote to a folder."""
+
+    def __init__(self, recordings: Recordings) -> None:
+        """Name the recordings; nothing is opened."""
+        self._recordings = recordings
+
+    def index(self) -> Sequence[dict[str, Any]]:
+        """See History; `valence` is the mean over the session."""
+        return [
+            {
+                "session_id": one.session_id,
+                "live": one.live,
+                "ended": True,
+                "started_ms": _unix_ms(one.started_at),
+                "updated_ms": _unix_ms(one.last_event_time) or 0,
+                "end_ms": one.duration_ms,
+                "participants": [person.participant_id for person in one.participants],
+                "valence": one.mean_valence,
+                "label": None,
+                "polarity": None,
+                "alerts": one.alerts,
+                "complete": one.complete,
+            }
+            for one in self._recordings.index()
+        ]
+
+    def read(self, session_id: str) -> SessionLog:
+        """See History.
+
+        Raises:
+            RecordingError: there is no such session.
+        """
+        recording = self._recordings.read(session_id)
+        log = SessionLog(session_id, MAX_RECORDS)
+        records: list[Sentiment | SessionSentiment | Alert] = [
+            *recording.sentiments,
+            *recording.session_sentiments,
+            *recording.alerts,
+        ]
+        if recording.session is not None:
+            log.add(recording.session, 0)
+        for record in sorted(records, key=lambda one: one.end_ms):
+            log.add(record, round(record.event_time.timestamp() * 1000))
+        log.ended = log.recorded = True
+        return log
+
+
+def media(session: Session | None, folder: Path | None, *, anywhere: bool) -> dict[str, Path]:
+    """The media file of each participant that has one here.
+
+    A session's record names its sources, and whoever may write to the topic may write any name
+    into it: so a file counts only when it is of MEDIA_TYPES and either lies in `folder`, which
+    the person who started the page chose, or `anywhere` allows the path as it was recorded.
+    """
+    found = {}
+    for person in () if session is None else session.participants:
+        for source in person.sources:
+            named = Path(source)
+            if "://" in source or named.suffix.lower() not in MEDIA_TYPES:
+                continue
+            places = [folder / named.name] if folder is not None else []
+            places += [named] if anywhere else []
+            for place in places:
+                if person.participant_id not in found and place.is_file():
+                    found[person.participant_id] = place
+    return found
+
+
+def _unix_ms(moment: Any) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
