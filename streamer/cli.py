@@ -239,7 +239,7 @@ def play(
     open_page: bool = False,
 ) -> None:
     """Run all stages over `specs` and show what is published, with `page` in a browser too."""
-    from streamer import capture, display
+    from streamer import capture, display, metrics
     from streamer import session as sessions
     from streamer.run import EMBEDDED_NOTICE, Published, reachable_broker
     from streamer.run import play as play_all
@@ -265,7 +265,7 @@ def play(
                         print_json(record)
                     refresh()
 
-                return await play_all(
+                work = play_all(
                     plan,
                     config,
                     on_record=on_record,
@@ -273,6 +273,7 @@ def play(
                     start_stages=start_stages,
                     stop=stop,
                 )
+                return await metrics.watched(config, "capture", work)
 
     outcome, interrupted = until_signal(everything)
     if not as_json:
@@ -347,8 +348,8 @@ def capture(
 ) -> None:
     """Capture participants into windows on the topic, and nothing else."""
     from streamer import capture as sources
+    from streamer import metrics, topics
     from streamer import session as sessions
-    from streamer import topics
 
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
@@ -374,7 +375,7 @@ def capture(
             stopping = asyncio.create_task(stop.wait())
             stopping.add_done_callback(lambda task: work.stop())
             stack.callback(stopping.cancel)
-            await work.run()
+            await metrics.watched(chosen.config, "capture", work.run())
             return work
 
     work, interrupted = until_signal(everything)
@@ -386,7 +387,7 @@ def capture(
 @app.command()
 def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None) -> None:
     """Score windows with Semi-IIN: one worker, one model, one device."""
-    from streamer import inference, topics
+    from streamer import inference, metrics, topics
     from streamer.workers import end_with_parent
 
     chosen = choose(config, set_, broker)
@@ -395,7 +396,8 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
 
     async def everything(stop: asyncio.Event) -> None:
         await topics.ensure_topics(chosen.config)
-        await inference.run(chosen.config, stop)
+        work = inference.run(chosen.config, stop)
+        await metrics.watched(chosen.config, "inference", work)
 
     until_signal(everything)
 
@@ -550,7 +552,7 @@ def record(
     broker: BrokerOption = None,
 ) -> None:
     """Record what is published to Parquet files until Ctrl-C; goes on where it was."""
-    from streamer import recorder
+    from streamer import metrics, recorder
     from streamer.workers import end_with_parent
 
     chosen = choose(config, set_, broker)
@@ -559,8 +561,12 @@ def record(
     end_with_parent()
     screen.print(f"Recording to {folder}{', with sound and faces' if windows else ''}.")
     counters, _ = until_signal(
-        lambda stop: recorder.run(
-            chosen.config, folder, stop, sessions=session or (), windows=windows, start=start
+        lambda stop: metrics.watched(
+            chosen.config,
+            "recording",
+            recorder.run(
+                chosen.config, folder, stop, sessions=session or (), windows=windows, start=start
+            ),
         )
     )
     screen.print(f"{counters['recorded']} records recorded.")

@@ -285,6 +285,17 @@ class KafkaConfig(_Section):
         return self
 
 
+class MetricsConfig(_Section):
+    """Prometheus metrics, `/healthz` and `/readyz` of each stage, over HTTP.
+
+    `port` 0 is each stage's own: capture 9101, inference 9102, processing 9103, recording 9104.
+    """
+
+    enabled: bool = True
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+
+
 class LogConfig(_Section):
     """What is logged on standard error."""
 
@@ -304,6 +315,7 @@ class Config(_Section):
     smoothing: SmoothingConfig = SmoothingConfig()
     alerts: AlertsConfig = AlertsConfig()
     kafka: KafkaConfig = KafkaConfig()
+    metrics: MetricsConfig = MetricsConfig()
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")

@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Clip
 from semi_iin.predict import Prediction, Predictor
-from streamer import audio
+from streamer import audio, metrics
 from streamer.config import Config
 from streamer.errors import ModelError, UnreadableRecord
 from streamer.records import (
@@ -166,6 +166,8 @@ async def run(
         ):
             log.info("Scoring with %s on %s in the group %s.", model.name, model.device, group)
             worker = Worker(config, scorer, reader, publisher, model_thread)
+            metrics.watch("inference", worker.counters)
+            metrics.ready()
             try:
                 await worker.run(stop)
             finally:

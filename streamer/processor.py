@@ -40,7 +40,7 @@ from aiokafka.errors import (
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from faust.types import TP, Message
 
-from streamer import smoothing, topics
+from streamer import metrics, smoothing, topics
 from streamer.config import Config, KafkaConfig
 from streamer.errors import BrokerError, ConfigError, UnreadableRecord
 from streamer.records import Alert, Score, Sentiment, SessionSentiment, partition_key
@@ -229,6 +229,8 @@ class Stage(Generic[S]):
         self.counters: Counter[str] = Counter()
         self.kind = rules.kind
         self._app = app
+        metrics.watch(f"smoothing {rules.kind}", self.counters)
+        metrics.watch_lag(rules.kind, self.lag)
         self._table = table
         self._rules = rules
         self._topic = publisher.topics.of(rules.kind)
@@ -250,6 +252,14 @@ class Stage(Generic[S]):
         table.on_recover(self._reopen)
 
     async def consume(self, stream: Any) -> None:
+    def lag(self) -> int:
+        """Messages of the input topic that have not come to the agent, as last heard of."""
+        behind = 0
+        for partition, following in list(self._next.items()):
+            end = self._app.consumer.highwater(TP(self._topic, partition))
+            behind += max((end or 0) - following, 0)
+        return behind
+
         """The agent: smooth what comes; acknowledging is left to `settle`."""
         async for event in stream.noack().events():
             async with self._lock:
@@ -785,7 +795,7 @@ async def _until_signal(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await serve(config, stop)
+    await metrics.watched(config, "processing", serve(config, stop))
 
 
 async def serve(config: Config, stop: asyncio.Event) -> None:
@@ -856,6 +866,7 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
     living.cancel()
     try:
         async with asyncio.timeout(STOP_S):
+            metrics.ready()
             await app.stop()
     except TimeoutError:
         log.warning("Stopping took over %g s and was cut short; nothing is lost.", STOP_S)

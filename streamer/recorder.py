@@ -19,6 +19,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from streamer import metrics
 from streamer.config import Config
 from streamer.recordings import RecordedKind, RecordingError, Writer
 from streamer.topics import Reader, Received, Start, ensure_topics
@@ -67,6 +68,8 @@ async def run(
     if windows:
         kinds.append("windows")
     await ensure_topics(config)
+    counters["topics"] = len(kinds)
+    metrics.watch("recording", counters)
     writer = await asyncio.to_thread(Writer, folder)
     disk = asyncio.Lock()
     try:
@@ -109,6 +112,9 @@ class _Lane:
     async def run(self, stop: asyncio.Event) -> None:
         """Read, keep, commit, until `stop`."""
         async with self._reader:
+            self._counters["joined"] += 1
+            if self._counters["joined"] == self._counters["topics"]:
+                metrics.ready()
             while not stop.is_set():
                 received = await self._reader.batch(BATCH, POLL_MS)
                 self._held += received

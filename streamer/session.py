@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from streamer import asr, audio, capture, topics
+from streamer import asr, audio, capture, metrics, topics
 from streamer.capture import ParticipantSpec
 from streamer.config import Config, to_ns
 from streamer.errors import ConfigError, SourceError
@@ -119,6 +119,7 @@ class Pipeline:
         """Choose the recogniser and prepare the aligner; opens no device yet."""
         self.spec = spec
         self.counters: Counter[str] = Counter()
+        metrics.watch("capture", self.counters)
         self._plan = plan
         self._config = config
         source = plan.sources[spec.participant_id]
@@ -299,6 +300,8 @@ class Outbox:
     def __init__(self, capacity: int, *, drop_oldest: bool) -> None:
         """Hold up to `capacity` windows; belongs to one event loop."""
         self.dropped = 0
+        self._counters: Counter[str] = Counter()
+        metrics.watch("capture", self._counters)
         self._capacity = capacity
         self._drop_oldest = drop_oldest
         self._windows: deque[Window] = deque()
@@ -344,6 +347,7 @@ class Outbox:
     def _make_room(self, newest: Window) -> Window:
         oldest = self._windows.popleft()
         self.dropped += 1
+        self._counters["dropped_windows"] += 1
         heir = self._windows[0] if self._windows else newest
         heir = msgspec.structs.replace(heir, skipped=heir.skipped + oldest.skipped + 1)
         if not self._windows:
@@ -453,6 +457,7 @@ class Capture:
             for spec in self.plan.participants
         ]
         await self.publisher.publish(self._record("started", pipelines))
+        metrics.ready()
         pool = ThreadPoolExecutor(len(pipelines), thread_name_prefix="capture")
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -36,7 +36,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from streamer import records
+from streamer import metrics, records
 from streamer.broker import is_embedded
 from streamer.config import Config, KafkaConfig
 from streamer.errors import BrokerError, ConfigError, UnreadableRecord
@@ -677,6 +677,7 @@ class Publisher:
         """Keep the settings; entering the context connects."""
         self.counters: Counter[str] = Counter()
         self.topics = Topics(config.kafka.topic_prefix)
+        metrics.watch("publisher", self.counters)
         self._kafka = config.kafka
         self._settings = client_settings(config.kafka)
         self._unsent: deque[_Unsent] = deque()
@@ -757,6 +758,7 @@ class Publisher:
         """
         wire = encode(record, self.topics, kind)
         headers = [*wire.headers, *extra_headers]
+        metrics.sent(record, kind or _KIND_OF[type(record)])
         return await self._put(wire.topic, wire.key, wire.value, headers, timestamp_ms)
 
     async def dead_letter(self, raw: Raw, reason: str) -> None:
@@ -1072,6 +1074,8 @@ class Reader(Generic[R]):
             raise ConfigError(f"The start {start} must have a time zone, as in 2026-01-31T09:00Z.")
         self.counters: Counter[str] = Counter()
         self.topic = Topics(config.kafka.topic_prefix).of(kind)
+        metrics.watch(f"reader {kind}", self.counters)
+        metrics.watch_lag(kind, self.lag)
         self._config = config
         self._kind: ReadableKind = kind
         self._group = group

@@ -1,0 +1,136 @@
+"""Each stage as a process of its own answers on its port while it works."""
+
+import asyncio
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from made_records import sentiment, session
+
+from streamer import topics
+from streamer.config import Config, build
+from streamer.records import Gate, Presence, Score
+from tests.unit.test_metrics import free_port, samples
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 300
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+async def config(request: pytest.FixtureRequest) -> Config:
+    """Settings for a fresh set of topics on each of the two brokers."""
+    address = request.getfixturevalue(f"{request.param}_broker")
+    chosen = build(
+        {
+            "kafka": {"broker": address, "topic_prefix": f"t{uuid.uuid4().hex[:12]}"},
+            "metrics": {"port": free_port()},
+        }
+    )
+    await topics.ensure_topics(chosen)
+    return chosen
+
+
+@asynccontextmanager
+async def stage(config: Config, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "streamer", *command, "--broker", config.kafka.broker),
+        *("--set", f"kafka.topic_prefix={config.kafka.topic_prefix}"),
+        *("--set", f"metrics.port={config.metrics.port}"),
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def answer(config: Config, path: str) -> str | None:
+    """The body of a 200; None for anything else, a refused connection included."""
+
+    def fetch() -> str | None:
+        url = f"http://127.0.0.1:{config.metrics.port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as response:
+                return response.read().decode()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return None
+        except OSError:
+            return None
+
+    return await asyncio.to_thread(fetch)
+
+
+async def until(config: Config, name: tuple[str, ...], at_least: float) -> dict:
+    """The samples, once one of them is there and large enough."""
+    found: dict = {}
+    for _ in range(PATIENCE):
+        found = samples(await answer(config, "/metrics") or "")
+        if found.get(name, -1.0) >= at_least:
+            return found
+        await asyncio.sleep(0.3)
+    raise AssertionError(f"{name} is {found.get(name)}; there are {sorted(found)}")
+
+
+def score(index: int) -> Score:
+    spoken = sentiment(index)
+    return Score(
+        session_id=spoken.session_id,
+        participant_id=spoken.participant_id,
+        window_id=spoken.window_id,
+        window_index=index,
+        session_start=spoken.event_time,
+        start_ms=spoken.start_ms,
+        end_ms=spoken.end_ms,
+        valence=1.0,
+        class_probabilities=spoken.class_probabilities,
+        gate=Gate(0.5, 0.5),
+        presence=Presence(text=1.0),
+        evidence=("text",),
+        text="so",
+        latency_ms={"queue": 2.0, "inference": 20.0},
+        model="m-1",
+        session_participants=1,
+    )
+
+
+async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
+    async with stage(config, "process"), topics.Publisher(config) as publisher:
+        await until(config, ("streamer_ready",), 1)
+        assert await answer(config, "/readyz") == "ok\n"
+        for index in range(20):
+            await publisher.publish(score(index))
+        found = await until(config, ("streamer_latency_seconds_count", "total"), 20)
+        assert found["streamer_events_total", "records", "smoothing scores"] == 20
+        assert found["streamer_latency_seconds_sum", "total"] >= 20 * 0.022
+        assert found["streamer_events_total", "published", "publisher"] >= 40
+        found = await until(config, ("streamer_lag_records", "scores"), 0)
+        assert found["streamer_lag_records", "scores"] <= 20
+
+
+async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path):
+    async with (
+        stage(config, "record", "--dir", str(tmp_path)),
+        topics.Publisher(config) as publisher,
+    ):
+        await until(config, ("streamer_ready",), 1)
+        for record in (session(), sentiment(0), sentiment(1)):
+            await publisher.publish(record)
+        await until(config, ("streamer_events_total", "taken", "recording"), 3)
+        found = await until(config, ("streamer_events_total", "flushes", "recording"), 1)
+        assert found["streamer_events_total", "read", "reader smoothed"] == 2
+        assert await answer(config, "/healthz") == "ok\n"

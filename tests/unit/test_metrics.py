@@ -1,0 +1,208 @@
+"""Metrics, health and readiness over real HTTP; dashboard file and docs name what exists."""
+
+import asyncio
+import json
+import re
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from made_records import no_evidence, sentiment
+from prometheus_client.parser import text_string_to_metric_families
+
+from streamer import metrics
+from streamer.config import Config, build
+from streamer.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def settings(broker_port: int, **changes: object) -> Config:
+    own = {"port": free_port(), **changes}
+    return build({"kafka": {"broker": f"127.0.0.1:{broker_port}"}, "metrics": own})
+
+
+@pytest.fixture
+def broker():
+    """A port on which something listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+async def get(config: Config, path: str) -> tuple[int, str]:
+    def fetch() -> tuple[int, str]:
+        url = f"http://127.0.0.1:{config.metrics.port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    return await asyncio.to_thread(fetch)
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    return {
+        (one.name, *(one.labels[label] for label in sorted(one.labels))): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }
+
+
+async def test_what_is_counted_elsewhere_is_told(broker: int):
+    config = settings(broker)
+    counters = Counter(scored=3)
+    metrics.watch("a room", counters)
+
+    class Reading:
+        def lag(self) -> int:
+            return 7
+
+    reading = Reading()
+    metrics.watch_lag("scores", reading.lag)
+
+    counters["scored"] += 1
+    found = samples(await metrics.watched(config, "inference", fetch_metrics(config)))
+    assert found["streamer_events_total", "scored", "a room"] == 4
+    assert found["streamer_lag_records", "scores"] == 7
+    assert any(name[0] == "streamer_build_info" and "inference" in name for name in found)
+    assert found["process_resident_memory_bytes",] > 0
+    del counters, reading
+    again = samples(await metrics.watched(config, "inference", fetch_metrics(config)))
+    assert ("streamer_events_total", "scored", "a room") not in again
+
+
+async def fetch_metrics(config: Config) -> str:
+    return (await get(config, "/metrics"))[1]
+
+
+async def test_latencies_are_histograms_each_stage_once(broker: int):
+    config = settings(broker)
+
+    def counts(text: str, stage: str) -> float:
+        return samples(text).get(("streamer_latency_seconds_count", stage), 0.0)
+
+    before = await metrics.watched(config, "processing", fetch_metrics(config))
+    spoken = sentiment(0, latency_ms={"inference": 30.0, "smoothing": 4.0, "total": 2000.0})
+    metrics.sent(spoken, "smoothed")
+    metrics.sent(spoken, "session_input")
+    metrics.sent(no_evidence(1, latency_ms={}), "smoothed")
+    after = await metrics.watched(config, "processing", fetch_metrics(config))
+    assert counts(after, "total") - counts(before, "total") == 1
+    assert counts(after, "inference") == counts(before, "inference")
+    evidence = "streamer_evidence_modalities_count"
+    assert samples(after)[evidence,] - samples(before)[evidence,] == 2
+
+
+async def test_ready_once_the_stage_says_so_and_a_broker_answers(broker: int):
+    config = settings(broker)
+
+    async def work() -> None:
+        assert await get(config, "/healthz") == (200, "ok\n")
+        assert await get(config, "/readyz") == (503, "starting or stopping\n")
+        metrics.ready()
+        assert await get(config, "/readyz") == (200, "ok\n")
+        assert (await get(config, "/"))[0] == 404
+
+    await metrics.watched(config, "inference", work())
+    gone = settings(free_port())
+
+    async def without_broker() -> None:
+        metrics.ready()
+        code, why = await get(gone, "/readyz")
+        assert (code, why) == (503, f"no broker answers at {gone.kafka.broker}\n")
+        assert (await get(gone, "/healthz"))[0] == 200
+
+    await metrics.watched(gone, "inference", without_broker())
+    with pytest.raises(urllib.error.URLError):
+        await get(config, "/healthz")
+
+
+async def test_a_loop_that_hangs_is_told(broker: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "DEAD_S", 0.2)
+    config = settings(broker)
+    answers = []
+
+    async def work() -> None:
+        asking = asyncio.create_task(get(config, "/healthz"))
+        await asyncio.sleep(0)
+
+        def ask() -> None:
+            time.sleep(0.5)
+            url = f"http://127.0.0.1:{config.metrics.port}/healthz"
+            try:
+                urllib.request.urlopen(url, timeout=10)
+            except urllib.error.HTTPError as error:
+                with error:
+                    answers.append((error.code, error.read()))
+
+        await asking
+        ask()  # in the loop itself: it hangs for the whole of it
+
+    await metrics.watched(config, "inference", work())
+    ((code, why),) = answers
+    assert code == 503
+    assert why.startswith(b"the event loop hangs since")
+
+
+async def test_a_taken_port_is_an_error_only_when_it_was_asked_for(
+    broker: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def work() -> str:
+        return "done"
+
+    with pytest.raises(ConfigError, match=r"set metrics\.host and metrics\.port"):
+        await metrics.watched(settings(broker, port=broker), "inference", work())
+    monkeypatch.setitem(metrics.PORTS, "inference", broker)
+    assert await metrics.watched(settings(broker, port=0), "inference", work()) == "done"
+    assert "goes on without them" in caplog.text
+
+
+async def test_nothing_listens_when_it_is_switched_off(broker: int):
+    config = settings(broker, enabled=False)
+
+    async def work() -> bool:
+        with pytest.raises(urllib.error.URLError):
+            await get(config, "/metrics")
+        return True
+
+    assert await metrics.watched(config, "capture", work())
+
+
+def names_there_are() -> set[str]:
+    told = {one.name for family in metrics.REGISTRY.collect() for one in family.samples}
+    histograms = {"streamer_latency_seconds", "streamer_evidence_modalities"}
+    told |= {f"{name}_{end}" for name in histograms for end in ("bucket", "count", "sum")}
+    return told | {"streamer_events_total", "streamer_lag_records", "streamer_build_info", "up"}
+
+
+def test_the_grafana_dashboard_asks_for_metrics_that_exist():
+    board = json.loads((ROOT / "docs/grafana.json").read_text("utf-8"))
+    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    assert len(asked) > 8
+    for expression in asked:
+        for name in re.findall(r"\b(?:streamer|process)_\w+", expression):
+            assert name in names_there_are(), expression
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_operating_names_every_port_and_metric():
+    text = (ROOT / "docs/operating.md").read_text("utf-8")
+    for stage, port in metrics.PORTS.items():
+        assert f"| {stage} | {port} |" in text
+    for name in re.findall(r"`(streamer_\w+)`", text):
+        assert {name, f"{name}_bucket"} & names_there_are(), name
+    for family in metrics.REGISTRY.collect():
+        if family.name.startswith("streamer_"):
+            assert f"`{family.name}" in text
