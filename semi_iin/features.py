@@ -153,10 +153,11 @@ class TextEncoder(nn.Module):
         Returns:
             ids (B, L) int64, real (B, L) bool, and words (B, L) bool: the first part's tokens.
         """
+        most = self.spec["max_tokens"]  # a token is at most a word: words behind are not read
         words = self.tokenizer(
-            [clip.text or "" for clip in clips],
+            [" ".join((clip.text or "").split()[:most]) for clip in clips],
             truncation=True,
-            max_length=self.spec["max_tokens"],
+            max_length=most,
         )["input_ids"]
         before = [self._context(clip) for clip in clips]
         longest = max(len(a) + len(b) for a, b in zip(words, before, strict=True))
