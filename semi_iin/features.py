@@ -153,7 +153,7 @@ class TextEncoder(nn.Module):
         Returns:
             ids (B, L) int64, real (B, L) bool, and words (B, L) bool: the first part's tokens.
         """
-        most = self.spec["max_tokens"]  # a token is at most a word: words behind are not read
+        most = self.spec["max_tokens"]  # no token spans two words, so later ones are not read
         words = self.tokenizer(
             [" ".join((clip.text or "").split()[:most]) for clip in clips],
             truncation=True,
@@ -173,7 +173,7 @@ class TextEncoder(nn.Module):
         most = self.spec["context_tokens"]
         if not most or not (clip.context and clip.context.strip()):
             return []
-        recent = " ".join(clip.context.split()[-most:])  # a token is at most a word
+        recent = " ".join(clip.context.split()[-most:])  # no token spans two words
         ids = self.tokenizer(recent, add_special_tokens=False)["input_ids"]
         return [*ids[-most:], int(self.tokenizer.sep_token_id)]
 
