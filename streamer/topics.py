@@ -16,9 +16,10 @@ import ssl
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, cast, get_args, overload
@@ -1354,3 +1355,99 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         await self._reader._assigned(assigned)
+
+
+# --- what the stages have still to do -----------------------------------------------------------
+
+
+def smoothing_group(config: Config) -> str:
+    """The consumer group under which processing commits: its name where that has the prefix."""
+    prefix, group = config.kafka.topic_prefix, config.smoothing.consumer_group
+    return group if group.startswith(prefix) else f"{prefix}-{group}"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A topic and the stage that takes from it, at one moment.
+
+    Attributes:
+        published: messages published since the topic began, over all partitions.
+        waiting: messages behind what the stage has committed; None while it has committed
+            nothing, as when it never ran.
+    """
+
+    published: int
+    waiting: int | None
+
+
+class Backlog:
+    """What inference and processing have still to take, as their groups' commits tell it.
+
+    A context manager over one client that joins no group and fetches no message. A stage commits
+    once what it made of a message is published, processing every few seconds: a small number
+    waiting is no backlog, a growing one is.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Keep the settings; entering the context connects."""
+        topics = Topics(config.kafka.topic_prefix)
+        self._kafka = config.kafka
+        self._stages = {
+            "inference": (topics.windows, config.inference.consumer_group),
+            "smoothing": (topics.scores, smoothing_group(config)),
+        }
+        self._consumers: dict[str, Any] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Connect; raises BrokerError when no broker answers in time."""
+        settings = client_settings(self._kafka)
+        try:
+            for stage, (_, group) in self._stages.items():
+                client = partial(
+                    AIOKafkaConsumer, group_id=group, enable_auto_commit=False, **settings
+                )
+                self._consumers[stage] = await self._stack.enter_async_context(
+                    _connected(client, self._kafka)
+                )
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def read(self) -> dict[str, Work]:
+        """The `inference` and `smoothing` stages' work; a topic that is not there is left out.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        found = {}
+        try:
+            async with asyncio.timeout(self._kafka.connect_timeout_s):
+                for stage, (topic, _) in self._stages.items():
+                    work = await self._work(self._consumers[stage], topic)
+                    if work is not None:
+                        found[stage] = work
+        except (KafkaError, OSError) as error:
+            raise _unreachable(self._kafka, error) from error
+        return found
+
+    async def _work(self, consumer: Any, topic: str) -> Work | None:
+        if not consumer.assignment():
+            if topic not in await consumer.topics():
+                return None
+            await consumer._client.add_topic(topic)
+            numbers = consumer.partitions_for_topic(topic) or set()
+            consumer.assign([TopicPartition(topic, number) for number in numbers])
+        partitions = list(consumer.assignment())
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        places = {at: await consumer.committed(at) for at in partitions}
+        published = sum(ends.values())
+        if all(place is None for place in places.values()):
+            return Work(published, 0 if published == 0 else None)
+        behind = (ends[at] - max(places[at] or 0, begins[at]) for at in partitions)
+        return Work(published, sum(max(one, 0) for one in behind))

@@ -11,6 +11,7 @@ from streamer.records import (
     Gate,
     Participant,
     Presence,
+    Score,
     Sentiment,
     Session,
     SessionSentiment,
@@ -49,6 +50,13 @@ def sentiment(index: int, valence: float | None = 0.5, **changes: Any) -> Sentim
     return Sentiment(**fields)
 
 
+def score(index: int) -> Score:
+    """The score of window `index` of ana."""
+    published = sentiment(index)
+    same = {name: getattr(published, name, None) for name in Score.__struct_fields__}
+    return Score(**same | {"session_start": START, "skipped": 0})
+
+
 def meeting(index: int, valence: float | None = 0.25, **changes: Any) -> SessionSentiment:
     """The session as a whole at the end of window `index`."""
     fields: dict[str, Any] = {
@@ -82,7 +90,7 @@ def alert(index: int, **changes: Any) -> Alert:
         "end_ms": (index + 1) * 1000,
         "valence": -1.25,
         "threshold": 1.5,
-        "message": "valence fell by 1.75 within 15 s",
+        "message": "ana fell by 1.75 within 15 s; valence is -1.25.",
     } | changes
     return Alert(**fields)
 

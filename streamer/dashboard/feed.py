@@ -27,7 +27,7 @@ import msgspec
 from streamer.config import Config
 from streamer.errors import BrokerError
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
-from streamer.topics import Reader, event_id
+from streamer.topics import Backlog, Reader, Work, event_id
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -68,6 +68,10 @@ LOOK_BACK = timedelta(hours=3)
 BATCH_RECORDS = 500
 BATCH_WAIT_MS = 100
 RETRY_S = 2.0
+STAGES_S = 2.0
+"""How often the stages are asked what they have still to do."""
+RATE_S = 10.0
+"""Over how long the rate of new windows is taken."""
 PROBE_S = 3.0
 """A broker that has sent nothing for so long is asked whether it is there."""
 
@@ -217,6 +221,7 @@ class Feed:
         broker: the address, for people to read.
         version: grows with every change.
         lags: per topic, messages published and not yet read.
+        stages: `capture` with its `windows_per_s`, the others with how much is `waiting`.
     """
 
     def __init__(self, broker: str) -> None:
@@ -224,6 +229,7 @@ class Feed:
         self.broker = broker
         self.version = 0
         self.lags: dict[ShownKind, int] = {}
+        self.stages: dict[str, dict[str, float | None]] = {}
         self.sessions: dict[str, SessionLog] = {}
         self._past: dict[str, dict[str, Any]] = {}
         self._state: BrokerState = "connecting"
@@ -281,6 +287,7 @@ class Feed:
         return {
             "now_ms": _now_ms(),
             "broker": {"address": self.broker, "state": self._state, "since_ms": self._since_ms},
+            "stages": self.stages,
             "lag": sum(self.lags.values()),
             "sessions": sessions,
             "latency_ms": {} if watched is None else watched.latencies(),
@@ -305,7 +312,41 @@ async def follow(config: Config, feed: Feed) -> None:
     Raises:
         ConfigError: the settings of the connection are wrong.
     """
-    await asyncio.gather(*(_read(config, kind, feed) for kind in KINDS.values()))
+    await asyncio.gather(
+        *(_read(config, kind, feed) for kind in KINDS.values()), _watch(config, feed)
+    )
+
+
+async def _watch(config: Config, feed: Feed) -> None:
+    """Keep `feed.stages`; what the broker says of itself is left to the readers."""
+    published: deque[tuple[float, int]] = deque()
+    while True:
+        with contextlib.suppress(BrokerError):
+            async with Backlog(config) as backlog:
+                while True:
+                    feed.stages = stages(await backlog.read(), published, time.monotonic())
+                    await asyncio.sleep(STAGES_S)
+        feed.stages = {}
+        published.clear()
+        await asyncio.sleep(RETRY_S)
+
+
+def stages(
+    work: Mapping[str, Work], published: deque[tuple[float, int]], now_s: float
+) -> dict[str, dict[str, float | None]]:
+    """What a status says of each stage; `published` remembers the windows of RATE_S."""
+    found: dict[str, dict[str, float | None]] = {
+        stage: {"waiting": one.waiting} for stage, one in work.items()
+    }
+    if "inference" not in work:
+        return found
+    published.append((now_s, work["inference"].published))
+    while now_s - published[0][0] > RATE_S:
+        published.popleft()
+    (from_s, before), (to_s, after) = published[0], published[-1]
+    rate = max(after - before, 0) / (to_s - from_s) if to_s > from_s else 0.0
+    found["capture"] = {"windows_per_s": rate}
+    return found
 
 
 async def _read(config: Config, kind: ShownKind, feed: Feed) -> None:

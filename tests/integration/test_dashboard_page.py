@@ -241,13 +241,13 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(browser, served):
     whole = browser.text(".card.meeting")
     for told in ("2 participants", "0.75", "↘ −0.20 a minute"):
         assert told in whole
-    browser.until_text("#alerts", "1:02 ▲ ana: valence fell by 1.75 within 15 s")
+    browser.until_text("#alerts", "1:02 ▲ ana fell by 1.75 within 15 s")
     browser.until_text("#health", "80 ms")
     browser.until_text("#facts", "live")
     browser.shot("session")
     served.add(*both(90), alert(90, alert_id="later"))
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
-    browser.until_text("#announcer", "ana: valence fell")
+    browser.until_text("#announcer", "ana fell")
     assert browser.windows_seen("bo", 91) == list(range(91))
     browser.run(
         "document.getElementById('scrub').value = 25;"
@@ -364,9 +364,16 @@ def test_a_dropped_connection_goes_on_without_a_gap(browser, served):
     served.stop()
     served.start(port, served.new_feed())
     served.state("up")
-    served.add(*(sentiment(index, participant_id="cy") for index in range(5)))
+    served.add(*(sentiment(index, participant_id="cy") for index in range(5)), session("ended"))
     browser.until_text(f"{browser.card('cy')} .words", "window 4")
     assert not browser.driver.find_elements(By.CSS_SELECTOR, browser.card("ana"))
+
+    # A server that ends with its session, as a demo's does, leaves the page whole.
+    browser.until_text("#facts", "ended")
+    served.stop()
+    browser.until_text("#banner", "This session has ended, and the page's server with it.")
+    browser.shot("over")
+    served.start(port)
 
 
 def test_hours_of_ten_participants_stay_small(browser, served):
@@ -423,7 +430,7 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(browser, tmp_path
         browser.driver.find_element(By.LINK_TEXT, "retro").click()
         browser.until_text(f"{browser.card('bo')} .words", "window 19")
         browser.until_text("#facts", "recorded")
-        browser.until_text("#alerts", "0:12 ▲ ana")
+        browser.until_text("#alerts", "0:12 ▲ ana fell")
         video = f"document.querySelector('{browser.card('ana')} video')"
         browser.until(lambda: browser.run(f"return {video}.readyState >= 2"), "a picture")
         assert not browser.driver.find_elements(By.CSS_SELECTOR, f"{browser.card('bo')} video")
@@ -463,7 +470,7 @@ def test_from_the_topics_to_the_screen(browser, embedded_broker):
         asyncio.run(publish(embedded_broker, records))
         browser.until_text(f"{browser.card('bo')} .words", "window 11")
         asyncio.run(publish(embedded_broker, [*records[-3:], alert(11)]))  # again: no change
-        browser.until_text("#alerts", "valence fell")
+        browser.until_text("#alerts", "ana fell")
         for record in records[-3:-1]:
             shown = browser.driver.find_element(
                 By.CSS_SELECTOR, f"{browser.card(record.participant_id)} .value"

@@ -4,21 +4,23 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
 
-from streamer import dashboard
+from streamer import dashboard, topics
 from streamer.config import build
 from streamer.dashboard import feed as feeds
 from streamer.dashboard.feed import Feed, SessionLog, encode
 from streamer.dashboard.history import Recorded, media
 from streamer.dashboard.server import Cursor, Page, is_loopback
 from streamer.errors import ConfigError
+from streamer.processor import app_id
 from streamer.recordings import Recordings, Writer
 from streamer.records import Participant, Session
-from tests.published import alert, meeting, sentiment, session
+from tests.published import alert, meeting, score, sentiment, session
 
 TOKEN = "a-token-of-some-length"
 
@@ -314,6 +316,54 @@ async def test_a_broker_that_is_away_is_said_and_waited_for():
                 break
             await asyncio.sleep(0.05)
         assert broker["address"] == address
+
+
+@pytest.mark.parametrize(
+    "broker", ["embedded_broker", pytest.param("kafka_broker", marks=pytest.mark.kafka)]
+)
+async def test_what_waits_for_a_stage_is_what_it_has_not_committed(broker, request):
+    address = request.getfixturevalue(broker)
+    config = build({"kafka": {"broker": address, "topic_prefix": "waits"}})
+    idle = topics.Work(0, 0)
+    async with topics.Backlog(config) as backlog, topics.Publisher(config) as publisher:
+        assert await backlog.read() == {}
+        await topics.ensure_topics(config)
+        for index in range(5):
+            await publisher.publish(score(index))
+        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(5, None)}
+        group = topics.smoothing_group(config)
+        async with topics.Reader(config, "scores", group=group) as reader:
+            taken: list[object] = []
+            while len(taken) < 3:
+                taken += await reader.batch(3 - len(taken), 500)
+            await reader.commit()
+        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(5, 2)}
+        await publisher.publish(score(5))
+        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(6, 3)}
+
+
+def test_the_smoothing_group_is_the_one_under_which_processing_commits():
+    for settings in (
+        {},
+        {"kafka": {"topic_prefix": "mood"}},
+        {"smoothing": {"consumer_group": "x"}},
+    ):
+        assert topics.smoothing_group(build(settings)) == app_id(build(settings))
+
+
+def test_the_rate_of_windows_is_that_of_the_last_seconds():
+    published: deque[tuple[float, int]] = deque()
+    told = [
+        feeds.stages({"inference": topics.Work(2 * second, 1)}, published, float(second))
+        for second in range(0, 60, 2)
+    ]
+    assert told[0] == {"capture": {"windows_per_s": 0.0}, "inference": {"waiting": 1}}
+    assert told[-1]["capture"] == {"windows_per_s": 2.0}
+    later = feeds.stages({"inference": topics.Work(116, 0)}, published, 100.0)
+    assert later["capture"] == {"windows_per_s": 0.0}
+    assert feeds.stages({"smoothing": topics.Work(3, None)}, deque(), 0.0) == {
+        "smoothing": {"waiting": None}
+    }
 
 
 # --- the past

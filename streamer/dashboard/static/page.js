@@ -210,7 +210,7 @@ function onAlert(alert) {
   if (alerts.has(key)) return;
   alerts.set(key, alert);
   if (alerts.size > ALERTS_SHOWN) alerts.delete(alerts.keys().next().value);
-  if (view.live) set(byId("announcer"), `${alert.participant_id ?? "Meeting"}: ${alert.message}`);
+  if (view.live) set(byId("announcer"), alert.message);
   listAlerts();
 }
 
@@ -225,7 +225,7 @@ function listAlerts() {
     const what = document.createElement("span");
     const raised = alert.state === "raised";
     what.className = raised ? "negative" : "quiet";
-    what.textContent = ` ${raised ? "▲" : "✓"} ${alert.participant_id ?? "Meeting"}: ${alert.message}`;
+    what.textContent = ` ${raised ? "▲" : "✓"} ${alert.message}`;
     item.append(when, what);
     return item;
   }));
@@ -278,7 +278,9 @@ function draw() {
   health(summary);
   const link = byId("link");
   link.className = view.link;
-  set(link, { up: "Connected", down: "Connection lost, trying again …", connecting: "Connecting …" }[view.link]);
+  const over = view.link === "down" && summary?.ended;
+  set(link, over ? "Not connected"
+    : { up: "Connected", down: "Connection lost, trying again …", connecting: "Connecting …" }[view.link]);
   if (session === null) {
     listSessions(view.status?.sessions ?? []);
     return;
@@ -322,7 +324,9 @@ function banner(summary) {
   let warn = true;
   const broker = status?.broker;
   const silent = summary !== null && !summary.ended && age(summary) > STALE_S * 1000;
-  if (link === "down") {
+  if (link === "down" && summary?.ended) {
+    [text, warn] = ["This session has ended, and the page's server with it. All of it is here.", false];
+  } else if (link === "down") {
     text = status === null
       ? "The page's server does not answer; trying again."
       : "The connection to the page's server is lost; trying again. What is shown is from before.";
@@ -350,13 +354,24 @@ function banner(summary) {
   set(element, text);
 }
 
+// What a stage has before it, and how long it took for the newest records.
+function work(stage) {
+  if (stage === undefined) return "";
+  if ("windows_per_s" in stage) return `${stage.windows_per_s.toFixed(1)} windows a second`;
+  if (stage.waiting === null) return "has not run";
+  return stage.waiting === 0 ? "nothing waits" : `${stage.waiting} waiting`;
+}
+
+function took(latency) {
+  if (latency === undefined) return "";
+  return `${Math.round(latency.median)} ms (95 %: ${Math.round(latency.p95)} ms)`;
+}
+
 function health(summary) {
   const { status } = view;
   if (status === null) return;
-  const told = STAGES.filter(([stage]) => stage in status.latency_ms).map(([stage, name]) => {
-    const { median, p95 } = status.latency_ms[stage];
-    return [name, `${Math.round(median)} ms (95 %: ${Math.round(p95)} ms)`];
-  });
+  const told = STAGES.map(([stage, name]) => [name, [work(status.stages[stage]), took(status.latency_ms[stage])]
+    .filter(Boolean).join(", ")]).filter(([, text]) => text);
   if (summary !== null && !summary.recorded) told.push(["Newest record", `${ago(age(summary))} ago`]);
   told.push(["Not yet read", String(status.lag)]);
   told.push(["Broker", `${status.broker.address}, ${{ up: "answers", down: "away", connecting: "connecting" }[status.broker.state]}`]);
