@@ -39,6 +39,7 @@ from aiokafka.errors import (
 )
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from faust.types import TP, Message
+from mode.threads import WorkerThread
 
 from streamer import metrics, smoothing, topics
 from streamer.config import Config, KafkaConfig
@@ -61,6 +62,7 @@ SESSION_TIMEOUT_S = 10.0
 """After so long without a heartbeat a worker is dead and its partitions go to the others."""
 EMBEDDED_SESSION_TIMEOUT_S = 6.0
 """On the embedded broker, where every rebalance takes that time less one second."""
+LET_GO_S = 3.0
 STOP_S = 15.0
 RESTARTS, RESTARTS_WITHIN_S = 5, 120.0
 """So often the app starts over before the worker gives up."""
@@ -228,9 +230,9 @@ class Stage(Generic[S]):
         """Join an app and a table that the app knows; no I/O."""
         self.counters: Counter[str] = Counter()
         self.kind = rules.kind
-        self._app = app
         metrics.watch(f"smoothing {rules.kind}", self.counters)
         metrics.watch_lag(rules.kind, self.lag)
+        self._app = app
         self._table = table
         self._rules = rules
         self._topic = publisher.topics.of(rules.kind)
@@ -251,7 +253,6 @@ class Stage(Generic[S]):
         app.on_partitions_revoked.connect(self._close)
         table.on_recover(self._reopen)
 
-    async def consume(self, stream: Any) -> None:
     def lag(self) -> int:
         """Messages of the input topic that have not come to the agent, as last heard of."""
         behind = 0
@@ -260,6 +261,7 @@ class Stage(Generic[S]):
             behind += max((end or 0) - following, 0)
         return behind
 
+    async def consume(self, stream: Any) -> None:
         """The agent: smooth what comes; acknowledging is left to `settle`."""
         async for event in stream.noack().events():
             async with self._lock:
@@ -568,6 +570,14 @@ class Processor:
         )
 
 
+class _Thread(WorkerThread):  # type: ignore[misc]
+    """Does not keep the process alive when stopping was cut short."""
+
+    def __init__(self, service: Any, **options: Any) -> None:
+        super().__init__(service, **options)
+        self.daemon = True
+
+
 class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's consumer, mended in three places.
 
@@ -578,6 +588,7 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     `topics.unhurried`.
     """
 
+    Worker = _Thread
     logger = logging.getLogger("faust.transport")
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -787,7 +798,25 @@ def run(config: Config) -> None:
         BrokerError: no broker answers at the start, or Faust gives it up later.
         ConfigError: a setting does not fit.
     """
-    asyncio.run(_until_signal(config))
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(_until_signal(config))
+    finally:
+        _let_go(loop)
+
+
+def _let_go(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the loop within LET_GO_S: tasks of Faust may wait for ever for a broker that is gone.
+
+    `asyncio.run` would wait with them.
+    """
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left, timeout=LET_GO_S))
+    loop.set_exception_handler(lambda *_: None)
+    loop.close()
 
 
 async def _until_signal(config: Config) -> None:
@@ -847,6 +876,7 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
         try:
             await app.start()
             log.info("Stream processor ready.")
+            metrics.ready()
             await app.wait_until_stopped()
         except (KafkaError, OSError) as error:
             return repr(error)
@@ -864,15 +894,16 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
     cause = next(each for each in (*stages, *waited) if each.done())
     app.conf.stream_wait_empty = cause is stopping
     living.cancel()
-    try:
-        async with asyncio.timeout(STOP_S):
-            metrics.ready()
-            await app.stop()
-    except TimeoutError:
+    ending = asyncio.create_task(app.stop())
+    ended, _ = await asyncio.wait({ending}, timeout=STOP_S)
+    if not ended:  # a cancellation would be swallowed, so what hangs is left behind
         log.warning("Stopping took over %g s and was cut short; nothing is lost.", STOP_S)
+        logging.getLogger("faust").setLevel(logging.CRITICAL)
     for each in waited:
         each.cancel()
-    await asyncio.gather(*waited, return_exceptions=True)
+    await asyncio.wait(waited, timeout=LET_GO_S)
+    for each in ended:
+        each.result()
     return str(cause.result())
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import msgspec
 import pytest
 
@@ -133,6 +134,25 @@ def test_the_moods_of_the_meeting_differ(kafka_replay):
     assert last["ana"]["valence"] > last["bo"]["valence"] + 0.5
 
 
+def test_every_topic_has_its_records(kafka_replay, kafka_broker):
+    prefix, said = kafka_replay
+    read = {
+        name: [json.loads(line) for line in lines(kafka_broker, f"{prefix}.{name}.v1")]
+        for name in ("scores", "session-smoothed", "sessions", "alerts", "dead-letter")
+    }
+    assert {r["window_id"] for r in read["scores"]} == {r["window_id"] for r in said.records}
+    assert [r["window_index"] for r in read["session-smoothed"]] == list(range(WINDOWS))
+    assert {a["participant_id"] for a in read["alerts"]} >= {"bo"}
+    assert read["dead-letter"] == []
+    started, ended = read["sessions"]
+    assert (started["state"], ended["state"]) == ("started", "ended")
+    assert {p["participant_id"]: p["windows"] for p in ended["participants"]} == {
+        "ana": WINDOWS,
+        "bo": WINDOWS,
+    }
+    assert len(lines(kafka_broker, f"{prefix}.windows.v1")) >= 2 * WINDOWS
+
+
 def test_kcat_reads_the_same_records(kafka_replay, kafka_broker):
     assert shutil.which("kcat"), "kcat is set up by scripts/setup test"
     prefix, said = kafka_replay
@@ -209,28 +229,32 @@ def test_a_meeting_can_be_published_without_any_single_person(short, tmp_path):
     assert any(r["valence"] is not None and r["participants"] == 2 for r in said.records)
 
 
-def test_clips_of_real_people(shared_data):
-    """Each clip: one sentiment per second begun, on the embedded broker."""
+def test_clips_of_real_people(shared_data, kafka_broker):
+    """Every clip at once on real Kafka, and one on the embedded broker: a sentiment a window."""
     clips = sorted((shared_data / "clips").glob("*.mp4"))
     assert len(clips) >= 6
-    for clip in clips[:1] + clips[-1:]:
-        duration = float(
-            subprocess.run(
-                [sys.executable, "-c", DURATION, str(clip)],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
-        said = replay(clip)
-        assert said.code == 0, said.errors
-        in_order(said.records, len(said.records))
-        assert abs(len(said.records) - math.ceil(duration)) <= 1
+    prefix = "clips"
+    said = streamer(
+        *("replay", "--speed", "0", "--json", "--session", "clips", *map(str, clips)),
+        *("--broker", kafka_broker, "--set", f"kafka.topic_prefix={prefix}"),
+    )
+    assert said.code == 0, said.errors
+    for clip in clips:
+        mine = [r for r in said.records if r["participant_id"] == clip.stem]
+        in_order(mine, len(mine))
+        assert abs(len(mine) - math.ceil(length_s(clip))) <= 1
         for modality in ("audio", "text", "vision"):
-            assert any(r["presence"][modality] > 0 for r in said.records)
+            assert any(r["presence"][modality] > 0 for r in mine)
+    read = [json.loads(line) for line in lines(kafka_broker, f"{prefix}.smoothed.v1")]
+    assert {r["window_id"] for r in read} == {r["window_id"] for r in said.records}
+    embedded = replay(clips[0])
+    assert embedded.code == 0, embedded.errors
+    in_order(embedded.records, len([r for r in read if r["participant_id"] == clips[0].stem]))
 
 
-DURATION = "import av, sys; c = av.open(sys.argv[1]); print(c.duration / 1e6)"
+def length_s(clip: Path) -> float:
+    with av.open(str(clip)) as container:
+        return container.duration / 1e6
 
 
 @pytest.mark.parametrize(

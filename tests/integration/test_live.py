@@ -1,0 +1,135 @@
+"""Live sessions and stages apart: real processes, virtual devices, an embedded broker."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from streamer.demo import meeting
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+CAMERA = "lavfi:testsrc2=size=320x240:rate=10"
+MICROPHONE = "lavfi:sine=frequency=440:sample_rate=16000"
+WORDLESS = ("--set", "asr.engine=none")
+
+
+@contextlib.contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen]:
+    """A `streamer` process; SIGTERM at the end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamer", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=60)
+
+
+def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker):
+    with started(
+        *("run", "--json", "--session", "live", "--participant", f"me={CAMERA},{MICROPHONE}"),
+        *("--consent", "everybody nodded", *WORDLESS),
+        *("--broker", kafka_broker, "--set", "kafka.topic_prefix=live"),
+    ) as process:
+        early = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=90)
+        assert process.returncode == 0, errors
+    records = early + [json.loads(line) for line in rest.splitlines()]
+    assert [r["window_index"] for r in records] == list(range(len(records)))
+    assert records[-1]["final"] is True
+    assert all(r["valence"] is None and r["evidence"] == [] for r in records)
+    sessions = subprocess.run(
+        ["kcat", "-C", "-q", "-e", "-b", kafka_broker, "-t", "live.sessions.v1"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout.splitlines()
+    begun, ended = map(json.loads, sessions)
+    assert (begun["consent"], begun["live"]) == ("everybody nodded", True)
+    assert ended["participants"][0]["windows"] == len(records)
+
+
+@pytest.mark.parametrize("command", ["run", "capture"])
+def test_no_consent_no_live_session(command, embedded_broker):
+    with started(
+        *(command, "--participant", f"me={CAMERA}", "--broker", embedded_broker)
+    ) as process:
+        out, errors = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert "--consent" in errors
+        assert "Traceback" not in errors
+        assert out == ""
+
+
+def test_every_stage_runs_as_a_process_of_its_own(tmp_path):
+    """broker, infer, process, capture, subscribe: five processes, one path."""
+    recording = meeting(tmp_path / "made", 8)["ana"]
+    with started("broker") as broker:
+        address = broker.stdout.readline().strip()
+        with started("infer", "--broker", address), started("process", "--broker", address):
+            with started(
+                *("subscribe", "--broker", address, "--from", "beginning", "--json"),
+                *("--participant", "ana"),
+            ) as subscriber:
+                with started(
+                    *("capture", "--broker", address, "--speed", "0", "--session", "apart"),
+                    *("--participant", f"ana={recording}"),
+                ) as capture:
+                    _, said = capture.communicate(timeout=120)
+                    assert capture.returncode == 0, said
+                    assert "8 windows published" in said
+                records = [json.loads(subscriber.stdout.readline()) for _ in range(8)]
+                assert [r["window_id"] for r in records] == [f"apart/ana/{k}" for k in range(8)]
+                subscriber.send_signal(signal.SIGINT)
+                rest, errors = subscriber.communicate(timeout=60)
+                assert subscriber.returncode == 0, errors
+                assert rest == ""
+
+
+def test_a_stage_ends_with_the_parent_that_started_it(tmp_path):
+    """SIGKILL of `streamer run` leaves no worker behind."""
+    with started(
+        *("run", "--json", "--participant", f"me={CAMERA}", "--consent", "yes", *WORDLESS)
+    ) as process:
+        json.loads(process.stdout.readline())
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(process.pid)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        assert len(children) == 2
+        process.kill()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and any(map(alive, children)):
+            time.sleep(0.2)
+        assert not any(map(alive, children))
+
+
+def alive(pid: str) -> bool:
+    state = subprocess.run(
+        ["ps", "-o", "state=", "-p", pid], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return state not in ("", "Z")
+
+
+def test_stages_that_need_a_broker_say_so():
+    for command in ("infer", "process", "subscribe"):
+        with started(command) as process:
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 2
+            assert "streamer broker" in errors
+            assert "Traceback" not in errors
