@@ -9,8 +9,12 @@ from __future__ import annotations
 import asyncio
 import math
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -279,6 +283,72 @@ def test_dark_and_on_a_phone_nothing_is_wider_than_the_screen(browser, served):
     )
 
 
+CONTRASTS = """
+const linear = (c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+const channel = (c) => linear(c / 255);
+const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const ground = (element) => {
+  for (let at = element; at; at = at.parentElement) {
+    const colour = parse(getComputedStyle(at).backgroundColor);
+    if (colour.length === 3 || colour[3] === 1) return colour;
+  }
+  return [255, 255, 255];
+};
+const poor = [];
+for (const element of document.querySelectorAll("body *:not(script)")) {
+  const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  if (!own || element.disabled || !element.getClientRects().length) continue;
+  const [a, b] = [light(parse(getComputedStyle(element).color)), light(ground(element))];
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (ratio < 4.5) poor.push(`${element.className || element.tagName}: ${ratio.toFixed(2)}`);
+}
+return poor;
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read(browser, served, scheme):
+    """Contrast of at least 4.5 (WCAG 2.2 AA) in every colour that text takes."""
+    for name, valence in (("a", -2.0), ("b", 0.0), ("c", 2.0), ("d", None)):
+        served.add(sentiment(0, valence, participant_id=name))
+    served.add(alert(0), alert(0, state="cleared"), meeting(0))
+    served.state("down")
+    browser.driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+    )
+    for page in ("?all", "?session=standup"):
+        browser.open(served.url + page)
+        browser.until_text("#banner", "has not answered")
+        browser.until_text("#health", "away")
+        assert browser.run(CONTRASTS) == []
+
+
+def test_the_keyboard_reaches_everything(browser, served):
+    served.add(*(record for index in range(30) for record in both(index)), alert(3))
+    browser.open(served.url + "?session=standup")
+    browser.until_text("#alerts", "ana fell")
+    reached = []
+    for _ in range(7):
+        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        focused = browser.driver.switch_to.active_element
+        reached.append(focused.get_attribute("id") or focused.text)
+    assert reached[:5] == ["Skip to the content", "All sessions", "span", "scrub", "alerts"]
+    browser.driver.find_element(By.ID, "scrub").send_keys(Keys.ARROW_LEFT)
+    browser.until_text(f"{browser.card('ana')} .words", "window 28")
+    for chart in browser.driver.find_elements(By.CSS_SELECTOR, ".chart"):
+        assert chart.get_attribute("aria-label").startswith("Valence of")
+
+
+def test_a_meeting_without_persons_is_shown_as_a_whole(browser, served):
+    served.add(session(), *(meeting(index) for index in range(30)))
+    browser.open(served.url + "?session=standup")
+    browser.until_text(".card.meeting .now", "+0.25 neutral")
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".card")) == 1
+    browser.shot("meeting-only")
+
+
 def test_names_and_words_are_text_and_never_markup(browser, served):
     evil = '<script>window.hit=1</script><img src=x onerror="window.hit=1">'
     name = evil.replace("/", "⁄")
@@ -454,6 +524,24 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(browser, tmp_path
         browser.shot("recorded")
     finally:
         served.close()
+
+
+def test_the_command_serves_until_it_is_interrupted(embedded_broker):
+    command = [sys.executable, "-m", "streamer", "dashboard", "--broker", embedded_broker]
+    with subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True) as process:
+        told = process.stderr.readline()
+        address = told.removeprefix("Live page: ").strip()
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            assert b"<title>Sentiment</title>" in answer.read()
+        port = address.rstrip("/").rpartition(":")[2]
+        second = subprocess.run(
+            [*command, "--port", port], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert second.returncode == 2
+        assert second.stderr.startswith(f"streamer: The page cannot be served at 127.0.0.1:{port}")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert "Traceback" not in process.stderr.read()
 
 
 async def publish(address: str, records: list[Shown]) -> None:

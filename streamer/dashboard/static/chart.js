@@ -1,6 +1,7 @@
 // One timeline: smoothed valence, its band, the raw points. Knows uPlot and colours, no records.
 
 const HEIGHT = 150;
+const MOST_POINTS = 1_000;
 const LABELS = { 3: "+3", 2: "+2", 1: "+1", 0: "0", "-1": "−1", "-2": "−2", "-3": "−3" };
 
 export function clock(seconds) {
@@ -13,6 +14,11 @@ export function clock(seconds) {
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+// Raw points that lie closer than they are wide tell nothing, and cost the most to draw.
+function fewEnough(plot, series, first, last) {
+  return last - first < MOST_POINTS;
 }
 
 export class Chart {
@@ -74,7 +80,7 @@ export class Chart {
         {},
         none,
         none,
-        { paths: () => null, points: { show: true, size: 4, width: 0, fill: () => colour("--raw") } },
+        { paths: () => null, points: { show: fewEnough, size: 4, width: 0, fill: () => colour("--raw") } },
         { stroke: () => colour("--line"), width: 2, points: { show: false } },
       ],
       bands: [{ series: [2, 1], fill: () => colour("--band") }],
