@@ -231,7 +231,8 @@ class Page:
             request.cookies.get(self._cookie(), ""),
             request.headers.get("Authorization", "").removeprefix("Bearer "),
         )
-        return any(hmac.compare_digest(one.encode(), token.encode()) for one in shown)
+        known = token.encode()
+        return any(hmac.compare_digest(one.encode("utf-8", "replace"), known) for one in shown)
 
     def _cookie(self) -> str:
         """Cookies are shared between the ports of a host, so that each server names its own."""

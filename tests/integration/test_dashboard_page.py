@@ -7,6 +7,7 @@ also written as a screenshot, to look at, into `page-states` of pytest's tempora
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import shutil
 import signal
@@ -28,6 +29,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from streamer import dashboard, topics
+from streamer.broker import EmbeddedBroker
 from streamer.config import build
 from streamer.dashboard.feed import Feed, Shown
 from streamer.dashboard.history import Recorded
@@ -446,6 +448,38 @@ def test_a_dropped_connection_goes_on_without_a_gap(browser, served):
     served.start(port)
 
 
+def test_what_comes_late_twice_or_never_falls_into_its_place(browser, served):
+    """`5b`: revision 1 of window 5; a dot is a window that has not come."""
+    browser.open(served.url)
+    drawn = browser.driver.execute_async_script(
+        """
+        const [cases, done] = arguments;
+        import("/static/store.js").then(({ Track }) => done(cases.map((arrivals) => {
+          const track = new Track();
+          for (const [index, revision] of arrivals) {
+            track.add({ window_index: index, revision, end_ms: 1000 * (index + 1), valence: 0,
+              uncertainty: 1 });
+          }
+          const rising = track.end.every((end, at) => at === 0 || end > track.end[at - 1]);
+          const same = [track.end, track.valence, track.low, track.high, track.raw]
+            .every((column) => column.length === track.records.length);
+          const slots = track.records.map((one) => one === null ? "."
+            : `${one.window_index}${"_b"[one.revision] === "b" ? "b" : ""}`);
+          return rising && same ? slots.join(" ") : "broken";
+        })));
+        """,
+        [
+            [(0, 0), (1, 0), (2, 0)],
+            [(0, 0), (3, 0), (1, 0)],
+            [(4, 0), (2, 0), (2, 0)],
+            [(5, 1), (5, 0)],
+            [(5, 0), (5, 1)],
+            [(0, 0), (100_000, 0)],
+        ],
+    )
+    assert drawn == ["0 1 2", "0 1 . 3", "2 . 4", "5b", "5b", "100000"]
+
+
 def test_hours_of_ten_participants_stay_small(browser, served):
     people = [f"person {number}" for number in range(10)]
 
@@ -550,14 +584,16 @@ async def publish(address: str, records: list[Shown]) -> None:
             await publisher.publish(record)
 
 
-def test_from_the_topics_to_the_screen(browser, embedded_broker):
+def test_from_the_topics_to_the_screen(browser):
     records = [record for index in range(12) for record in both(index)]
-    served = Served(build({"kafka": {"broker": embedded_broker}}))
-    try:
+    with contextlib.ExitStack() as stack:
+        broker = stack.enter_context(EmbeddedBroker())
+        served = Served(build({"kafka": {"broker": broker.address}}))
+        stack.callback(served.close)
         browser.open(served.url + "?session=standup")
-        asyncio.run(publish(embedded_broker, records))
+        asyncio.run(publish(broker.address, records))
         browser.until_text(f"{browser.card('bo')} .words", "window 11")
-        asyncio.run(publish(embedded_broker, [*records[-3:], alert(11)]))  # again: no change
+        asyncio.run(publish(broker.address, [*records[-3:], alert(11)]))  # again: no change
         browser.until_text("#alerts", "ana fell")
         for record in records[-3:-1]:
             shown = browser.driver.find_element(
@@ -565,5 +601,6 @@ def test_from_the_topics_to_the_screen(browser, embedded_broker):
             )
             assert float(shown.get_attribute("data-valence")) == record.valence
         assert browser.windows_seen("ana", 12) == list(range(12))
-    finally:
-        served.close()
+        broker.close()
+        browser.until_text("#banner", f"The broker at {broker.address} has not answered")
+        browser.until_text("#banner", "What is shown is from before.")

@@ -263,6 +263,9 @@ async def test_an_address_for_others_demands_the_token(feed):
             for path in ("/", "/api/status", "/static/page.js", "/?token=wrong-and-long-enough"):
                 async with client.get(path) as response:
                     assert response.status == 401
+            for strange in ("Bearer \udcff", "Bearer é", "Basic x"):
+                async with client.get("/", headers={"Authorization": strange}) as response:
+                    assert response.status == 401
             bearer = {"Authorization": f"Bearer {TOKEN}"}
             async with client.get("/api/status", headers=bearer) as response:
                 assert response.status == 200

@@ -325,7 +325,7 @@ function banner(summary) {
   const broker = status?.broker;
   const silent = summary !== null && !summary.ended && age(summary) > STALE_S * 1000;
   if (link === "down" && summary?.ended) {
-    [text, warn] = ["This session has ended, and the page's server with it. All of it is here.", false];
+    [text, warn] = ["This session has ended, and the page's server with it. What came stays here.", false];
   } else if (link === "down") {
     text = status === null
       ? "The page's server does not answer; trying again."
@@ -358,7 +358,7 @@ function banner(summary) {
 function work(stage) {
   if (stage === undefined) return "";
   if ("windows_per_s" in stage) return `${stage.windows_per_s.toFixed(1)} windows a second`;
-  if (stage.waiting === null) return "has not run";
+  if (stage.waiting === null) return "has not begun";
   return stage.waiting === 0 ? "nothing waits" : `${stage.waiting} waiting`;
 }
 
