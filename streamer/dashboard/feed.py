@@ -57,6 +57,8 @@ MAX_RECORDS = 100_000
 MAX_RECORDS_IN_ALL = 300_000
 """Of all sessions; whole sessions are forgotten, the one longest without news first."""
 MAX_SESSIONS = 200
+MAX_LISTED = 500
+"""Sessions in a status, recorded ones included: the newest."""
 TRIM = 1_000
 """How many records are forgotten at a time."""
 REMEMBERED = 131_072
@@ -280,10 +282,15 @@ class Feed:
         self._tell()
 
     def status(self, session_id: str | None) -> dict[str, Any]:
-        """The broker, the sessions (newest first) and the latencies of the one asked for."""
+        """The broker, the stages, and the session asked for; without one all, newest first."""
         watched = self.sessions.get(session_id or "")
-        sessions = [one.summary() for one in reversed(self.sessions.values())]
-        sessions += [one for name, one in self._past.items() if name not in self.sessions]
+        names = [*reversed(self.sessions), *(one for one in self._past if one not in self.sessions)]
+        if session_id is not None:
+            names = [session_id] if session_id in names else []
+        sessions = [
+            self.sessions[name].summary() if name in self.sessions else self._past[name]
+            for name in names[:MAX_LISTED]
+        ]
         return {
             "now_ms": _now_ms(),
             "broker": {"address": self.broker, "state": self._state, "since_ms": self._since_ms},

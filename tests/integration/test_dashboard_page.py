@@ -373,6 +373,28 @@ def test_names_and_words_are_text_and_never_markup(browser, served):
     assert browser.run("return document.querySelectorAll('main script, main img').length") == 0
 
 
+def test_a_page_from_elsewhere_can_read_nothing(browser, served):
+    served.add(sentiment(0))
+    browser.open("data:text/html,<title>elsewhere</title>")
+    outcome = browser.driver.execute_async_script(
+        """
+        const [url, done] = arguments;
+        const stream = new EventSource(`${url}api/events?session=standup`);
+        stream.addEventListener("status", () => done("told"));
+        stream.onerror = async () => {
+          for (const mode of ["cors", "no-cors"]) {
+            const answer = await fetch(`${url}api/status`, { mode }).catch(() => null);
+            if (answer !== null) done(mode);
+          }
+          done("nothing");
+        };
+        """,
+        served.url,
+    )
+    assert outcome == "nothing"
+    assert browser.complaints()  # the browser says what it refused
+
+
 def test_the_states_without_data(browser, served):
     served.state("connecting")
     browser.open(served.url)

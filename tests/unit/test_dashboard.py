@@ -136,6 +136,17 @@ async def test_sessions_are_bounded_and_the_one_longest_silent_goes_first(feed):
     assert "s1" not in feed.sessions
 
 
+async def test_a_page_of_one_session_is_told_of_that_one_alone(feed):
+    for number in range(3):
+        feed.add(sentiment(0, session_id=f"s{number}"), number)
+    feed.past = [{"session_id": "s1"}, {"session_id": "old"}]
+    names = [one["session_id"] for one in feed.status(None)["sessions"]]
+    assert names == ["s2", "s1", "s0", "old"]
+    assert [one["session_id"] for one in feed.status("s1")["sessions"]] == ["s1"]
+    assert feed.status("old")["sessions"] == [{"session_id": "old", "recorded": True}]
+    assert feed.status("unknown")["sessions"] == []
+
+
 async def test_the_status_sums_a_session_up(feed):
     feed.add(session(), 1_000)
     for index in range(4):
