@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -90,6 +91,14 @@ PageOption = Annotated[
 ]
 
 
+RecordOption = Annotated[
+    Path | None,
+    typer.Option("--record", help="Record into this folder as well.", show_default=False),
+]
+DirOption = Annotated[Path, typer.Option("--dir", "-d", help="Folder of the recorded sessions.")]
+RECORDINGS = Path("recordings")
+
+
 @dataclass(frozen=True)
 class Chosen:
     """The settings and the options that make a worker process choose the same."""
@@ -161,6 +170,7 @@ def run(
     broker: BrokerOption = None,
     no_stages: NoStagesOption = False,
     page: PageOption = True,
+    record: RecordOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Watch a live session, all stages in one go; Ctrl-C ends it cleanly."""
@@ -174,6 +184,7 @@ def run(
         start_stages=not no_stages,
         title="Live session",
         page=page,
+        record=record,
     )
 
 
@@ -190,20 +201,115 @@ def replay(
     set_: SetOption = None,
     broker: BrokerOption = None,
     no_stages: NoStagesOption = False,
+    record: RecordOption = None,
+    recorded: Annotated[
+        str | None,
+        typer.Option(help="Score this session's recorded windows again.", show_default=False),
+    ] = None,
+    folder: DirOption = RECORDINGS,
+    topic: Annotated[
+        str | None,
+        typer.Option(help="Score a topic's windows again, as sentiment.windows.v1."),
+    ] = None,
+    from_: Annotated[
+        str, typer.Option("--from", help="Of the topic: beginning, or a time.")
+    ] = "beginning",
+    to: Annotated[
+        str | None, typer.Option(help="Of the topic: up to this time.", show_default=False)
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Play recordings through the same path as a live session."""
+    """Play recordings through the same path as a live session; space pauses.
+
+    With --recorded or --topic, old windows are scored again, beside the old result: choose the
+    model with --set inference.checkpoint=…
+    """
     chosen = choose(config, set_, broker)
     specs = [*(f"{participant_name(file)}={file}" for file in files or []), *(participant or [])]
-    play(
+    if recorded is None and topic is None:
+        play(
+            chosen,
+            specs,
+            session=session or replay_name(specs, chosen.config),
+            speed=speed,
+            as_json=json_,
+            start_stages=not no_stages,
+            title="Replay",
+            record=record,
+        )
+        return
+    if specs:
+        raise ConfigError("Replay either media files or old windows (--recorded, --topic).")
+    with tempfile.TemporaryDirectory(prefix="streamer-") as spool:
+        if topic is not None:
+            end = None if to is None else beginning(to, "--to")
+            folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
+        again(chosen, folder, recorded, session, speed, not no_stages, record, json_)
+
+
+def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:
+    """Gather a topic's windows into `spool`; gives the settings to score them with.
+
+    These are of an embedded broker: on the topic's own one, the workers that are at work there
+    would take the windows too.
+    """
+    from streamer import rescore
+
+    needs_running_broker(chosen.config, "replay --topic")
+    prefix = topic.removesuffix(".windows.v1")
+    first = beginning(start)
+    if prefix == topic or first == "latest" or isinstance(end, str):
+        raise ConfigError(
+            "--topic takes the name of a windows topic, as sentiment.windows.v1, --from beginning "
+            "or a time, --to a time."
+        )
+    kafka = chosen.config.kafka.model_copy(update={"topic_prefix": prefix})
+    source = chosen.config.model_copy(update={"kafka": kafka})
+    with screen.status(f"Reading {topic} …"):
+        asyncio.run(rescore.gather(source, spool, first, end))
+    overrides = (*chosen.overrides, "kafka.broker=embedded", "kafka.security.protocol=PLAINTEXT")
+    return Chosen(settings.load(chosen.path, overrides), chosen.path, overrides)
+
+
+def again(
+    chosen: Chosen,
+    folder: Path,
+    recorded: str | None,
+    session: str | None,
+    speed: float,
+    start_stages: bool,
+    record: Path | None,
+    as_json: bool,
+) -> None:
+    """Score a session's windows again and show the old result beside the new one."""
+    from streamer import display, rescore
+    from streamer.comparison import compare as compared
+    from streamer.pace import Pace
+    from streamer.recordings import Recordings, recording_of
+
+    found = Recordings(folder)
+    old = rescore.choose_session(found, recorded)
+    before = found.read(old)
+    new = session or replay_name([f"{old}-again="], chosen.config) or old
+    pace = Pace(checked_speed(speed))
+    seen: list[Any] = []
+
+    def source(config: Config) -> Any:
+        return lambda publisher, ledger: rescore.Rescoring(found, old, new, pace, publisher, ledger)
+
+    carry(
         chosen,
-        specs,
-        session=session or replay_name(specs, chosen.config),
-        speed=speed,
-        as_json=json_,
-        start_stages=not no_stages,
-        title="Replay",
+        new,
+        source,
+        pace=pace,
+        as_json=as_json,
+        title="Again",
+        start_stages=start_stages,
+        record=record,
+        also=seen.append,
     )
+    if before.sentiments and seen:
+        screen.print(display.comparison(compared(before, recording_of(new, seen))))
 
 
 def participant_name(file: str) -> str:
@@ -237,36 +343,84 @@ def play(
     start_stages: bool = True,
     page: bool = False,
     open_page: bool = False,
+    record: Path | None = None,
 ) -> None:
     """Run all stages over `specs` and show what is published, with `page` in a browser too."""
-    from streamer import capture, display, metrics
+    from streamer import capture
     from streamer import session as sessions
-    from streamer.run import EMBEDDED_NOTICE, Published, reachable_broker
-    from streamer.run import play as play_all
+    from streamer.pace import Pace
 
     participants = [capture.parse_participant(spec) for spec in specs]
     plan = sessions.make_plan(participants, chosen.config, session_id=session, speed=speed)
+    pace = None if plan.live else Pace(plan.speed)
+
+    def source(config: Config) -> Any:
+        return lambda publisher, ledger: sessions.Capture(plan, config, publisher, ledger, pace)
+
+    carry(
+        chosen,
+        plan.session_id,
+        source,
+        pace=pace,
+        as_json=as_json,
+        title=title,
+        start_stages=start_stages,
+        page=page,
+        open_page=open_page,
+        record=record,
+    )
+
+
+def carry(
+    chosen: Chosen,
+    session: str,
+    source: Callable[[Config], Any],
+    *,
+    pace: Any,
+    as_json: bool,
+    title: str,
+    start_stages: bool,
+    page: bool = False,
+    open_page: bool = False,
+    record: Path | None = None,
+    also: Callable[[Any], None] = lambda record: None,
+) -> None:
+    """Take a source through all stages; show, and record where asked, what is published.
+
+    `source` makes, from settings with the broker's address, what `run.through` takes; `pace` is
+    of a replay, None for a live session, which no signal makes a failure; `also` is called with
+    every published record.
+    """
+    from streamer import display, metrics, recorder
+    from streamer.run import EMBEDDED_NOTICE, Published, reachable_broker, through
+
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
-    board = display.Board(f"{title} [{plan.session_id}]")
+    board = display.Board(f"{title} [{session}]")
     by_session = chosen.config.smoothing.publish == "session"
     printed = SessionSentiment if by_session else Sentiment
 
     async def everything(stop: asyncio.Event) -> Any:
         async with contextlib.AsyncExitStack() as stack:
             config = await stack.enter_async_context(reachable_broker(chosen.config))
+            if record is not None:
+                await stack.enter_async_context(recorder.alongside(config, record, session))
             if page:
-                await show_page(stack, config, plan.session_id, open_page and not as_json)
+                await show_page(stack, config, session, open_page and not as_json)
+            if pace is not None:
+                stack.enter_context(pausable(pace))
             with shown(board, as_json) as refresh:
 
                 def on_record(record: Published) -> None:
                     board.add(record)
+                    also(record)
                     if as_json and isinstance(record, printed):
                         print_json(record)
                     refresh()
 
-                work = play_all(
-                    plan,
+                work = through(
+                    session,
+                    source(config),
                     config,
                     on_record=on_record,
                     stage_arguments=chosen.stage_arguments(config.kafka.broker),
@@ -279,8 +433,49 @@ def play(
     if not as_json:
         screen.print(board.summary())
     say_what_was_lost(outcome)
-    if interrupted and not plan.live:
+    if interrupted and pace is not None:
         raise typer.Exit(130)
+
+
+def checked_speed(speed: float) -> float:
+    """The speed of a replay; raises ConfigError when it is none."""
+    if not 0 <= speed < 1000:
+        raise ConfigError(f"The speed {speed:g} must lie between 0 (no waiting) and 1000.")
+    return speed
+
+
+@contextlib.contextmanager
+def pausable(pace: Any) -> Iterator[None]:
+    """Space on the terminal, or SIGUSR1, pauses a replay and lets it go on. Inside a loop."""
+    import termios
+    import tty
+
+    loop = asyncio.get_running_loop()
+
+    def toggle() -> None:
+        screen.print("Paused; space goes on." if pace.toggle() else "Going on.", style="dim")
+
+    def pressed() -> None:
+        for _ in range(os.read(keys, 64).count(b" ")):
+            toggle()
+
+    loop.add_signal_handler(signal.SIGUSR1, toggle)
+    keys = sys.stdin.fileno() if sys.stdin.isatty() else -1
+    try:
+        ours = keys >= 0 and os.tcgetpgrp(keys) == os.getpgrp()
+    except OSError:
+        ours = False
+    if ours:
+        before = termios.tcgetattr(keys)
+        tty.setcbreak(keys)
+        loop.add_reader(keys, pressed)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+        if ours:
+            loop.remove_reader(keys)
+            termios.tcsetattr(keys, termios.TCSADRAIN, before)
 
 
 async def show_page(
@@ -530,10 +725,6 @@ class ExportFormat(StrEnum):
     html = "html"
 
 
-DirOption = Annotated[Path, typer.Option("--dir", "-d", help="Folder of the recorded sessions.")]
-RECORDINGS = Path("recordings")
-
-
 @app.command()
 def record(
     folder: DirOption = RECORDINGS,
@@ -641,7 +832,7 @@ def compare(
         Console().print(comparison(result))
 
 
-def beginning(text: str) -> Literal["earliest", "latest"] | datetime:
+def beginning(text: str, option: str = "--from") -> Literal["earliest", "latest"] | datetime:
     """Where to start reading: beginning, latest, or a time with its zone.
 
     Raises:
@@ -657,7 +848,7 @@ def beginning(text: str) -> Literal["earliest", "latest"] | datetime:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise ConfigError(
-            f"--from {text!r} is neither beginning nor latest nor a time with its zone, as in "
+            f"{option} {text!r} is neither beginning nor latest nor a time with its zone, as in "
             "2026-01-31T09:00Z."
         )
     return moment

@@ -15,16 +15,17 @@ import asyncio
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from streamer import metrics
 from streamer.config import Config
-from streamer.recordings import RecordedKind, RecordingError, Writer
+from streamer.recordings import RecordedKind, RecordingError, Recordings, Writer
 from streamer.topics import Reader, Received, Start, ensure_topics
 
-__all__ = ["run"]
+__all__ = ["alongside", "run"]
 
 FLUSH_S = 2.0
 """What a kill may cost, in seconds, when the topics forget it before the recorder is back."""
@@ -33,6 +34,7 @@ HELD_BYTES = 32 * 1024 * 1024
 """So much of one topic is held between two flushes; beyond it reading waits for the disk."""
 BATCH = 500
 POLL_MS = 200
+LAST_RECORDS_S = 20.0
 _NAME_FILE = ".recorder"
 
 
@@ -87,6 +89,40 @@ async def run(
         counters["recorded"] = counters["taken"] - writer.repeated
         await asyncio.to_thread(writer.close)
     return counters
+
+
+@asynccontextmanager
+async def alongside(
+    config: Config, folder: Path, session_id: str, *, windows: bool = False
+) -> AsyncIterator[None]:
+    """Record one session while the block runs, to its last record.
+
+    At the end it waits up to LAST_RECORDS_S for what is still on its way.
+
+    Raises:
+        RecordingError: at the end, when the folder could not be written.
+    """
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(config, folder, stop, sessions=[session_id], windows=windows))
+    try:
+        yield
+        done = asyncio.create_task(_completed(folder, session_id))
+        await asyncio.wait(
+            {task, done}, timeout=LAST_RECORDS_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        done.cancel()
+    finally:
+        stop.set()
+        await task
+
+
+async def _completed(folder: Path, session_id: str) -> None:
+    """Return when the index says so."""
+    while True:
+        index = await asyncio.to_thread(Recordings(folder).index)
+        if any(one.session_id == session_id and one.complete for one in index):
+            return
+        await asyncio.sleep(FLUSH_S / 4)
 
 
 class _Lane:

@@ -19,9 +19,11 @@ import contextlib
 import difflib
 import fcntl
 import hashlib
+import itertools
 import logging
 import os
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -47,11 +49,20 @@ from streamer.records import (
     Window,
 )
 
-__all__ = ["Recording", "RecordingError", "Recordings", "Summary", "arrow_schema"]
+__all__ = [
+    "Recording",
+    "RecordingError",
+    "Recordings",
+    "Summary",
+    "Writer",
+    "arrow_schema",
+    "recording_of",
+]
 
 log = logging.getLogger("streamer.recordings")
 
-Recorded = Sentiment | SessionSentiment | Alert | Session | Window
+Published = Sentiment | SessionSentiment | Alert
+Recorded = Published | Session | Window
 RecordedKind = Literal["smoothed", "session_smoothed", "alerts", "sessions", "windows"]
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -152,53 +163,57 @@ class Recordings:
             RecordingError: there is no such session; the nearest name is given.
         """
         self._known(session_id)
-        sentiments = newest_revisions(self.records(session_id, Sentiment))
-        over_all = newest_revisions(self.records(session_id, SessionSentiment))
-        sessions = list(self.records(session_id, Session))
-        alerts = {(alert.alert_id, alert.state): alert for alert in self.records(session_id, Alert)}
-        state = _State(session_id)
-        everything: list[Recorded] = [*sessions, *sentiments, *over_all, *alerts.values()]
-        for record in everything:
-            state.add(record)
-        sessions.sort(key=lambda session: session.state == "ended")
-        return Recording(
-            summary=state.summary(),
-            session=sessions[-1] if sessions else None,
-            sentiments=sentiments,
-            session_sentiments=over_all,
-            alerts=sorted(alerts.values(), key=lambda alert: (alert.event_time, alert.alert_id)),
+        return recording_of(
+            session_id,
+            itertools.chain(
+                self.records(session_id, Sentiment),
+                self.records(session_id, SessionSentiment),
+                self.records(session_id, Session),
+                self.records(session_id, Alert),
+            ),
         )
 
     def windows(self, session_id: str) -> Iterator[Window]:
         """The session's windows, each once, in the order in which they ended.
 
-        Two passes: times first, then one window after another; memory holds a file's row group.
+        Two passes: times first, then one window after another; memory holds GROUPS_HELD row
+        groups of READ_ROWS windows, so participants may lie in the files in any order.
 
         Raises:
             RecordingError: there is no such session, or its windows were not recorded.
         """
+        self._windows_there(session_id)
+        with contextlib.ExitStack() as stack:
+            files = list(self._files(session_id, "windows", stack))
+            held: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+            for place in _in_order(files):
+                group = (place.file, place.group)
+                if group not in held:
+                    held[group] = files[place.file].read_row_group(place.group)
+                    if len(held) > GROUPS_HELD:
+                        held.popitem(last=False)
+                held.move_to_end(group)
+                (row,) = held[group].slice(place.row, 1).to_pylist()
+                known = {n: row[n] for n in Window.__struct_fields__ if n in row}
+                yield msgspec.convert(known, Window)
+
+    def window_indices(self, session_id: str) -> Iterator[tuple[str, int]]:
+        """Participant and index of each recorded window, as written, duplicates included.
+
+        Raises:
+            RecordingError: there is no such session, or its windows were not recorded.
+        """
+        self._windows_there(session_id)
+        for row in self._rows(session_id, "windows", ("participant_id", "window_index")):
+            yield row["participant_id"], row["window_index"]
+
+    def _windows_there(self, session_id: str) -> None:
         self._known(session_id)
-        order: dict[str, tuple[int, str]] = {}
-        for row in self._rows(session_id, "windows", ("participant_id", "window_index", "end_ns")):
-            key = f"{row['participant_id']}/{row['window_index']}"
-            order[key] = (row["end_ns"], row["participant_id"])
-        if not order:
+        if not self.parts(session_id, "windows"):
             raise RecordingError(
                 f"The session {session_id!r} was recorded without its windows; replay its media "
                 "files, or record with --windows."
             )
-        waiting: dict[str, Window] = {}
-        due = iter(sorted(order, key=order.__getitem__))
-        head = next(due, None)
-        for window in self.records(session_id, Window):
-            key = f"{window.participant_id}/{window.window_index}"
-            if key not in order:
-                continue
-            waiting[key] = window
-            while head is not None and head in waiting:
-                yield waiting.pop(head)
-                del order[head]
-                head = next(due, None)
 
     def records(self, session_id: str, struct: type[S]) -> Iterator[S]:
         """A session's records of one type as they were written, duplicates included."""
@@ -223,14 +238,20 @@ class Recordings:
     ) -> Iterator[dict[str, Any]]:
         known = columns or STRUCTS[kind].__struct_fields__
         with contextlib.ExitStack() as stack:
-            for path, stream in self._streams(session_id, kind, stack):
-                try:
-                    file = stack.enter_context(pq.ParquetFile(stream))
-                    here = [name for name in known if name in file.schema_arrow.names]
-                    for batch in file.iter_batches(_group_rows(kind), columns=here):
-                        yield from map(_from_arrow, batch.to_pylist())
-                except (OSError, pa.ArrowException) as error:
-                    log.warning("%s cannot be read and is left out: %s.", path, error)
+            for file in self._files(session_id, kind, stack):
+                here = [name for name in known if name in file.schema_arrow.names]
+                for batch in file.iter_batches(_group_rows(kind), columns=here):
+                    yield from map(_from_arrow, batch.to_pylist())
+
+    def _files(
+        self, session_id: str, kind: RecordedKind, stack: contextlib.ExitStack
+    ) -> Iterator[pq.ParquetFile]:
+        """Those that can be read, open until `stack` closes."""
+        for path, stream in self._streams(session_id, kind, stack):
+            try:
+                yield stack.enter_context(pq.ParquetFile(stream))
+            except (OSError, pa.ArrowException) as error:
+                log.warning("%s cannot be read and is left out: %s.", path, error)
 
     def _streams(
         self, session_id: str, kind: RecordedKind, stack: contextlib.ExitStack
@@ -247,7 +268,7 @@ class Recordings:
         if self.path(session_id).is_dir():
             return
         names = [summary.session_id for summary in self.index()]
-        near = difflib.get_close_matches(session_id, names, n=1, cutoff=0.3)
+        near = difflib.get_close_matches(session_id, names, n=1, cutoff=0.5)
         hint = (
             f"did you mean {near[0]!r}?" if near else "`streamer sessions` lists those there are."
         )
@@ -382,8 +403,58 @@ class Writer(Recordings):
                 _merge_parts(folder, kind, sound)
 
 
+GROUPS_HELD = 16
+"""Row groups of windows in memory while they are read in order, some 10 MB each."""
 OPEN_SESSIONS = 64
 """Sessions whose records' names are remembered; an older one is read again when it goes on."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class _Place:
+    """Where a window lies; sorts by the time it ended, then by participant."""
+
+    end_ns: int
+    participant_id: str
+    revision: int
+    file: int
+    group: int
+    row: int
+
+
+def _in_order(files: Sequence[pq.ParquetFile]) -> list[_Place]:
+    """One place per window, its newest revision's, by event time."""
+    columns = ["participant_id", "window_index", "revision", "end_ns"]
+    newest: dict[tuple[str, int], _Place] = {}
+    for number, file in enumerate(files):
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, columns).to_pylist()
+            for at, row in enumerate(rows):
+                name, index, revision = (row[column] for column in columns[:3])
+                known = newest.get((name, index))
+                if known is None or known.revision < revision:
+                    newest[name, index] = _Place(row["end_ns"], name, revision, number, group, at)
+    return sorted(newest.values())
+
+
+def recording_of(session_id: str, records: Iterable[Published | Session]) -> Recording:
+    """Published records of one session, in any order and with duplicates, as a Recording."""
+    everything = list(records)
+    sentiments = newest_revisions(one for one in everything if isinstance(one, Sentiment))
+    over_all = newest_revisions(one for one in everything if isinstance(one, SessionSentiment))
+    sessions = [one for one in everything if isinstance(one, Session)]
+    alerts = {(one.alert_id, one.state): one for one in everything if isinstance(one, Alert)}
+    state = _State(session_id)
+    distinct: list[Recorded] = [*sessions, *sentiments, *over_all, *alerts.values()]
+    for record in distinct:
+        state.add(record)
+    sessions.sort(key=lambda session: session.state == "ended")
+    return Recording(
+        summary=state.summary(),
+        session=sessions[-1] if sessions else None,
+        sentiments=sentiments,
+        session_sentiments=over_all,
+        alerts=sorted(alerts.values(), key=lambda alert: (alert.event_time, alert.alert_id)),
+    )
 
 
 def newest_revisions(records: Iterable[S]) -> list[S]:
@@ -425,6 +496,7 @@ class _State:
     _valence: float = 0.0
     _scored: int = 0
     _models: set[str] = field(default_factory=set)
+    _whole_final: bool = False
     _finals: set[str] = field(default_factory=set)
     _names: set[str] = field(default_factory=set)
 
@@ -443,6 +515,7 @@ class _State:
                 self._note_sentiment(record)
             case SessionSentiment():
                 self._note_time(record)
+                self._whole_final |= record.final
             case Alert():
                 self._raised += record.state == "raised"
             case Window():
@@ -468,7 +541,7 @@ class _State:
             started_at=self._started_at,
             last_event_time=self._newest,
             duration_ms=self._duration_ms,
-            complete=over and all(p.participant_id in self._finals for p in people if p.windows),
+            complete=over and (self._names_nobody or self._heard_out(people)),
             live=session.live if session else None,
             consent=session.consent if session else None,
             asr=session.asr if session else None,
@@ -479,6 +552,14 @@ class _State:
             alerts=self._raised,
             mean_valence=round(self._valence / self._scored, 4) if self._scored else None,
         )
+
+    @property
+    def _names_nobody(self) -> bool:
+        """Published was the session as a whole, to its end, and no single person."""
+        return self._whole_final and not self._names
+
+    def _heard_out(self, people: Sequence[Participant]) -> bool:
+        return all(person.participant_id in self._finals for person in people if person.windows)
 
     def _note_sentiment(self, record: Sentiment) -> None:
         self._note_time(record)

@@ -1,6 +1,6 @@
 """All stages in one go: broker, workers, capture, and what is published handed to the caller.
 
-What enters: a plan and settings. What leaves: every published record of the session through
+What enters: a source and settings. What leaves: every published record of the session through
 `on_record`, in the order of publication, duplicates removed. The stages are the same processes
 that `streamer infer` and `streamer process` start on other machines; this only starts and stops
 them. Live it runs until `stop`; a replay ends when every window is published or dead-lettered.
@@ -15,14 +15,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from streamer import topics, workers
 from streamer.broker import EmbeddedBroker
 from streamer.config import Config
 from streamer.errors import StreamerError
 from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
-from streamer.session import Capture, Ledger, Plan
+from streamer.session import Ledger
 
 log = logging.getLogger("streamer.run")
 
@@ -84,8 +84,24 @@ async def reachable_broker(config: Config) -> AsyncIterator[Config]:
         yield config.model_copy(update={"kafka": kafka})
 
 
-async def play(
-    plan: Plan,
+class Source(Protocol):
+    """Where windows come from: `session.Capture`, `rescore.Rescoring`."""
+
+    counters: Counter[str]
+    published: Counter[str]
+
+    async def run(self) -> None:
+        """Send every window; return when the broker has them all."""
+        ...
+
+    def stop(self) -> None:
+        """End early."""
+        ...
+
+
+async def through(
+    session_id: str,
+    source: Callable[[topics.Publisher, Ledger], Source],
     config: Config,
     *,
     on_record: Callable[[Published], None],
@@ -94,10 +110,11 @@ async def play(
     stop: asyncio.Event | None = None,
     log_dir: Path | None = None,
 ) -> Outcome:
-    """Capture `plan` and follow it to the published sentiment.
+    """Take the windows of a source through the stages to the published sentiment.
 
     Args:
-        plan: what to capture.
+        session_id: the session under which the source sends.
+        source: makes the source.
         config: with a running broker's address.
         on_record: called on the event loop for each published record of this session.
         stage_arguments: options that make a worker read the same settings.
@@ -115,10 +132,10 @@ async def play(
     ledger = Ledger(limit)
     async with (
         topics.Publisher(config) as publisher,
-        Follower(config, plan.session_id, ledger, on_record) as follower,
+        Follower(config, session_id, ledger, on_record) as follower,
         workers.running(commands, log_dir) as started,
     ):
-        capture = Capture(plan, config, publisher, ledger)
+        capture = source(publisher, ledger)
 
         async def to_the_end() -> None:
             await capture.run()

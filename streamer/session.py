@@ -28,9 +28,9 @@ from streamer.capture import ParticipantSpec
 from streamer.config import Config, to_ns
 from streamer.errors import ConfigError, SourceError
 from streamer.faces import FaceTracker
+from streamer.pace import Pace
 from streamer.records import (
     NS_PER_MS,
-    NS_PER_S,
     AudioChunk,
     Modality,
     Notice,
@@ -115,9 +115,12 @@ class Pipeline:
     the same windows whatever the speed. Live, recognition has a thread of its own.
     """
 
-    def __init__(self, plan: Plan, spec: ParticipantSpec, config: Config) -> None:
+    def __init__(
+        self, plan: Plan, spec: ParticipantSpec, config: Config, pace: Pace | None = None
+    ) -> None:
         """Choose the recogniser and prepare the aligner; opens no device yet."""
         self.spec = spec
+        self._pace = pace or Pace(plan.speed)
         self.counters: Counter[str] = Counter()
         metrics.watch("capture", self.counters)
         self._plan = plan
@@ -155,7 +158,6 @@ class Pipeline:
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:
         """Yield windows until the sources end or `stop` is set; then what is left, flushed."""
-        started = time.monotonic()
         chunks = capture.read(
             self.spec,
             self._config,
@@ -167,10 +169,10 @@ class Pipeline:
         )
         for chunk in chunks:
             if not isinstance(chunk, Notice):
-                self._wait_until(chunk.event_time_ns, started, stop)
+                self._wait_until(chunk.event_time_ns, stop)
             for window in self._advance(chunk):
                 yield self._encode(window)
-        for window in self._only_words(started, stop):
+        for window in self._only_words(stop):
             yield self._encode(window)
         transcript = self._transcriber.finish()
         tail = [*self._hear(transcript), *self._aligner.finish()]
@@ -178,13 +180,11 @@ class Pipeline:
         for window in tail:
             yield self._encode(window)
 
-    def _wait_until(self, event_time_ns: int, started: float, stop: threading.Event) -> None:
-        if self._plan.live or self._plan.speed == 0:
-            return
-        due = started + event_time_ns / NS_PER_S / self._plan.speed
-        stop.wait(max(0.0, due - time.monotonic()))
+    def _wait_until(self, event_time_ns: int, stop: threading.Event) -> None:
+        if not self._plan.live:
+            self._pace.wait(event_time_ns, stop)
 
-    def _only_words(self, started: float, stop: threading.Event) -> Iterator[Window]:
+    def _only_words(self, stop: threading.Event) -> Iterator[Window]:
         """Subtitles of a recording of which nothing else is wanted: let its length pass."""
         source = self._plan.sources[self.spec.participant_id]
         if self._decode or source.live or source.duration_s is None:
@@ -193,7 +193,7 @@ class Pipeline:
         for event_time_ns in [*range(step_ns, end_ns, step_ns), end_ns]:
             if stop.is_set():
                 return
-            self._wait_until(event_time_ns, started, stop)
+            self._wait_until(event_time_ns, stop)
             yield from self._hear(self._transcriber.advance(event_time_ns))
             yield from self._aligner.advance(event_time_ns)
 
@@ -442,6 +442,7 @@ class Capture:
     config: Config
     publisher: topics.Publisher
     ledger: Ledger
+    pace: Pace | None = None
     counters: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -452,8 +453,9 @@ class Capture:
 
     async def run(self) -> None:
         """Capture every participant to the end of its sources or until `stop`."""
+        pace = self.pace or Pace(self.plan.speed)
         pipelines = [
-            await asyncio.to_thread(Pipeline, self.plan, spec, self.config)
+            await asyncio.to_thread(Pipeline, self.plan, spec, self.config, pace)
             for spec in self.plan.participants
         ]
         await self.publisher.publish(self._record("started", pipelines))

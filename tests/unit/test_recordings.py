@@ -174,6 +174,19 @@ def test_windows_come_in_the_order_of_event_time_each_once(tmp_path: Path):
     ] == [(0, "ana"), (0, "bo"), (1, "ana"), (1, "bo"), (2, "ana")]
 
 
+def test_windows_of_one_after_the_other_come_together_and_the_newest_revision_counts(
+    tmp_path: Path,
+):
+    ana = [window(k) for k in range(200)]
+    late = window(5, revision=1, context="with late words")
+    write(tmp_path, *ana, *(window(k, "bo") for k in range(200)), late)
+    found = list(Recordings(tmp_path).windows("standup"))
+    assert [(w.window_index, w.participant_id) for w in found] == [
+        (k, name) for k in range(200) for name in ("ana", "bo")
+    ]
+    assert found[10] == late
+
+
 def test_an_unknown_session_and_missing_windows_are_said_in_a_sentence(tmp_path: Path):
     write(tmp_path, sentiment(0))
     with pytest.raises(RecordingError, match="did you mean 'standup'"):

@@ -1,0 +1,127 @@
+"""Old windows scored again through the real stages, beside the old result."""
+
+import asyncio
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import msgspec
+import pytest
+from made_records import recorded, sentiment, session, window
+
+from streamer import topics
+from streamer.config import build
+from streamer.recordings import Recordings
+from streamer.records import NS_PER_S, Presence, Sentiment, Window, Word
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 6
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def said(index: int, participant: str = "ana") -> Window:
+    text = "this is wonderful" if participant == "ana" else "this is terrible"
+    start_ns = index * NS_PER_S
+    words = tuple(Word(word, start_ns + k, start_ns + k + 1) for k, word in enumerate(text.split()))
+    return window(
+        index,
+        participant,
+        audio=None,
+        faces=(),
+        words=words,
+        presence=Presence(text=1.0),
+        skipped=0,
+    )
+
+
+def old_session() -> list[object]:
+    windows = [said(k, who) for who in ("ana", "bo") for k in range(SECONDS)]
+    old = [sentiment(k, who, valence=0.0) for who in ("ana", "bo") for k in range(SECONDS)]
+    return [session(), *old, *windows, session("ended")]
+
+
+async def streamer(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "streamer", *arguments),
+        cwd=cwd,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+    )
+
+
+def by_name(printed: bytes) -> dict[str, list[Sentiment]]:
+    found: dict[str, list[Sentiment]] = {"ana": [], "bo": []}
+    for line in printed.splitlines():
+        one = msgspec.json.decode(line, type=Sentiment)
+        found[one.participant_id].append(one)
+    return found
+
+
+async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(tmp_path: Path):
+    recorded(tmp_path, *old_session())
+    process = await streamer(
+        *("replay", "--recorded", "standup", "--dir", str(tmp_path), "--record", str(tmp_path)),
+        *("--speed", "0", "--json"),
+        cwd=tmp_path,
+    )
+    printed, told = await process.communicate()
+    assert process.returncode == 0, told.decode()
+    found = by_name(printed)
+    for name, sign in (("ana", 1), ("bo", -1)):
+        assert [one.window_index for one in found[name]] == list(range(SECONDS))
+        assert all((one.valence or 0.0) * sign > 0.5 for one in found[name])
+        assert found[name][-1].final
+    assert b"Where they differ most" in told
+    entries = {one.session_id: one for one in Recordings(tmp_path).index()}
+    assert set(entries) == {"standup", "standup-again"}
+    assert entries["standup-again"].complete
+    assert entries["standup-again"].consent == "both agreed"
+    kept = Recordings(tmp_path).read("standup-again").sentiments
+    assert [one.valence for one in kept if one.participant_id == "bo"] == [
+        one.valence for one in found["bo"]
+    ]
+
+
+async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_own(
+    embedded_broker: str, tmp_path: Path
+):
+    prefix = f"t{uuid.uuid4().hex[:12]}"
+    config = build({"kafka": {"broker": embedded_broker, "topic_prefix": prefix}})
+    await topics.ensure_topics(config)
+    published_ms = 1_777_800_000_000
+    async with topics.Publisher(config) as publisher:
+        for record in old_session():
+            index = record.window_index if isinstance(record, Window) else SECONDS
+            await publisher.publish(record, timestamp_ms=published_ms + 1000 * index)
+    process = await streamer(
+        *("replay", "--topic", f"{prefix}.windows.v1", "--broker", embedded_broker),
+        *("--from", "2026-05-03T09:20:02Z", "--to", "2026-05-03T09:20:05Z"),
+        *("--speed", "0", "--json"),
+        cwd=tmp_path,
+    )
+    printed, told = await process.communicate()
+    assert process.returncode == 0, told.decode()
+    found = by_name(printed)
+    assert [one.window_index for one in found["ana"]] == [2, 3, 4]
+    assert [one.window_index for one in found["bo"]] == [2, 3, 4]
+    assert b"everybody" in told
+    async with topics.Reader(config, "scores") as reader:
+        assert [one async for one in reader.present()] == []
+
+
+async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path):
+    recorded(tmp_path, sentiment(0))
+    for arguments, sentence in (
+        (("--recorded", "standup"), "recorded without its windows"),
+        (("--recorded", "nobody"), "There is no recorded session 'nobody'"),
+        (("--recorded", "standup", "talk.mp4"), "either media files or old windows"),
+        (("--topic", "sentiment.windows.v1"), "needs a running broker"),
+    ):
+        process = await streamer("replay", "--dir", str(tmp_path), *arguments, cwd=tmp_path)
+        _, told = await process.communicate()
+        assert process.returncode not in (0, None)
+        assert sentence in told.decode().replace("\n", " ")
+        assert b"Traceback" not in told
