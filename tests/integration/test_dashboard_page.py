@@ -24,6 +24,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -251,6 +252,14 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(browser, served):
     browser.until_text("#health", "80 ms")
     browser.until_text("#facts", "live")
     browser.shot("session")
+    plot = browser.driver.find_element(By.CSS_SELECTOR, f"{browser.card('bo')} .u-over")
+    ActionChains(browser.driver).move_to_element(plot).perform()
+    browser.until_text(f"{browser.card('bo')} .tip", "0:4")
+    hovered = browser.text(f"{browser.card('ana')} .tip")  # the same moment on the other timeline
+    at = int(hovered.partition("  ")[0].partition(":")[2])
+    shown = 1.5 * math.sin((at - 1) / 15)
+    assert f"{shown:+.2f} ± 0.25, by itself {shown:+.2f}".replace("-", "−") in hovered
+    browser.shot("hover")
     served.add(*both(90), alert(90, alert_id="later"))
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
     browser.until_text("#announcer", "ana fell")
@@ -523,8 +532,8 @@ def test_hours_of_ten_participants_stay_small(browser, served):
     browser.open(served.url + "?session=standup")
     browser.until_text(f"{browser.card('person 3')} .words", "window 7199")
     full = heap_megabytes()
-    hours(7200, 9600)
-    browser.until_text(f"{browser.card('person 3')} .words", "window 9599")
+    hours(7200, 9000)
+    browser.until_text(f"{browser.card('person 3')} .words", "window 8999")
     browser.run(
         "document.getElementById('span').value = '0';"
         "document.getElementById('span').dispatchEvent(new Event('change'))"

@@ -4,6 +4,12 @@ const HEIGHT = 150;
 const MOST_POINTS = 1_000;
 const LABELS = { 3: "+3", 2: "+2", 1: "+1", 0: "0", "-1": "−1", "-2": "−2", "-3": "−3" };
 
+export function signed(value, digits = 2) {
+  const shown = Math.abs(value).toFixed(digits);
+  if (Number(shown) === 0) return shown;
+  return (value < 0 ? "−" : "+") + shown;
+}
+
 export function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   const h = Math.floor(whole / 3600);
@@ -29,6 +35,11 @@ export class Chart {
     this.range = [0, 60];
     this.moment = null; // seconds, or null when the newest is shown
     this.plot = new uPlot(this.#options(), [[], [], [], [], []], element);
+    this.tip = document.createElement("p");
+    this.tip.className = "tip";
+    this.tip.hidden = true;
+    this.tip.setAttribute("aria-hidden", "true"); // the slider says the same to all
+    this.plot.over.append(this.tip);
     this.plot.over.addEventListener("click", (event) => {
       const left = event.clientX - this.plot.over.getBoundingClientRect().left;
       onPick(this.plot.posToVal(left, "x"));
@@ -84,8 +95,21 @@ export class Chart {
         { stroke: () => colour("--line"), width: 2, points: { show: false } },
       ],
       bands: [{ series: [2, 1], fill: () => colour("--band") }],
-      hooks: { draw: [(plot) => this.#marks(plot)] },
+      hooks: { draw: [(plot) => this.#marks(plot)], setCursor: [(plot) => this.#point(plot.cursor)] },
     };
+  }
+
+  // What the line says where the pointer is, here or on another timeline.
+  #point({ idx, left }) {
+    const track = this.track;
+    const there = track !== null && idx !== null && idx !== undefined && left >= 0;
+    this.tip.hidden = !there || track.records[idx] === null;
+    if (this.tip.hidden) return;
+    const { valence, uncertainty } = track.records[idx];
+    const value = valence === null ? "no evidence" : signed(valence);
+    const around = valence === null || uncertainty === null ? "" : ` ± ${uncertainty.toFixed(2)}`;
+    const alone = track.raw[idx] === null ? "" : `, by itself ${signed(track.raw[idx])}`;
+    this.tip.textContent = `${clock(track.end[idx])}  ${value}${around}${alone}`;
   }
 
   // The zero line, and the chosen moment.

@@ -2,7 +2,7 @@
 //
 // Text from records reaches the document through textContent alone.
 
-import { Chart, clock } from "./chart.js";
+import { Chart, clock, signed } from "./chart.js";
 import { Player } from "./player.js";
 import { Track, keepLong } from "./store.js";
 import { connect } from "./stream.js";
@@ -25,12 +25,6 @@ const view = { link: "connecting", status: null, clockShift: 0, live: false, mom
 let dirty = false;
 
 // --- text
-
-function signed(value, digits = 2) {
-  const shown = Math.abs(value).toFixed(digits);
-  if (Number(shown) === 0) return shown;
-  return (value < 0 ? "−" : "+") + shown;
-}
 
 function ago(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
