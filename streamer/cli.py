@@ -217,6 +217,7 @@ def replay(
     to: Annotated[
         str | None, typer.Option(help="Of the topic: up to this time.", show_default=False)
     ] = None,
+    page: PageOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Play recordings through the same path as a live session; space pauses.
@@ -235,6 +236,7 @@ def replay(
             as_json=json_,
             start_stages=not no_stages,
             title="Replay",
+            page=page,
             record=record,
         )
         return
@@ -677,9 +679,7 @@ def dashboard(
         ),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser here.")] = False,
-    recordings: Annotated[
-        Path, typer.Option(help="Folder of recorded sessions, listed beside the running ones.")
-    ] = Path("recordings"),
+    folder: DirOption = RECORDINGS,
     media: Annotated[
         Path | None,
         typer.Option(
@@ -691,7 +691,7 @@ def dashboard(
     set_: SetOption = None,
     broker: BrokerOption = None,
 ) -> None:
-    """Serve the live page over a running broker's topics until Ctrl-C."""
+    """Serve the live page over a running broker's topics, and recorded sessions, until Ctrl-C."""
     from streamer import dashboard as pages
 
     chosen = choose(config, set_, broker)
@@ -706,7 +706,7 @@ def dashboard(
             on_url=lambda url: say_url(url, open_),
             session_id=session,
             any_port=port is None,
-            recordings=recordings,
+            recordings=folder,
             media_dir=media,
         )
     )
