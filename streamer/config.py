@@ -159,14 +159,16 @@ class InferenceConfig(_Section):
     A batch closes at `max_batch` windows or `max_wait_ms` after its first, whichever is first.
     `reproducible` has the model take the windows of a batch one at a time, so that a score does
     not depend, in its last digits, on what else came at the same moment; `auto` does so on the
-    CPU, where batching gains about a quarter, and not on a GPU, where it gains much.
+    CPU, where batching gains about a quarter, and not on a GPU, where it gains much. `threads`
+    are those of one operation on the CPU (0: as many as cores); more than one gain little on one
+    window and lose much where other processes want the cores, so start more workers instead.
     """
 
     checkpoint: str = "default"
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     reproducible: Literal["auto", "always", "never"] = "auto"
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0)] = 1
     max_batch: PositiveInt = 16
     max_wait_ms: Annotated[int, Field(ge=0)] = 50
     decode_threads: PositiveInt = 2
