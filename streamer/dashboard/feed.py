@@ -33,7 +33,7 @@ log = logging.getLogger("streamer.dashboard")
 
 Shown = Sentiment | SessionSentiment | Alert | Session
 ShownKind = Literal["smoothed", "session_smoothed", "alerts", "sessions"]
-BrokerState = Literal["connecting", "up", "down"]
+BrokerState = Literal["connecting", "up", "down", "none"]
 
 KINDS: dict[type[Shown], ShownKind] = {
     Sentiment: "smoothed",
@@ -246,7 +246,7 @@ class Feed:
 
     @property
     def state(self) -> BrokerState:
-        """Whether the broker answers."""
+        """Whether the broker answers; `none` where only recordings are shown."""
         return self._state
 
     @state.setter

@@ -426,7 +426,8 @@ async def showing(
 ) -> AsyncIterator[Page]:
     """The page over the broker of `config`, as long as the context lasts.
 
-    The arguments are Page's; `recordings` is the folder of `streamer record`.
+    The arguments are Page's; `recordings` is the folder of `streamer record`. Where the broker
+    is `embedded`, which nobody else is on, there are only these.
 
     Raises:
         ConfigError: the address cannot be bound, or the token is too short.
@@ -441,6 +442,10 @@ async def showing(
         history=None if recordings is None else Recorded(Recordings(recordings)),
         media_dir=media_dir,
     ) as page:
+        if config.kafka.broker == "embedded":
+            feed.state = "none"
+            yield page
+            return
         following = asyncio.create_task(follow(config, feed))
         following.add_done_callback(_say_why_it_ended)
         try:

@@ -415,6 +415,8 @@ def test_the_states_without_data(browser, served):
     served.state("down")
     browser.until_text("#banner", "The broker at broker.example:9092 has not answered")
     browser.shot("broker-down-empty")
+    served.state("none")
+    browser.until_text("#banner", "Nothing is recorded here, and no broker is followed.")
     served.state("up")
     browser.open(served.url + "?session=retro")
     browser.until_text("#banner", "Nothing yet of session retro")
@@ -556,7 +558,7 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(browser, tmp_path
         writer.add(alert(11, session_id="retro"))
     served = Served(recordings=tmp_path / "kept")
     try:
-        served.state("down")  # the past needs no broker
+        served.state("none")  # the past needs no broker
         served.add(sentiment(0))
         browser.open(served.url + "?all")
         browser.until_text("#rows", "retro")

@@ -317,6 +317,18 @@ async def test_a_port_that_is_taken_is_named_or_passed_over(feed):
 # --- the topics
 
 
+async def test_without_a_broker_there_are_the_recordings(tmp_path):
+    recorded_session(tmp_path)
+    kept = tmp_path / "kept"
+    async with (
+        dashboard.showing(build({}), port=0, recordings=kept) as page,
+        asking(page) as client,
+    ):
+        told = await events(client, "/api/events?session=retro", until="live")
+        assert indexes(told) == [0, 1]
+        assert {data["broker"]["state"] for name, _, data in told if name == "status"} == {"none"}
+
+
 async def test_a_broker_that_is_away_is_said_and_waited_for():
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -333,6 +333,9 @@ function banner(summary) {
     if (cards.size || status.sessions.length) text += " What is shown is from before.";
   } else if (broker.state === "connecting") {
     [text, warn] = [`Connecting to the broker at ${broker.address} …`, false];
+  } else if (broker.state === "none") {
+    text = session !== null ? `No session ${session} is recorded here.`
+      : status.sessions.length ? "" : "Nothing is recorded here, and no broker is followed.";
   } else if (session === null && status.sessions.length === 0) {
     [text, warn] = [`No session yet on ${broker.address}. Waiting for one to begin.`, false];
   } else if (session !== null && cards.size === 0) {
@@ -367,8 +370,8 @@ function health(summary) {
   const told = STAGES.map(([stage, name]) => [name, [work(status.stages[stage]), took(status.latency_ms[stage])]
     .filter(Boolean).join(", ")]).filter(([, text]) => text);
   if (summary !== null && !summary.recorded) told.push(["Newest record", `${ago(age(summary))} ago`]);
-  told.push(["Not yet read", String(status.lag)]);
-  told.push(["Broker", `${status.broker.address}, ${{ up: "answers", down: "away", connecting: "connecting" }[status.broker.state]}`]);
+  if (status.broker.state === "none") told.push(["Broker", "none: recorded sessions only"]);
+  else told.push(["Not yet read", String(status.lag)], ["Broker", `${status.broker.address}, ${{ up: "answers", down: "away", connecting: "connecting" }[status.broker.state]}`]);
   const list = byId("health");
   while (list.children.length < told.length) {
     list.append(byId("fact").content.firstElementChild.cloneNode(true));
