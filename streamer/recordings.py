@@ -23,7 +23,7 @@ import itertools
 import logging
 import os
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -366,8 +366,9 @@ class Writer(Recordings):
                     number = 1 + max((part.last for part in _parts(folder, kind)), default=-1)
                     _write_part(folder, kind, number, state.new[kind])
                     del state.new[kind]
-                _write_whole(folder / _INDEX_FILE, _pretty(state.summary()))
-                self._merge(state, least=2 if state.summary().complete else MERGE_PARTS)
+                summary = state.summary()
+                _write_whole(folder / _INDEX_FILE, _pretty(summary))
+                self._merge(state, least=2 if summary.complete else MERGE_PARTS)
             except OSError as error:
                 raise RecordingError(
                     f"Recording to {folder} failed: {error}; what is on the disk stays whole."
@@ -488,6 +489,7 @@ class _State:
     new: dict[RecordedKind, list[Any]] = field(default_factory=dict)
     warned: bool = False
     _seen: dict[tuple[RecordedKind, str], object] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
     _session: Session | None = None
     _started_at: datetime | None = None
     _newest: datetime | None = None
@@ -506,6 +508,7 @@ class _State:
         if identity in self._seen:
             return False
         self._seen[identity] = _substance(record)
+        self._counts[identity[0]] += 1
         match record:
             case Session():
                 if self._session is None or record.state == "ended":
@@ -529,9 +532,6 @@ class _State:
 
     def summary(self) -> Summary:
         """The index entry."""
-        counts: dict[str, int] = {}
-        for kind, _ in self._seen:
-            counts[kind] = counts.get(kind, 0) + 1
         session = self._session
         people = session.participants if session else ()
         named = people or tuple(Participant(name, ()) for name in sorted(self._names))
@@ -548,7 +548,7 @@ class _State:
             modalities=session.modalities if session else (),
             participants=named,
             models=tuple(sorted(self._models)),
-            counts=dict(sorted(counts.items())),
+            counts=dict(sorted(self._counts.items())),
             alerts=self._raised,
             mean_valence=round(self._valence / self._scored, 4) if self._scored else None,
         )

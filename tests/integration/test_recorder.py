@@ -195,3 +195,19 @@ async def test_the_command_line_lists_exports_and_compares(tmp_path: Path):
     result = json.loads(await streamer("compare", "standup", "again", "--json"))
     assert result["agreement"][-1]["windows"] == 2
     assert "Where they differ most" in await streamer("compare", "standup", "again")
+
+
+async def test_a_folder_that_cannot_be_written_ends_the_recorder_and_loses_nothing(
+    embedded_broker: str, tmp_path: Path
+):
+    config = build({"kafka": {"broker": embedded_broker}})
+    in_the_way = tmp_path / "standup"
+    in_the_way.write_text("a file", "utf-8")
+    async with topics.Publisher(config) as publisher:
+        await publish(publisher, [sentiment(0), sentiment(1)])
+    async with recorder(config, tmp_path) as first:
+        assert await asyncio.wait_for(first.wait(), 60) == 1
+    in_the_way.unlink()
+    async with recorder(config, tmp_path) as second:
+        assert len((await on_disk(tmp_path, 2, second)).sentiments) == 2
+        await stopped(second)

@@ -4,6 +4,7 @@ import dataclasses
 import string
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -153,6 +154,17 @@ def test_the_index_tells_when_a_session_is_complete(tmp_path: Path):
     assert entry.models == ("m-1",)
     assert entry.mean_valence == pytest.approx(0.7 / 3, abs=1e-4)
     assert Recordings(tmp_path).read("standup").summary == entry
+
+
+def test_a_session_of_which_no_person_is_published_is_complete_with_its_last_record(
+    tmp_path: Path,
+):
+    whole = [over_all(0), msgspec.structs.replace(over_all(1), final=True)]
+    write(tmp_path, session("ended"), whole[0])
+    assert not Recordings(tmp_path).index()[0].complete
+    write(tmp_path, whole[1])
+    assert Recordings(tmp_path).index()[0].complete
+    assert Recordings(tmp_path).read("standup").session_sentiments == whole
 
 
 def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path):
