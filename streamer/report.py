@@ -43,6 +43,7 @@ svg text{font:13px system-ui,sans-serif;fill:var(--soft)}
 stroke-linejoin:round}.raw{fill:var(--mid);opacity:.55}.alarm{stroke:var(--neg);stroke-width:2;
 stroke-dasharray:4 3}.cleared{stroke:var(--mid);stroke-width:1;stroke-dasharray:2 4}
 .positive{color:var(--pos)}.negative{color:var(--neg)}
+@media(max-width:40rem){svg text{font-size:24px}}
 @media print{body{max-width:none}}
 """
 
