@@ -75,6 +75,8 @@ PRESENT_RECORDS = 500
 FETCH_WAIT_MS = 50
 """Longest wait of one fetch; the embedded broker answers only at its end."""
 LOG_PAUSE_S = 30.0
+LEAD_S = 0.5
+"""How long a group's leader waits for the others, on the embedded broker."""
 FOLLOW_S = 2.0
 """How often a reader without a group looks for new partitions."""
 ENVELOPE_BYTES = 4096
@@ -965,6 +967,22 @@ class _Progress:
             self.next_offset = offset + 1
 
 
+def _lead_patiently(coordinator: Any) -> None:
+    """Have a group's leader hand out partitions only after the other members have asked.
+
+    The embedded broker refuses a member that asks after its leader has answered, and aiokafka's
+    coordinator then is dead: without this two members can push each other out for ever.
+    """
+    assign = coordinator._perform_assignment
+
+    async def perform(response: Any) -> Any:
+        if len(response.members) > 1:
+            await asyncio.sleep(LEAD_S)
+        return await assign(response)
+
+    coordinator._perform_assignment = perform
+
+
 class Reader(Generic[R]):
     """Reads records of one kind; `async with`, one event loop, one caller at a time.
 
@@ -1094,7 +1112,7 @@ class Reader(Generic[R]):
     async def __aenter__(self) -> Self:
         """Connect and join the group; raises BrokerError when no broker answers in time."""
         kafka = self._config.kafka
-        if self._start_ms:
+        if self._start_ms or self._group is not None:
             self._embedded = await on_embedded(self._config)
         self._consumer = await _start(self._make_consumer, kafka)
         if self._group is None:
@@ -1104,7 +1122,7 @@ class Reader(Generic[R]):
                 await _stop(self._consumer)
                 raise _unreachable(kafka, error) from error
         else:
-            self._consumer.subscribe([self.topic], listener=_Listener(self))
+            self._subscribe()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -1218,7 +1236,12 @@ class Reader(Generic[R]):
             with suppress(BrokerError):
                 self._consumer = await _start(self._make_consumer, self._config.kafka)
                 break
+        self._subscribe()
+
+    def _subscribe(self) -> None:
         self._consumer.subscribe([self.topic], listener=_Listener(self))
+        if self._embedded:
+            _lead_patiently(self._consumer._coordinator)
 
     async def _take(self, partition: Any, messages: Iterable[Any]) -> list[Received[R]]:
         progress = self._progress.setdefault(partition, _Progress())
