@@ -359,11 +359,13 @@ def play(
     def source(config: Config) -> Any:
         return lambda publisher, ledger: sessions.Capture(plan, config, publisher, ledger, pace)
 
+    lengths = [info.duration_s for info in plan.sources.values()]
     carry(
         chosen,
         plan.session_id,
         source,
         pace=pace,
+        length_s=None if plan.live or None in lengths else sum(filter(None, lengths)),
         as_json=as_json,
         title=title,
         start_stages=start_stages,
@@ -382,6 +384,7 @@ def carry(
     as_json: bool,
     title: str,
     start_stages: bool,
+    length_s: float | None = None,
     page: bool = False,
     open_page: bool = False,
     record: Path | None = None,
@@ -390,15 +393,15 @@ def carry(
     """Take a source through all stages; show, and record where asked, what is published.
 
     `source` makes, from settings with the broker's address, what `run.through` takes; `pace` is
-    of a replay, None for a live session, which no signal makes a failure; `also` is called with
-    every published record.
+    of a replay, None for a live session, which no signal makes a failure; `length_s` is the length
+    of all recordings together; `also` is called with every published record.
     """
     from streamer import display, metrics, recorder
     from streamer.run import EMBEDDED_NOTICE, Published, reachable_broker, through
 
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
-    board = display.Board(f"{title} [{session}]")
+    board = display.Board(f"{title} [{session}]", length_s)
     by_session = chosen.config.smoothing.publish == "session"
     printed = SessionSentiment if by_session else Sentiment
 

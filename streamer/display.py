@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -56,9 +58,13 @@ class _Row:
 
 @dataclass
 class Board:
-    """Everything shown, built up record by record."""
+    """Everything shown, built up record by record.
+
+    `length_s` is how long the participants' recordings are altogether; None for what is live.
+    """
 
     title: str
+    length_s: float | None = None
     rows: dict[str, _Row] = field(default_factory=dict)
     session: SessionSentiment | None = None
     alerts: list[Alert] = field(default_factory=list)
@@ -99,6 +105,8 @@ class Board:
         parts: list[RenderableType] = [table]
         if self.session is not None:
             parts.append(self._session_line(self.session))
+        if self.length_s:
+            parts.append(self._progress(self.length_s))
         parts += [self._alert_line(alert) for alert in self.alerts[-ALERTS_SHOWN:]]
         return Group(*parts)
 
@@ -121,6 +129,13 @@ class Board:
         if self.alerts:
             parts.append(Panel(Group(*(self._alert_line(a) for a in self.alerts)), title="Alerts"))
         return Group(*parts)
+
+    def _progress(self, length_s: float) -> RenderableType:
+        """How much of the recordings has been published: a bar and minutes."""
+        done_s = sum(row.last.end_ms for row in self.rows.values()) / 1000
+        bar = ProgressBar(total=length_s, completed=min(done_s, length_s), width=40)
+        clocks = f" {_clock(round(done_s * 1000))} of {_clock(round(length_s * 1000))}"
+        return Columns([bar, Text(clocks)])
 
     def _now(self, sentiment: Sentiment) -> Iterable[Text]:
         colour = COLOURS[sentiment.polarity]

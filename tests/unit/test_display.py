@@ -87,6 +87,14 @@ def test_the_summary_counts_and_finds_the_extremes():
     assert "+2.50 at 0:04 superb" in text
 
 
+def test_a_replay_shows_how_far_it_is_and_a_live_session_does_not():
+    board = Board("Replay", length_s=120)
+    board.add(sentiment("ana", 29, 1.0))
+    board.add(sentiment("bo", 9, 1.0))
+    assert "0:40 of 2:00" in shown(board.live())
+    assert " of " not in shown(Board("Live").live())
+
+
 def test_session_and_alerts_are_shown():
     board = Board("Meeting")
     board.add(
