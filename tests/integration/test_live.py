@@ -47,7 +47,8 @@ def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker)
         rest, errors = process.communicate(timeout=90)
         assert process.returncode == 0, errors
     records = early + [json.loads(line) for line in rest.splitlines()]
-    assert [r["window_index"] for r in records] == list(range(len(records)))
+    indexes = [r["window_index"] for r in records]
+    assert indexes == sorted(set(indexes))
     assert records[-1]["final"] is True
     assert all(r["valence"] is None and r["evidence"] == [] for r in records)
     sessions = subprocess.run(
@@ -60,6 +61,8 @@ def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker)
     begun, ended = map(json.loads, sessions)
     assert (begun["consent"], begun["live"]) == ("everybody nodded", True)
     assert ended["participants"][0]["windows"] == len(records)
+    dropped = ended["counters"].get("dropped_windows", 0)  # a busy machine may drop, and counts it
+    assert indexes[-1] + 1 == len(records) + dropped
 
 
 @pytest.mark.parametrize("command", ["run", "capture"])
