@@ -78,7 +78,6 @@ async def reachable_broker(config: Config) -> AsyncIterator[Config]:
         await topics.ensure_topics(config)
         yield config
         return
-    log.info(EMBEDDED_NOTICE)
     with EmbeddedBroker() as broker:
         kafka = config.kafka.model_copy(update={"broker": broker.address})
         yield config.model_copy(update={"kafka": kafka})
