@@ -36,6 +36,13 @@ def started(*arguments: str) -> Iterator[subprocess.Popen]:
         process.communicate(timeout=60)
 
 
+def rest_of(process: subprocess.Popen) -> tuple[str, str]:
+    """What is left of a process's output; `communicate` would lose what `readline` read ahead."""
+    rest, errors = process.stdout.read(), process.stderr.read()
+    process.wait(60)
+    return rest, errors
+
+
 def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker):
     with started(
         *("run", "--json", "--session", "live", "--participant", f"me={CAMERA},{MICROPHONE}"),
@@ -44,7 +51,7 @@ def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker)
     ) as process:
         early = [json.loads(process.stdout.readline()) for _ in range(3)]
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=90)
+        rest, errors = rest_of(process)
         assert process.returncode == 0, errors
     records = early + [json.loads(line) for line in rest.splitlines()]
     indexes = [r["window_index"] for r in records]
@@ -97,7 +104,7 @@ def test_every_stage_runs_as_a_process_of_its_own(tmp_path):
                 records = [json.loads(subscriber.stdout.readline()) for _ in range(8)]
                 assert [r["window_id"] for r in records] == [f"apart/ana/{k}" for k in range(8)]
                 subscriber.send_signal(signal.SIGINT)
-                rest, errors = subscriber.communicate(timeout=60)
+                rest, errors = rest_of(subscriber)
                 assert subscriber.returncode == 0, errors
                 assert rest == ""
 

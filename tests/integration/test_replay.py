@@ -299,17 +299,17 @@ def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(short, tmp_path):
 
 
 def test_ctrl_c_ends_a_replay_cleanly(recordings):
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "streamer", "replay", str(recordings["ana"]), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    first = process.stdout.readline()
-    assert json.loads(first)["window_index"] == 0
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=60)
+    ) as process:
+        first = process.stdout.readline()
+        assert json.loads(first)["window_index"] == 0
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130, errors
     records = [json.loads(line) for line in rest.splitlines()]
     assert records[-1]["final"] is True

@@ -90,11 +90,11 @@ def test_how_sound_is_cut_up_changes_no_sample_count(cuts, rate_hz):
         many += parts.push_mono(piece, rate_hz, begin * NS_PER_S // rate_hz)
         begin += cut
     many += parts.flush()
-    nothing = np.zeros(0, np.float32)  # one sample at 96 kHz makes none at 16 kHz
+    nothing = np.zeros(0, np.float32)  # a few samples make none at 16 kHz
     one = np.concatenate([nothing, *(chunk.samples for chunk in once)])
     two = np.concatenate([nothing, *(chunk.samples for chunk in many)])
     assert one == pytest.approx(two, abs=1e-5)
-    assert abs(len(one) - total * SAMPLE_RATE_HZ / rate_hz) <= 1
+    assert abs(len(one) - total * SAMPLE_RATE_HZ / rate_hz) < 2
 
 
 @given(
