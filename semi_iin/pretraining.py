@@ -65,7 +65,7 @@ class TextTask:
         valence = torch.tensor([sample.label or 0.0 for sample in samples], device=device)
         sentiment = torch.from_numpy(valence_class(valence.cpu())).to(device)
         weights = self.objective
-        return weights.valence * functional.mse_loss(output.valence.float(), valence) + (
+        return weights.valence * weights.valence_error(output.valence, valence).mean() + (
             weights.classes * functional.cross_entropy(output.class_logits.float(), sentiment)
         )
 

@@ -343,16 +343,23 @@ class Objective(Settings):
     """Weights of the loss (the paper's Eqs. for its multi-task loss and for self-training).
 
     Attributes:
-        valence: of the mean squared error of valence.
+        valence: of the error of valence.
+        error: of valence, "squared" as in the paper, or "absolute", which aims at the MAE.
         classes: of the cross-entropy of the seven classes.
         pseudo: of the cross-entropy on pseudo-labels, classes only.
         modality_dropout: the chance that a sample with several modalities loses some of them.
     """
 
     valence: float = Field(default=0.6, ge=0)
+    error: Literal["squared", "absolute"] = "squared"
     classes: float = Field(default=0.4, ge=0)
     pseudo: float = Field(default=0.2, ge=0)
     modality_dropout: float = Field(default=0.0, ge=0, le=1)
+
+    def valence_error(self, guess: Tensor, label: Tensor) -> Tensor:
+        """Error of valence (B,), unweighted."""
+        error = guess.float() - label
+        return error.abs() if self.error == "absolute" else error.square()
 
 
 @dataclass(frozen=True)
@@ -437,10 +444,10 @@ class SentimentTask:
         known = torch.tensor([example.valence is not None for example in examples], device=device)
         valence = torch.tensor([example.valence or 0.0 for example in examples], device=device)
         sentiment = torch.tensor([example.sentiment for example in examples], device=device)
-        squared = (output.valence.float() - valence).square()
         entropy = functional.cross_entropy(output.class_logits.float(), sentiment, reduction="none")
         weights = self.objective
-        labelled = weights.valence * squared + weights.classes * entropy
+        error = weights.valence_error(output.valence, valence)
+        labelled = weights.valence * error + weights.classes * entropy
         loss = _mean(labelled, known) + weights.pseudo * _mean(entropy, ~known)
         spread: Tensor = output.attention_entropy.mean()
         return loss + self.module.config.entropy_weight * spread

@@ -95,8 +95,31 @@ RecordOption = Annotated[
     Path | None,
     typer.Option("--record", help="Record into this folder as well.", show_default=False),
 ]
+KeepWindowsOption = Annotated[
+    bool, typer.Option("--record-windows", help="With --record: sound, faces and words too.")
+]
+KeepMediaOption = Annotated[
+    bool, typer.Option("--record-media", help="With --record: copies of the media files too.")
+]
 DirOption = Annotated[Path, typer.Option("--dir", "-d", help="Folder of the recorded sessions.")]
 RECORDINGS = Path("recordings")
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """What is recorded beside showing it; nothing without a folder."""
+
+    folder: Path | None = None
+    windows: bool = False
+    media: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a choice without effect."""
+        if self.folder is None and (self.windows or self.media):
+            raise ConfigError("Say with --record where to record.")
+
+
+NO_RECORDER = Recorder()
 
 
 @dataclass(frozen=True)
@@ -139,6 +162,9 @@ def demo(
     broker: BrokerOption = None,
     speed: Annotated[float, typer.Option(help="1 real speed, 0 as fast as it goes.")] = 1.0,
     page: PageOption = True,
+    record: RecordOption = None,
+    record_windows: KeepWindowsOption = False,
+    record_media: KeepMediaOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Play a generated meeting of two through the whole system and watch it."""
@@ -157,6 +183,7 @@ def demo(
         title="Demo meeting",
         page=page,
         open_page=True,
+        recorder=Recorder(record, record_windows, record_media),
     )
 
 
@@ -171,6 +198,7 @@ def run(
     no_stages: NoStagesOption = False,
     page: PageOption = True,
     record: RecordOption = None,
+    record_windows: KeepWindowsOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Watch a live session, all stages in one go; Ctrl-C ends it cleanly."""
@@ -184,7 +212,7 @@ def run(
         start_stages=not no_stages,
         title="Live session",
         page=page,
-        record=record,
+        recorder=Recorder(record, record_windows),
     )
 
 
@@ -202,6 +230,8 @@ def replay(
     broker: BrokerOption = None,
     no_stages: NoStagesOption = False,
     record: RecordOption = None,
+    record_windows: KeepWindowsOption = False,
+    record_media: KeepMediaOption = False,
     recorded: Annotated[
         str | None,
         typer.Option(help="Score this session's recorded windows again.", show_default=False),
@@ -226,6 +256,7 @@ def replay(
     model with --set inference.checkpoint=…
     """
     chosen = choose(config, set_, broker)
+    recorder = Recorder(record, record_windows, record_media)
     specs = [*(f"{participant_name(file)}={file}" for file in files or []), *(participant or [])]
     if recorded is None and topic is None:
         play(
@@ -237,7 +268,7 @@ def replay(
             start_stages=not no_stages,
             title="Replay",
             page=page,
-            record=record,
+            recorder=recorder,
         )
         return
     if specs:
@@ -246,7 +277,7 @@ def replay(
         if topic is not None:
             end = None if to is None else beginning(to, "--to")
             folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
-        again(chosen, folder, recorded, session, speed, not no_stages, record, json_)
+        again(chosen, folder, recorded, session, speed, not no_stages, recorder, json_)
 
 
 def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:
@@ -280,7 +311,7 @@ def again(
     session: str | None,
     speed: float,
     start_stages: bool,
-    record: Path | None,
+    recorder: Recorder,
     as_json: bool,
 ) -> None:
     """Score a session's windows again and show the old result beside the new one."""
@@ -307,7 +338,7 @@ def again(
         as_json=as_json,
         title="Again",
         start_stages=start_stages,
-        record=record,
+        recorder=recorder,
         also=seen.append,
     )
     if before.sentiments and seen:
@@ -345,7 +376,7 @@ def play(
     start_stages: bool = True,
     page: bool = False,
     open_page: bool = False,
-    record: Path | None = None,
+    recorder: Recorder = NO_RECORDER,
 ) -> None:
     """Run all stages over `specs` and show what is published, with `page` in a browser too."""
     from streamer import capture
@@ -371,7 +402,7 @@ def play(
         start_stages=start_stages,
         page=page,
         open_page=open_page,
-        record=record,
+        recorder=recorder,
     )
 
 
@@ -387,7 +418,7 @@ def carry(
     length_s: float | None = None,
     page: bool = False,
     open_page: bool = False,
-    record: Path | None = None,
+    recorder: Recorder = NO_RECORDER,
     also: Callable[[Any], None] = lambda record: None,
 ) -> None:
     """Take a source through all stages; show, and record where asked, what is published.
@@ -396,7 +427,8 @@ def carry(
     of a replay, None for a live session, which no signal makes a failure; `length_s` is the length
     of all recordings together; `also` is called with every published record.
     """
-    from streamer import display, metrics, recorder
+    from streamer import display, metrics
+    from streamer.recorder import alongside
     from streamer.run import EMBEDDED_NOTICE, Published, reachable_broker, through
 
     if chosen.config.kafka.broker == "embedded":
@@ -408,8 +440,9 @@ def carry(
     async def everything(stop: asyncio.Event) -> Any:
         async with contextlib.AsyncExitStack() as stack:
             config = await stack.enter_async_context(reachable_broker(chosen.config))
-            if record is not None:
-                await stack.enter_async_context(recorder.alongside(config, record, session))
+            if recorder.folder is not None:
+                keep = {"windows": recorder.windows, "media": recorder.media}
+                await stack.enter_async_context(alongside(config, recorder.folder, session, **keep))
             if page:
                 await show_page(stack, config, session, open_page and not as_json)
             if pace is not None:
@@ -739,6 +772,9 @@ def record(
     windows: Annotated[
         bool, typer.Option("--windows", help="Keep sound, face crops and words too.")
     ] = False,
+    media: Annotated[
+        bool, typer.Option("--media", help="Keep copies of a replay's media files too.")
+    ] = False,
     from_: Annotated[
         str,
         typer.Option("--from", help="Where a new folder begins: beginning, latest, or a time."),
@@ -755,13 +791,20 @@ def record(
     needs_running_broker(chosen.config, "record")
     start = beginning(from_)
     end_with_parent()
-    screen.print(f"Recording to {folder}{', with sound and faces' if windows else ''}.")
+    extras = [name for name, on in (("sound and faces", windows), ("media files", media)) if on]
+    screen.print(f"Recording to {folder}{', with ' if extras else ''}{' and '.join(extras)}.")
     counters, _ = until_signal(
         lambda stop: metrics.watched(
             chosen.config,
             "recording",
             recorder.run(
-                chosen.config, folder, stop, sessions=session or (), windows=windows, start=start
+                chosen.config,
+                folder,
+                stop,
+                sessions=session or (),
+                windows=windows,
+                media=media,
+                start=start,
             ),
         )
     )

@@ -1,7 +1,8 @@
 """From the topics to recorded sessions on disk: `streamer record`.
 
-What enters: published records, and windows (sound, faces, words) only when asked for. What leaves:
-Parquet files through `recordings`. Knows neither what a record means nor how a file looks.
+What enters: published records, and only when asked for windows (sound, faces, words) and the media
+files of a replay. What leaves: Parquet files, and copies, through `recordings`. Knows neither what
+a record means nor how a file looks.
 
 Every FLUSH_S what came is made safe on the disk, and only then committed to Kafka. A recorder that
 is killed loses nothing for good: what was not committed is read again when it starts again, and
@@ -23,6 +24,7 @@ from typing import Any
 from streamer import metrics
 from streamer.config import Config
 from streamer.recordings import RecordedKind, RecordingError, Recordings, Writer
+from streamer.records import Session
 from streamer.topics import Reader, Received, Start, ensure_topics
 
 __all__ = ["alongside", "run"]
@@ -45,6 +47,7 @@ async def run(
     *,
     sessions: Collection[str] = (),
     windows: bool = False,
+    media: bool = False,
     start: Start = "earliest",
 ) -> Counter[str]:
     """Record until `stop`; then flush, commit and merge.
@@ -55,6 +58,7 @@ async def run(
         stop: set by the caller's signal handler.
         sessions: only these; none means all.
         windows: also sound, face crops and words, which the others do not hold.
+        media: also copies of the media files of a replay.
         start: where to begin when this folder has not recorded from these topics before.
 
     Returns:
@@ -80,7 +84,7 @@ async def run(
             async with asyncio.TaskGroup() as tasks:
                 for kind in kinds:
                     reader: Reader[Any] = Reader(config, kind, group=f"{group}-{kind}", start=start)
-                    lane = _Lane(reader, writer, disk, frozenset(sessions), counters)
+                    lane = _Lane(reader, writer, disk, frozenset(sessions), media, counters)
                     tasks.create_task(lane.run(stop))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -93,7 +97,7 @@ async def run(
 
 @asynccontextmanager
 async def alongside(
-    config: Config, folder: Path, session_id: str, *, windows: bool = False
+    config: Config, folder: Path, session_id: str, *, windows: bool = False, media: bool = False
 ) -> AsyncIterator[None]:
     """Record one session while the block runs, to its last record.
 
@@ -103,7 +107,8 @@ async def alongside(
         RecordingError: at the end, when the folder could not be written.
     """
     stop = asyncio.Event()
-    task = asyncio.create_task(run(config, folder, stop, sessions=[session_id], windows=windows))
+    work = run(config, folder, stop, sessions=[session_id], windows=windows, media=media)
+    task = asyncio.create_task(work)
     try:
         yield
         done = asyncio.create_task(_completed(folder, session_id))
@@ -134,12 +139,14 @@ class _Lane:
         writer: Writer,
         disk: asyncio.Lock,
         sessions: frozenset[str],
+        media: bool,
         counters: Counter[str],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._disk = disk
         self._sessions = sessions
+        self._media = media
         self._counters = counters
         self._held: list[Received[Any]] = []
         self._bytes = 0
@@ -184,6 +191,10 @@ class _Lane:
         for record in records:
             self._writer.add(record)
         self._writer.flush()
+        if self._media:
+            for record in records:
+                if isinstance(record, Session):
+                    self._writer.keep_media(record)
 
 
 def _group(folder: Path, sessions: Collection[str]) -> str:

@@ -6,6 +6,7 @@ duplicates removed, in the order of event time. Knows nothing of Kafka, and no c
     FOLDER/standup/session.json                    the index entry, always derivable from the rest
     FOLDER/standup/smoothed-000000-000031.parquet  32 parts merged into one
     FOLDER/standup/smoothed-000032-000032.parquet  a part: what came between two flushes
+    FOLDER/standup/media/ana.mp4                   what a participant was replayed from, when asked
 
 A part is written under another name, synced, and renamed: a file with its final name is whole. A
 merged file supersedes the parts whose numbers it spans, so a kill between the two changes nothing.
@@ -23,6 +24,7 @@ import itertools
 import logging
 import os
 import re
+import shutil
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +81,22 @@ MERGE_PARTS = 32
 READ_ROWS = 64
 _PART = re.compile(r"([a-z_]+)-(\d{6,})-(\d{6,})\.parquet")
 _INDEX_FILE = "session.json"
+_MEDIA_FOLDER = "media"
+MEDIA_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mkv": "video/x-matroska",
+    ".webm": "video/webm",
+    ".ogv": "video/ogg",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+}
+"""What is kept and served as the recording of a session; a file of another kind never is."""
 
 
 class RecordingError(StreamerError):
@@ -212,7 +230,7 @@ class Recordings:
         if not self.parts(session_id, "windows"):
             raise RecordingError(
                 f"The session {session_id!r} was recorded without its windows; replay its media "
-                "files, or record with --windows."
+                "files, or record them too (--windows, --record-windows)."
             )
 
     def records(self, session_id: str, struct: type[S]) -> Iterator[S]:
@@ -228,6 +246,21 @@ class Recordings:
     def path(self, session_id: str) -> Path:
         """The folder of a session; it need not exist."""
         return self.folder / folder_name(session_id)
+
+    def media(self, session_id: str) -> dict[str, Path]:
+        """The media file of each participant of whom one was kept."""
+        folder = self.path(session_id)
+        try:
+            entry = msgspec.json.decode((folder / _INDEX_FILE).read_bytes(), type=Summary)
+        except (OSError, msgspec.DecodeError):
+            return {}
+        names = [person.participant_id for person in entry.participants]
+        places = [
+            (name, folder / _MEDIA_FOLDER / (folder_name(name) + suffix))
+            for name in names
+            for suffix in MEDIA_TYPES
+        ]
+        return {name: place for name, place in places if place.is_file()}
 
     def parts(self, session_id: str, kind: RecordedKind) -> list[Path]:
         """The files that hold a kind, in order; those that a merged file supersedes left out."""
@@ -310,7 +343,7 @@ class Writer(Recordings):
             raise RecordingError(
                 f"Another recorder writes to {folder}; stop it or choose another --dir."
             ) from None
-        for half in folder.glob("*/*.tmp"):
+        for half in (*folder.glob("*/*.tmp"), *folder.glob(f"*/{_MEDIA_FOLDER}/.*.tmp")):
             half.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -349,6 +382,35 @@ class Writer(Recordings):
                     "Give the session another name, or record into another folder.",
                     record.session_id,
                 )
+
+    def keep_media(self, session: Session) -> None:
+        """Copy the media file of each participant beside the records, unless it is there.
+
+        A source that is no file of MEDIA_TYPES here is left out with a warning: a device has no
+        file, and who may write to the topic must not have any file of this machine copied.
+
+        Raises:
+            RecordingError: the disk is full or gone.
+        """
+        folder = self.path(session.session_id) / _MEDIA_FOLDER
+        for person in session.participants:
+            source = next((Path(one) for one in person.sources if _is_media(one)), None)
+            if source is None:
+                log.warning(
+                    "No media of %s is kept: %s is no media file of this machine.",
+                    person.participant_id,
+                    " or ".join(person.sources) or "nothing",
+                )
+                continue
+            place = folder / (folder_name(person.participant_id) + source.suffix.lower())
+            try:
+                if place.exists():
+                    continue
+                folder.mkdir(parents=True, exist_ok=True)
+                with _replacing(place) as half:
+                    shutil.copyfile(source, half)
+            except OSError as error:
+                raise RecordingError(f"{source} could not be kept in {folder}: {error}.") from error
 
     def flush(self) -> None:
         """Put everything added onto the disk; when this returns, it is safe there.
@@ -689,6 +751,11 @@ def _set_aside(parts: Iterable[_Part]) -> list[_Part]:
             part.path.rename(part.path.with_suffix(".damaged"))
             log.warning("%s is damaged and set aside.", part.path)
     return sound
+
+
+def _is_media(source: str) -> bool:
+    path = Path(source)
+    return "://" not in source and path.suffix.lower() in MEDIA_TYPES and path.is_file()
 
 
 @contextlib.contextmanager

@@ -11,25 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamer.dashboard.feed import SessionLog
-from streamer.recordings import Recordings
+from streamer.recordings import MEDIA_TYPES, Recordings
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 
 MAX_RECORDS = 1_000_000
-MEDIA_TYPES = {
-    ".mp4": "video/mp4",
-    ".m4v": "video/mp4",
-    ".mov": "video/quicktime",
-    ".mkv": "video/x-matroska",
-    ".webm": "video/webm",
-    ".ogv": "video/ogg",
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".mp3": "audio/mpeg",
-    ".m4a": "audio/mp4",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-}
-"""What is served as the recording beside a timeline; a file of another kind never is."""
 
 
 class History(Protocol):
@@ -40,6 +25,9 @@ class History(Protocol):
 
     def read(self, session_id: str) -> SessionLog:
         """All its records in the order of event time; raises StreamerError."""
+
+    def media(self, session_id: str) -> dict[str, Path]:
+        """The media file of each participant that lies beside its records."""
 
 
 class Recorded:
@@ -88,6 +76,10 @@ class Recorded:
             log.add(record, round(record.event_time.timestamp() * 1000))
         log.ended = log.recorded = True
         return log
+
+    def media(self, session_id: str) -> dict[str, Path]:
+        """See History."""
+        return self._recordings.media(session_id)
 
 
 def media(session: Session | None, folder: Path | None, *, anywhere: bool) -> dict[str, Path]:

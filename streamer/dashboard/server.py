@@ -33,9 +33,9 @@ from aiohttp import web
 
 from streamer.config import Config
 from streamer.dashboard.feed import Feed, SessionLog, follow, join
-from streamer.dashboard.history import MEDIA_TYPES, History, Recorded, media
+from streamer.dashboard.history import History, Recorded, media
 from streamer.errors import ConfigError, StreamerError
-from streamer.recordings import Recordings
+from streamer.recordings import MEDIA_TYPES, Recordings
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -358,7 +358,10 @@ class Page:
     def _media_of(self, session: SessionLog) -> dict[str, Path]:
         if not session.ended:
             return {}
-        return media(session.started, self._media_dir, anywhere=is_loopback(self._host))
+        found = media(session.started, self._media_dir, anywhere=is_loopback(self._host))
+        if session.recorded and self._history is not None:
+            found |= self._history.media(session.session_id)
+        return found
 
     async def _wait(self, news: asyncio.Event, timeout_s: float) -> None:
         waits = [asyncio.create_task(one.wait()) for one in (news, self._closing)]

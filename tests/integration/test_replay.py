@@ -21,6 +21,7 @@ import msgspec
 import pytest
 
 from streamer.demo import LENGTH_S, meeting
+from streamer.recordings import Recordings
 from streamer.records import Window
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -296,6 +297,29 @@ def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(short, tmp_path):
     assert "inference stage" in said.errors
     assert str(tmp_path / "none") in said.errors
     assert "Traceback" not in said.errors
+
+
+def test_a_recorded_replay_keeps_windows_and_media_when_asked(short, tmp_path):
+    folder = tmp_path / "kept"
+    keep = ("--record", str(folder), "--record-windows", "--record-media")
+    finished = replay(short["ana"], *keep)
+    assert finished.code == 0, finished.errors
+    in_order(finished.records, SHORT)
+    kept = Recordings(folder)
+    assert [w.window_id for w in kept.windows("ana")] == [r["window_id"] for r in finished.records]
+    assert kept.media("ana")["ana"].read_bytes() == short["ana"].read_bytes()
+    again = streamer("replay", "--recorded", "ana", "--dir", str(folder), "--speed", "0", "--json")
+    assert again.code == 0, again.errors
+    values = ("window_index", "valence_raw", "valence", "text")
+    assert [[r[name] for name in values] for r in again.records] == [
+        [r[name] for name in values] for r in finished.records
+    ]
+
+
+def test_what_to_record_without_a_place_for_it_is_refused(short):
+    refused = replay(short["ana"], "--record-windows")
+    assert refused.code == 2
+    assert "Say with --record where to record." in refused.errors
 
 
 def test_ctrl_c_ends_a_replay_cleanly(recordings):

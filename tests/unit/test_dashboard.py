@@ -446,6 +446,27 @@ async def test_the_recording_is_served_in_parts_and_nothing_else_is(feed, tmp_pa
                 assert response.status == 404
 
 
+async def test_a_recording_kept_beside_the_records_is_served_wherever_the_folder_lies(
+    feed, tmp_path
+):
+    recorded_session(tmp_path)
+    (tmp_path / "ana.mp4").write_bytes(b"0123456789")
+    with Writer(tmp_path / "kept") as writer:
+        for one in Recordings(tmp_path / "kept").records("retro", Session):
+            writer.keep_media(one)
+    (tmp_path / "ana.mp4").unlink()
+    (tmp_path / "kept").rename(tmp_path / "elsewhere")
+    history = Recorded(Recordings(tmp_path / "elsewhere"))
+    async with Page(feed, port=0, history=history) as page, asking(page) as client:
+        while "retro" not in feed.past:
+            await feed.news.wait()
+        told = await events(client, "/api/events?session=retro", until="live")
+        assert [data for name, _, data in told if name == "status"][-1]["media"] == ["ana"]
+        async with client.get("/api/media?session=retro&participant=ana") as response:
+            assert (response.status, response.content_type) == (200, "video/mp4")
+            assert await response.read() == b"0123456789"
+
+
 def test_a_topic_cannot_name_any_file_of_this_machine(tmp_path):
     """A session's record is whatever was written to the topic."""
     for name in ("secret.txt", "ana.mp4"):

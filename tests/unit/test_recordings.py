@@ -251,6 +251,51 @@ def test_a_full_disk_is_said_and_the_records_wait(tmp_path: Path):
     assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0)]
 
 
+def test_media_files_are_copied_beside_the_records_and_nothing_else_is(tmp_path: Path, caplog):
+    (tmp_path / "talk.MP4").write_bytes(b"moving pictures")
+    (tmp_path / "secret.txt").write_text("not theirs")
+    people = {
+        "Ana %2 ü": ("webcam:0", str(tmp_path / "talk.MP4")),
+        "bo": (str(tmp_path / "secret.txt"),),
+        "cy": ("rtsp://camera/1.mp4",),
+    }
+    named = session(participants=tuple(Participant(who, of) for who, of in people.items()))
+    folder = tmp_path / "recordings"
+    assert Recordings(folder).media("standup") == {}
+    with Writer(folder) as writer:
+        writer.add(named)
+        writer.keep_media(named)
+        writer.flush()
+    assert {r.getMessage().split()[3] for r in caplog.records} == {"bo", "cy"}
+    (tmp_path / "talk.MP4").write_bytes(b"another film of the same name")
+    with Writer(folder) as writer:
+        writer.keep_media(named)
+    ((who, kept),) = Recordings(folder).media("standup").items()
+    assert (who, kept.suffix, kept.read_bytes()) == ("Ana %2 ü", ".mp4", b"moving pictures")
+    assert list((folder / "standup" / "media").iterdir()) == [kept]
+
+
+def test_a_kill_while_media_are_copied_leaves_no_half_of_a_file(tmp_path: Path):
+    write(tmp_path, session())
+    half = tmp_path / "standup" / "media" / ".ana.mp4.tmp"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    assert Recordings(tmp_path).media("standup") == {}
+    Writer(tmp_path).close()
+    assert not half.exists()
+
+
+def test_media_that_do_not_fit_are_said(tmp_path: Path):
+    (tmp_path / "ana.mp4").write_bytes(b"x")
+    named = session(participants=(Participant("ana", (str(tmp_path / "ana.mp4"),)),))
+    with Writer(tmp_path / "recordings") as writer:
+        writer.add(named)
+        writer.flush()
+        (tmp_path / "recordings" / "standup" / "media").write_text("in the way")
+        with pytest.raises(RecordingError, match=r"ana\.mp4 could not be kept in"):
+            writer.keep_media(named)
+
+
 def test_every_record_type_has_a_schema():
     for struct in recordings.STRUCTS.values():
         assert arrow_schema(struct).names == list(struct.__struct_fields__)
