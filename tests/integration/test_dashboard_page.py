@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 import shutil
 import signal
@@ -637,3 +638,63 @@ def test_from_the_topics_to_the_screen(browser):
         broker.close()
         browser.until_text("#banner", f"The broker at {broker.address} has not answered")
         browser.until_text("#banner", "What is shown is from before.")
+
+
+def values_shown(browser: Browser, name: str, seconds: int) -> dict[int, float | None]:
+    """What the page shows of a participant when the slider goes over every second."""
+    shown = browser.driver.execute_async_script(
+        """
+        const [selector, seconds, done] = arguments;
+        const scrub = document.getElementById("scrub"), seen = {};
+        (async () => {
+          for (let s = 1; s <= seconds; s += 1) {
+            scrub.value = s;
+            scrub.dispatchEvent(new Event("input"));
+            await new Promise(requestAnimationFrame);
+            await new Promise(requestAnimationFrame);
+            const { window, valence } = document.querySelector(selector).dataset;
+            seen[window] = valence;
+          }
+          done(seen);
+        })();
+        """,
+        f"{browser.card(name)} .value",
+        seconds,
+    )
+    return {int(window): float(told) if told else None for window, told in shown.items()}
+
+
+def test_the_page_moves_during_the_demo_and_agrees_with_the_topic(browser):
+    command = [sys.executable, "-m", "streamer", "demo", "--speed", "2", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr:
+            if line.startswith("Live page: "):
+                break
+        rest_of_errors = threading.Thread(target=process.stderr.read, daemon=True)
+        rest_of_errors.start()
+        printed: list[str] = []
+        reading = threading.Thread(target=lambda: printed.extend(process.stdout), daemon=True)
+        reading.start()
+        browser.open(line.removeprefix("Live page: ").strip())
+        value = f"{browser.card('ana')} .value"
+
+        def newest() -> int:
+            shown = browser.driver.find_element(By.CSS_SELECTOR, value)
+            return int(shown.get_attribute("data-window"))
+
+        browser.until(lambda: newest() >= 0, "a first window")
+        for _ in range(3):
+            before = newest()
+            browser.until(lambda before=before: newest() > before, f"a window after {before}")
+        browser.shot("demo")
+        assert process.wait(150) == 0
+        reading.join(10)
+        rest_of_errors.join(10)
+    published = [json.loads(line) for line in printed]
+    for name in ("ana", "bo"):
+        told = {r["window_index"]: r["valence"] for r in published if r["participant_id"] == name}
+        shown = values_shown(browser, name, len(told))
+        assert len(shown) >= len(told) - 2  # the server ends with the demo
+        assert shown == {index: told[index] for index in shown}
