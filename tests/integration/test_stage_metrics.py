@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from made_records import sentiment, session
+from made_records import sentiment, session, window
 
 from streamer import topics
 from streamer.config import Config, build
+from streamer.demo import meeting
 from streamer.records import Gate, Presence, Score
 from tests.unit.test_metrics import free_port, samples
 
@@ -50,7 +51,8 @@ async def stage(config: Config, *command: str) -> AsyncIterator[asyncio.subproce
     )
     try:
         yield process
-        process.send_signal(signal.SIGTERM)
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         if process.returncode is None:
@@ -106,6 +108,28 @@ def score(index: int) -> Score:
         model="m-1",
         session_participants=1,
     )
+
+
+async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path):
+    ana = meeting(tmp_path / "made", 8)["ana"]
+    async with stage(config, "capture", "--participant", f"ana={ana}") as process:
+        found = await until(config, ("streamer_events_total", "published", "publisher"), 4)
+        assert found["streamer_ready",] == 1
+        assert found.get(("streamer_events_total", "dead_lettered", "publisher"), 0) == 0
+        await asyncio.wait_for(process.wait(), 60)
+
+
+async def test_inference_tells_what_it_scored_and_what_waits(config: Config):
+    async with stage(config, "infer"), topics.Publisher(config) as publisher:
+        await until(config, ("streamer_ready",), 1)
+        assert await answer(config, "/readyz") == "ok\n"
+        for index in range(3):
+            said = window(index, audio=None, faces=(), presence=Presence(text=1.0))
+            await publisher.publish(said)
+        found = await until(config, ("streamer_events_total", "scored", "inference"), 3)
+        assert found["streamer_events_total", "taken", "inference"] == 3
+        assert found["streamer_latency_seconds_count", "inference"] == 3
+        assert found["streamer_lag_records", "windows"] == 0
 
 
 async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
