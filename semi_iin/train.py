@@ -141,13 +141,13 @@ def fit(
     directory.mkdir(parents=True, exist_ok=True)
     module = task.module.to(device)
     done, best_path = directory / "done.json", directory / "best.safetensors"
+    torch.manual_seed(seed)
+    run = _Run(task, training, seed)
+    run.resume(directory / "last.pt")
     if done.exists():
         module.load_state_dict(load_file(best_path))
         finished: Metrics = json.loads(done.read_text())
         return finished
-    torch.manual_seed(seed)
-    run = _Run(task, training, seed)
-    run.resume(directory / "last.pt")
     with _events(directory) as events:
         while run.epoch < training.epochs and not run.stale():
             batches = task.batches(run.epoch)

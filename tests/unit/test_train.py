@@ -105,6 +105,8 @@ def test_a_finished_run_is_not_done_again(tmp_path: Path) -> None:
     again = Line(broken_at=0)
     assert fit(again, LINE, tmp_path) == expected
     assert torch.equal(weights(again), weights(first))
+    with pytest.raises(SemiIINError, match="another run"):
+        fit(Line(), LINE.model_copy(update={"epochs": LINE.epochs + 1}), tmp_path)
 
 
 def test_another_runs_state_is_refused(tmp_path: Path) -> None:
