@@ -530,10 +530,14 @@ class FaceEncoder(nn.Module):
         return list(torch.split(self(crops).float(), counts))
 
     def emotions(self, clips: Sequence[Clip]) -> list[str]:
-        """The likeliest emotion of clips that have faces, by the mean over their crops."""
+        """The likeliest emotion of clips that have faces.
+
+        By the mean over their crops and the mirrored ones.
+        """
         crops, counts = self.crops(clips)
-        logits = torch.split(self.classify(self(crops)).float().softmax(dim=-1), counts)
-        return _names(torch.stack([rows.mean(dim=0) for rows in logits]), self.spec)
+        both = torch.stack([self.classify(self(some)) for some in (crops, crops.flip(-1))])
+        found = torch.split(both.float().softmax(dim=-1).mean(dim=0), counts)
+        return _names(torch.stack([rows.mean(dim=0) for rows in found]), self.spec)
 
 
 class FabNetEncoder(nn.Module):

@@ -1,5 +1,6 @@
 """Encoders: clips to features, with tiny models built from their configuration classes."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_a_batch_has_the_agreed_shapes_and_masks(embedded: Encoders) -> None:
     assert batch.vision is not None and batch.vision.shape == (3, 8, 20)  # max_crops
     assert batch.vision_mask is not None and batch.vision_mask.sum(dim=1).tolist() == [3, 0, 8]
     assert not batch.audio[1].any()
+
+
+def test_a_mirrored_face_shows_the_same_emotion(embedded: Encoders) -> None:
+    encoder = copy.deepcopy(embedded.encoders["vision"])
+    logits = encoder.classify(encoder(encoder.crops([Clip(faces=faces(100, 48))])[0]))
+    with torch.no_grad():
+        encoder.emotion.bias -= logits.mean(dim=0)  # so that no class is named always
+    crops = faces(30, 48)
+    shown = encoder.emotions([Clip(faces=[crop]) for crop in crops])
+    mirrored = encoder.emotions([Clip(faces=[crop[:, ::-1].copy()]) for crop in crops])
+    assert shown == mirrored
+    assert len(set(shown)) > 1
 
 
 def test_a_clips_features_do_not_depend_on_its_batch(embedded: Encoders) -> None:
