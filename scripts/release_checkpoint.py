@@ -58,7 +58,7 @@ def measure(path: Path, config_path: Path, data: Path, run: Path) -> dict[str, A
         for example in held_examples(held, encoders, run, config.seed)
         if example.part == "composed"
     ]
-    model, temperature = loaded.build_model(), float(loaded.config["temperature"])
+    model, temperatures = loaded.build_model(), loaded.config["temperatures"]
     for count in range(len(encoders.modalities), 0, -1):
         for names in combinations(encoders.modalities, count):
             chosen = [
@@ -66,7 +66,7 @@ def measure(path: Path, config_path: Path, data: Path, run: Path) -> dict[str, A
                 for example in examples
             ]
             metrics["composed " + " + ".join(names)] = report_examples(
-                model, chosen, temperature=temperature
+                model, chosen, temperatures=temperatures
             )
     return metrics
 

@@ -31,6 +31,8 @@ from semi_iin.train import (
     Report,
     SentimentTask,
     Training,
+    class_probabilities,
+    combination,
     fit,
     load,
     score,
@@ -76,9 +78,9 @@ def evaluate_checkpoint(
     loaded = checkpoints.load(checkpoint)
     if samples and samples[0].features:
         examples = [_ready(sample) for sample in samples if sample.label is not None]
-        temperature = float(loaded.config.get("temperature", 1.0))
+        temperatures = loaded.config.get("temperatures", {})
         return report_examples(
-            loaded.build_model(), examples, temperature=temperature, resamples=resamples
+            loaded.build_model(), examples, temperatures=temperatures, resamples=resamples
         )
     predictor = Predictor.from_checkpoint(loaded.path, device=device, modalities=modalities)
     felt: Modality | None = None
@@ -146,7 +148,7 @@ def report_examples(
     model: SemiIIN,
     examples: Sequence[Example],
     *,
-    temperature: float = 1.0,
+    temperatures: Mapping[str, float] | None = None,
     resamples: int = evaluate.RESAMPLES,
 ) -> dict[str, Any]:
     """Metrics of a model on ready features with valence labels."""
@@ -154,7 +156,8 @@ def report_examples(
     if not labelled:
         raise SemiIINError("the features have no labels to evaluate against")
     valence, logits = score(model, labelled)
-    probabilities = torch.softmax(torch.from_numpy(logits) / temperature, dim=1).numpy()
+    shown = [combination(example.features) for example in labelled]
+    probabilities = class_probabilities(logits, shown, temperatures or {})
     label = [example.valence or 0.0 for example in labelled]
     return evaluate.evaluate_valence(valence, label, probabilities, resamples=resamples)
 

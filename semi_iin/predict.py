@@ -7,7 +7,7 @@ in its batch. One caller at a time: a lock keeps others waiting.
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from semi_iin.features import (
     size,
 )
 from semi_iin.model import MODALITIES, Modality, SemiIIN
+from semi_iin.train import class_probabilities, combination
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_BATCH = 32
@@ -69,7 +70,7 @@ class Predictor:
         encoders: Encoders,
         *,
         name: str = "semi-iin",
-        temperature: float = 1.0,
+        temperatures: Mapping[str, float] | None = None,
         device: str = "auto",
         dtype: str = "float32",
     ) -> None:
@@ -79,7 +80,8 @@ class Predictor:
             model: in any mode; it is set to evaluation.
             encoders: of the modalities to read.
             name: the model's id.
-            temperature: the class logits are divided by it before softmax.
+            temperatures: what class logits are divided by before softmax, by the combination
+                of modalities in the clip (`train.combination`); 1 where none is given.
             device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
             dtype: "float32", or "bfloat16" or "float16" for encoders and model under autocast.
 
@@ -98,7 +100,7 @@ class Predictor:
         self.device = find_device(device)
         self.modalities = encoders.modalities
         self._dtype = DTYPES[dtype]
-        self._temperature = temperature
+        self._temperatures = dict(temperatures or {})
         self._model = model.to(self.device).eval()
         self._encoders = encoders.to(self.device)
         self._lock = threading.Lock()
@@ -143,7 +145,7 @@ class Predictor:
             loaded.build_model(),
             encoders,
             name=str(loaded.config.get("name", loaded.path.name)),
-            temperature=float(loaded.config.get("temperature", 1.0)),
+            temperatures=loaded.config.get("temperatures"),
             device=device,
             dtype=dtype,
         )
@@ -200,7 +202,9 @@ class Predictor:
         ):
             output = self._model(**_cut(self._encoders.encode(clips), self._model).inputs())
         valence = output.valence.float().clamp(-3, 3).tolist()
-        probabilities = (output.class_logits.float() / self._temperature).softmax(dim=-1).tolist()
+        logits = output.class_logits.double().cpu().numpy()
+        shown = [combination(used) for used in present]
+        probabilities = class_probabilities(logits, shown, self._temperatures).tolist()
         gates = zip(
             output.valence_gate.float().tolist(), output.class_gate.float().tolist(), strict=True
         )

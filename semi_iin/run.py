@@ -44,9 +44,8 @@ from semi_iin.train import (
     Settings,
     Task,
     Training,
-    calibrate,
     fit,
-    score,
+    temperatures_of,
 )
 
 
@@ -227,7 +226,7 @@ def train(
         config,
         ready,
         model,
-        temperature=temperature_of(model, ready.selection),
+        temperatures=temperatures_of(model, ready.selection),
         metrics={"selection": metrics},
     )
 
@@ -269,19 +268,13 @@ def prepare(
     return Prepared(device, parts, encoders, examples, selection, compose, start)
 
 
-def temperature_of(model: SemiIIN, selection: Sequence[Example]) -> float:
-    """The temperature that calibrates a model's classes on the selection part."""
-    _, logits = score(model, selection)
-    return calibrate(logits, [example.sentiment for example in selection])
-
-
 def save_run(
     directory: Path,
     config: RunConfig,
     ready: Prepared,
     model: SemiIIN,
     *,
-    temperature: float,
+    temperatures: Mapping[str, float],
     metrics: Mapping[str, Any],
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -299,7 +292,7 @@ def save_run(
         "name": config.name,
         "model": model.config.to_dict(),
         "encoders": encoders.specs(),
-        "temperature": temperature,
+        "temperatures": dict(temperatures),
         "provenance": {
             "configuration": config.model_dump(mode="json", exclude_defaults=True),
             "samples": {part.name: len(part.train) for part in ready.parts},

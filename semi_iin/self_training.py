@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from semi_iin.errors import SemiIINError
 from semi_iin.evaluate import CLASS_NAMES, valence_class
@@ -32,7 +31,6 @@ from semi_iin.run import (
     encode,
     prepare,
     save_run,
-    temperature_of,
 )
 from semi_iin.train import (
     Compose,
@@ -42,8 +40,11 @@ from semi_iin.train import (
     Report,
     SentimentTask,
     Training,
+    class_probabilities,
+    combination,
     fit,
     score,
+    temperatures_of,
 )
 
 
@@ -227,7 +228,7 @@ def train(
         config,
         ready,
         model,
-        temperature=temperature_of(model, ready.selection),
+        temperatures=temperatures_of(model, ready.selection),
         metrics={"selection": rounds[-1].metrics, "supervised": rounds[0].metrics},
         provenance={"pseudo_labels": [len(outcome.kept) for outcome in rounds[1:]]},
     )
@@ -292,10 +293,11 @@ def _pseudo_label(
     settings: SelfTraining,
 ) -> list[PseudoLabel]:
     """Score the pool with the model as it is, and select."""
-    temperature = temperature_of(model, selection)
-    valence, logits = score(model, [unlabeled[index] for index in pool])
-    probabilities: Tensor = torch.softmax(torch.from_numpy(logits) / temperature, dim=1)
-    kept = select(valence, probabilities.numpy(), settings)
+    looked_at = [unlabeled[index] for index in pool]
+    valence, logits = score(model, looked_at)
+    shown = [combination(example.features) for example in looked_at]
+    probabilities = class_probabilities(logits, shown, temperatures_of(model, selection))
+    kept = select(valence, probabilities, settings)
     if not kept:
         raise SemiIINError(
             "no pseudo-label is confident enough: lower threshold or switch agreement off"

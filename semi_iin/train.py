@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -28,7 +29,7 @@ from torch.nn import functional
 
 from semi_iin.errors import SemiIINError
 from semi_iin.features import collate
-from semi_iin.model import Modality, SemiIIN, SemiIINConfig
+from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
 
 Metrics = dict[str, float]
 
@@ -510,6 +511,49 @@ def calibrate(logits: NDArray[np.float64], sentiment: Sequence[int]) -> float:
     candidates = np.geomspace(0.25, 4.0, 161)
     losses = [float(functional.cross_entropy(values / scale, target)) for scale in candidates]
     return round(float(candidates[int(np.argmin(losses))]), 4)
+
+
+def combination(modalities: Iterable[str]) -> str:
+    """The name of what a sample holds, as in `audio+text`; whatever the order given."""
+    given = set(modalities)
+    return "+".join(name for name in MODALITIES if name in given)
+
+
+def temperatures_of(model: SemiIIN, selection: Sequence[Example]) -> dict[str, float]:
+    """The temperature for every combination of modalities that the selection can show.
+
+    A model is not as sure of a voice alone as of words and a face: one temperature for all would
+    fit none. Examples that hold more than a combination are cut down to it.
+    """
+    found = {}
+    for count in range(1, len(MODALITIES) + 1):
+        for names in combinations(MODALITIES, count):
+            shown = [
+                replace(one, features={name: one.features[name] for name in names}, others=())
+                for one in selection
+                if all(name in one.features for name in names)
+            ]
+            if shown:
+                _, logits = score(model, shown)
+                found[combination(names)] = calibrate(logits, [one.sentiment for one in shown])
+    return found
+
+
+def class_probabilities(
+    logits: NDArray[np.float64],
+    shown: Sequence[str],
+    temperatures: Mapping[str, float],
+) -> NDArray[np.float64]:
+    """Calibrated probabilities (n, classes).
+
+    Args:
+        logits: (n, classes).
+        shown: by each sample, as `combination` names it; one without a temperature has 1.
+        temperatures: by combination.
+    """
+    divisors = [[temperatures.get(name, 1.0)] for name in shown]
+    scaled = torch.from_numpy(logits) / torch.tensor(divisors, dtype=torch.float64)
+    return torch.softmax(scaled, dim=1).numpy()
 
 
 def bucketed(

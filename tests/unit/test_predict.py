@@ -45,7 +45,7 @@ def directory(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
             "name": "tiny-1",
             "model": config.to_dict(),
             "encoders": encoders.specs(),
-            "temperature": 2.0,
+            "temperatures": {"audio+text+vision": 2.0, "text": 0.5},
         },
     )
 
@@ -66,15 +66,17 @@ def test_a_prediction_holds_what_records_need(predictor: Predictor) -> None:
     assert found.class_gate is not None and 0 < found.class_gate < 1
 
 
-def test_the_classes_are_softened_by_the_checkpoints_temperature(
+def test_the_classes_are_softened_by_the_temperature_of_what_a_clip_holds(
     directory: Path, predictor: Predictor
 ) -> None:
     loaded = checkpoint.load(directory)
     encoders = Encoders.build(loaded.config["encoders"], loaded.tensors)
-    sharp = Predictor(loaded.build_model(), encoders, device="cpu", temperature=1.0)
-    (soft,), (hard,) = predictor.predict([WHOLE]), sharp.predict([WHOLE])
-    rooted = np.sqrt(hard.class_probabilities or ())
-    assert soft.class_probabilities == pytest.approx(rooted / rooted.sum(), abs=1e-5)
+    sharp = Predictor(loaded.build_model(), encoders, device="cpu")
+    clips = [WHOLE, Clip(text="good"), Clip(audio=SOUND)]
+    pairs = zip(predictor.predict(clips), sharp.predict(clips), (0.5, 2.0, 1.0), strict=True)
+    for found, plain, power in pairs:
+        raised = np.power(plain.class_probabilities or (), power)
+        assert found.class_probabilities == pytest.approx(raised / raised.sum(), abs=1e-5)
 
 
 def test_a_clip_with_nothing_in_it_gives_nothing(predictor: Predictor) -> None:
