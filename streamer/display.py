@@ -80,7 +80,9 @@ class Board:
             self.session = record
             self._latest = self._session_line(record)
         else:
-            self.alerts.append(record)
+            told = {(alert.end_ms, alert.message) for alert in self.alerts}
+            if (record.end_ms, record.message) not in told:  # two kinds may clear for one reason
+                self.alerts.append(record)
             self._latest = self._alert_line(record)
 
     def latest_line(self) -> Text:
