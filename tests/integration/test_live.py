@@ -15,6 +15,7 @@ from streamer.demo import meeting
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CAMERA = "lavfi:testsrc2=size=320x240:rate=10"
+BLANK = "lavfi:color=gray:size=320x240:rate=10"  # in which nothing can be taken for a face
 MICROPHONE = "lavfi:sine=frequency=440:sample_rate=16000"
 WORDLESS = ("--set", "asr.engine=none")
 
@@ -45,7 +46,7 @@ def rest_of(process: subprocess.Popen) -> tuple[str, str]:
 
 def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker):
     with started(
-        *("run", "--json", "--session", "live", "--participant", f"me={CAMERA},{MICROPHONE}"),
+        *("run", "--json", "--session", "live", "--participant", f"me={BLANK},{MICROPHONE}"),
         *("--consent", "everybody nodded", *WORDLESS),
         *("--broker", kafka_broker, "--set", "kafka.topic_prefix=live"),
     ) as process:
