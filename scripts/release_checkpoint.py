@@ -123,8 +123,8 @@ MELD's labels are words: 3-class accuracy {cell(metrics["meld"].get("acc3"))}, w
         cell(face.get("accuracy"))
     } |
 
-The sign is that of happy against sad, angry, fearful and disgusted. Actors 17 to 20 trained nothing,
-but were looked at while variants of the voice encoder were chosen (docs/experiments.md).
+The sign is that of happy against sad, angry, fearful and disgusted. Actors 17 to 20 trained
+nothing, but were looked at while variants of the voice encoder were chosen (docs/experiments.md).
 
 **Composed clips.** No set at hand labels words, voice and face of one person together. The rows
 below pair each text of the MOSI and MOSEI validation parts with a voice (RAVDESS, actors 17 to 20)
