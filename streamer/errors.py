@@ -37,6 +37,10 @@ class BrokerError(StreamerError):
     exit_code = 4
 
 
+class BrokerGone(BrokerError):
+    """The broker did not answer in the time that a stop leaves; waiting again is in vain."""
+
+
 class ModelError(StreamerError):
     """A checkpoint, encoder or speech recogniser cannot be loaded."""
 

@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Clip
 from semi_iin.predict import Prediction, Predictor
-from streamer import audio, metrics
+from streamer import audio, metrics, topics
 from streamer.config import Config
 from streamer.errors import ModelError, UnreadableRecord
 from streamer.records import (
@@ -152,7 +152,7 @@ async def run(
 
     Raises:
         ModelError: the checkpoint cannot be loaded, or the model fails on everything.
-        BrokerError: the broker cannot be reached.
+        BrokerError: the broker cannot be reached, or did not take what was in hand at the stop.
     """
     with ThreadPoolExecutor(1, "model") as model_thread:
         loop = asyncio.get_running_loop()
@@ -235,8 +235,24 @@ class Worker:
         self._done: asyncio.Queue[list[tuple[_Taken, _Outcome]] | None] = asyncio.Queue(1)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`; an error in one task ends the others and is raised."""
+        """Work until `stop`; an error in one task ends the others and is raised.
+
+        Raises:
+            BrokerError: what was in hand could not be published and committed within
+                `kafka.connect_timeout_s` after the stop.
+        """
         decode_threads = ThreadPoolExecutor(self._settings.decode_threads, "decode")
+        try:
+            await topics.patiently(
+                self._work(stop, decode_threads),
+                stop.is_set,
+                self._config.kafka,
+                "what was in hand is not committed, and the next worker scores it",
+            )
+        finally:
+            await asyncio.to_thread(decode_threads.shutdown, cancel_futures=True)
+
+    async def _work(self, stop: asyncio.Event, decode_threads: ThreadPoolExecutor) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._take(stop, decode_threads))
@@ -244,8 +260,6 @@ class Worker:
                 tasks.create_task(self._give())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        finally:
-            await asyncio.to_thread(decode_threads.shutdown, cancel_futures=True)
 
     async def _take(self, stop: asyncio.Event, decode_threads: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()

@@ -579,13 +579,13 @@ class _Thread(WorkerThread):  # type: ignore[misc]
 
 
 class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer, mended in three places.
+    """Faust's consumer, mended in five places.
 
     Faust lets a fetch wait up to 1.5 s for data, and the embedded broker, unlike a real one, does
     not end the wait when data come. And after an error while joining the group aiokafka waits for
     a new subscription, which Faust never makes, so that the worker would stand still for ever: it
-    tries again instead, or ends the app where the broker forbids the group. The third is
-    `topics.unhurried`.
+    tries again instead, or ends the app where the broker forbids the group. The others are
+    `topics.unhurried`, `topics.close` and, on the embedded broker, `topics.lead_patiently`.
     """
 
     Worker = _Thread
@@ -600,6 +600,13 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         await super().on_start()
         topics.unhurried(self._consumer._client)
         self._consumer._coordinator._push_error_to_user = self._join_again
+        if self.app.embedded:
+            topics.lead_patiently(self._consumer._coordinator)
+
+    async def on_thread_stop(self) -> None:
+        await super(AIOKafkaConsumerThread, self).on_thread_stop()  # past its `consumer.stop()`
+        if self._consumer is not None:
+            await topics.close(self._consumer)
 
     async def _join_again(self, error: BaseException) -> None:
         if isinstance(error, (GroupAuthorizationFailedError, TopicAuthorizationFailedError)):
@@ -640,15 +647,22 @@ class _App(faust.App):  # type: ignore[misc]
     Attributes:
         ended: done when the app must not go on: fails with a BrokerError for good, or holds why
             it must start over.
+        embedded: the broker is an embedded one.
         known_gaps: gaps in the offsets of an input that are the log's own.
     """
 
     logger = logging.getLogger("faust.app")
 
     def __init__(
-        self, app_id: str, known_gaps: set[tuple[Any, int]] | None = None, **settings: Any
+        self,
+        app_id: str,
+        known_gaps: set[tuple[Any, int]] | None = None,
+        *,
+        embedded: bool = False,
+        **settings: Any,
     ) -> None:
         super().__init__(app_id, **settings)
+        self.embedded = embedded
         self.ended: asyncio.Future[str] = asyncio.Future()
         self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
 
@@ -705,7 +719,7 @@ def build_app(
     """
     names = Topics(config.kafka.topic_prefix)
     settings = _faust_settings(config, folder or Path(), embedded=embedded)
-    app = _App(app_id(config), known_gaps, **settings)
+    app = _App(app_id(config), known_gaps, embedded=embedded, **settings)
     stages: list[Stage[Any]] = []
     for table_name, rules in (
         ("participants", participant_rules(config)),

@@ -25,7 +25,7 @@ from streamer import metrics
 from streamer.config import Config
 from streamer.recordings import RecordedKind, RecordingError, Recordings, Writer
 from streamer.records import Session
-from streamer.topics import Reader, Received, Start, ensure_topics
+from streamer.topics import Reader, Received, Start, ensure_topics, patiently
 
 __all__ = ["alongside", "run"]
 
@@ -37,6 +37,7 @@ HELD_BYTES = 32 * 1024 * 1024
 BATCH = 500
 POLL_MS = 200
 LAST_RECORDS_S = 20.0
+UNCOMMITTED = "what came is on the disk, but not committed, and is read again at the next start"
 _NAME_FILE = ".recorder"
 
 
@@ -67,7 +68,7 @@ async def run(
 
     Raises:
         RecordingError: the folder cannot be written; what was not safe is not committed.
-        BrokerError: the broker cannot be reached.
+        BrokerError: the broker cannot be reached, or did not answer at the stop.
     """
     counters: Counter[str] = Counter()
     kinds: list[RecordedKind] = ["sessions", "smoothed", "session_smoothed", "alerts"]
@@ -85,7 +86,9 @@ async def run(
                 for kind in kinds:
                     reader: Reader[Any] = Reader(config, kind, group=f"{group}-{kind}", start=start)
                     lane = _Lane(reader, writer, disk, frozenset(sessions), media, counters)
-                    tasks.create_task(lane.run(stop))
+                    tasks.create_task(
+                        patiently(lane.run(stop), stop.is_set, config.kafka, UNCOMMITTED)
+                    )
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
     finally:
@@ -158,13 +161,17 @@ class _Lane:
             self._counters["joined"] += 1
             if self._counters["joined"] == self._counters["topics"]:
                 metrics.ready()
-            while not stop.is_set():
-                received = await self._reader.batch(BATCH, POLL_MS)
-                self._held += received
-                self._bytes += sum(len(one.value or b"") for one in received)
-                if self._due():
-                    await self._flush()
-            await self._flush()
+            try:
+                while not stop.is_set():
+                    received = await self._reader.batch(BATCH, POLL_MS)
+                    self._held += received
+                    self._bytes += sum(len(one.value or b"") for one in received)
+                    if self._due():
+                        await self._flush()
+                await self._flush()
+            except asyncio.CancelledError:
+                await self._save()
+                raise
 
     def _due(self) -> bool:
         full = len(self._held) >= HELD_RECORDS or self._bytes >= HELD_BYTES
@@ -172,15 +179,17 @@ class _Lane:
 
     async def _flush(self) -> None:
         self._flushed_s = asyncio.get_running_loop().time()
-        if not self._held:
-            return
+        if self._held:
+            await self._save()
+            await self._reader.commit()
+
+    async def _save(self) -> None:
         wanted = [one.record for one in self._held if self._wants(one.record)]
         if wanted:
             async with self._disk:
                 await asyncio.to_thread(self._keep, wanted)
             self._counters["taken"] += len(wanted)
             self._counters["flushes"] += 1
-        await self._reader.commit()
         self._held.clear()
         self._bytes = 0
 

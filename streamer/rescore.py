@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -136,14 +137,18 @@ class Rescoring:
         first = await asyncio.to_thread(next, windows, None)
         if first is None:
             return
-        await self.publisher.publish(self._record("started", before, first))
+        await self._patiently(self.publisher.publish(self._record("started", before, first)))
         metrics.ready()
         window: Window | None = first
         while window is not None and not self._stop.is_set():
             await asyncio.to_thread(self.pace.wait, window.end_ns - first.end_ns, self._stop)
-            await self._send(window, last)
+            await self._patiently(self._send(window, last))
             window = await asyncio.to_thread(next, windows, None)
-        await self.publisher.publish(self._record("ended", before, first))
+        await self._patiently(self.publisher.publish(self._record("ended", before, first)))
+
+    async def _patiently(self, work: Coroutine[Any, Any, Any]) -> None:
+        loss = "the end of the session is lost"
+        await topics.patiently(work, self._stop.is_set, self.publisher.kafka, loss)
 
     def _last_indices(self) -> dict[str, int]:
         last: dict[str, int] = {}

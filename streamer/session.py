@@ -17,9 +17,10 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -435,7 +436,8 @@ class Ledger:
 class Capture:
     """Runs a plan: `await run()` returns when every window has been acknowledged by the broker.
 
-    `published` holds, per participant, how many windows went out.
+    `published` holds, per participant, how many windows went out. A broker that is away is waited
+    for, after `stop` no longer than `kafka.connect_timeout_s`.
     """
 
     plan: Plan
@@ -452,13 +454,18 @@ class Capture:
         self._stop.set()
 
     async def run(self) -> None:
-        """Capture every participant to the end of its sources or until `stop`."""
+        """Capture every participant to the end of its sources or until `stop`.
+
+        Raises:
+            SourceError: a source cannot be read.
+            BrokerError: the broker refuses a window, or did not take the last after a `stop`.
+        """
         pace = self.pace or Pace(self.plan.speed)
         pipelines = [
             await asyncio.to_thread(Pipeline, self.plan, spec, self.config, pace)
             for spec in self.plan.participants
         ]
-        await self.publisher.publish(self._record("started", pipelines))
+        await self._patiently(self.publisher.publish(self._record("started", pipelines)))
         metrics.ready()
         pool = ThreadPoolExecutor(len(pipelines), thread_name_prefix="capture")
         try:
@@ -472,7 +479,7 @@ class Capture:
             pool.shutdown(wait=False)
         for pipeline in pipelines:
             self.counters.update(pipeline.counters)
-        await self.publisher.publish(self._record("ended", pipelines))
+        await self._patiently(self.publisher.publish(self._record("ended", pipelines)))
 
     async def _participant(self, pipeline: Pipeline, pool: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
@@ -507,12 +514,19 @@ class Capture:
 
     async def _send(self, outbox: Outbox) -> None:
         async for window in outbox:
-            identity = window.window_id
-            wire_size = len(window.audio or b"") + sum(len(face.jpeg) for face in window.faces)
-            await self.ledger.room(identity, wire_size + 1024 + 64 * len(window.words))
-            place = await self.publisher.publish(window, extra_headers=self._headers(window))
-            await self.ledger.sent(identity, place.partition, place.offset)
-            self.published[window.participant_id] += 1
+            await self._patiently(self._send_one(window))
+
+    async def _send_one(self, window: Window) -> None:
+        identity = window.window_id
+        wire_size = len(window.audio or b"") + sum(len(face.jpeg) for face in window.faces)
+        await self.ledger.room(identity, wire_size + 1024 + 64 * len(window.words))
+        place = await self.publisher.publish(window, extra_headers=self._headers(window))
+        await self.ledger.sent(identity, place.partition, place.offset)
+        self.published[window.participant_id] += 1
+
+    async def _patiently(self, work: Coroutine[Any, Any, Any]) -> None:
+        loss = "the end of the session is lost"
+        await topics.patiently(work, self._stop.is_set, self.publisher.kafka, loss)
 
     def _headers(self, window: Window) -> Sequence[tuple[str, bytes]]:
         """How late a live window is behind its own end; a replay has no such delay."""

@@ -15,7 +15,15 @@ import math
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,7 +48,7 @@ from aiokafka.errors import (
 from streamer import metrics, records
 from streamer.broker import is_embedded
 from streamer.config import Config, KafkaConfig
-from streamer.errors import BrokerError, ConfigError, UnreadableRecord
+from streamer.errors import BrokerError, BrokerGone, ConfigError, UnreadableRecord
 from streamer.records import (
     SCHEMA_VERSION,
     Alert,
@@ -61,6 +69,7 @@ Kind = Literal[
 Headers = Sequence[tuple[str, bytes]]
 ReadableKind = Kind | Literal["dead_letter"]
 R = TypeVar("R")
+T = TypeVar("T")
 Start = Literal["earliest", "latest"] | datetime
 
 BUFFER_BYTES = 8 * 1024 * 1024
@@ -71,6 +80,7 @@ REVOKE_WAIT_S = 10.0
 RETRY_S = 0.5
 CLOSE_S = 10.0
 """How long closing a connection may take."""
+STOP_POLL_S = 0.25
 PRESENT_RECORDS = 500
 FETCH_WAIT_MS = 50
 """Longest wait of one fetch; the embedded broker answers only at its end."""
@@ -524,7 +534,7 @@ async def _connected(make: Callable[[], Any], kafka: KafkaConfig) -> AsyncIterat
     try:
         yield client
     finally:
-        await _stop(client)
+        await close(client)
 
 
 async def _start(make: Callable[[], Any], kafka: KafkaConfig) -> Any:
@@ -534,14 +544,14 @@ async def _start(make: Callable[[], Any], kafka: KafkaConfig) -> Any:
         try:
             async with asyncio.timeout(max(deadline - time.monotonic(), RETRY_S)):
                 await client.start()
-            unhurried(client._client if hasattr(client, "_client") else client.client)
+            unhurried(_connections(client))
             return client
         except (KafkaError, OSError, TimeoutError) as error:
-            await _stop(client)
+            await close(client)
             if time.monotonic() + RETRY_S >= deadline:
                 raise _unreachable(kafka, error) from error
         except BaseException:
-            await _stop(client)
+            await close(client)
             raise
         await asyncio.sleep(RETRY_S)
 
@@ -562,16 +572,60 @@ def unhurried(client: Any) -> None:
     client._metadata_update = patient
 
 
-async def _stop(client: Any) -> None:
-    """Close an aiokafka client; a producer that cannot flush in CLOSE_S is cut off."""
+async def close(client: Any) -> None:
+    """Close an aiokafka client; one that cannot flush or say farewell in CLOSE_S is cut off."""
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task is not None else 0
     try:
         async with asyncio.timeout(CLOSE_S):
             await (client.close() if hasattr(client, "close") else client.stop())
+    except asyncio.CancelledError:
+        # aiokafka passes on that it cancelled its own fetches, when the broker is gone.
+        if task is not None and task.cancelling() > cancelled_before:
+            raise
     except (KafkaError, OSError, TimeoutError):
         with suppress(Exception):
             await client._sender.close()
+    finally:  # aiokafka leaves connections open when closing fails or is cancelled
         with suppress(Exception):
-            await client.client.close()
+            await _connections(client).close()
+
+
+def _connections(client: Any) -> Any:
+    """The part of an aiokafka client that has the connections."""
+    return client._client if hasattr(client, "_client") else client.client
+
+
+async def patiently(
+    work: Coroutine[Any, Any, T], stopped: Callable[[], bool], kafka: KafkaConfig, loss: str
+) -> T:
+    """Wait for the broker as long as it takes; after a stop no longer than `connect_timeout_s`.
+
+    Args:
+        work: what waits; cancelled when the time is over.
+        stopped: whether the stop has come; asked every STOP_POLL_S.
+        kafka: the settings of the broker.
+        loss: end of the error's sentence: what becomes of the work.
+
+    Raises:
+        BrokerGone: the time is over.
+    """
+    task = asyncio.create_task(work)
+    deadline = math.inf
+    try:
+        while not task.done() and time.monotonic() < deadline:
+            await asyncio.wait([task], timeout=STOP_POLL_S)
+            if deadline == math.inf and stopped():
+                deadline = time.monotonic() + kafka.connect_timeout_s
+        if not task.done():
+            raise BrokerGone(
+                f"Nothing got through to {kafka.broker} for {kafka.connect_timeout_s:g} s after "
+                f"the stop; {loss}."
+            )
+        return await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class _Calm(logging.Filter):
@@ -672,6 +726,7 @@ class Publisher:
     `async with` waits up to `kafka.connect_timeout_s` for the last acknowledgements.
 
     Attributes:
+        kafka: the settings of the broker.
         counters: `published`, `dead_lettered`, `refused` (too large or not allowed),
             `reconnected`.
     """
@@ -681,7 +736,7 @@ class Publisher:
         self.counters: Counter[str] = Counter()
         self.topics = Topics(config.kafka.topic_prefix)
         metrics.watch("publisher", self.counters)
-        self._kafka = config.kafka
+        self.kafka = config.kafka
         self._settings = client_settings(config.kafka)
         self._unsent: deque[_Unsent] = deque()
         self._in_flight: dict[_Unsent, None] = {}
@@ -694,7 +749,7 @@ class Publisher:
 
     async def __aenter__(self) -> Self:
         """Connect; raises BrokerError when no broker answers within `connect_timeout_s`."""
-        self._producer = await _start(self._make_producer, self._kafka)
+        self._producer = await _start(self._make_producer, self.kafka)
         self._task = asyncio.create_task(self._pump(), name="publisher")
         return self
 
@@ -709,8 +764,9 @@ class Publisher:
         Raises:
             BrokerError: records could not be delivered in time (not when an error is under way).
         """
+        patience_s = 0 if isinstance(error, BrokerGone) else self.kafka.connect_timeout_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._kafka.connect_timeout_s):
+            async with asyncio.timeout(patience_s):
                 await self._room(lambda: not self._in_flight and not self._unsent)
         if self._task is not None:
             self._task.cancel()
@@ -718,11 +774,11 @@ class Publisher:
         left = [*self._in_flight, *self._unsent]
         for unsent in left:
             unsent.acknowledged.cancel()
-        await _stop(self._producer)
+        await close(self._producer)
         if left and error is None:
             raise BrokerError(
-                f"{len(left)} records could not be delivered to {self._kafka.broker} because it "
-                f"did not answer for {self._kafka.connect_timeout_s:g} s; they are lost."
+                f"{len(left)} records could not be delivered to {self.kafka.broker} because it "
+                f"did not answer for {self.kafka.connect_timeout_s:g} s; they are lost."
             )
 
     async def publish(
@@ -790,7 +846,7 @@ class Publisher:
             (f"original_header_{name}", bytes(value or b"")[:200])
             for name, value in list(raw.headers.items())[:16]
         ]
-        value, limit = raw.value or b"", self._kafka.max_message_bytes - 2 * ENVELOPE_BYTES
+        value, limit = raw.value or b"", self.kafka.max_message_bytes - 2 * ENVELOPE_BYTES
         if len(value) > limit:
             headers.append(("original_bytes", str(len(value)).encode()))
         key = None if raw.key is None else raw.key[:ENVELOPE_BYTES]
@@ -818,7 +874,7 @@ class Publisher:
             raise RuntimeError("a Publisher works inside `async with`")
         acknowledged: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         unsent = _Unsent(topic, key, value, headers, timestamp_ms, acknowledged)
-        limit = self._kafka.max_message_bytes
+        limit = self.kafka.max_message_bytes
         if unsent.size > limit:
             raise BrokerError(
                 f"A record of {unsent.size:,} bytes for {topic} exceeds "
@@ -844,12 +900,12 @@ class Publisher:
         )
 
     def _make_producer(self) -> Any:
-        compression = self._kafka.compression
+        compression = self.kafka.compression
         return AIOKafkaProducer(
             acks="all",
             enable_idempotence=True,
             compression_type=None if compression == "none" else compression,
-            max_request_size=self._kafka.max_message_bytes + ENVELOPE_BYTES,
+            max_request_size=self.kafka.max_message_bytes + ENVELOPE_BYTES,
             **self._settings,
         )
 
@@ -916,21 +972,21 @@ class Publisher:
         held = len(self._in_flight) + len(self._unsent)
         log.warning(
             "The broker at %s failed (%r); %d records wait for it.",
-            self._kafka.broker,
+            self.kafka.broker,
             self._broken,
             held,
         )
-        await _stop(self._producer)
+        await close(self._producer)
         while True:
             with suppress(BrokerError):
-                self._producer = await _start(self._make_producer, self._kafka)
+                self._producer = await _start(self._make_producer, self.kafka)
                 break
         self._unsent.extendleft(reversed(self._in_flight))
         self._in_flight.clear()
         self._broken = None
         self._wake.set()
         self.counters["reconnected"] += 1
-        log.warning("The broker at %s is back.", self._kafka.broker)
+        log.warning("The broker at %s is back.", self.kafka.broker)
 
 
 _REFUSALS = (MessageSizeTooLargeError, TopicAuthorizationFailedError)
@@ -967,7 +1023,7 @@ class _Progress:
             self.next_offset = offset + 1
 
 
-def _lead_patiently(coordinator: Any) -> None:
+def lead_patiently(coordinator: Any) -> None:
     """Have a group's leader hand out partitions only after the other members have asked.
 
     The embedded broker refuses a member that asks after its leader has answered, and aiokafka's
@@ -1119,7 +1175,7 @@ class Reader(Generic[R]):
             try:
                 await self._follow(self._start)
             except (KafkaError, OSError) as error:
-                await _stop(self._consumer)
+                await close(self._consumer)
                 raise _unreachable(kafka, error) from error
         else:
             self._subscribe()
@@ -1127,7 +1183,7 @@ class Reader(Generic[R]):
 
     async def __aexit__(self, *_: object) -> None:
         """Leave the group at once; what was not committed will be read again."""
-        await _stop(self._consumer)
+        await close(self._consumer)
         if self._dead_letters is not None:
             await self._dead_letters.__aexit__(None, None, None)
 
@@ -1228,7 +1284,7 @@ class Reader(Generic[R]):
             raise BrokerError(f"{self.topic} cannot be read: {error!r}.") from error
         self.counters["rejoined"] += 1
         log.warning("Reading %s begins anew from the last commit: %r", self.topic, error)
-        await _stop(self._consumer)
+        await close(self._consumer)
         self._progress.clear()
         self._settled.set()
         await asyncio.sleep(RETRY_S)
@@ -1241,7 +1297,7 @@ class Reader(Generic[R]):
     def _subscribe(self) -> None:
         self._consumer.subscribe([self.topic], listener=_Listener(self))
         if self._embedded:
-            _lead_patiently(self._consumer._coordinator)
+            lead_patiently(self._consumer._coordinator)
 
     async def _take(self, partition: Any, messages: Iterable[Any]) -> list[Received[R]]:
         progress = self._progress.setdefault(partition, _Progress())

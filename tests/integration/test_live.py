@@ -130,6 +130,36 @@ def test_a_stage_ends_with_the_parent_that_started_it(tmp_path):
         assert not any(map(alive, children))
 
 
+def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path):
+    """What cannot be said to the broker is told in a sentence; nothing waits for ever."""
+    soon = ("--set", "kafka.connect_timeout_s=2")
+    with contextlib.ExitStack() as stack:
+        broker = stack.enter_context(started("broker"))
+        there = ("--broker", broker.stdout.readline().strip(), *soon)
+        subscriber = stack.enter_context(started("subscribe", "--json", *there))
+        recorder = stack.enter_context(started("record", "--dir", str(tmp_path), *there))
+        infer = stack.enter_context(started("infer", *there))
+        process = stack.enter_context(started("process", *there))
+        capture = stack.enter_context(
+            started(
+                "capture", "--participant", f"me={CAMERA}", "--consent", "yes", *WORDLESS, *there
+            )
+        )
+        subscriber.stdout.readline()
+        time.sleep(3)  # the recorder has something to commit
+        broker.kill()
+        time.sleep(3)
+        stages = {"record": recorder, "infer": infer, "process": process, "capture": capture}
+        for stage in stages.values():
+            stage.send_signal(signal.SIGINT)
+        said = {name: stage.communicate(timeout=60)[1] for name, stage in stages.items()}
+    codes = {name: stage.returncode for name, stage in stages.items()}
+    assert codes == {"record": codes["record"], "infer": codes["infer"], "process": 0, "capture": 4}
+    assert {codes["record"], codes["infer"]} <= {0, 4}  # 4 when something was in hand
+    assert "Nothing got through" in said["capture"]
+    assert not any("Traceback" in text for text in said.values()), said
+
+
 def alive(pid: str) -> bool:
     state = subprocess.run(
         ["ps", "-o", "state=", "-p", pid], capture_output=True, text=True, check=False

@@ -113,20 +113,25 @@ class FakePublisher:
 
     def __init__(self, journal: list[tuple[str, str]]) -> None:
         self.scores: list[Score] = []
+        self.asked = asyncio.Event()
         self.dead: dict[str, str] = {}
         self.failure: Exception | None = None
         self.unacceptable = ""
+        self.answers = True
         self._journal = journal
 
     async def publish_soon(self, record: Score) -> asyncio.Future[None]:
         if record.window_id == self.unacceptable:
             raise UnreadableRecord("not a record of scores")
         self.scores.append(record)
+        self.asked.set()
         return asyncio.ensure_future(self._acknowledge(record))
 
     async def _acknowledge(self, record: Score) -> None:
         for _ in range(5):
             await asyncio.sleep(0)
+        if not self.answers:
+            await asyncio.Event().wait()
         if self.failure:
             raise self.failure
         self._journal.append(("published", record.window_id))
@@ -150,7 +155,8 @@ class Bench:
         self.reader = FakeReader(records, self.journal)
         self.publisher = FakePublisher(self.journal)
         self.model = model or FakeModel()
-        self.config = build({"inference": {"max_wait_ms": 20, **settings}})
+        kafka = {"broker": "kafka:9092", "connect_timeout_s": 0.2}
+        self.config = build({"kafka": kafka, "inference": {"max_wait_ms": 20, **settings}})
         self._threads = ThreadPoolExecutor(1)
         self.scorer = Scorer(self.model, alone=alone)
         self.worker = Worker(self.config, self.scorer, self.reader, self.publisher, self._threads)
@@ -329,6 +335,19 @@ async def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest():
     assert bench.said("published") == bench.said("commit") == ["s/ana/0", "s/ana/1"]
     counters = bench.worker.counters
     assert counters["taken"] == counters["scored"] + counters["left"]
+
+
+async def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_gone():
+    bench = Bench([window(k) for k in range(4)], max_batch=4)
+    bench.publisher.answers = False
+
+    async def stop() -> None:
+        await bench.publisher.asked.wait()
+        bench.reader.stop.set()
+
+    with pytest.raises(BrokerError, match=r"kafka:9092 for 0\.2 s .* not committed"):
+        await asyncio.gather(stop(), bench.run())
+    assert bench.said("commit") == []
 
 
 async def test_a_score_that_no_reader_would_accept_is_dead_lettered_alone():

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import MessageSizeTooLargeError, OutOfOrderSequenceNumber
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, OutOfOrderSequenceNumber
 
 from streamer import topics
 from streamer.config import build
-from streamer.errors import BrokerError
+from streamer.errors import BrokerError, BrokerGone
 from streamer.records import Window
 from streamer.topics import Publisher
 
@@ -180,3 +180,80 @@ async def test_another_error_is_not_hidden_by_what_is_lost():
         async with FakePublisher(connect_timeout_s=0.05) as publisher:
             await publisher.publish_soon(window(0))
             raise ZeroDivisionError
+
+
+async def test_after_a_stop_in_vain_the_end_does_not_wait_again():
+    with pytest.raises(BrokerGone):
+        async with FakePublisher(connect_timeout_s=3600) as publisher:
+            await publisher.publish_soon(window(0))
+            raise BrokerGone("no answer")
+    assert publisher.producer.stopped
+
+
+async def test_patience_has_no_end_before_a_stop_and_one_after():
+    kafka = build({"kafka": {"broker": "fake:1", "connect_timeout_s": 0.1}}).kafka
+    stop, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    task = asyncio.create_task(topics.patiently(work(), stop.is_set, kafka, "it is lost"))
+    done, _ = await asyncio.wait([task], timeout=4 * topics.STOP_POLL_S)
+    assert not done
+    stop.set()
+    with pytest.raises(BrokerGone, match=r"fake:1 for 0\.1 s after the stop; it is lost\."):
+        await task
+    assert ended.is_set()
+
+
+async def test_patience_gives_what_the_work_gives():
+    kafka = build({"kafka": {"broker": "fake:1"}}).kafka
+
+    async def divided(by: int) -> float:
+        return 1 / by
+
+    assert await topics.patiently(divided(2), lambda: True, kafka, "") == 0.5
+    with pytest.raises(ZeroDivisionError):
+        await topics.patiently(divided(0), lambda: True, kafka, "")
+
+
+class Connections:
+    """The part of an aiokafka client that has the connections."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def client_ending(ending: BaseException | None) -> tuple[Any, Connections]:
+    """A client whose farewell fails with `ending`, or never ends."""
+
+    async def stop() -> None:
+        if ending is not None:
+            raise ending
+        await asyncio.Event().wait()
+
+    connections = Connections()
+    return SimpleNamespace(stop=stop, client=connections), connections
+
+
+@pytest.mark.parametrize("ending", [asyncio.CancelledError(), KafkaConnectionError(), OSError()])
+async def test_a_client_that_fails_to_close_leaves_no_connection(ending):
+    client, connections = client_ending(ending)
+    await topics.close(client)
+    assert connections.closed == 1
+
+
+async def test_closing_can_be_cancelled_and_leaves_no_connection():
+    client, connections = client_ending(None)
+    task = asyncio.create_task(topics.close(client))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert connections.closed == 1
