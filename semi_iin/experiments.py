@@ -628,16 +628,17 @@ def plot_gates(records: Sequence[Row], path: Path) -> None:
 def plot_sweep(records: Sequence[Row], path: Path) -> None:
     """Draw MAE and correlation against k, one line for each share, with one sd over the seeds.
 
-    Of several reported parts, the first is drawn.
+    Every reported part has a row of its own.
     """
-    figure, axes = _figure(2)
-    part = records[0]["part"]
-    records = [record for record in records if record["part"] == part]
-    start = next(record for record in records if record["k"] == 0)
-    for axis, metric in zip(axes, ("mae", "corr"), strict=True):
+    parts = list(dict.fromkeys(record["part"] for record in records))
+    figure, axes = _figure(2, rows=len(parts))
+    for place, (part, metric) in enumerate(product(parts, ("mae", "corr"))):
+        axis = axes[place]
+        of_part = [record for record in records if record["part"] == part]
+        start = next(record for record in of_part if record["k"] == 0)
         axis.axhline(statistics.fmean(start[metric]), color="grey", ls="--", label="supervised")
-        for share in sorted({record["share"] for record in records if record["k"]}):
-            own = [record for record in records if record["share"] == share and record["k"]]
+        for share in sorted({record["share"] for record in of_part if record["k"]}):
+            own = [record for record in of_part if record["share"] == share and record["k"]]
             axis.errorbar(
                 [record["k"] for record in own],
                 [statistics.fmean(record[metric]) for record in own],
@@ -647,7 +648,7 @@ def plot_sweep(records: Sequence[Row], path: Path) -> None:
                 label=f"{share:.0%} of the unlabeled",
             )
         axis.set_xscale("log")
-        axis.set_xlabel("k, pseudo-labels kept")
+        axis.set_xlabel("k")
         axis.set_ylabel(f"{part} {metric}".strip())
     axes[0].legend()
     _save(figure, path)
@@ -719,7 +720,8 @@ def _slug(name: str) -> str:
     return "-".join(words.lower().split())
 
 
-def _figure(count: int) -> tuple[Any, Any]:
+def _figure(columns: int, rows: int = 1) -> tuple[Any, Any]:
+    """A figure and its axes, row after row."""
     try:
         import matplotlib
     except ModuleNotFoundError:
@@ -727,7 +729,9 @@ def _figure(count: int) -> tuple[Any, Any]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    return pyplot.subplots(1, count, figsize=(6 * count, 4.5), layout="constrained")
+    size = (6 * columns, 4.5 * rows)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, layout="constrained")
+    return figure, axes.flat
 
 
 def _save(figure: Any, path: Path) -> None:

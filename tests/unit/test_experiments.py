@@ -186,8 +186,9 @@ def test_a_model_without_a_gate_has_no_shares(bench):
 def test_plots_are_written(tmp_path, gates):
     experiments.plot_gates(gates, tmp_path / "plots" / "gates.png")
     sweep = [
-        {"k": k, "share": share, "part": "mosi", "mae": [0.7, 0.8], "corr": [0.6, 0.7]}
+        {"k": k, "share": share, "part": part, "mae": [0.7, 0.8], "corr": [0.6, 0.7]}
         for k, share in ((0, 0.0), (10, 1.0), (40, 1.0))
+        for part in ("mosi", "mosei")
     ]
     experiments.plot_sweep(sweep, tmp_path / "plots" / "sweep.png")
     for name in ("gates.png", "sweep.png"):
