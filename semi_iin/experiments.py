@@ -328,17 +328,19 @@ def sweep_k(
 ) -> list[Row]:
     """Self-train with each k and each share of the unlabeled data.
 
-    The supervised training of a seed is shared by all of its runs.
+    The supervised training of a seed is shared by all of its runs. Self-training trains again from
+    its weights, which alone changes the model: the control is trained again on the labels alone.
 
     Returns:
-        The supervised model as k = 0 and share = 0, then one record for each pair and reported
-        part: `k`, `share`, `kept` (pseudo-labels over the seeds), `part`, `seeds`, and each
-        metric's values over the seeds.
+        With k = 0 and share = 0 the supervised model (`retrained` is no) and the control (yes);
+        then one record for each pair and reported part: `retrained`, `k`, `share`, `kept`
+        (pseudo-labels over the seeds), `part`, `seeds`, and each metric's values over the seeds.
     """
     base = settings or SelfTraining()
     records = []
-    grid: list[tuple[int, float]] = [(0, 0.0), *product(ks, shares)]
-    for k, share in grid:
+    grid: list[tuple[str, int, float]] = [("no", 0, 0.0), ("yes", 0, 0.0)]
+    grid += [("yes", k, share) for k, share in product(ks, shares)]
+    for retrained, k, share in grid:
         measured, kept = [], []
         for seed in seeds:
             model = bench.build(seed)
@@ -363,9 +365,12 @@ def sweep_k(
                 kept.append(float(len(rounds[-1].kept)))
             else:
                 bench.train(model, supervised, seed, report)
+                if retrained == "yes":
+                    bench.train(model, bench.directory / "again" / f"seed-{seed}", seed, report)
                 kept.append(0.0)
             measured.append(bench.measure(model))
-        records += _gather({"k": k, "share": share, "kept": kept}, measured)
+        row = {"retrained": retrained, "k": k, "share": share, "kept": kept}
+        records += _gather(row, measured)
     return records
 
 
@@ -635,8 +640,16 @@ def plot_sweep(records: Sequence[Row], path: Path) -> None:
     for place, (part, metric) in enumerate(product(parts, ("mae", "corr"))):
         axis = axes[place]
         of_part = [record for record in records if record["part"] == part]
-        start = next(record for record in of_part if record["k"] == 0)
-        axis.axhline(statistics.fmean(start[metric]), color="grey", ls="--", label="supervised")
+        for line, label, retrained in (
+            ("--", "supervised", "no"),
+            (":", "trained again on the labels alone", "yes"),
+        ):
+            control = next(
+                record
+                for record in of_part
+                if record["k"] == 0 and record["retrained"] == retrained
+            )
+            axis.axhline(statistics.fmean(control[metric]), color="grey", ls=line, label=label)
         for share in sorted({record["share"] for record in of_part if record["k"]}):
             own = [record for record in of_part if record["share"] == share and record["k"]]
             axis.errorbar(

@@ -91,15 +91,17 @@ def test_the_sweep_shares_the_supervised_training(bench):
     records = experiments.sweep_k(
         bench, examples(30, seed=4, labelled=False), seeds=[0, 1], ks=[1, 3], shares=[0.5, 1.0]
     )
-    assert [(record["k"], record["share"]) for record in records] == [
-        (0, 0.0),
-        (1, 0.5),
-        (1, 1.0),
-        (3, 0.5),
-        (3, 1.0),
+    assert [(record["retrained"], record["k"], record["share"]) for record in records] == [
+        ("no", 0, 0.0),
+        ("yes", 0, 0.0),
+        ("yes", 1, 0.5),
+        ("yes", 1, 1.0),
+        ("yes", 3, 0.5),
+        ("yes", 3, 1.0),
     ]
-    assert records[0]["kept"] == [0.0, 0.0]
-    for small, large in zip(records[1:3], records[3:], strict=True):
+    assert records[0]["kept"] == records[1]["kept"] == [0.0, 0.0]
+    assert records[0]["mae"] != records[1]["mae"]
+    for small, large in zip(records[2:4], records[4:], strict=True):
         assert max(small["kept"]) <= 7
         assert small["kept"] <= large["kept"]
     supervised = sorted((bench.directory / "supervised").iterdir())
@@ -186,8 +188,8 @@ def test_a_model_without_a_gate_has_no_shares(bench):
 def test_plots_are_written(tmp_path, gates):
     experiments.plot_gates(gates, tmp_path / "plots" / "gates.png")
     sweep = [
-        {"k": k, "share": share, "part": part, "mae": [0.7, 0.8], "corr": [0.6, 0.7]}
-        for k, share in ((0, 0.0), (10, 1.0), (40, 1.0))
+        {"retrained": again, "k": k, "share": 1.0, "part": part, "mae": [0.7], "corr": [0.6, 0.7]}
+        for again, k in (("no", 0), ("yes", 0), ("yes", 10), ("yes", 40))
         for part in ("mosi", "mosei")
     ]
     experiments.plot_sweep(sweep, tmp_path / "plots" / "sweep.png")

@@ -373,8 +373,9 @@ def test_sweep_k_writes_a_table_and_a_plot(on_made_up, tmp_path):
     assert code == 0
     rows = list(csv.DictReader((tmp_path / "run" / "sweep_k.csv").read_text().splitlines()))
     assert [(row["k"], row["share"]) for row in rows] == [
-        ("0", "0.0"), ("1", "0.5"), ("1", "1.0"), ("2", "0.5"), ("2", "1.0"),
+        ("0", "0.0"), ("0", "0.0"), ("1", "0.5"), ("1", "1.0"), ("2", "0.5"), ("2", "1.0"),
     ]  # fmt: skip
+    assert [row["retrained"] for row in rows] == ["no", *["yes"] * 5]
     assert (tmp_path / "run" / "sweep_k.png").exists()
 
 
