@@ -663,7 +663,8 @@ def plot_sweep(records: Sequence[Row], path: Path) -> None:
         axis.set_xscale("log")
         axis.set_xlabel("k")
         axis.set_ylabel(f"{part} {metric}".strip())
-    axes[0].legend()
+    lines, labels = axes[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside upper center", ncols=2)
     _save(figure, path)
 
 
