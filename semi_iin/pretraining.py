@@ -6,7 +6,9 @@ modalities are fused.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +50,17 @@ class TextTask:
         self.samples, self.selection = samples, selection
         self.batch_size, self.seed = batch_size, seed
         self.objective = objective or Objective()
+        self.words = words
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The encoder, the model and the loss."""
+        return {
+            "encoder": self.encoder.spec,
+            "model": asdict(self.model.config),
+            "objective": self.objective.model_dump(),
+            "words": self.words,
+        }
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Shuffled, with texts of like length together."""
@@ -128,6 +141,11 @@ class VoiceTask:
         self.positive = torch.tensor([name in POSITIVE_EMOTIONS for name in classes])
         self.negative = torch.tensor([name in NEGATIVE_EMOTIONS for name in classes])
         self.batch_size, self.seed = batch_size, seed
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The encoder."""
+        return {"encoder": self.encoder.spec}
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Shuffled."""
@@ -216,6 +234,11 @@ class FaceTask:
         self.targets = torch.tensor([classes.index(sample.emotion or "") for sample in samples])
         self.truth = [sample.emotion or "" for sample in selection]
         self.batch_size, self.seed = batch_size, seed
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The encoder."""
+        return {"encoder": self.encoder.spec}
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Shuffled."""

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -83,6 +83,10 @@ class Task(Protocol):
     @property
     def module(self) -> nn.Module:
         """Holds every weight that is trained."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What else shapes the result, as JSON; a state of other settings is refused."""
 
     def batches(self, epoch: int) -> list[list[int]]:
         """The epoch's batches of sample numbers; the same for the same epoch."""
@@ -274,6 +278,7 @@ class _Run:
         state = {
             "plain": {name: getattr(self, name) for name in self._PLAIN},
             "training": self.training.model_dump(),
+            "task": self._task(),
             "module": self.task.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "mean": self.mean,
@@ -284,6 +289,9 @@ class _Run:
         torch.save(state, partial)
         os.replace(partial, path)
 
+    def _task(self) -> str:
+        return json.dumps(self.task.settings, sort_keys=True)
+
     def resume(self, path: Path) -> None:
         """Take up a saved state, if there is one."""
         if not path.exists():
@@ -291,6 +299,7 @@ class _Run:
         state = torch.load(path, map_location="cpu", weights_only=True)
         same = (
             state["training"] == self.training.model_dump()
+            and state.get("task") == self._task()
             and state["plain"]["seed"] == self.seed
             and state["plain"]["lengths"] == self.lengths
         )
@@ -429,6 +438,11 @@ class SentimentTask:
         self.batch_size, self.seed = batch_size, seed
         self.objective = objective or Objective()
         self.compose = compose
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The model and the loss."""
+        return {"model": asdict(self.module.config), "objective": self.objective.model_dump()}
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Shuffled, with examples of like length together."""

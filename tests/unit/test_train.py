@@ -47,6 +47,7 @@ class Line:
         torch.manual_seed(7)
         self.module = nn.Sequential(nn.Linear(1, 4), nn.Dropout(0.2), nn.Linear(4, 1))
         self.broken_at, self.steps = broken_at, 0
+        self.settings: dict[str, float] = {"slope": 3.0}
         self.scores: list[float] = []
 
     def batches(self, epoch: int) -> list[list[int]]:
@@ -116,6 +117,10 @@ def test_another_runs_state_is_refused(tmp_path: Path) -> None:
         fit(Line(), LINE.model_copy(update={"learning_rate": 0.01}), tmp_path)
     with pytest.raises(SemiIINError, match="another run"):
         fit(Line(), LINE, tmp_path, seed=5)
+    other = Line()
+    other.settings = {"slope": 4.0}
+    with pytest.raises(SemiIINError, match="another run"):
+        fit(other, LINE, tmp_path)
 
 
 def test_it_stops_when_nothing_improves(tmp_path: Path) -> None:
