@@ -828,7 +828,7 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
             f"{one.started_at:%Y-%m-%d %H:%M}" if one.started_at else "",
             f"{one.duration_ms // 60_000}:{one.duration_ms // 1000 % 60:02d}",
             escape(", ".join(person.participant_id for person in one.participants)),
-            "" if one.mean_valence is None else f"{one.mean_valence:+.2f}",
+            "" if one.mean_valence is None else f"{one.mean_valence:+z.2f}",
             str(one.alerts),
             "" if one.complete else "not complete",
         )

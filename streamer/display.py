@@ -118,7 +118,7 @@ class Board:
         for heading in ("who", "windows", "evidence", "mean", "lowest", "highest"):
             table.add_column(heading)
         for name, row in sorted(self.rows.items()):
-            mean = f"{row.total / row.scored:+.2f}" if row.scored else "no evidence"
+            mean = f"{row.total / row.scored:+z.2f}" if row.scored else "no evidence"
             table.add_row(
                 Text(name),
                 str(row.windows),
@@ -145,12 +145,12 @@ class Board:
         yield valence_bar(sentiment.valence)
         yield Text(sentiment.label or "no evidence", style=colour)
         trend = sentiment.trend_per_min
-        yield Text("" if trend is None else f"{trend:+.1f}")
+        yield Text("" if trend is None else f"{trend:+z.1f}")
         yield Text("".join(letter if name in sentiment.evidence else "·" for name, letter in FROM))
         yield Text(newest_words(sentiment.text))
 
     def _session_line(self, session: SessionSentiment) -> Text:
-        value = "no evidence" if session.valence is None else f"{session.valence:+.2f}"
+        value = "no evidence" if session.valence is None else f"{session.valence:+z.2f}"
         spread = "" if session.spread is None else f", spread {session.spread:.2f}"
         label = session.label or ""
         return Text(f"meeting  {value} {label} over {session.participants} participants{spread}")
@@ -198,7 +198,7 @@ def comparison(result: Comparison) -> RenderableType:
 
 
 def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.2f}"
+    return "" if value is None else f"{value:+z.2f}"
 
 
 def newest_words(text: str, cells: int = WORDS_CELLS) -> str:
@@ -215,7 +215,7 @@ def valence_bar(valence: float | None) -> Text:
     low, high = min(place, middle), max(place, middle)
     cells = "".join("█" if low <= i <= high else "·" for i in range(BAR_CELLS))
     colour = "green" if valence >= 0.5 else "red" if valence < -0.5 else "yellow"
-    return Text(f"{cells} {valence:+.2f}", style=colour)
+    return Text(f"{cells} {valence:+z.2f}", style=colour)
 
 
 def _clock(milliseconds: int) -> str:
@@ -226,4 +226,4 @@ def _moment(sentiment: Sentiment | None) -> Text:
     if sentiment is None:
         return Text("-")
     words = newest_words(sentiment.text)
-    return Text(f"{sentiment.valence:+.2f} at {_clock(sentiment.end_ms)} {words}")
+    return Text(f"{sentiment.valence:+z.2f} at {_clock(sentiment.end_ms)} {words}")

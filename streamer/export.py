@@ -109,7 +109,7 @@ def to_vtt(recording: Recording) -> bytes:
     for end_ms in sorted(ends):
         lines = [
             f"<v {_caption(s.participant_id)}>{_caption(s.participant_id)}: "
-            f"{s.valence:+.1f} {s.label}</v>"
+            f"{s.valence:+z.1f} {s.label}</v>"
             for s in ends[end_ms]
             if s.valence is not None
         ]

@@ -146,7 +146,7 @@ def _figure(
 
     bottom = TOP + HEIGHT
     known = [value.valence for value in points if value.valence is not None]
-    told = f"mean {statistics.fmean(known):+.2f}" if known else "no evidence"
+    told = f"mean {statistics.fmean(known):+z.2f}" if known else "no evidence"
     drawn = [
         f'<svg viewBox="0 0 {WIDTH} {bottom + 24}" role="img" '
         f'aria-label="Valence of {escape(name)} over time, {told}">'
@@ -225,8 +225,8 @@ def _participants(recording: Recording) -> str:
         cells = [str(len(own)), f"{len(known) / len(own):.0%}"]
         if known:
             figures = (statistics.fmean(known), statistics.pstdev(known), min(known), max(known))
-            cells += [f"{figures[0]:+.2f}", f"{figures[1]:.2f}"]
-            cells += [f"{value:+.2f}" for value in figures[2:]]
+            cells += [f"{figures[0]:+z.2f}", f"{figures[1]:.2f}"]
+            cells += [f"{value:+z.2f}" for value in figures[2:]]
             cells += [
                 f"{sum(o.polarity == share for o in own) / len(known):.0%}" for share in shares
             ]
@@ -244,7 +244,7 @@ def _moments(recording: Recording, *, best: bool) -> str:
     rows = [
         [
             _clock(one.end_ms),
-            f"<b class={style}>{one.valence:+.2f}</b>",
+            f"<b class={style}>{one.valence:+z.2f}</b>",
             escape(one.participant_id),
             f"“{escape(one.text)}”",
         ]

@@ -556,7 +556,7 @@ def _alerts(
             end_ms=end_ms,
             valence=signal.valence,
             threshold=signal.threshold,
-            message=f"{who} {signal.message}; valence is {signal.valence:+.2f}.",
+            message=f"{who} {signal.message}; valence is {signal.valence:+z.2f}.",
         )
         for signal in signals
     ]

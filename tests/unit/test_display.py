@@ -67,6 +67,15 @@ def test_the_table_shows_everyone_with_value_and_words_in_80_columns():
     assert "1:05" in text
 
 
+def test_a_value_that_rounds_to_nothing_has_no_minus():
+    board = Board("Meeting")
+    board.add(sentiment("ana", 0, -0.004, trend_per_min=-0.04))
+    text = shown(board.live())
+    assert "+0.00" in text
+    assert "+0.0 " in text
+    assert "-0.0" not in text
+
+
 def test_no_evidence_is_said_and_never_shown_as_neutral():
     board = Board("Meeting")
     board.add(sentiment("ana", 0, None))
