@@ -184,14 +184,16 @@ class _Lane:
             await self._reader.commit()
 
     async def _save(self) -> None:
-        wanted = [one.record for one in self._held if self._wants(one.record)]
-        if wanted:
-            async with self._disk:
-                await asyncio.to_thread(self._keep, wanted)
-            self._counters["taken"] += len(wanted)
-            self._counters["flushes"] += 1
-        self._held.clear()
-        self._bytes = 0
+        async with self._disk:
+            wanted = [one.record for one in self._held if self._wants(one.record)]
+            self._held.clear()
+            self._bytes = 0
+            if wanted:
+                writing = asyncio.create_task(asyncio.to_thread(self._keep, wanted))
+                try:
+                    await asyncio.shield(writing)
+                finally:
+                    await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
 
     def _wants(self, record: Any) -> bool:
         return not self._sessions or record.session_id in self._sessions
@@ -204,6 +206,8 @@ class _Lane:
             for record in records:
                 if isinstance(record, Session):
                     self._writer.keep_media(record)
+        self._counters["taken"] += len(records)
+        self._counters["flushes"] += 1
 
 
 def _group(folder: Path, sessions: Collection[str]) -> str:
