@@ -2,8 +2,8 @@
 
     python scripts/release_checkpoint.py runs/semi-iin-embedded-1
 
-The checkpoint goes to semi_iin/checkpoints/default. What is measured is what nothing was trained
-or selected on: the validation parts of MOSI and MOSEI, MELD's dev part, RAVDESS's actors 17 to 20,
+The checkpoint goes to semi_iin/checkpoints/default. What is measured is what nothing was
+trained on: the validation parts of MOSI and MOSEI, MELD's dev part, RAVDESS's actors 17 to 20,
 FER2013's public test, and clips composed of those.
 """
 
@@ -105,7 +105,9 @@ each leans on interaction between modalities.
 
 ## Measured
 
-On parts that trained nothing and selected nothing; 95 % bootstrap intervals. Made by
+On parts that trained nothing, and by which no weights or rates of what is shipped were picked;
+some were looked at while designs were compared (docs/experiments.md). 95 % bootstrap intervals.
+Made by
 `python scripts/release_checkpoint.py RUN`; each row of the first table also by
 `semi-iin evaluate default --data FILE --split valid`.
 

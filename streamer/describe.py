@@ -171,7 +171,7 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         end_ms=40000,
         valence=-1.2,
         threshold=1.5,
-        message="ana fell by 1.6 within 15 s, to -1.2.",
+        message="ana fell by 1.60 within 15 s; valence is -1.20.",
     ),
     Session: Session(
         session_id="standup",

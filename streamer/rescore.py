@@ -25,7 +25,7 @@ from streamer.errors import ConfigError
 from streamer.pace import Pace
 from streamer.recordings import RecordedKind, Recordings, Writer
 from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
-from streamer.session import Ledger
+from streamer.session import Ledger, deliver, patiently
 
 __all__ = ["Rescoring", "choose_session", "gather"]
 
@@ -142,13 +142,12 @@ class Rescoring:
         window: Window | None = first
         while window is not None and not self._stop.is_set():
             await asyncio.to_thread(self.pace.wait, window.end_ns - first.end_ns, self._stop)
-            await self._patiently(self._send(window, last))
+            await self._send(window, last)
             window = await asyncio.to_thread(next, windows, None)
         await self._patiently(self.publisher.publish(self._record("ended", before, first)))
 
-    async def _patiently(self, work: Coroutine[Any, Any, Any]) -> None:
-        loss = "the end of the session is lost"
-        await topics.patiently(work, self._stop.is_set, self.publisher.kafka, loss)
+    async def _patiently(self, work: Coroutine[Any, Any, object]) -> None:
+        await patiently(work, self.publisher, self._stop)
 
     def _last_indices(self) -> dict[str, int]:
         last: dict[str, int] = {}
@@ -166,10 +165,7 @@ class Rescoring:
             final=index == last[name],
             session_participants=len(last),
         )
-        size = len(window.audio or b"") + sum(len(face.jpeg) for face in window.faces)
-        await self.ledger.room(changed.window_id, size + 1024 + 64 * len(window.words))
-        place = await self.publisher.publish(changed)
-        await self.ledger.sent(changed.window_id, place.partition, place.offset)
+        await self._patiently(deliver(changed, self.publisher, self.ledger))
         self.published[name] += 1
 
     def _record(

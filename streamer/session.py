@@ -12,12 +12,13 @@ wait. On the embedded broker `Ledger` also waits while too many bytes are sent a
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -432,6 +433,27 @@ class Ledger:
         await self.published(window_id)
 
 
+async def deliver(
+    window: Window,
+    publisher: topics.Publisher,
+    ledger: Ledger,
+    headers: Callable[[], topics.Headers] = tuple,
+) -> None:
+    """Send a window when the ledger has room, with `headers()` of that moment; wait for it."""
+    size = len(window.audio or b"") + sum(len(face.jpeg) for face in window.faces)
+    await ledger.room(window.window_id, size + 1024 + 64 * len(window.words))
+    place = await publisher.publish(window, extra_headers=headers())
+    await ledger.sent(window.window_id, place.partition, place.offset)
+
+
+async def patiently(
+    work: Coroutine[Any, Any, object], publisher: topics.Publisher, stop: threading.Event
+) -> None:
+    """Wait for what a source sends; as `topics.patiently`."""
+    loss = "the end of the session is lost"
+    await topics.patiently(work, stop.is_set, publisher.kafka, loss)
+
+
 @dataclass
 class Capture:
     """Runs a plan: `await run()` returns when every window has been acknowledged by the broker.
@@ -514,19 +536,12 @@ class Capture:
 
     async def _send(self, outbox: Outbox) -> None:
         async for window in outbox:
-            await self._patiently(self._send_one(window))
+            headers = functools.partial(self._headers, window)
+            await self._patiently(deliver(window, self.publisher, self.ledger, headers))
+            self.published[window.participant_id] += 1
 
-    async def _send_one(self, window: Window) -> None:
-        identity = window.window_id
-        wire_size = len(window.audio or b"") + sum(len(face.jpeg) for face in window.faces)
-        await self.ledger.room(identity, wire_size + 1024 + 64 * len(window.words))
-        place = await self.publisher.publish(window, extra_headers=self._headers(window))
-        await self.ledger.sent(identity, place.partition, place.offset)
-        self.published[window.participant_id] += 1
-
-    async def _patiently(self, work: Coroutine[Any, Any, Any]) -> None:
-        loss = "the end of the session is lost"
-        await topics.patiently(work, self._stop.is_set, self.publisher.kafka, loss)
+    async def _patiently(self, work: Coroutine[Any, Any, object]) -> None:
+        await patiently(work, self.publisher, self._stop)
 
     def _headers(self, window: Window) -> Sequence[tuple[str, bytes]]:
         """How late a live window is behind its own end; a replay has no such delay."""
