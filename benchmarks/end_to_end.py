@@ -15,7 +15,7 @@ from pathlib import Path
 
 from measure import compare, show
 
-from streamer import capture
+from streamer.capture import sources as capture
 
 VARIANTS: dict[str, list[str]] = {
     "as configured": [],

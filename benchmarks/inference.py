@@ -23,6 +23,7 @@ from semi_iin.predict import Predictor
 from streamer import audio
 from streamer.config import Config, build
 from streamer.inference import Scorer, Worker, load_predictor, to_clip
+from streamer.kafka.topics import Received
 from streamer.records import (
     NS_PER_S,
     SAMPLE_RATE_HZ,
@@ -32,7 +33,6 @@ from streamer.records import (
     Window,
     Word,
 )
-from streamer.topics import Received
 
 LENGTH_S = 5
 CROPS = 26

@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamer.subscribe import subscribe, subscribe_sync
+    from streamer.client import subscribe, subscribe_sync
 
 __all__ = ["subscribe", "subscribe_sync"]
 
@@ -28,5 +28,5 @@ __all__ = ["subscribe", "subscribe_sync"]
 def __getattr__(name: str) -> Any:
     """Import the client when it is asked for: `import streamer` alone stays cheap."""
     if name in __all__:
-        return getattr(import_module("streamer.subscribe"), name)
+        return getattr(import_module("streamer.client"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streamer.broker import EmbeddedBroker, KafkaBroker
 from streamer.errors import BrokerError
+from streamer.kafka.broker import EmbeddedBroker, KafkaBroker
 
 ROOT = Path(__file__).resolve().parent.parent
 

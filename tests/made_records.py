@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from streamer.recordings import Recording, Recordings, Writer
+from streamer.recording.store import Recording, Recordings, Writer
 from streamer.records import (
     CLASS_LABELS,
     NS_PER_S,

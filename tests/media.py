@@ -16,7 +16,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.synthetic import draw_face
+from streamer.demo.synthetic import draw_face
 
 Sound = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Seconds, shape (n,) → the wave there, in [-1, 1]."""

@@ -26,8 +26,8 @@ import msgspec
 
 from streamer.config import Config
 from streamer.errors import BrokerError
+from streamer.kafka.topics import Backlog, Reader, Work, event_id
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
-from streamer.topics import Backlog, Reader, Work, event_id
 
 log = logging.getLogger("streamer.dashboard")
 

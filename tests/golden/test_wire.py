@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from streamer.kafka.topics import Topics, decode, encode
 from streamer.records import (
     Alert,
     FaceCrop,
@@ -24,7 +25,6 @@ from streamer.records import (
     Window,
     Word,
 )
-from streamer.topics import Topics, decode, encode
 
 GOLDEN = json.loads(Path(__file__).with_name("wire.json").read_text("utf-8"))
 STARTED = datetime(2026, 1, 31, 9, 0, 0, 250_000, tzinfo=UTC)

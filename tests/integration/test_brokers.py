@@ -17,10 +17,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from streamer import topics
-from streamer.broker import KafkaBroker, kafka_command
 from streamer.config import Config, build
 from streamer.errors import BrokerError
+from streamer.kafka import topics
+from streamer.kafka.broker import KafkaBroker, kafka_command
+from streamer.kafka.topics import Publisher, Raw, Reader, Topics, ensure_topics
 from streamer.records import (
     Alert,
     Gate,
@@ -33,7 +34,6 @@ from streamer.records import (
     Window,
     Word,
 )
-from streamer.topics import Publisher, Raw, Reader, Topics, ensure_topics
 
 pytestmark = pytest.mark.timeout(180)
 

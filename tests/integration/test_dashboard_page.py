@@ -30,12 +30,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from streamer import dashboard, topics
-from streamer.broker import EmbeddedBroker
+from streamer import dashboard
 from streamer.config import build
 from streamer.dashboard.feed import Feed, Shown
 from streamer.dashboard.history import Recorded
-from streamer.recordings import Recordings, Writer
+from streamer.kafka import topics
+from streamer.kafka.broker import EmbeddedBroker
+from streamer.recording.store import Recordings, Writer
 from streamer.records import Participant
 from tests import media
 from tests.published import alert, meeting, sentiment, session

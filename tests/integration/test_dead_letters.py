@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from streamer import cli, dead_letters, topics
+from streamer import cli
 from streamer.config import Config, build
 from streamer.errors import ConfigError
+from streamer.kafka import dead_letters, topics
 from streamer.records import NS_PER_S, Window
 
 pytestmark = pytest.mark.timeout(120)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from made_records import alert, no_evidence, sentiment
 
-from streamer import dashboard, topics
+from streamer import dashboard
 from streamer.config import Config, build
+from streamer.kafka import topics
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_S = 60

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from streamer import topics
 from streamer.config import Config, build
+from streamer.kafka import topics
 from streamer.records import NS_PER_S, Presence, Score, Window, Word
 
 ROOT = Path(__file__).parents[2]

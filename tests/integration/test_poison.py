@@ -10,8 +10,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from fake_model import FakeModel
 
-from streamer import audio, inference, topics
+from streamer import audio, inference
 from streamer.config import Config, build
+from streamer.kafka import topics
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, FaceCrop, Presence, Window, Word
 
 GOOD = 12

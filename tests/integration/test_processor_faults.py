@@ -24,11 +24,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from streamer import processor, smoothing, topics
-from streamer.broker import EmbeddedBroker
+from streamer import processing as processor
+from streamer import smoothing
 from streamer.config import Config, load
+from streamer.kafka import topics
+from streamer.kafka.broker import EmbeddedBroker
+from streamer.kafka.topics import Publisher, Reader, Topics
 from streamer.records import Gate, Presence, Score, Sentiment
-from streamer.topics import Publisher, Reader, Topics
 
 WORKER = (
     "import logging, sys\n"

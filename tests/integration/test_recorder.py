@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from made_records import over_all, recorded, sentiment, session, window
 
-from streamer import topics
 from streamer.config import Config, build
-from streamer.recordings import Recording, RecordingError, Recordings
+from streamer.kafka import topics
+from streamer.recording.store import Recording, RecordingError, Recordings
 from streamer.records import Sentiment
 
 ROOT = Path(__file__).parents[2]

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from made_records import recorded, sentiment, session, window
 
-from streamer import topics
 from streamer.config import build
-from streamer.recordings import Recordings
+from streamer.kafka import topics
+from streamer.recording.store import Recordings
 from streamer.records import NS_PER_S, Presence, Sentiment, Window, Word
 
 ROOT = Path(__file__).parents[2]

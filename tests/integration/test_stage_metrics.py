@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from made_records import sentiment, session, window
 
-from streamer import topics
 from streamer.config import Config, build
 from streamer.demo import meeting
+from streamer.kafka import topics
 from streamer.records import Gate, Presence, Score
 from tests.unit.test_metrics import free_port, samples
 

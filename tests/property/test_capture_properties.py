@@ -7,8 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from streamer.capture import ParticipantSpec, parse_participant
-from streamer.media import (
+from streamer.capture.files import (
     BACKWARD_TOLERANCE_NS,
     CHUNK_SAMPLES,
     NS_PER_SAMPLE,
@@ -16,6 +15,7 @@ from streamer.media import (
     SoundTrack,
     Timeline,
 )
+from streamer.capture.sources import ParticipantSpec, parse_participant
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 
 MAX_GAP_NS = 10 * NS_PER_S

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.subtitles import parse_subtitles, parse_text
+from streamer.speech.transcripts import parse_subtitles, parse_text
 
 ALPHABET = st.sampled_from(
     [

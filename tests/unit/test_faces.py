@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer import capture, faces
+from streamer import faces
+from streamer.capture import sources as capture
 from streamer.config import Config, FacesConfig, build
+from streamer.demo.synthetic import draw_face
 from streamer.errors import ConfigError
 from streamer.faces import Box, FaceTracker
 from streamer.records import NS_PER_S, FaceCrop, VideoFrame
-from streamer.synthetic import draw_face
 
 BLANK = np.zeros((240, 320, 3), np.uint8)
 

@@ -1,0 +1,229 @@
+"""The live table and the summary in a terminal (Rich): Sentiment in, text out.
+
+Knows no Kafka and no clock but the records' own event time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from streamer.records import Alert, Sentiment, SessionSentiment
+
+if TYPE_CHECKING:
+    from streamer.recording.comparison import Comparison
+
+COLOURS = {"negative": "red", "neutral": "yellow", "positive": "green", None: "bright_black"}
+BAR_CELLS = 9
+WORDS_CELLS = 19
+FROM = (("audio", "A"), ("text", "T"), ("vision", "V"))
+ALERTS_SHOWN = 4
+
+
+@dataclass
+class _Row:
+    """What the summary needs of one participant, without keeping its records."""
+
+    last: Sentiment
+    windows: int = 0
+    scored: int = 0
+    total: float = 0.0
+    lowest: Sentiment | None = None
+    highest: Sentiment | None = None
+    words: str = ""
+
+    def add(self, sentiment: Sentiment) -> None:
+        self.last = sentiment
+        self.windows += 1
+        if sentiment.text:
+            self.words = sentiment.text
+        if sentiment.valence is None:
+            return
+        self.scored += 1
+        self.total += sentiment.valence
+        if self.lowest is None or sentiment.valence < (self.lowest.valence or 0.0):
+            self.lowest = sentiment
+        if self.highest is None or sentiment.valence > (self.highest.valence or 0.0):
+            self.highest = sentiment
+
+
+@dataclass
+class Board:
+    """Everything shown, built up record by record.
+
+    `length_s` is how long the participants' recordings are altogether; None for what is live.
+    """
+
+    title: str
+    length_s: float | None = None
+    rows: dict[str, _Row] = field(default_factory=dict)
+    session: SessionSentiment | None = None
+    alerts: list[Alert] = field(default_factory=list)
+    _latest: Text = field(default_factory=Text)
+
+    def add(self, record: Sentiment | SessionSentiment | Alert) -> None:
+        """Take in one published record."""
+        if isinstance(record, Sentiment):
+            row = self.rows.setdefault(record.participant_id, _Row(record))
+            row.add(record)
+            self._latest = Text("  ").join([Text(record.participant_id), *self._now(record)])
+        elif isinstance(record, SessionSentiment):
+            self.session = record
+            self._latest = self._session_line(record)
+        else:
+            told = {(alert.end_ms, alert.message) for alert in self.alerts}
+            if (record.end_ms, record.message) not in told:  # two kinds may clear for one reason
+                self.alerts.append(record)
+            self._latest = self._alert_line(record)
+
+    def latest_line(self) -> Text:
+        """The newest record as one line, for output that is not a terminal."""
+        return self._latest
+
+    def live(self) -> RenderableType:
+        """The table of now."""
+        table = Table(
+            expand=True,
+            title=self.title,
+            title_justify="left",
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+        )
+        for heading in ("who", "time", "valence", "label", "/min", "from"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("words", ratio=1, no_wrap=True, overflow="ellipsis")
+        for name, row in sorted(self.rows.items()):
+            table.add_row(Text(name), *self._now(row.last))
+        parts: list[RenderableType] = [table]
+        if self.session is not None:
+            parts.append(self._session_line(self.session))
+        if self.length_s:
+            parts.append(self._progress(self.length_s))
+        parts += [self._alert_line(alert) for alert in self.alerts[-ALERTS_SHOWN:]]
+        return Group(*parts)
+
+    def summary(self) -> RenderableType:
+        """What happened, per participant, once it is over."""
+        table = Table(title="Summary", title_justify="left", box=SIMPLE_HEAD)
+        for heading in ("who", "windows", "evidence", "mean", "lowest", "highest"):
+            table.add_column(heading)
+        for name, row in sorted(self.rows.items()):
+            mean = f"{row.total / row.scored:+z.2f}" if row.scored else "no evidence"
+            table.add_row(
+                Text(name),
+                str(row.windows),
+                str(row.scored),
+                mean,
+                _moment(row.lowest),
+                _moment(row.highest),
+            )
+        parts: list[RenderableType] = [table]
+        if self.alerts:
+            parts.append(Panel(Group(*(self._alert_line(a) for a in self.alerts)), title="Alerts"))
+        return Group(*parts)
+
+    def _progress(self, length_s: float) -> RenderableType:
+        """How much of the recordings has been published: a bar and minutes."""
+        done_s = sum(row.last.end_ms for row in self.rows.values()) / 1000
+        bar = ProgressBar(total=length_s, completed=min(done_s, length_s), width=40)
+        clocks = f" {_clock(round(done_s * 1000))} of {_clock(round(length_s * 1000))}"
+        return Columns([bar, Text(clocks)])
+
+    def _now(self, sentiment: Sentiment) -> Iterable[Text]:
+        colour = COLOURS[sentiment.polarity]
+        yield Text(_clock(sentiment.end_ms))
+        yield valence_bar(sentiment.valence)
+        yield Text(sentiment.label or "no evidence", style=colour)
+        trend = sentiment.trend_per_min
+        yield Text("" if trend is None else f"{trend:+z.1f}")
+        yield Text("".join(letter if name in sentiment.evidence else "·" for name, letter in FROM))
+        yield Text(newest_words(sentiment.text))
+
+    def _session_line(self, session: SessionSentiment) -> Text:
+        value = "no evidence" if session.valence is None else f"{session.valence:+z.2f}"
+        spread = "" if session.spread is None else f", spread {session.spread:.2f}"
+        label = session.label or ""
+        return Text(f"meeting  {value} {label} over {session.participants} participants{spread}")
+
+    def _alert_line(self, alert: Alert) -> Text:
+        style = "bold red" if alert.state == "raised" else "green"
+        return Text(f"{_clock(alert.end_ms)}  {alert.message}", style=style)
+
+
+def comparison(result: Comparison) -> RenderableType:
+    """Two recordings side by side, and where they differ most."""
+    a, b = result.session_a, result.session_b
+    models = f"A {a} ({', '.join(result.models_a)}), B {b} ({', '.join(result.models_b)})"
+    table = Table(title=Text(models), title_justify="left", box=SIMPLE_HEAD)
+    for heading in (
+        *("who", "windows", "mean A", "mean B", "B − A", "|B − A|"),
+        *("corr", "same label", "same polarity", "only A", "only B"),
+    ):
+        table.add_column(heading)
+    for row in result.agreement:
+        table.add_row(
+            Text("everybody" if row.participant_id == "*" else row.participant_id),
+            str(row.windows),
+            *(_signed(value) for value in (row.mean_a, row.mean_b, row.mean_difference)),
+            "" if row.mean_absolute is None else f"{row.mean_absolute:.2f}",
+            _signed(row.correlation),
+            *("" if v is None else f"{v:.0%}" for v in (row.same_label, row.same_polarity)),
+            str(row.only_a or ""),
+            str(row.only_b or ""),
+        )
+    if not result.differences:
+        return table
+    apart = Table(title="Where they differ most", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("who", "time", "A", "B", "words"):
+        apart.add_column(heading)
+    for one in result.differences:
+        apart.add_row(
+            Text(one.participant_id),
+            _clock(one.end_ms),
+            _signed(one.valence_a),
+            _signed(one.valence_b),
+            Text(one.text),
+        )
+    return Group(table, apart)
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+z.2f}"
+
+
+def newest_words(text: str, cells: int = WORDS_CELLS) -> str:
+    """The end of `text`, where the newest words are, in at most `cells` characters."""
+    return text if len(text) <= cells else "…" + text[1 - cells :]
+
+
+def valence_bar(valence: float | None) -> Text:
+    """A bar from -3 to 3 with the value beside it; empty without evidence."""
+    if valence is None:
+        return Text("·" * BAR_CELLS + "      ")
+    place = round((valence + 3) / 6 * (BAR_CELLS - 1))
+    middle = (BAR_CELLS - 1) // 2
+    low, high = min(place, middle), max(place, middle)
+    cells = "".join("█" if low <= i <= high else "·" for i in range(BAR_CELLS))
+    colour = "green" if valence >= 0.5 else "red" if valence < -0.5 else "yellow"
+    return Text(f"{cells} {valence:+z.2f}", style=colour)
+
+
+def _clock(milliseconds: int) -> str:
+    return f"{milliseconds // 60_000}:{milliseconds // 1000 % 60:02d}"
+
+
+def _moment(sentiment: Sentiment | None) -> Text:
+    if sentiment is None:
+        return Text("-")
+    words = newest_words(sentiment.text)
+    return Text(f"{sentiment.valence:+z.2f} at {_clock(sentiment.end_ms)} {words}")

@@ -1,0 +1,135 @@
+"""Looks at what a run needs and says, for each thing, what was found and what would mend it.
+
+Opens nothing for longer than a look, and never changes anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes.util
+import importlib.metadata
+import shutil
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from streamer.config import Config
+from streamer.errors import StreamerError
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of the doctor's report.
+
+    `ok` works; `missing` is not there and something optional will not work; `broken` stops a run
+    with these settings.
+    """
+
+    what: str
+    state: Literal["ok", "missing", "broken"]
+    found: str
+    mend: str = ""
+
+
+async def examine(config: Config) -> list[Finding]:
+    """Every check, in the order of the data path."""
+    findings = await asyncio.to_thread(lambda: list(_local(config)))
+    findings.append(await _broker(config))
+    return findings
+
+
+def _local(config: Config) -> Iterator[Finding]:
+    yield from _media()
+    yield from _devices()
+    yield _speech(config)
+    yield _program("espeak-ng", "speech of the demo", "apt-get install espeak-ng")
+    yield _model(config)
+    yield _gpu(config)
+    yield _program("java", "`streamer broker --kafka`", "apt-get install default-jre-headless")
+
+
+def _media() -> Iterator[Finding]:
+    import av
+
+    versions = [f"{name} {'.'.join(map(str, v))}" for name, v in av.library_versions.items()]
+    yield Finding("ffmpeg libraries", "ok", f"PyAV {av.__version__}: {', '.join(versions[:3])}")
+    for name in ("h264", "aac", "opus", "mjpeg"):
+        if name not in av.codecs_available:
+            yield Finding(f"decoder {name}", "missing", "not built in", "reinstall PyAV's wheel")
+
+
+def _devices() -> Iterator[Finding]:
+    from streamer.capture.sources import devices
+
+    if ctypes.util.find_library("portaudio") is None:
+        yield Finding("PortAudio", "missing", "no library", "apt-get install libportaudio2")
+    else:
+        yield Finding("PortAudio", "ok", "found")
+    try:
+        listed = devices()
+    except StreamerError as error:
+        yield Finding("devices", "missing", str(error), "recordings and URLs work without")
+        return
+    for kind in ("camera", "microphone"):
+        names = [device.name_to_type for device in listed if device.kind == kind]
+        mend = "" if names else "plug one in, or give this user access to it (groups video, audio)"
+        state: Literal["ok", "missing"] = "ok" if names else "missing"
+        yield Finding(f"{kind}s", state, ", ".join(names) or "none", mend)
+
+
+def _speech(config: Config) -> Finding:
+    if config.asr.engine not in ("auto", "whisper"):
+        return Finding("speech recognition", "ok", f"{config.asr.engine} as configured")
+    from streamer.speech.whisper import weights_on_disk
+
+    if weights_on_disk(config.asr.whisper_model):
+        return Finding("speech recognition", "ok", f"Whisper {config.asr.whisper_model} on disk")
+    mend = f"download {config.asr.whisper_model} or set asr.whisper_model to a folder that has it"
+    if config.asr.engine == "whisper":
+        return Finding("speech recognition", "broken", "Whisper has no weights on disk", mend)
+    version = importlib.metadata.version("pocketsphinx")
+    return Finding("speech recognition", "ok", f"PocketSphinx {version}", f"better: {mend}")
+
+
+def _model(config: Config) -> Finding:
+    from semi_iin.errors import SemiIINError
+    from semi_iin.predict import Predictor
+
+    try:
+        predictor = Predictor.from_checkpoint(config.inference.checkpoint, device="cpu")
+    except SemiIINError as error:
+        return Finding("checkpoint", "broken", str(error), "set inference.checkpoint")
+    return Finding("checkpoint", "ok", predictor.name)
+
+
+def _gpu(config: Config) -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("GPU", "ok", torch.cuda.get_device_name())
+    if torch.backends.mps.is_available():
+        return Finding("GPU", "ok", "Apple MPS")
+    wanted = config.inference.device
+    if wanted in ("auto", "cpu"):
+        return Finding("GPU", "missing", f"none; {torch.get_num_threads()} CPU threads are used")
+    return Finding("GPU", "broken", f"none, but inference.device = {wanted!r}", "set it to 'auto'")
+
+
+def _program(name: str, purpose: str, mend: str) -> Finding:
+    path = shutil.which(name)
+    if path is None:
+        return Finding(name, "missing", f"not installed; needed for {purpose}", mend)
+    return Finding(name, "ok", path)
+
+
+async def _broker(config: Config) -> Finding:
+    from streamer.kafka import topics
+
+    if config.kafka.broker == "embedded":
+        return Finding("broker", "ok", "embedded (for trying out; see `streamer broker --kafka`)")
+    try:
+        async with topics.Publisher(config):
+            pass
+    except StreamerError as error:
+        return Finding("broker", "broken", str(error), "start it, or correct --broker")
+    return Finding("broker", "ok", f"{config.kafka.broker} answers")

@@ -1,0 +1,218 @@
+"""The Python client: published records from the topics into your program's loop.
+
+    async for sentiment in streamer.subscribe("localhost:9092", session="standup"):
+        print(sentiment.participant_id, sentiment.valence)
+
+What enters: a broker's address and what is wanted. What leaves: typed records of `records`, each
+once. Knows nothing of what they mean. The module itself may be called like its `subscribe`, so
+that `streamer.subscribe(...)` works whether or not it has been imported before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from types import AsyncGeneratorType, ModuleType
+from typing import Any, Literal, cast, overload
+
+from streamer.config import Config, build
+from streamer.kafka.topics import Raw, Reader, Start, event_id
+from streamer.records import Alert, Score, Sentiment, Session, SessionSentiment
+
+__all__ = ["subscribe", "subscribe_sync"]
+
+Published = Sentiment | SessionSentiment | Alert | Score | Session
+PublishedKind = Literal["smoothed", "session_smoothed", "alerts", "scores", "sessions"]
+
+REMEMBERED = 65_536
+"""How many records are remembered to recognise a duplicate; the oldest are forgotten."""
+BATCH_RECORDS = 500
+BATCH_WAIT_MS = 200
+
+
+# fmt: off
+@overload
+def subscribe(
+    broker: str, *, session: str | None = None, participant: str | None = None,
+    kind: Literal["smoothed"] = "smoothed", start: Start = "latest", group: str | None = None,
+    prefix: str | None = None, config: Config | None = None,
+) -> AsyncGenerator[Sentiment, None]: ...
+@overload
+def subscribe(
+    broker: str, *, session: str | None = None, participant: str | None = None,
+    kind: Literal["session_smoothed"], start: Start = "latest", group: str | None = None,
+    prefix: str | None = None, config: Config | None = None,
+) -> AsyncGenerator[SessionSentiment, None]: ...
+@overload
+def subscribe(
+    broker: str, *, session: str | None = None, participant: str | None = None,
+    kind: Literal["alerts"], start: Start = "latest", group: str | None = None,
+    prefix: str | None = None, config: Config | None = None,
+) -> AsyncGenerator[Alert, None]: ...
+@overload
+def subscribe(
+    broker: str, *, session: str | None = None, participant: str | None = None,
+    kind: PublishedKind, start: Start = "latest", group: str | None = None,
+    prefix: str | None = None, config: Config | None = None,
+) -> AsyncGenerator[Any, None]: ...
+# fmt: on
+async def subscribe(
+    broker: str,
+    *,
+    session: str | None = None,
+    participant: str | None = None,
+    kind: PublishedKind = "smoothed",
+    start: Start = "latest",
+    group: str | None = None,
+    prefix: str | None = None,
+    config: Config | None = None,
+) -> AsyncGenerator[Any, None]:
+    """Published records as they come, without end.
+
+    A broker that goes away is waited for, and reading goes on where it was; a topic that does
+    not exist yet is waited for and then read from its beginning. Unreadable messages are skipped
+    with a warning. To leave early and close at once, wrap it in `contextlib.aclosing`.
+
+    Args:
+        broker: `host:port[,host:port…]`.
+        session: only this session's records; None for every session.
+        participant: only this participant's records; None for everyone's.
+        kind: which topic: `smoothed`, `session_smoothed`, `alerts`, `scores` or `sessions`.
+        start: `earliest`, `latest`, or a time (with its zone) of publication.
+        group: a consumer group: its members share the partitions, and a record is committed
+            when the next one is asked for, so that a program that starts again goes on where it
+            was. None to read everything alone.
+        prefix: of the topics' names; None for the configured one (`sentiment`).
+        config: settings for more than that: security, timeouts.
+
+    Yields:
+        Records of the type that `kind` says, those already given left out (the last REMEMBERED).
+
+    Raises:
+        BrokerError: nothing answers at `broker`.
+        ConfigError: an argument is wrong.
+    """
+    reader: Reader[Any] = Reader(_settings(broker, prefix, config), kind, group=group, start=start)
+    seen: OrderedDict[str, None] = OrderedDict()
+    async with reader:
+        while True:
+            used: list[Raw] = []
+            try:
+                for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
+                    record = received.record
+                    if _wanted(record, session, participant) and _is_new(event_id(record), seen):
+                        yield record
+                    used.append(received)
+            finally:
+                if used:
+                    await reader.commit(used)
+
+
+# fmt: off
+@overload
+def subscribe_sync(
+    broker: str, *, session: str | None = None, participant: str | None = None,
+    kind: Literal["smoothed"] = "smoothed", start: Start = "latest", group: str | None = None,
+    prefix: str | None = None, config: Config | None = None,
+) -> Generator[Sentiment, None, None]: ...
+@overload
+def subscribe_sync(
+    broker: str, *, session: str | None = None, participant: str | None = None,
+    kind: PublishedKind, start: Start = "latest", group: str | None = None,
+    prefix: str | None = None, config: Config | None = None,
+) -> Generator[Any, None, None]: ...
+# fmt: on
+def subscribe_sync(
+    broker: str,
+    *,
+    session: str | None = None,
+    participant: str | None = None,
+    kind: PublishedKind = "smoothed",
+    start: Start = "latest",
+    group: str | None = None,
+    prefix: str | None = None,
+    config: Config | None = None,
+) -> Generator[Any, None, None]:
+    """As `subscribe`, for a plain `for` loop in a program without an event loop.
+
+    The client lives on a thread of its own, so a slow caller stays in its group; the caller
+    blocks while nothing comes, and Ctrl-C ends it. Closing the generator closes the client.
+    """
+    records = subscribe(
+        broker,
+        session=session,
+        participant=participant,
+        kind=kind,
+        start=start,
+        group=group,
+        prefix=prefix,
+        config=config,
+    )
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="subscribe", daemon=True)
+    thread.start()
+
+    def on_loop(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    try:
+        while True:
+            waiting = asyncio.run_coroutine_threadsafe(_next(records), loop)
+            try:
+                record = waiting.result()
+            except BaseException:
+                waiting.cancel()
+                raise
+            yield record
+    finally:
+        on_loop(_close(records))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _next(records: AsyncGenerator[Any, None]) -> Any:
+    return await anext(records)
+
+
+async def _close(records: AsyncGenerator[Any, None]) -> None:
+    """Close once a cancelled `anext` has unwound."""
+    while cast(AsyncGeneratorType[Any, None], records).ag_running:  # noqa: ASYNC110 - a generator has no event to wait for
+        await asyncio.sleep(0.01)
+    await records.aclose()
+
+
+def _settings(broker: str, prefix: str | None, config: Config | None) -> Config:
+    kafka = config.kafka if config is not None else None
+    given = {"broker": broker} | ({} if prefix is None else {"topic_prefix": prefix})
+    if config is None or kafka is None:
+        return build({"kafka": given})
+    checked = build({"kafka": given}).kafka
+    changes = {name: getattr(checked, name) for name in given}
+    return config.model_copy(update={"kafka": kafka.model_copy(update=changes)})
+
+
+def _wanted(record: Published, session: str | None, participant: str | None) -> bool:
+    if session is not None and record.session_id != session:
+        return False
+    return participant is None or getattr(record, "participant_id", None) == participant
+
+
+def _is_new(identity: str, seen: OrderedDict[str, None]) -> bool:
+    if identity in seen:
+        return False
+    seen[identity] = None
+    if len(seen) > REMEMBERED:
+        seen.popitem(last=False)
+    return True
+
+
+class _CallableModule(ModuleType):
+    def __call__(self, *arguments: Any, **settings: Any) -> AsyncGenerator[Any, None]:
+        return subscribe(*arguments, **settings)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,1 @@
+"""How records travel on Kafka."""

@@ -1,0 +1,1 @@
+"""Sessions on disk: recorder, store, export, report, comparison."""

@@ -1,0 +1,168 @@
+"""Two recordings of the same thing side by side: another model, or another setting.
+
+What enters: two `Recording`s. What leaves: how far they agree, per participant and over all, and
+where they differ most. Windows are matched by participant and index. Pure.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from streamer.errors import ConfigError
+from streamer.recording.store import Recording
+from streamer.records import Sentiment
+
+__all__ = ["Agreement", "Comparison", "Difference", "compare"]
+
+DIFFERENCES = 5
+APART_MS = 10_000
+"""Two of one person's differences that are shown lie at least so far apart."""
+EVERYBODY = "*"
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """How far two recordings agree on one participant (`*`: on all of them).
+
+    Attributes:
+        windows: matched windows with evidence in both; the figures are over these.
+        only_a: windows with evidence in A alone (missing in B, or without evidence there).
+        only_b: the same for B.
+        mean_difference: mean of B minus A.
+        mean_absolute: mean of |B - A|.
+        correlation: Pearson's; null where it is not defined.
+        same_label: share of windows with the same of the seven labels.
+        same_polarity: share with the same of negative, neutral, positive.
+    """
+
+    participant_id: str
+    windows: int
+    only_a: int
+    only_b: int
+    mean_a: float | None = None
+    mean_b: float | None = None
+    mean_difference: float | None = None
+    mean_absolute: float | None = None
+    correlation: float | None = None
+    same_label: float | None = None
+    same_polarity: float | None = None
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A window on which the two differ much."""
+
+    participant_id: str
+    window_index: int
+    end_ms: int
+    valence_a: float
+    valence_b: float
+    text: str
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it; `agreement` by name, `*` last."""
+
+    session_a: str
+    session_b: str
+    models_a: tuple[str, ...]
+    models_b: tuple[str, ...]
+    agreement: tuple[Agreement, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    a: Sentiment | None
+    b: Sentiment | None
+
+
+def compare(a: Recording, b: Recording) -> Comparison:
+    """Match the windows of two recordings.
+
+    Raises:
+        ConfigError: they have no window in common.
+    """
+    of_a = {(s.participant_id, s.window_index): s for s in a.sentiments}
+    of_b = {(s.participant_id, s.window_index): s for s in b.sentiments}
+    if not of_a.keys() & of_b.keys():
+        raise ConfigError(
+            f"{a.summary.session_id!r} and {b.summary.session_id!r} have no participant and window "
+            "in common: compare two recordings of the same source, with the same names and hop."
+        )
+    pairs = {key: _Pair(of_a.get(key), of_b.get(key)) for key in sorted(of_a | of_b)}
+    names = sorted({name for name, _ in pairs})
+    rows = [_agreement(n, [p for (who, _), p in pairs.items() if who == n]) for n in names]
+    rows.append(_agreement(EVERYBODY, list(pairs.values())))
+    return Comparison(
+        session_a=a.summary.session_id,
+        session_b=b.summary.session_id,
+        models_a=a.summary.models,
+        models_b=b.summary.models,
+        agreement=tuple(rows),
+        differences=_differences(list(pairs.values())),
+    )
+
+
+def _agreement(name: str, pairs: Sequence[_Pair]) -> Agreement:
+    both = [(p.a, p.b) for p in pairs if p.a and p.b and _known(p.a) and _known(p.b)]
+    only_a = sum(_known(p.a) and not _known(p.b) for p in pairs)
+    only_b = sum(_known(p.b) and not _known(p.a) for p in pairs)
+    if not both:
+        return Agreement(participant_id=name, windows=0, only_a=only_a, only_b=only_b)
+    of_a = [a.valence or 0.0 for a, _ in both]
+    of_b = [b.valence or 0.0 for _, b in both]
+    apart = [right - left for left, right in zip(of_a, of_b, strict=True)]
+    return Agreement(
+        participant_id=name,
+        windows=len(both),
+        only_a=only_a,
+        only_b=only_b,
+        mean_a=statistics.fmean(of_a),
+        mean_b=statistics.fmean(of_b),
+        mean_difference=statistics.fmean(apart),
+        mean_absolute=statistics.fmean(map(abs, apart)),
+        correlation=_correlation(of_a, of_b),
+        same_label=sum(a.label == b.label for a, b in both) / len(both),
+        same_polarity=sum(a.polarity == b.polarity for a, b in both) / len(both),
+    )
+
+
+def _differences(pairs: Sequence[_Pair]) -> tuple[Difference, ...]:
+    found = [
+        Difference(
+            participant_id=p.a.participant_id,
+            window_index=p.a.window_index,
+            end_ms=p.a.end_ms,
+            valence_a=p.a.valence,
+            valence_b=p.b.valence,
+            text=p.a.text,
+        )
+        for p in pairs
+        if p.a and p.b and p.a.valence is not None and p.b.valence is not None
+        if p.a.valence != p.b.valence
+    ]
+    found.sort(key=lambda d: -abs(d.valence_b - d.valence_a))
+    shown: list[Difference] = []
+    for one in found:
+        if all(
+            other.participant_id != one.participant_id or abs(other.end_ms - one.end_ms) >= APART_MS
+            for other in shown
+        ):
+            shown.append(one)
+        if len(shown) == DIFFERENCES:
+            break
+    return tuple(shown)
+
+
+def _known(sentiment: Sentiment | None) -> bool:
+    return sentiment is not None and sentiment.valence is not None
+
+
+def _correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
+    try:
+        return statistics.correlation(a, b)
+    except statistics.StatisticsError:
+        return None

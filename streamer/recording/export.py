@@ -1,0 +1,155 @@
+"""A recorded session as one file for others: CSV, JSON, Parquet, WebVTT, HTML.
+
+What enters: a `Recording`. What leaves: bytes. Pure: no clock, no disk, no Kafka; the same
+recording gives the same bytes. The HTML report is made in `report`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streamer.recording.report import html
+from streamer.recording.store import Recording
+from streamer.records import MODALITIES, Sentiment
+
+__all__ = ["CSV_COLUMNS", "FORMATS", "Format", "clock", "export"]
+
+Format = Literal["csv", "parquet", "json", "vtt", "html"]
+
+_PLAIN = (
+    "event_time", "session_id", "participant_id", "window_id", "window_index", "revision",
+    "start_ms", "end_ms", "valence", "valence_raw", "uncertainty", "label", "polarity",
+    "trend_per_min",
+)  # fmt: skip
+CSV_COLUMNS: tuple[str, ...] = (
+    *_PLAIN,
+    *(f"class_{number}" for number in range(7)),
+    "gate_val",
+    "gate_cls",
+    *(f"presence_{name}" for name in MODALITIES),
+    "evidence",
+    "text",
+    "latency_total_ms",
+    "model",
+    "final",
+)
+"""Columns of CSV and Parquet: one row per participant and window, empty without evidence."""
+
+
+def export(recording: Recording, to: Format) -> bytes:
+    """The recording in a format; see the module's functions for what each holds."""
+    return FORMATS[to](recording)
+
+
+def to_csv(recording: Recording) -> bytes:
+    """One line per sentiment, CSV_COLUMNS first, UTF-8, quoted where needed (RFC 4180)."""
+    buffer = io.StringIO(newline="")
+    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\r\n")
+    writer.writeheader()
+    for sentiment in recording.sentiments:
+        row = _flat(sentiment)
+        row["event_time"] = row["event_time"].isoformat().replace("+00:00", "Z")
+        row["evidence"] = " ".join(row["evidence"])
+        row["final"] = str(row["final"]).lower()
+        writer.writerow(row)
+    return buffer.getvalue().encode()
+
+
+def to_parquet(recording: Recording) -> bytes:
+    """One table of all sentiments, flat; the session's index entry in the file's metadata."""
+    kinds = {
+        **dict.fromkeys(CSV_COLUMNS, pa.float64()),
+        **dict.fromkeys(("window_index", "revision", "start_ms", "end_ms"), pa.int64()),
+        **dict.fromkeys(
+            ("session_id", "participant_id", "window_id", "label", "polarity", "text", "model"),
+            pa.string(),
+        ),
+        "event_time": pa.timestamp("us", tz="UTC"),
+        "evidence": pa.list_(pa.string()),
+        "final": pa.bool_(),
+    }
+    about = {"streamer.session": msgspec.json.encode(recording.summary)}
+    schema = pa.schema([(name, kinds[name]) for name in CSV_COLUMNS], metadata=about)
+    rows = [_flat(sentiment) for sentiment in recording.sentiments]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def to_json(recording: Recording) -> bytes:
+    """One object: `summary`, `session`, and the published records as they were on the topics."""
+    whole = {
+        "summary": recording.summary,
+        "session": recording.session,
+        "sentiments": recording.sentiments,
+        "session_sentiments": recording.session_sentiments,
+        "alerts": recording.alerts,
+    }
+    return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
+
+
+def to_vtt(recording: Recording) -> bytes:
+    """Captions for any player: from one window's end to the next, everyone's valence and label.
+
+    A cue tells what was smoothed at its end, so that it shows while the words are spoken. Who
+    gives no evidence has no line; where nobody does, there is no cue.
+    """
+    ends: dict[int, list[Sentiment]] = defaultdict(list)
+    for sentiment in recording.sentiments:
+        ends[sentiment.end_ms].append(sentiment)
+    cues, before_ms = ["WEBVTT\n"], 0
+    for end_ms in sorted(ends):
+        lines = [
+            f"<v {_caption(s.participant_id)}>{_caption(s.participant_id)}: "
+            f"{s.valence:+z.1f} {s.label}</v>"
+            for s in ends[end_ms]
+            if s.valence is not None
+        ]
+        if lines:
+            cues.append(
+                f"{clock(before_ms, millis=True)} --> {clock(end_ms, millis=True)}\n"
+                + "\n".join(lines)
+                + "\n"
+            )
+        before_ms = end_ms
+    return "\n".join(cues).encode()
+
+
+def clock(milliseconds: int, *, millis: bool = False) -> str:
+    """Session time as `HH:MM:SS`, or `HH:MM:SS.mmm`."""
+    seconds, rest = divmod(milliseconds, 1000)
+    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{text}.{rest:03d}" if millis else text
+
+
+def _caption(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _flat(sentiment: Sentiment) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(sentiment, name) for name in _PLAIN}
+    probabilities: Sequence[float | None] = sentiment.class_probabilities or (None,) * 7
+    row |= {f"class_{number}": value for number, value in enumerate(probabilities)}
+    gate = sentiment.gate
+    row |= {"gate_val": gate.val if gate else None, "gate_cls": gate.cls if gate else None}
+    row |= {f"presence_{name}": getattr(sentiment.presence, name) for name in MODALITIES}
+    row |= {name: getattr(sentiment, name) for name in ("evidence", "text", "model", "final")}
+    row["latency_total_ms"] = sentiment.latency_ms.get("total")
+    return row
+
+
+FORMATS: Mapping[Format, Callable[[Recording], bytes]] = {
+    "csv": to_csv,
+    "parquet": to_parquet,
+    "json": to_json,
+    "vtt": to_vtt,
+    "html": lambda recording: html(recording).encode(),
+}

@@ -1,0 +1,289 @@
+"""A recorded session as one HTML page that needs nothing else: no script, no network.
+
+What enters: a `Recording`. What leaves: text. Pure. Every name and word is escaped, and a content
+security policy forbids the page to load or run anything.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from streamer.recording.store import Recording
+from streamer.records import Alert, Sentiment, SessionSentiment
+
+__all__ = ["html", "moments"]
+
+MOMENTS = 5
+APART_MS = 15_000
+"""Two of one person's moments lie at least so far apart."""
+POINTS = 1200
+"""A line has at most so many points; more are averaged."""
+RAW_POINTS = 600
+WIDTH, HEIGHT, LEFT, TOP = 1000, 150, 64, 12
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--line:#d1d9e0;--paper:#fff;
+--pos:#0072b2;--neg:#c4500a;--mid:#6e7781}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa4ae;--line:#3d444d;
+--paper:#0d1117;--pos:#56b4e9;--neg:#f28e4b;--mid:#9aa4ae}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;
+max-width:64rem;padding:1.5rem}
+h1{margin:0 0 .25rem}h2{margin:2rem 0 .5rem}p.soft,figcaption{color:var(--soft)}
+table{border-collapse:collapse;width:100%}.wide{overflow-x:auto}
+th,td{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);
+vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;
+white-space:nowrap}
+figure{margin:1rem 0}svg{width:100%;height:auto;display:block}
+svg text{font:13px system-ui,sans-serif;fill:var(--soft)}
+.axis{stroke:var(--line);stroke-width:1}.zero{stroke:var(--mid);stroke-width:1}
+.band{fill:var(--pos);opacity:.18}.smooth{fill:none;stroke:var(--pos);stroke-width:2;
+stroke-linejoin:round}.raw{fill:var(--mid);opacity:.55}.alarm{stroke:var(--neg);stroke-width:2;
+stroke-dasharray:4 3}.cleared{stroke:var(--mid);stroke-width:1;stroke-dasharray:2 4}
+.positive{color:var(--pos)}.negative{color:var(--neg)}
+@media(max-width:40rem){svg text{font-size:24px}}
+@media print{body{max-width:none}}
+"""
+
+
+def html(recording: Recording) -> str:
+    """The report: facts, timelines, a summary per participant, moments and alerts."""
+    name = escape(recording.summary.session_id)
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width,initial-scale=1">',
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+        f"<title>{name} · sentiment</title><style>{_STYLE}</style></head><body>",
+        f"<header><h1>{name}</h1>{_facts(recording)}</header><main>",
+        "<h2>Timeline</h2>",
+        "".join(_timelines(recording)),
+        "<h2>Participants</h2>",
+        _participants(recording),
+        "<h2>Most positive moments</h2>",
+        _moments(recording, best=True),
+        "<h2>Most negative moments</h2>",
+        _moments(recording, best=False),
+        "<h2>Alerts</h2>",
+        _alerts(recording.alerts),
+        "</main><footer><p class=soft>Valence runs from -3 (negative) to 3 (positive): a model's "
+        "guess at the sentiment expressed, not knowledge of what anybody felt.</p></footer>",
+        "</body></html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def moments(sentiments: Iterable[Sentiment], *, best: bool) -> list[Sentiment]:
+    """The MOMENTS highest (or lowest) values with words, a person's own APART_MS apart.
+
+    The highest are above zero, the lowest below: a session without a negative moment has none.
+    """
+    sign = 1.0 if best else -1.0
+    spoken = [s for s in sentiments if s.valence is not None and s.text and s.valence * sign > 0]
+    chosen: list[Sentiment] = []
+    for one in sorted(spoken, key=lambda s: (-sign * (s.valence or 0.0), s.end_ms, s.window_id)):
+        if all(
+            other.participant_id != one.participant_id or abs(other.end_ms - one.end_ms) >= APART_MS
+            for other in chosen
+        ):
+            chosen.append(one)
+        if len(chosen) == MOMENTS:
+            break
+    return chosen
+
+
+# --- parts of the page --------------------------------------------------------------------------
+
+
+def _facts(recording: Recording) -> str:
+    about = recording.summary
+    facts = []
+    if about.started_at is not None:
+        facts.append(f"started {about.started_at:%Y-%m-%d %H:%M:%S} UTC")
+    facts.append(f"{_clock(about.duration_ms)} long")
+    facts.append(f"{len(recording.participants)} participants")
+    if about.live is not None:
+        facts.append("live" if about.live else "replayed from a recording")
+    if about.models:
+        facts.append(f"model {escape(', '.join(about.models))}")
+    if about.asr:
+        facts.append(f"words from {escape(about.asr)}")
+    if about.consent:
+        facts.append(f"consent: {escape(about.consent)}")
+    unfinished = "" if about.complete else " The recording is not complete."
+    return f"<p class=soft>{' · '.join(facts)}.{unfinished}</p>"
+
+
+def _timelines(recording: Recording) -> Iterable[str]:
+    span_ms = max(recording.summary.duration_ms, 1)
+    if recording.session_sentiments:
+        yield _figure("everybody", recording.session_sentiments, span_ms, _of(recording, None))
+    for name in recording.participants:
+        own = [one for one in recording.sentiments if one.participant_id == name]
+        yield _figure(name, own, span_ms, _of(recording, name))
+    if not recording.sentiments and not recording.session_sentiments:
+        yield "<p class=soft>Nothing was recorded.</p>"
+
+
+def _of(recording: Recording, participant: str | None) -> list[Alert]:
+    return [alert for alert in recording.alerts if alert.participant_id == participant]
+
+
+def _figure(
+    name: str,
+    points: Sequence[Sentiment] | Sequence[SessionSentiment],
+    span_ms: int,
+    alerts: Sequence[Alert],
+) -> str:
+    def x(time_ms: float) -> float:
+        return LEFT + time_ms / span_ms * (WIDTH - LEFT - 8)
+
+    def y(valence: float) -> float:
+        return TOP + (3 - max(-3.0, min(3.0, valence))) / 6 * HEIGHT
+
+    bottom = TOP + HEIGHT
+    known = [value.valence for value in points if value.valence is not None]
+    told = f"mean {statistics.fmean(known):+z.2f}" if known else "no evidence"
+    drawn = [
+        f'<svg viewBox="0 0 {WIDTH} {bottom + 24}" role="img" '
+        f'aria-label="Valence of {escape(name)} over time, {told}">'
+    ]
+    for level in (-3, 0, 3):
+        style = "zero" if level == 0 else "axis"
+        drawn.append(f'<path class="{style}" d="M{LEFT} {y(level):.1f}H{WIDTH - 8}"/>')
+        drawn.append(
+            f'<text x="{LEFT - 8}" y="{y(level) + 4:.1f}" text-anchor="end">{level}</text>'
+        )
+    for tick_ms in _ticks(span_ms):
+        drawn.append(f'<text x="{x(tick_ms):.1f}" y="{bottom + 18}">{_clock(tick_ms)}</text>')
+    for run in _runs(points):
+        upper = [f"{x(t):.1f} {y(v + u):.1f}" for t, v, u in run]
+        lower = [f"{x(t):.1f} {y(v - u):.1f}" for t, v, u in reversed(run)]
+        drawn.append(f'<path class="band" d="M{"L".join(upper + lower)}Z"/>')
+        line = "L".join(f"{x(t):.1f} {y(v):.1f}" for t, v, _ in run)
+        drawn.append(f'<path class="smooth" d="M{line}h.1"/>')
+    raw = [(p.end_ms, p.valence_raw) for p in points if isinstance(p, Sentiment)]
+    if len(raw) <= RAW_POINTS:
+        drawn += [
+            f'<circle class="raw" cx="{x(time):.1f}" cy="{y(value):.1f}" r="2"/>'
+            for time, value in raw
+            if value is not None
+        ]
+    for alert in alerts:
+        style = "alarm" if alert.state == "raised" else "cleared"
+        drawn.append(
+            f'<path class="{style}" d="M{x(alert.end_ms):.1f} {TOP}V{bottom}">'
+            f"<title>{escape(alert.message)}</title></path>"
+        )
+    return f"<figure><figcaption>{escape(name)}, {told}</figcaption>{''.join(drawn)}</svg></figure>"
+
+
+def _runs(
+    points: Sequence[Sentiment] | Sequence[SessionSentiment],
+) -> list[list[tuple[float, float, float]]]:
+    """Time, valence and uncertainty, parted where there is no evidence, thinned to POINTS."""
+    runs: list[list[tuple[float, float, float]]] = [[]]
+    for point in points:
+        if point.valence is None:
+            runs.append([])
+        else:
+            runs[-1].append((point.end_ms, point.valence, point.uncertainty or 0.0))
+    step = math.ceil(len(points) / POINTS) or 1
+    return [_thinned(run, step) for run in runs if run]
+
+
+def _thinned(run: list[tuple[float, float, float]], step: int) -> list[tuple[float, float, float]]:
+    if step == 1:
+        return run
+    groups = [run[at : at + step] for at in range(0, len(run), step)]
+    return [
+        (
+            statistics.fmean(one[0] for one in group),
+            statistics.fmean(one[1] for one in group),
+            statistics.fmean(one[2] for one in group),
+        )
+        for group in groups
+    ]
+
+
+def _ticks(span_ms: int) -> list[int]:
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+    step_ms = next((1000 * s for s in steps if span_ms / (1000 * s) <= 10), 1000 * 86400)
+    return list(range(0, span_ms - step_ms // 4, step_ms))
+
+
+def _participants(recording: Recording) -> str:
+    head = ("who", "windows", "with evidence", "mean", "spread", "lowest", "highest")
+    shares = ("negative", "neutral", "positive")
+    rows = []
+    for name in recording.participants:
+        own = [one for one in recording.sentiments if one.participant_id == name]
+        known = [one.valence for one in own if one.valence is not None]
+        cells = [str(len(own)), f"{len(known) / len(own):.0%}"]
+        if known:
+            figures = (statistics.fmean(known), statistics.pstdev(known), min(known), max(known))
+            cells += [f"{figures[0]:+z.2f}", f"{figures[1]:.2f}"]
+            cells += [f"{value:+z.2f}" for value in figures[2:]]
+            cells += [
+                f"{sum(o.polarity == share for o in own) / len(known):.0%}" for share in shares
+            ]
+        else:
+            cells += [""] * 7
+        rows.append([escape(name), *cells])
+    return _table((*head, *shares), rows, numbers_from=1)
+
+
+def _moments(recording: Recording, *, best: bool) -> str:
+    found = moments(recording.sentiments, best=best)
+    if not found:
+        return "<p class=soft>None.</p>"
+    style = "positive" if best else "negative"
+    rows = [
+        [
+            _clock(one.end_ms),
+            f"<b class={style}>{one.valence:+z.2f}</b>",
+            escape(one.participant_id),
+            f"“{escape(one.text)}”",
+        ]
+        for one in found
+    ]
+    return _table(("time", "valence", "who", "words"), rows)
+
+
+def _alerts(alerts: Sequence[Alert]) -> str:
+    if not alerts:
+        return "<p class=soft>None.</p>"
+    rows = [
+        [
+            _clock(alert.end_ms),
+            escape(alert.participant_id or "everybody"),
+            alert.state,
+            escape(alert.message),
+        ]
+        for alert in alerts
+    ]
+    return _table(("time", "who", "state", "what"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int = 99) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "".join(
+            f"<{tag}{' class=n' if at >= numbers_from else ''}>{cell}</{tag}>"
+            for at, cell in enumerate(cells)
+        )
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    return (
+        f"<div class=wide><table><thead><tr>{line(head, 'th')}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _clock(milliseconds: int) -> str:
+    seconds = milliseconds // 1000
+    hours = f"{seconds // 3600}:" if seconds >= 3600 else ""
+    minutes = f"{seconds // 60 % 60:02d}" if hours else f"{seconds // 60}"
+    return f"{hours}{minutes}:{seconds % 60:02d}"

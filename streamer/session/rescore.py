@@ -1,0 +1,192 @@
+"""Old windows once more through inference and smoothing, under a new session's name.
+
+What enters: a recorded session's windows, from disk or gathered from the windows topic. What
+leaves: the same windows on the topics, as `session.Capture` would send them, and a `Session`
+record before and after. Knows neither model nor smoothing: a newer model, or another setting, is
+whatever the stages run with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from streamer import metrics
+from streamer.capture.pace import Pace
+from streamer.config import Config
+from streamer.errors import ConfigError
+from streamer.kafka import topics
+from streamer.recording.store import RecordedKind, Recordings, Writer
+from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
+from streamer.session import Ledger, deliver, patiently
+
+__all__ = ["Rescoring", "choose_session", "gather"]
+
+GATHERED: tuple[RecordedKind, ...] = (
+    "windows",
+    "smoothed",
+    "session_smoothed",
+    "alerts",
+    "sessions",
+)
+FLUSH_EVERY = 200
+
+
+async def gather(
+    config: Config,
+    folder: Path,
+    start: Literal["earliest"] | datetime,
+    end: datetime | None,
+) -> Recordings:
+    """Put what lies on the topics now into `folder`, as a recorder would have, windows included.
+
+    Args:
+        config: where the broker is.
+        folder: an empty one.
+        start: windows published from here on.
+        end: windows published before it; None for all. What was made of them may be younger.
+
+    Raises:
+        BrokerError: the broker cannot be reached.
+        RecordingError: the folder cannot be written.
+    """
+    writer = await asyncio.to_thread(Writer, folder)
+    try:
+        for kind in GATHERED:
+            until_ms = end.timestamp() * 1000 if end and kind == "windows" else float("inf")
+            reader: topics.Reader[Window] = topics.Reader(config, kind, start=start)
+            async with reader:
+                count = 0
+                async for received in reader.present():
+                    if received.timestamp_ms >= until_ms:
+                        continue
+                    writer.add(received.record)
+                    count += 1
+                    if count % FLUSH_EVERY == 0:
+                        await asyncio.to_thread(writer.flush)
+    finally:
+        await asyncio.to_thread(writer.close)
+    return Recordings(folder)
+
+
+def choose_session(found: Recordings, wanted: str | None) -> str:
+    """The session to score again: the wanted one, or the only one that has windows.
+
+    Raises:
+        ConfigError: there is none, or there are several and none was named.
+    """
+    if wanted is not None:
+        return wanted
+    names = [one.session_id for one in found.index() if one.counts.get("windows")]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise ConfigError("No window lies there: they are kept for kafka.windows_retention_ms.")
+    raise ConfigError(
+        f"There are windows of {len(names)} sessions ({', '.join(sorted(names)[:5])}); "
+        "name one with --recorded."
+    )
+
+
+@dataclass
+class Rescoring:
+    """A source for `run.through`: `await run()` returns when every window is acknowledged.
+
+    Windows of all participants go out in the order of event time. Each participant's first one
+    says that those before it are not to be waited for, the last one is `final`.
+
+    Attributes:
+        found: where the session is recorded.
+        old: its name.
+        new: the name under which it is scored again.
+        pace: how fast.
+        published: per participant, how many windows went out.
+    """
+
+    found: Recordings
+    old: str
+    new: str
+    pace: Pace
+    publisher: topics.Publisher
+    ledger: Ledger
+    counters: Counter[str] = field(default_factory=Counter)
+    published: Counter[str] = field(default_factory=Counter)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """End after the window in hand; callable from any thread."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Send every window, or those until `stop`.
+
+        Raises:
+            RecordingError: the session's windows were not recorded.
+        """
+        # Looked through before anything is sent: who is there, and where each one ends.
+        last = await asyncio.to_thread(self._last_indices)
+        before = self.found.read(self.old).session
+        windows = await asyncio.to_thread(self.found.windows, self.old)
+        first = await asyncio.to_thread(next, windows, None)
+        if first is None:
+            return
+        await self._patiently(self.publisher.publish(self._record("started", before, first)))
+        metrics.ready()
+        window: Window | None = first
+        while window is not None and not self._stop.is_set():
+            await asyncio.to_thread(self.pace.wait, window.end_ns - first.end_ns, self._stop)
+            await self._send(window, last)
+            window = await asyncio.to_thread(next, windows, None)
+        await self._patiently(self.publisher.publish(self._record("ended", before, first)))
+
+    async def _patiently(self, work: Coroutine[Any, Any, object]) -> None:
+        await patiently(work, self.publisher, self._stop)
+
+    def _last_indices(self) -> dict[str, int]:
+        last: dict[str, int] = {}
+        for participant, index in self.found.window_indices(self.old):
+            last[participant] = max(index, last.get(participant, index))
+        return last
+
+    async def _send(self, window: Window, last: dict[str, int]) -> None:
+        name, index = window.participant_id, window.window_index
+        changed = msgspec.structs.replace(
+            window,
+            session_id=self.new,
+            revision=0,
+            skipped=window.skipped if self.published[name] else index,
+            final=index == last[name],
+            session_participants=len(last),
+        )
+        await self._patiently(deliver(changed, self.publisher, self.ledger))
+        self.published[name] += 1
+
+    def _record(
+        self, state: Literal["started", "ended"], before: Session | None, first: Window
+    ) -> Session:
+        names = sorted(self.published) or [first.participant_id]
+        people = before.participants if before else tuple(Participant(n, ()) for n in names)
+        ended = state == "ended"
+        return Session(
+            session_id=self.new,
+            state=state,
+            started_at=wall_clock(first.session_start_unix_ns, 0),
+            live=False,
+            consent=before.consent if before else None,
+            modalities=before.modalities if before else MODALITIES,
+            participants=tuple(
+                msgspec.structs.replace(
+                    person, windows=self.published[person.participant_id] if ended else None
+                )
+                for person in people
+            ),
+            asr=before.asr if before else "",
+        )

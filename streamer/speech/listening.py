@@ -1,0 +1,332 @@
+"""Sound → words, in event time: who speaks when, which words are settled, how far that is known.
+
+A Listener puts voice activity before a recogniser (an Engine): silence never reaches it, and what
+it hears between two silences is an utterance. While an utterance lasts, the engine is asked again
+and again what it has heard; words that two consecutive answers agree on are settled and given out,
+the rest when the utterance ends. Everything is counted in samples, nothing in wall-clock time: the
+same sound gives the same words at the same event times, however it is cut into chunks and however
+fast it comes. It knows no engine, no thread and no window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.config import AsrConfig, to_ns
+from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, Word
+from streamer.speech.vad import FRAME_NS, FRAME_SAMPLES, VoiceActivity
+
+PRE_ROLL_FRAMES = 8
+"""Frames (256 ms) before speech is detected that the recogniser hears too: soft first sounds."""
+RELEASE = 0.15
+"""Speech goes on until the probability falls this far below the threshold at which it began."""
+GAP_NS = 100 * NS_PER_MS
+"""A hole between chunks from which on the utterance ends; a smaller one is clock jitter."""
+SAME_TIME_NS = 200 * NS_PER_MS
+"""How far apart two answers may place a word and still agree on it."""
+CUT_FROM = 0.8
+"""Share of the longest utterance after which the first quiet frame ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What has become known, from a transcriber to the aligner.
+
+    Attributes:
+        words: newly settled words, by time; never before the last watermark.
+        speech: new spans `[start_ns, end_ns)` in which somebody speaks, by time, without overlap.
+        watermark_ns: every word that ends before it has been given out. Never falls.
+        speech_watermark_ns: the same for speech; never behind `watermark_ns`.
+    """
+
+    words: list[Word]
+    speech: list[tuple[int, int]]
+    watermark_ns: int
+    speech_watermark_ns: int = 0
+
+
+class Transcriber(Protocol):
+    """Gives the words of one participant; called from one thread, blocks while it computes."""
+
+    description: str
+    """What gives the words and why it was chosen, a phrase for people."""
+
+    def push(self, chunk: AudioChunk) -> Transcript:
+        """Hear a chunk, contiguous with the last one or after a hole."""
+
+    def advance(self, event_time_ns: int) -> Transcript:
+        """Let event time pass without sound, for a participant who has none (any more)."""
+
+    def finish(self) -> Transcript:
+        """End of stream: settle what is still open; the watermark passes the last sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A stretch of an utterance as an engine hears it; `text` is empty for a pause or a noise.
+
+    Times are nanoseconds from the start of the utterance, `[start_ns, end_ns)`.
+    """
+
+    text: str
+    start_ns: int
+    end_ns: int
+    confidence: float
+
+
+class Engine(Protocol):
+    """A recogniser of one utterance after another; deterministic."""
+
+    longest_ns: int
+    """The longest utterance that it can hear."""
+
+    def begin(self) -> None:
+        """A new utterance starts."""
+
+    def feed(self, samples: NDArray[np.float32]) -> None:
+        """Hear more of the utterance: (n,) at SAMPLE_RATE_HZ in [-1, 1]."""
+
+    def heard(self) -> list[Heard]:
+        """What the utterance seems to say so far, by time; may change with more sound."""
+
+    def end(self) -> list[Heard]:
+        """What the whole utterance says, by time; it is over."""
+
+
+@dataclass(slots=True)
+class _News:
+    """A Transcript in the making."""
+
+    words: list[Word] = field(default_factory=list)
+    speech: list[tuple[int, int]] = field(default_factory=list)
+
+    def add_speech(self, start_ns: int, end_ns: int) -> None:
+        if self.speech and self.speech[-1][1] == start_ns:
+            start_ns = self.speech.pop()[0]
+        self.speech.append((start_ns, end_ns))
+
+
+class Listener:
+    """A Transcriber over voice activity and, when words are wanted, an engine.
+
+    Memory is bounded by the longest utterance (`asr.max_utterance_s`, or less if the engine cannot
+    hear as much); a longer one is cut, at a quiet moment if there is one in its last fifth.
+    """
+
+    def __init__(
+        self, voice: VoiceActivity, engine: Engine | None, config: AsrConfig, description: str
+    ) -> None:
+        """Listen with `engine`; None gives speech spans and no words."""
+        self.description = description
+        self._voice = voice
+        self._utterance = _Utterance(engine) if engine is not None else None
+        self._threshold = config.vad_threshold
+        self._release = max(0.01, config.vad_threshold - RELEASE)
+        self._interval_ns = to_ns(config.interval_s)
+        self._silence_ns = to_ns(config.min_silence_s)
+        self._longest_ns = to_ns(config.max_utterance_s)
+        if engine is not None:
+            self._longest_ns = min(self._longest_ns, engine.longest_ns)
+        self._rest: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._frame_ns: int | None = None  # time of the first sample in _rest
+        self._pre_roll: deque[NDArray[np.float32]] = deque(maxlen=PRE_ROLL_FRAMES)
+        self._speaking = False
+        self._begun_ns = 0
+        self._ask_ns = 0
+        self._spoken_ns = 0  # speech is known up to here
+        self._watermark_ns = 0
+
+    def push(self, chunk: AudioChunk) -> Transcript:
+        """Hear a chunk; a hole before it ends the utterance, an overlap is heard once."""
+        news = _News()
+        if self._frame_ns is None:
+            self._jump(chunk.event_time_ns, news)
+        # A recurrent model that has seen one NaN (float files may hold them) stays deaf.
+        samples = np.nan_to_num(np.asarray(chunk.samples, np.float32), posinf=0.0, neginf=0.0)
+        hole_ns = chunk.event_time_ns - self._heard_ns
+        if hole_ns > GAP_NS:
+            self._jump(chunk.event_time_ns, news)
+        elif hole_ns <= -GAP_NS:
+            samples = samples[-hole_ns * SAMPLE_RATE_HZ // NS_PER_S :]
+        self._rest = np.concatenate([self._rest, samples])
+        self._hear_frames(news)
+        return self._transcript(news)
+
+    def advance(self, event_time_ns: int) -> Transcript:
+        """Let event time pass without sound: what was being said is over."""
+        news = _News()
+        if self._frame_ns is None or event_time_ns > self._heard_ns:
+            self._jump(event_time_ns, news)
+        return self._transcript(news)
+
+    def finish(self) -> Transcript:
+        """Settle the last utterance."""
+        news = _News()
+        if self._frame_ns is not None:
+            self._jump(self._heard_ns, news)
+        return self._transcript(news)
+
+    @property
+    def _heard_ns(self) -> int:
+        """Time just after the last sample pushed."""
+        return (self._frame_ns or 0) + len(self._rest) * NS_PER_S // SAMPLE_RATE_HZ
+
+    def _jump(self, event_time_ns: int, news: _News) -> None:
+        """Hear the unfinished frame, end the utterance, go on at `event_time_ns`."""
+        end_ns = self._heard_ns
+        if len(self._rest):
+            missing = np.zeros(FRAME_SAMPLES - len(self._rest), np.float32)
+            self._rest = np.concatenate([self._rest, missing])
+            self._hear_frames(news, until_ns=end_ns)
+        if self._speaking:
+            self._end_utterance(end_ns, news)
+        self._voice.forget()
+        self._pre_roll.clear()
+        self._frame_ns = event_time_ns
+        self._spoken_ns = max(self._spoken_ns, event_time_ns)
+        self._watermark_ns = max(self._watermark_ns, event_time_ns)
+
+    def _hear_frames(self, news: _News, until_ns: int | None = None) -> None:
+        """Hear every whole frame in `_rest`; speech is not said to last beyond `until_ns`."""
+        assert self._frame_ns is not None
+        whole = len(self._rest) // FRAME_SAMPLES * FRAME_SAMPLES
+        frames = self._rest[:whole].reshape(-1, FRAME_SAMPLES)
+        self._rest = self._rest[whole:].copy()
+        for frame, probability in zip(frames, self._voice.probabilities(frames), strict=True):
+            end_ns = self._frame_ns + FRAME_NS
+            known_ns = end_ns if until_ns is None else min(end_ns, until_ns)
+            self._hear_frame(frame, probability, self._frame_ns, known_ns, news)
+            self._frame_ns = end_ns
+
+    def _hear_frame(
+        self,
+        frame: NDArray[np.float32],
+        probability: float,
+        start_ns: int,
+        end_ns: int,
+        news: _News,
+    ) -> None:
+        if not self._speaking:
+            self._hear_silence(frame, probability, start_ns, end_ns, news)
+            return
+        if self._utterance is not None:
+            self._utterance.feed(frame)
+        if probability >= self._release:
+            news.add_speech(self._spoken_ns, end_ns)
+            self._spoken_ns = end_ns
+        length_ns = end_ns - self._begun_ns
+        if (
+            end_ns - self._spoken_ns >= self._silence_ns
+            or length_ns >= self._longest_ns
+            or (length_ns >= CUT_FROM * self._longest_ns and probability < self._threshold)
+        ):
+            self._end_utterance(end_ns, news)
+        elif end_ns >= self._ask_ns:
+            self._ask_ns += self._interval_ns
+            if self._utterance is not None:
+                news.words += self._utterance.settled()
+                self._watermark_ns = max(self._watermark_ns, self._utterance.settled_ns)
+
+    def _hear_silence(
+        self,
+        frame: NDArray[np.float32],
+        probability: float,
+        start_ns: int,
+        end_ns: int,
+        news: _News,
+    ) -> None:
+        self._spoken_ns = end_ns
+        if probability < self._threshold:
+            self._pre_roll.append(frame)
+            held_ns = len(self._pre_roll) * FRAME_NS
+            self._watermark_ns = max(self._watermark_ns, end_ns - held_ns)
+            return
+        self._speaking = True
+        self._begun_ns = start_ns - len(self._pre_roll) * FRAME_NS
+        self._ask_ns = self._begun_ns + self._interval_ns
+        news.add_speech(start_ns, end_ns)
+        if self._utterance is not None:
+            self._utterance.begin(self._begun_ns)
+            for earlier in (*self._pre_roll, frame):
+                self._utterance.feed(earlier)
+        self._pre_roll.clear()
+
+    def _end_utterance(self, end_ns: int, news: _News) -> None:
+        if self._utterance is not None:
+            news.words += self._utterance.end(end_ns)
+        self._speaking = False
+        self._spoken_ns = max(self._spoken_ns, end_ns)
+        self._watermark_ns = max(self._watermark_ns, end_ns)
+
+    def _transcript(self, news: _News) -> Transcript:
+        if self._utterance is None:
+            self._watermark_ns = max(self._watermark_ns, self._spoken_ns)
+        return Transcript(news.words, news.speech, self._watermark_ns, self._spoken_ns)
+
+
+class _Utterance:
+    """One utterance at a time: which of the engine's words are settled (local agreement of two)."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._begun_ns = 0
+        self._length_ns = 0
+        self._before: list[Heard] = []  # the last answer, without what is settled
+        self._settled_ns = 0  # from the utterance's start
+
+    @property
+    def settled_ns(self) -> int:
+        """Session time up to which the words are settled."""
+        return self._begun_ns + self._settled_ns
+
+    def begin(self, begun_ns: int) -> None:
+        self._begun_ns, self._length_ns, self._settled_ns = begun_ns, 0, 0
+        self._before = []
+        self._engine.begin()
+
+    def feed(self, frame: NDArray[np.float32]) -> None:
+        self._length_ns += FRAME_NS
+        self._engine.feed(frame)
+
+    def settled(self) -> list[Word]:
+        """Ask the engine; the words that it also gave the time before are settled."""
+        answer = self._unsettled(self._engine.heard())
+        agreed = 0
+        for now, before in zip(answer, self._before, strict=False):
+            if (
+                now.text != before.text
+                or abs(now.start_ns - before.start_ns) > SAME_TIME_NS
+                or abs(now.end_ns - before.end_ns) > SAME_TIME_NS
+            ):
+                break
+            agreed += 1
+        words = self._give(answer[:agreed])
+        self._before = answer[agreed:]
+        return words
+
+    def end(self, end_ns: int) -> list[Word]:
+        """The utterance is over at `end_ns`: everything that is left."""
+        self._length_ns = min(self._length_ns, end_ns - self._begun_ns)
+        return self._give(self._unsettled(self._engine.end()))
+
+    def _unsettled(self, answer: list[Heard]) -> list[Heard]:
+        return [h for h in answer if (h.start_ns + h.end_ns) // 2 >= self._settled_ns]
+
+    def _give(self, agreed: list[Heard]) -> list[Word]:
+        """Words of `agreed`, in order and inside the utterance, none before what was settled."""
+        words = []
+        for heard in agreed:
+            start_ns = max(heard.start_ns, self._settled_ns)
+            end_ns = min(max(heard.end_ns, start_ns + NS_PER_MS), self._length_ns)
+            if end_ns <= start_ns:
+                continue
+            if heard.text:
+                begun_ns, confidence = self._begun_ns, min(1.0, max(0.0, heard.confidence))
+                words.append(Word(heard.text, begun_ns + start_ns, begun_ns + end_ns, confidence))
+            self._settled_ns = end_ns
+        return words

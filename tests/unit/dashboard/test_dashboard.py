@@ -1,0 +1,487 @@
+"""The page's server without a browser: numbering, resuming, who may look, what is bounded."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+
+from streamer import dashboard
+from streamer.config import build
+from streamer.dashboard import feed as feeds
+from streamer.dashboard.feed import Feed, SessionLog, encode
+from streamer.dashboard.history import Recorded, media
+from streamer.dashboard.server import Cursor, Page, is_loopback
+from streamer.errors import ConfigError
+from streamer.kafka import topics
+from streamer.processing import app_id
+from streamer.recording.store import Recordings, Writer
+from streamer.records import Participant, Session
+from tests.published import alert, meeting, score, sentiment, session
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.fixture
+async def feed() -> Feed:
+    return Feed("broker.example:9092")
+
+
+@contextlib.asynccontextmanager
+async def asking(page: Page, **headers: str) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(page.url().partition("?")[0], headers=headers) as client:
+        yield client
+
+
+async def events(
+    client: aiohttp.ClientSession,
+    path: str,
+    until: str,
+    meanwhile: Callable[[], None] = lambda: None,
+    **headers: str,
+) -> list[tuple[str, str | None, object]]:
+    """Server-sent events up to the first one called `until`: its name, id and data.
+
+    `meanwhile` happens once the stream has begun.
+    """
+    told: list[tuple[str, str | None, object]] = []
+    async with client.get(path, headers=headers) as response:
+        assert response.status == 200
+        assert response.content_type == "text/event-stream"
+        meanwhile()
+        fields: dict[str, str] = {}
+        async for line in response.content:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name:
+                fields[name] = value
+                continue
+            told.append((fields["event"], fields.get("id"), json.loads(fields["data"])))
+            fields = {}
+            if told[-1][0] == until:
+                return told
+    raise AssertionError(f"the stream ended before {until}")
+
+
+def indexes(told) -> list[int]:
+    records = [one for name, _, data in told if name == "records" for one in data]
+    return [one["window_index"] for one in records if one["topic"] == "smoothed"]
+
+
+# --- the log
+
+
+def test_a_record_keeps_the_names_and_values_of_its_topic():
+    record = sentiment(3, 1 / 3)
+    shown = json.loads(encode(record))
+    assert shown.pop("topic") == "smoothed"
+    assert shown["valence"] == 1 / 3
+    assert shown.items() >= {"participant_id": "ana", "end_ms": 4000, "final": False}.items()
+    assert not shown.keys() & set(feeds.OMITTED)
+    assert json.loads(encode(alert(0)))["topic"] == "alerts"
+    assert json.loads(encode(alert(0)))["kind"] == "sharp_drop"
+
+
+def test_a_place_in_the_log_is_where_reading_goes_on():
+    log = SessionLog("standup")
+    for index in range(10):
+        log.add(sentiment(index), 0)
+    number, complete = log.resume(log.place(6))
+    assert (number, complete) == (7, True)
+    assert [json.loads(one)["window_index"] for one in log.read(number, 2)[1]] == [7, 8]
+    assert log.resume(None) == (0, True)
+    assert log.resume(log.place(9)) == (10, True)
+
+
+@pytest.mark.parametrize("place", ["", "nonsense", "0.5", "{token}.-3", "{token}.99", "{token}.٣"])
+def test_a_place_that_is_not_in_the_log_means_beginning_anew(place):
+    log = SessionLog("standup")
+    log.add(sentiment(0), 0)
+    token = log.place(0).partition(".")[0]
+    assert log.resume(place.format(token=token)) == (0, not place)
+
+
+def test_a_log_forgets_its_oldest_and_tells_who_was_there():
+    log = SessionLog("standup", limit=2_000)
+    slow = Cursor(None)
+    for index in range(1_500):
+        log.add(sentiment(index), 0)
+    assert len(slow.take(log)) == 1  # the first 1,000
+    place = log.place(999)
+    for index in range(1_500, 6_000):
+        log.add(sentiment(index), 0)
+    assert 2_000 <= len(log) < 2_000 + feeds.TRIM
+    assert log.resume(place) == (6_000 - len(log), False)
+    assert slow.take(log)[0].startswith(b"event: reset\n")
+
+
+async def test_a_record_that_came_before_changes_nothing(feed):
+    for _ in range(2):
+        feed.add(sentiment(0), 5)
+        feed.add(alert(0), 5)
+    assert len(feed.sessions["standup"]) == 2
+    feed.add(sentiment(0, revision=1), 6)
+    assert len(feed.sessions["standup"]) == 3
+
+
+async def test_sessions_are_bounded_and_the_one_longest_silent_goes_first(feed):
+    for number in range(feeds.MAX_SESSIONS):
+        feed.add(sentiment(0, session_id=f"s{number}"), number)
+    feed.add(sentiment(1, session_id="s0"), 999)
+    feed.add(sentiment(0, session_id="new"), 1000)
+    assert len(feed.sessions) == feeds.MAX_SESSIONS
+    assert "s0" in feed.sessions
+    assert "s1" not in feed.sessions
+
+
+async def test_a_page_of_one_session_is_told_of_that_one_alone(feed):
+    for number in range(3):
+        feed.add(sentiment(0, session_id=f"s{number}"), number)
+    feed.past = [{"session_id": "s1"}, {"session_id": "old"}]
+    names = [one["session_id"] for one in feed.status(None)["sessions"]]
+    assert names == ["s2", "s1", "s0", "old"]
+    assert [one["session_id"] for one in feed.status("s1")["sessions"]] == ["s1"]
+    assert feed.status("old")["sessions"] == [{"session_id": "old", "recorded": True}]
+    assert feed.status("unknown")["sessions"] == []
+
+
+async def test_the_status_sums_a_session_up(feed):
+    feed.add(session(), 1_000)
+    for index in range(4):
+        feed.add(sentiment(index, latency_ms={"total": float(index)}), 2_000 + index)
+    feed.add(meeting(3, 0.25), 2_500)
+    feed.add(alert(2), 2_600)
+    status = feed.status("standup")
+    [summary] = status["sessions"]
+    assert summary["participants"] == ["ana", "bo"]
+    assert summary["valence"] == 0.25
+    assert (summary["updated_ms"], summary["end_ms"], summary["alerts"]) == (2_600, 4_000, 1)
+    assert status["latency_ms"] == {"total": {"median": 1.5, "p95": 3.0}}
+    feed.add(alert(2, state="cleared"), 2_700)
+    feed.add(session("ended"), 2_800)
+    [summary] = feed.status(None)["sessions"]
+    assert (summary["alerts"], summary["ended"]) == (0, True)
+
+
+# --- the stream
+
+
+async def test_the_stream_gives_what_there_is_then_what_comes(feed):
+    for index in range(2_500):
+        feed.add(sentiment(index), 0)
+    async with Page(feed, port=0) as page, asking(page) as client:
+        told = await events(client, "/api/events?session=standup", until="live")
+        assert told[0][0] == "status"
+        assert indexes(told) == list(range(2_500))
+        last = [place for name, place, _ in told if name == "records"][-1]
+
+        path = f"/api/events?session=standup&after={last}"
+        told = await events(client, path, "records", lambda: feed.add(sentiment(2_500), 0))
+        assert indexes(told) == [2_500]
+
+        header = {"Last-Event-ID": str(last)}
+        told = await events(client, "/api/events?session=standup", until="live", **header)
+        assert indexes(told) == [2_500]
+        assert "reset" not in [name for name, *_ in told]
+
+
+async def test_a_place_of_another_server_is_answered_with_reset_and_everything(feed):
+    feed.add(sentiment(0), 0)
+    async with Page(feed, port=0) as page, asking(page) as client:
+        told = await events(client, "/api/events?session=standup&after=abc.17", until="live")
+        names = [name for name, *_ in told if name != "status"]
+        assert names == ["reset", "records", "live"]
+
+
+async def test_a_session_that_does_not_exist_yet_is_waited_for(feed):
+    async with Page(feed, port=0) as page, asking(page) as client:
+        path = "/api/events?session=standup"
+        told = await events(client, path, "records", lambda: feed.add(sentiment(0), 0))
+        assert indexes(told) == [0]
+
+
+async def test_closing_ends_the_open_streams(feed):
+    page = Page(feed, port=0)
+    await page.__aenter__()
+    async with asking(page) as client, client.get("/api/events") as response:
+        await response.content.readline()
+        await page.__aexit__(None, None, None)
+        await response.content.read()
+        assert response.content.at_eof()
+
+
+# --- who may look
+
+
+async def test_every_answer_forbids_what_the_page_does_not_need(feed):
+    async with Page(feed, port=0) as page, asking(page) as client:
+        for path, status in (("/", 200), ("/static/page.js", 200), ("/nothing", 404)):
+            async with client.get(path) as response:
+                assert response.status == status
+                policy = response.headers["Content-Security-Policy"]
+                assert policy.startswith("default-src 'none'")
+                assert "unsafe" not in policy
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
+                assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/static/../server.py", "/static/%2e%2e/server.py", "/static/"])
+async def test_only_the_page_s_own_files_are_served(feed, path):
+    async with Page(feed, port=0) as page:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(page.url()[17:-1]))
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        )
+        answer = await reader.read()
+        writer.close()
+        assert b" 404 " in answer.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80"]
+)
+async def test_a_foreign_name_for_this_address_is_refused(feed, host):
+    async with Page(feed, port=0) as page, asking(page, Host=host) as client:
+        async with client.get("/api/status") as response:
+            assert response.status == 421
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_other_sites_may_link_here_and_read_nothing(feed, site):
+    headers = {"Sec-Fetch-Site": site}
+    async with Page(feed, port=0) as page, asking(page, **headers) as client:
+        async with client.get("/api/events") as response:
+            assert response.status == 403
+        async with client.get("/", headers={"Sec-Fetch-Mode": "navigate"}) as response:
+            assert response.status == 200
+
+
+async def test_it_cannot_be_written_to(feed):
+    async with Page(feed, port=0) as page, asking(page) as client:
+        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+            async with client.request(method, "/api/status") as response:
+                assert response.status == 405
+
+
+async def test_an_address_for_others_demands_the_token(feed):
+    async with Page(feed, "0.0.0.0", 0, TOKEN) as page:
+        port = int(page.url().partition("?")[0].rstrip("/").rpartition(":")[2])
+        base = f"http://127.0.0.1:{port}"
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(base, cookie_jar=jar) as client:
+            for path in ("/", "/api/status", "/static/page.js", "/?token=wrong-and-long-enough"):
+                async with client.get(path) as response:
+                    assert response.status == 401
+            for strange in ("Bearer \udcff", "Bearer é", "Basic x"):
+                async with client.get("/", headers={"Authorization": strange}) as response:
+                    assert response.status == 401
+            bearer = {"Authorization": f"Bearer {TOKEN}"}
+            async with client.get("/api/status", headers=bearer) as response:
+                assert response.status == 200
+            async with client.get(f"/?session=a%20b&token={TOKEN}") as response:
+                assert response.status == 200
+                assert str(response.url) == f"{base}/?session=a+b"  # the token is out of sight
+            async with client.get("/api/status") as response:  # the cookie is enough
+                assert response.status == 200
+
+
+async def test_a_token_is_made_where_one_is_needed(feed):
+    assert Page(feed, "127.0.0.1").token is None
+    made = {Page(feed, host).token for host in ("0.0.0.0", "::", "192.0.2.7", "host.example")}
+    assert len(made) == 4
+    assert all(token is not None and len(token) >= 20 for token in made)
+    with pytest.raises(ConfigError, match="at least 16"):
+        Page(feed, token="short")
+
+
+def test_what_loopback_is():
+    assert all(map(is_loopback, ("127.0.0.1", "127.8.8.8", "::1", "localhost")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.0.2.7", "localhost.example")))
+
+
+async def test_a_port_that_is_taken_is_named_or_passed_over(feed):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}"):
+            async with Page(feed, port=port):
+                pass
+        async with Page(feed, port=port, any_port=True) as page, asking(page) as client:
+            async with client.get("/") as response:
+                assert response.status == 200
+
+
+# --- the topics
+
+
+async def test_without_a_broker_there_are_the_recordings(tmp_path):
+    recorded_session(tmp_path)
+    kept = tmp_path / "kept"
+    async with (
+        dashboard.showing(build({}), port=0, recordings=kept) as page,
+        asking(page) as client,
+    ):
+        told = await events(client, "/api/events?session=retro", until="live")
+        assert indexes(told) == [0, 1]
+        assert {data["broker"]["state"] for name, _, data in told if name == "status"} == {"none"}
+
+
+async def test_a_broker_that_is_away_is_said_and_waited_for():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+    config = build({"kafka": {"broker": address, "connect_timeout_s": 0.3}})
+    async with dashboard.showing(config, port=0) as page, asking(page) as client:
+        while True:
+            async with client.get("/api/status") as response:
+                broker = (await response.json())["broker"]
+            if broker["state"] == "down":
+                break
+            await asyncio.sleep(0.05)
+        assert broker["address"] == address
+
+
+@pytest.mark.parametrize(
+    "broker", ["embedded_broker", pytest.param("kafka_broker", marks=pytest.mark.kafka)]
+)
+async def test_what_waits_for_a_stage_is_what_it_has_not_committed(broker, request):
+    address = request.getfixturevalue(broker)
+    config = build({"kafka": {"broker": address, "topic_prefix": "waits"}})
+    idle = topics.Work(0, 0)
+    async with topics.Backlog(config) as backlog, topics.Publisher(config) as publisher:
+        assert await backlog.read() == {}
+        await topics.ensure_topics(config)
+        for index in range(5):
+            await publisher.publish(score(index))
+        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(5, None)}
+        group = topics.smoothing_group(config)
+        async with topics.Reader(config, "scores", group=group) as reader:
+            taken: list[object] = []
+            while len(taken) < 3:
+                taken += await reader.batch(3 - len(taken), 500)
+            await reader.commit()
+        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(5, 2)}
+        await publisher.publish(score(5))
+        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(6, 3)}
+
+
+def test_the_smoothing_group_is_the_one_under_which_processing_commits():
+    for settings in (
+        {},
+        {"kafka": {"topic_prefix": "mood"}},
+        {"smoothing": {"consumer_group": "x"}},
+    ):
+        assert topics.smoothing_group(build(settings)) == app_id(build(settings))
+
+
+def test_the_rate_of_windows_is_that_of_the_last_seconds():
+    published: deque[tuple[float, int]] = deque()
+    told = [
+        feeds.stages({"inference": topics.Work(2 * second, 1)}, published, float(second))
+        for second in range(0, 60, 2)
+    ]
+    assert told[0] == {"capture": {"windows_per_s": 0.0}, "inference": {"waiting": 1}}
+    assert told[-1]["capture"] == {"windows_per_s": 2.0}
+    later = feeds.stages({"inference": topics.Work(116, 0)}, published, 100.0)
+    assert later["capture"] == {"windows_per_s": 0.0}
+    assert feeds.stages({"smoothing": topics.Work(3, None)}, deque(), 0.0) == {
+        "smoothing": {"waiting": None}
+    }
+
+
+# --- the past
+
+
+def recorded_session(folder, **changes):
+    """A complete recording of session retro, two windows of ana, in `folder`."""
+    people = (Participant("ana", (str(folder / "ana.mp4"),)),)
+    with Writer(folder / "kept") as writer:
+        for state in ("started", "ended"):
+            writer.add(session(state, session_id="retro", participants=people, **changes))
+        for index in range(2):
+            writer.add(sentiment(index, session_id="retro", final=index == 1))
+    return Recorded(Recordings(folder / "kept"))
+
+
+async def test_a_recorded_session_is_listed_and_read(feed, tmp_path):
+    history = recorded_session(tmp_path)
+    async with Page(feed, port=0, history=history) as page, asking(page) as client:
+        while "retro" not in feed.past:
+            await feed.news.wait()
+        told = await events(client, "/api/events?session=retro", until="live")
+        assert indexes(told) == [0, 1]
+        status = [data for name, _, data in told if name == "status"][-1]
+        assert status["recorded"]
+        assert [one["session_id"] for one in status["sessions"]] == ["retro"]
+
+
+async def test_a_session_on_the_topics_is_read_back_once_the_recording_has_it_whole(feed, tmp_path):
+    """The topics may hold its end only: this server looks back LOOK_BACK, and topics forget."""
+    history = recorded_session(tmp_path)
+    async with Page(feed, port=0, history=history) as page, asking(page) as client:
+        while "retro" not in feed.past:
+            await feed.news.wait()
+        feed.add(session(session_id="retro"), 0)
+        feed.add(sentiment(1, session_id="retro"), 0)
+        assert indexes(await events(client, "/api/events?session=retro", "live")) == [1]
+        feed.add(session("ended", session_id="retro"), 0)
+        assert indexes(await events(client, "/api/events?session=retro", "live")) == [0, 1]
+
+
+async def test_the_recording_is_served_in_parts_and_nothing_else_is(feed, tmp_path):
+    (tmp_path / "ana.mp4").write_bytes(b"0123456789")
+    history = recorded_session(tmp_path)
+    address = "/api/media?session=retro&participant="
+    async with Page(feed, port=0, history=history) as page, asking(page) as client:
+        while "retro" not in feed.past:
+            await feed.news.wait()
+        async with client.get(address + "ana", headers={"Range": "bytes=2-4"}) as response:
+            assert (response.status, response.content_type) == (206, "video/mp4")
+            assert await response.read() == b"234"
+        for other in (address + "bo", address, "/api/media", address + "..%2Fana.mp4"):
+            async with client.get(other) as response:
+                assert response.status == 404
+
+
+async def test_a_recording_kept_beside_the_records_is_served_wherever_the_folder_lies(
+    feed, tmp_path
+):
+    recorded_session(tmp_path)
+    (tmp_path / "ana.mp4").write_bytes(b"0123456789")
+    with Writer(tmp_path / "kept") as writer:
+        for one in Recordings(tmp_path / "kept").records("retro", Session):
+            writer.keep_media(one)
+    (tmp_path / "ana.mp4").unlink()
+    (tmp_path / "kept").rename(tmp_path / "elsewhere")
+    history = Recorded(Recordings(tmp_path / "elsewhere"))
+    async with Page(feed, port=0, history=history) as page, asking(page) as client:
+        while "retro" not in feed.past:
+            await feed.news.wait()
+        told = await events(client, "/api/events?session=retro", until="live")
+        assert [data for name, _, data in told if name == "status"][-1]["media"] == ["ana"]
+        async with client.get("/api/media?session=retro&participant=ana") as response:
+            assert (response.status, response.content_type) == (200, "video/mp4")
+            assert await response.read() == b"0123456789"
+
+
+def test_a_topic_cannot_name_any_file_of_this_machine(tmp_path):
+    """A session's record is whatever was written to the topic."""
+    for name in ("secret.txt", "ana.mp4"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "elsewhere").mkdir()
+
+    def named(*sources: str) -> Session:
+        return session(participants=(Participant("ana", sources),))
+
+    there = str(tmp_path / "ana.mp4")
+    assert media(named(there), None, anywhere=True) == {"ana": tmp_path / "ana.mp4"}
+    assert media(named(there), None, anywhere=False) == {}
+    assert media(named("/moved/ana.mp4"), tmp_path, anywhere=False) == {"ana": tmp_path / "ana.mp4"}
+    assert media(named("../ana.mp4"), tmp_path / "elsewhere", anywhere=False) == {}
+    for source in (str(tmp_path / "secret.txt"), str(tmp_path), "rtsp://cam/ana.mp4", "webcam:0"):
+        assert media(named(source), tmp_path, anywhere=True) == {}
+    assert media(None, tmp_path, anywhere=True) == {}

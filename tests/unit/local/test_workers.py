@@ -1,0 +1,29 @@
+"""Worker processes: started with a log, stopped in order, their death told in one sentence."""
+
+import asyncio
+
+import pytest
+
+from streamer.local import workers
+from streamer.local.workers import WorkerDied
+
+
+async def test_a_worker_that_fails_is_named_with_its_last_words(tmp_path):
+    wrong = {"inference": ["infer", "--set", "no.such=1"]}
+    async with workers.running(wrong, tmp_path) as (worker,):
+        with pytest.raises(
+            WorkerDied, match=r"inference stage ended with exit code 2: .*'no' is unknown"
+        ):
+            await worker.died()
+
+
+async def test_leaving_stops_what_still_runs(tmp_path):
+    async with workers.running({"broker": ["broker"]}, tmp_path) as (worker,):
+        for _ in range(200):
+            if "Listening" in worker.log_path.read_text():
+                break
+            await asyncio.sleep(0.1)
+        assert "Listening" in worker.log_path.read_text()
+        process = worker._process
+        assert process.returncode is None
+    assert process.returncode == 0

@@ -1,0 +1,490 @@
+"""The stream processor without a broker: in which order a stage makes things safe, and what of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import msgspec
+import pytest
+from faust.types import TP, Message
+
+from streamer import processing as processor
+from streamer.config import Config, build
+from streamer.errors import BrokerError, ConfigError
+from streamer.kafka import topics
+from streamer.kafka.topics import Topics
+from streamer.processing import Stage
+from streamer.records import Alert, Gate, Presence, Score, Sentiment
+
+START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
+class Journal(list[tuple[Any, ...]]):
+    """What the broker and the stage did, in order."""
+
+    def of(self, verb: str) -> list[tuple[Any, ...]]:
+        return [entry[1:] for entry in self if entry[0] == verb]
+
+
+class Publisher:
+    """Acknowledges each record one turn of the loop after it came."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.topics = Topics("sentiment")
+        self.journal = journal
+        self.fail_after: int | None = None
+
+    async def publish_soon(self, record: Any, *, kind: str) -> asyncio.Future[None]:
+        if self.fail_after is not None and len(self.journal.of("sent")) >= self.fail_after:
+            raise Crash
+        self.journal.append(("sent", kind, record))
+        return asyncio.ensure_future(self._acknowledge(kind, record))
+
+    async def _acknowledge(self, kind: str, record: Any) -> None:
+        await asyncio.sleep(0.001)
+        self.journal.append(("acknowledged", kind, record))
+
+    async def dead_letter(self, raw: topics.Raw, reason: str) -> None:
+        self.journal.append(("buried", raw, reason))
+
+
+class Crash(Exception):
+    """The process ends here."""
+
+
+class Table:
+    """A table whose changelog and rows outlive the stage."""
+
+    changelog_topic_name = "changelog"
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.rows: dict[bytes, bytes] = {}
+        self.changelog_topic = self
+        self.recovered: Any = None
+
+    def on_recover(self, callback: Any) -> None:
+        self.recovered = callback
+
+    async def send(self, *, key: bytes, value: bytes | None, partition: int, **_: Any) -> Any:
+        async def arrive() -> Any:
+            self.journal.append(("changelog", key, value))
+            return SimpleNamespace(topic="changelog", partition=partition, offset=0)
+
+        return asyncio.ensure_future(arrive())
+
+    def apply_changelog_batch(self, events: Iterable[Any]) -> None:
+        for event in events:
+            self.journal.append(("table", event.key, event.value))
+            self.rows.pop(event.key, None)
+            if event.value is not None:
+                self.rows[event.key] = event.value
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.rows.get(key)
+
+    def items(self) -> list[tuple[bytes, bytes]]:
+        return list(self.rows.items())
+
+
+class App:
+    """As much of Faust's app as a stage sees."""
+
+    rebalancing = False
+
+    def __init__(self) -> None:
+        self.known_gaps: set[Any] = set()
+        self.why: list[str] = []
+        self.closing: list[Any] = []
+        self.on_partitions_revoked = SimpleNamespace(connect=self.closing.append)
+        self.flow_control = SimpleNamespace(suspend=lambda: None)
+        self.partitions = {"sentiment.scores.v1": 4, "changelog": 4}
+        self.ended: asyncio.Future[str] = asyncio.Future()
+        self.consumer = SimpleNamespace(
+            stop_flow=lambda: None,
+            seek_to_committed=self.committed,
+            topic_partitions=self.partitions.get,
+        )
+        self.assignor = SimpleNamespace(assigned_actives=lambda: {TP("changelog", 0)})
+        self.offset = 0
+
+    async def committed(self) -> dict[TP, int]:
+        return {TP("sentiment.scores.v1", 0): self.offset}
+
+    def create_event(self, key: bytes, value: bytes, _: None, message: Message) -> Any:
+        return SimpleNamespace(key=key, value=value, message=message)
+
+    def start_over(self, why: str) -> None:
+        self.why.append(why)
+
+    def give_up(self, why: str) -> None:
+        self.ended.set_exception(BrokerError(why))
+
+
+class Bench:
+    """A participants' stage on fakes; `restart` gives a new one on the same table."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = build({"smoothing": {"idle_flush_s": 0.05}, **settings})
+        self.journal = Journal()
+        self.table = Table(self.journal)
+        self.offset = 0
+        self.restart()
+
+    def restart(self) -> None:
+        self.app = App()
+        self.app.offset = self.offset
+        self.publisher = Publisher(self.journal)
+        rules = processor.participant_rules(self.config)
+        self.stage: Stage[Any] = Stage(
+            self.app,  # type: ignore[arg-type]
+            self.table,
+            rules,
+            self.publisher,  # type: ignore[arg-type]
+            self.config,
+        )
+
+    def event(self, value: bytes | None, *, at_ms: int = 1_000, offset: int | None = None) -> Any:
+        number = self.offset if offset is None else offset
+        self.offset = number + 1
+        message = Message(
+            "sentiment.scores.v1",
+            0,
+            number,
+            timestamp=at_ms / 1000,
+            timestamp_type=0,
+            headers=[("ce_id", b"x")],
+            key=b"s/ana",
+            value=value,
+            checksum=None,
+            tp=TP("sentiment.scores.v1", 0),
+        )
+        return SimpleNamespace(
+            message=message, ack=lambda: self.journal.append(("committable", number))
+        )
+
+    async def feed(self, *events: Any) -> None:
+        await self.stage.consume(Stream(events))
+
+    @asynccontextmanager
+    async def working(self, *, tending: bool = False) -> AsyncIterator[None]:
+        await self.table.recovered()
+        works = [self.stage.settle(), *([self.stage.tend()] if tending else [])]
+        tasks = [asyncio.create_task(work) for work in works]
+        yield
+        if not tending:
+            await self.stage._steps.join()
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+class Stream:
+    """Faust's stream of events."""
+
+    def __init__(self, events: Sequence[Any]) -> None:
+        self._events = events
+
+    def noack(self) -> Stream:
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        for event in self._events:
+            yield event
+
+
+def score(index: int, **changes: Any) -> Score:
+    fields: dict[str, Any] = {
+        "session_id": "s",
+        "participant_id": "ana",
+        "window_id": f"s/ana/{index}",
+        "window_index": index,
+        "session_start": START,
+        "start_ms": max(0, index - 4) * 1000,
+        "end_ms": (index + 1) * 1000,
+        "valence": -2.5,
+        "class_probabilities": (0.7, 0.1, 0.1, 0.1, 0.0, 0.0, 0.0),
+        "gate": Gate(val=0.4, cls=0.6),
+        "presence": Presence(audio=1.0, text=1.0, vision=0.5),
+        "evidence": ("audio", "text", "vision"),
+        "text": "well then",
+        "latency_ms": {"capture": 10.0, "inference": 20.0},
+        "model": "test",
+    }
+    return Score(**fields | changes)
+
+
+def wire(*indices: int) -> list[bytes]:
+    return [topics.encode(score(index), Topics("sentiment")).value for index in indices]
+
+
+def windows(journal: Journal, kind: str = "smoothed") -> list[int]:
+    return [record.window_index for sent, record in journal.of("acknowledged") if sent == kind]
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it never came about")
+
+
+async def test_outputs_are_acknowledged_before_changelog_table_and_commit() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0, 1, 2)))
+    order = [entry[0] for entry in bench.journal if entry[0] != "sent"]
+    steps = ["acknowledged", "changelog", "table", "committable"]
+    assert [step for step in dict.fromkeys(order)] == steps
+    assert order == sorted(order, key=steps.index)
+    assert windows(bench.journal) == windows(bench.journal, "session_input") == [0, 1, 2]
+    assert bench.journal.of("committable") == [(0,), (1,), (2,)]
+
+
+async def test_a_crash_before_the_changelog_repeats_the_same_values() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0, 1, 2)))
+    rows = dict(bench.table.rows)
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(3, 4)))
+    first = [plain(record) for kind, record in bench.journal.of("acknowledged")][-4:]
+    bench.table.rows = rows
+    bench.offset = 3
+    bench.journal.clear()
+    bench.restart()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(3, 4)))
+    assert [plain(record) for kind, record in bench.journal.of("acknowledged")] == first
+
+
+def plain(sentiment: Sentiment) -> Sentiment:
+    return msgspec.structs.replace(sentiment, latency_ms={})
+
+
+async def test_a_replayed_score_is_acknowledged_and_sends_nothing() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0, 1)))
+    bench.journal.clear()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0, 1)))
+    assert [entry[0] for entry in bench.journal] == ["committable", "committable"]
+    assert bench.stage.counters["duplicates"] == 2
+
+
+async def test_tombstones_and_garbage_do_not_stop_it() -> None:
+    bench = Bench()
+    values = [None, b"{not json", *wire(0), b'{"schema_version": 99}']
+    async with bench.working():
+        await bench.feed(*map(bench.event, values))
+    assert bench.journal.of("committable") == [(0,), (1,), (2,), (3,)]
+    buried = bench.journal.of("buried")
+    assert [(raw.offset, raw.value) for raw, _ in buried] == [(1, values[1]), (3, values[3])]
+    assert "schema version 99" in buried[1][1]
+    assert windows(bench.journal) == [0]
+    assert bench.stage.counters["tombstones"] == 1
+    assert bench.stage.counters["unreadable"] == 2
+
+
+async def test_a_flush_after_silence_is_written_down_before_it_is_sent() -> None:
+    bench = Bench()
+    async with bench.working(tending=True):
+        await bench.feed(*map(bench.event, wire(0, 2, 3)))
+        await eventually(lambda: bench.stage.counters["flushed"] == 4)
+        await eventually(lambda: not bench.stage._decode(bench.table.rows[b"s/ana"]).outbox)
+    assert windows(bench.journal) == [0, 2, 3]
+    verbs = [(entry[0], entry[-1]) for entry in bench.journal]
+    sent = next(
+        place
+        for place, (verb, record) in enumerate(verbs)
+        if verb == "sent" and record.window_index == 2
+    )
+    written = max(place for place in range(sent) if verbs[place][0] == "table")
+    outbox = bench.stage._decode(verbs[written][1]).outbox
+    assert [kind for kind, _ in outbox] == ["smoothed", "session_input"] * 2
+
+
+async def test_a_flush_that_a_crash_cut_off_is_sent_as_written_and_first() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0, 2, 3)))
+    bench.publisher.fail_after = len(bench.journal.of("sent")) + 1
+    async with bench.working():
+        async with bench.stage._lock:
+            with pytest.raises(Crash):
+                await bench.stage._flush(b"s/ana")
+    sent_before = bench.journal.of("sent")[-1]
+    bench.journal.clear()
+    bench.restart()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(1, 4)))
+    sent = bench.journal.of("sent")
+    assert sent[0] == sent_before
+    assert [record.window_index for kind, record in sent if kind == "smoothed"] == [2, 3, 4]
+
+
+async def test_a_backlog_is_no_silence() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(bench.event(wire(1)[0], at_ms=1_000_000))
+        await asyncio.sleep(0.03)
+        await bench.feed(bench.event(None, at_ms=1_000_020))
+        await asyncio.sleep(0.03)
+        assert bench.stage._silent() == []
+        await bench.feed(bench.event(None, at_ms=1_000_060))
+        assert bench.stage._silent() == [b"s/ana"]
+
+
+async def test_a_skipped_message_starts_the_app_over_once() -> None:
+    bench = Bench()
+    bench.offset = 5
+    bench.restart()
+    async with bench.working():
+        value = wire(0)[0]
+        await bench.feed(bench.event(value, offset=7))
+        assert bench.journal == []
+        assert "5 to 6" in bench.app.why[0]
+        await bench.feed(bench.event(value, offset=7))
+    assert bench.journal.of("committable") == [(7,)]
+    assert len(bench.app.why) == 1
+
+
+async def test_a_changelog_of_other_partitions_ends_it_before_anything_is_smoothed() -> None:
+    bench = Bench()
+    bench.app.partitions["changelog"] = 3
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+    assert bench.journal == []
+    with pytest.raises(BrokerError, match="4 partitions but changelog has 3"):
+        bench.app.ended.result()
+
+
+async def test_old_keys_are_forgotten() -> None:
+    bench = Bench(kafka={"retention_ms": 1})
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+        await bench.stage._steps.join()
+        assert bench.table.rows
+        await asyncio.sleep(0.01)
+        await bench.stage._expire()
+    assert bench.table.rows == {}
+    assert bench.journal.of("changelog")[-1] == (b"s/ana", None)
+    assert bench.stage.counters["expired"] == 1
+
+
+async def test_a_state_of_another_version_is_begun_anew() -> None:
+    bench = Bench()
+    bench.table.rows[b"s/ana"] = b"\x93garbage"
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+    assert windows(bench.journal) == [0]
+    assert bench.stage.counters["states_lost"] >= 1
+
+
+async def test_a_revoked_partition_leaves_nothing_behind() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0, 2)))
+        await bench.app.closing[0](bench.app, {TP("sentiment.scores.v1", 0)})
+        assert bench.journal.of("committable") == [(0,), (1,)]
+        assert bench.stage._silent() == []
+        await asyncio.sleep(0.1)
+        assert bench.stage._silent() == []
+
+
+def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
+    config = build({"smoothing": {"publish": "session", "session_min_participants": 3}})
+    rules = processor.participant_rules(config)
+    _, outputs = rules.step(None, score(0))
+    (sentiment,) = outputs
+    assert rules.routes(sentiment) == ("session_input",)
+    alert = Alert(
+        alert_id="a",
+        session_id="s",
+        participant_id="ana",
+        kind="sharp_drop",
+        state="raised",
+        event_time=START,
+        end_ms=1000,
+        valence=-1.0,
+        threshold=1.5,
+        message="m",
+    )
+    assert rules.routes(alert) == ()
+    assert processor.participant_rules(build({})).routes(alert) == ("alerts",)
+    assert processor.session_rules(config).routes(alert) == ("alerts",)
+
+
+def test_latencies_count_from_the_time_of_the_score() -> None:
+    rules = processor.participant_rules(build({}))
+    _, outputs = rules.step(None, processor.arrived(score(0), 1_000_000))
+    (sentiment,) = outputs
+    stamped = processor.stamped(sentiment, 1_000_070.5)
+    assert isinstance(stamped, Sentiment)
+    assert stamped.latency_ms == {
+        "capture": 10.0,
+        "inference": 20.0,
+        "smoothing": 70.5,
+        "total": 100.5,
+    }
+    early = processor.stamped(sentiment, 999_000.0)
+    assert isinstance(early, Sentiment)
+    assert early.latency_ms["smoothing"] == 0.0
+
+
+def test_two_systems_on_one_cluster_share_no_changelog() -> None:
+    one = build({})
+    other = build({"kafka": {"topic_prefix": "demo"}})
+    assert processor.app_id(one) == "sentiment-smoothing"
+    assert processor.app_id(other) == "demo-sentiment-smoothing"
+    assert set(processor.changelogs(one)).isdisjoint(processor.changelogs(other))
+
+
+def built(**settings: Any) -> processor.Processor:
+    config: Config = build(settings)
+    counts = {"sentiment.scores.v1": 3, "sentiment.session-input.v1": 5}
+    publisher = Publisher(Journal())
+    return processor.build_app(config, publisher, counts, embedded=False)  # type: ignore[arg-type]
+
+
+async def test_the_app_has_the_configured_security_and_compression() -> None:
+    security = {
+        "protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "username": "u",
+        "password": "p",
+    }
+    kafka = {"broker": "a:1,b:2", "compression": "zstd", "security": security}
+    conf = built(kafka=kafka).app.conf
+    credentials = conf.broker_credentials
+    assert isinstance(credentials, faust.SASLCredentials)
+    assert credentials.mechanism.value == "SCRAM-SHA-512"
+    assert (credentials.username, credentials.password) == ("u", "p")
+    assert credentials.protocol.value == "SASL_PLAINTEXT"
+    assert conf.producer_compression_type == "zstd"
+    assert [str(url) for url in conf.broker] == ["kafka://a:1", "kafka://b:2"]
+    tls = built(kafka={"broker": "a:1", "security": {"protocol": "SSL"}}).app.conf
+    assert isinstance(tls.broker_credentials, faust.SSLCredentials)
+
+
+async def test_changelogs_have_the_partitions_of_their_input() -> None:
+    tables = built(kafka={"broker": "a:1"}).app.tables
+    assert tables["participants"].changelog_topic.partitions == 3
+    assert tables["sessions"].changelog_topic.partitions == 5
+    assert tables["sessions"].changelog_topic.compacting
+
+
+async def test_rocksdb_without_its_package_is_one_sentence(monkeypatch: Any) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "rocksdict", None)
+    with pytest.raises(ConfigError, match=r"streamer\[rocksdb\]"):
+        built(kafka={"broker": "a:1"}, smoothing={"store": "rocksdb"})

@@ -1,0 +1,61 @@
+"""Two recordings side by side: figures computed by hand."""
+
+from pathlib import Path
+
+import pytest
+from made_records import no_evidence, recorded, sentiment
+
+from streamer.errors import ConfigError
+from streamer.recording.comparison import compare
+from streamer.recording.store import Recording
+
+
+def scored(folder: Path, name: str, values: dict[tuple[str, int], float | None]) -> Recording:
+    records = [
+        no_evidence(index, session=name, participant=who, model=f"m-{name}")
+        if value is None
+        else sentiment(index, who, name, valence=value, model=f"m-{name}", label=f"{value:.0f}")
+        for (who, index), value in values.items()
+    ]
+    return recorded(folder, *records)
+
+
+def test_agreement_per_participant_and_over_all(tmp_path: Path):
+    a = scored(
+        tmp_path,
+        "a",
+        {("ana", 0): 1.0, ("ana", 1): 2.0, ("ana", 2): None, ("ana", 3): 1.0, ("bo", 0): -1.0},
+    )
+    b = scored(
+        tmp_path,
+        "b",
+        {("ana", 0): 1.5, ("ana", 1): 1.0, ("ana", 2): 0.5, ("bo", 0): -1.0, ("cy", 0): 1.0},
+    )
+    result = compare(a, b)
+    ana, bo, cy, everybody = result.agreement
+    assert (ana.windows, ana.only_a, ana.only_b) == (2, 1, 1)
+    assert (ana.mean_a, ana.mean_b) == (1.5, 1.25)
+    assert (ana.mean_difference, ana.mean_absolute) == (-0.25, 0.75)
+    assert ana.correlation == pytest.approx(-1.0)
+    assert (bo.windows, bo.correlation, bo.same_label) == (1, None, 1.0)
+    assert (cy.windows, cy.only_b, cy.mean_a) == (0, 1, None)
+    assert everybody.participant_id == "*"
+    assert (everybody.windows, everybody.mean_absolute) == (3, 0.5)
+    assert (result.models_a, result.models_b) == (("m-a",), ("m-b",))
+
+
+def test_the_largest_differences_come_first_and_lie_apart(tmp_path: Path):
+    a = scored(tmp_path, "a", {("ana", k): 0.0 for k in range(40)})
+    apart = {5: 2.0, 6: 1.9, 30: -2.5}
+    b = scored(tmp_path, "b", {("ana", k): apart.get(k, 0.0) for k in range(40)})
+    assert [(d.window_index, d.valence_b) for d in compare(a, b).differences] == [
+        (30, -2.5),
+        (5, 2.0),
+    ]
+
+
+def test_recordings_without_a_common_window_are_refused(tmp_path: Path):
+    a = scored(tmp_path, "a", {("ana", 0): 1.0})
+    b = scored(tmp_path, "b", {("bo", 0): 1.0})
+    with pytest.raises(ConfigError, match="no participant and window in common"):
+        compare(a, b)

@@ -1,0 +1,302 @@
+"""Recorded sessions on disk: whole after any kill, each record once, names safe as folders."""
+
+import dataclasses
+import string
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_records import START, alert, no_evidence, over_all, sentiment, session, window
+
+from streamer.recording import store as recordings
+from streamer.recording.store import RecordingError, Recordings, Writer, arrow_schema, folder_name
+from streamer.records import (
+    Participant,
+    Sentiment,
+)
+
+
+def write(folder: Path, *records) -> None:
+    with Writer(folder) as writer:
+        for record in records:
+            writer.add(record)
+
+
+def test_everything_comes_back_as_it_was(tmp_path: Path):
+    sentiments = [sentiment(0), no_evidence(1), sentiment(2, final=True)]
+    write(tmp_path, session(), *sentiments, over_all(0), alert(), alert("cleared"), window(0))
+    recording = Recordings(tmp_path).read("standup")
+    assert recording.sentiments == sentiments
+    assert recording.session_sentiments == [over_all(0)]
+    assert recording.alerts == [alert(), alert("cleared")]
+    assert recording.session == session()
+    assert list(Recordings(tmp_path).windows("standup")) == [window(0)]
+
+
+def test_the_columns_are_the_fields_and_any_reader_opens_them(tmp_path: Path):
+    write(tmp_path, sentiment(3))
+    (part,) = Recordings(tmp_path).parts("standup", "smoothed")
+    table = pq.read_table(part)
+    assert table.schema.names == list(Sentiment.__struct_fields__)
+    assert table.schema.field("event_time").type == pa.timestamp("us", tz="UTC")
+    assert table["latency_ms"][0].as_py() == [("capture", 12.5), ("total", 99.0)]
+    assert table["gate"][0].as_py() == {"val": 0.25, "cls": 0.75}
+
+
+def test_records_are_ordered_and_each_is_there_once(tmp_path: Path):
+    late = sentiment(0, revision=1, valence=2.0)
+    with Writer(tmp_path) as writer:
+        for record in (sentiment(1, "bo"), sentiment(1), sentiment(0), late, sentiment(0)):
+            writer.add(record)
+            writer.flush()
+        assert (writer.repeated, writer.contradicting, writer.pending) == (1, 0, 0)
+    found = Recordings(tmp_path).read("standup").sentiments
+    assert [record.window_id for record in found] == [
+        "standup/ana/0",
+        "standup/ana/1",
+        "standup/bo/1",
+    ]
+    assert found[0] == late
+
+
+def test_a_second_writer_goes_on_where_the_first_was(tmp_path: Path):
+    write(tmp_path, session(), sentiment(0), sentiment(1))
+    with Writer(tmp_path) as writer:
+        for record in (session(), sentiment(1), sentiment(2)):
+            writer.add(record)
+        assert writer.repeated == 2
+    assert [r.window_index for r in Recordings(tmp_path).read("standup").sentiments] == [0, 1, 2]
+    (entry,) = Recordings(tmp_path).index()
+    assert entry.counts == {"sessions": 1, "smoothed": 3}
+
+
+def test_another_recording_under_the_same_name_is_told_and_not_mixed_in(tmp_path: Path, caplog):
+    write(tmp_path, sentiment(0), sentiment(1))
+    with Writer(tmp_path) as writer:
+        for index in range(2):
+            writer.add(sentiment(index, valence=-2.0))
+        assert writer.contradicting == 2
+    assert "recorded before with other values" in caplog.text
+    assert caplog.text.count("other values") == 1
+    assert Recordings(tmp_path).read("standup").sentiments[1] == sentiment(1)
+
+
+def test_only_one_writer_at_a_time(tmp_path: Path):
+    with Writer(tmp_path), pytest.raises(RecordingError, match="Another recorder"):
+        Writer(tmp_path)
+    Writer(tmp_path).close()
+
+
+def test_what_a_killed_writer_leaves_behind_harms_nothing(tmp_path: Path):
+    write(tmp_path, sentiment(0))
+    folder = tmp_path / "standup"
+    (folder / ".smoothed-000001-000001.parquet.tmp").write_bytes(b"PAR1 half")
+    (folder / "smoothed-000002-000002.parquet").write_bytes(b"PAR1 damaged on the way")
+    assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0)]
+    with Writer(tmp_path) as writer:
+        writer.add(sentiment(1))
+        writer.flush()
+        assert not list(folder.glob("*.tmp"))
+        assert (folder / "smoothed-000003-000003.parquet").is_file()
+    assert (folder / "smoothed-000002-000002.damaged").is_file()
+    assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0), sentiment(1)]
+
+
+def test_many_parts_are_merged_and_a_kill_between_changes_nothing(tmp_path: Path):
+    count = recordings.MERGE_PARTS + 3
+    writer = Writer(tmp_path)
+    for index in range(count):
+        writer.add(sentiment(index))
+        if index == recordings.MERGE_PARTS - 1:
+            (first, *_) = writer.parts("standup", "smoothed")
+            kept = first.read_bytes()
+        writer.flush()
+    names = [path.name for path in writer.parts("standup", "smoothed")]
+    assert names[0] == f"smoothed-000000-{recordings.MERGE_PARTS - 1:06d}.parquet"
+    assert len(names) == 4
+    first.write_bytes(kept)  # as if killed before it was deleted
+    assert len(list(Recordings(tmp_path).records("standup", Sentiment))) == count
+    writer.close()
+    assert not first.exists()
+    assert len(Recordings(tmp_path).parts("standup", "smoothed")) == 2
+    assert len(Recordings(tmp_path).read("standup").sentiments) == count
+
+
+def test_a_reader_finishes_although_its_files_are_merged_meanwhile(tmp_path: Path):
+    with Writer(tmp_path) as writer:
+        for index in range(4):
+            writer.add(sentiment(index))
+            writer.flush()
+        reading = Recordings(tmp_path).records("standup", Sentiment)
+        assert next(reading) == sentiment(0)
+    assert len(Recordings(tmp_path).parts("standup", "smoothed")) == 1
+    assert list(reading) == [sentiment(1), sentiment(2), sentiment(3)]
+
+
+def test_the_index_tells_when_a_session_is_complete(tmp_path: Path):
+    with Writer(tmp_path) as writer:
+        for record in (session(), sentiment(2), sentiment(2, "bo", final=True), alert()):
+            writer.add(record)
+        writer.flush()
+        (entry,) = writer.index()
+        assert (entry.complete, entry.live, entry.consent) == (False, True, "both agreed")
+        assert (entry.started_at, entry.duration_ms, entry.alerts) == (START, 3000, 1)
+        for record in (session("ended"), sentiment(3, final=True)):
+            writer.add(record)
+        writer.flush()
+        (entry,) = writer.index()
+    assert entry.complete
+    assert entry.participants == session("ended").participants
+    assert entry.models == ("m-1",)
+    assert entry.mean_valence == pytest.approx(0.7 / 3, abs=1e-4)
+    assert Recordings(tmp_path).read("standup").summary == entry
+
+
+def test_a_session_of_which_no_person_is_published_is_complete_with_its_last_record(
+    tmp_path: Path,
+):
+    whole = [over_all(0), msgspec.structs.replace(over_all(1), final=True)]
+    write(tmp_path, session("ended"), whole[0])
+    assert not Recordings(tmp_path).index()[0].complete
+    write(tmp_path, whole[1])
+    assert Recordings(tmp_path).index()[0].complete
+    assert Recordings(tmp_path).read("standup").session_sentiments == whole
+
+
+def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path):
+    write(tmp_path, sentiment(5), sentiment(0, session="older"))
+    entries = Recordings(tmp_path).index()
+    assert {entry.session_id: entry.started_at for entry in entries} == {
+        "standup": START,
+        "older": START,
+    }
+    assert entries[1].participants == (Participant("ana", ()),)
+
+
+def test_windows_come_in_the_order_of_event_time_each_once(tmp_path: Path):
+    given_order = [window(1), window(0), window(0, "bo"), window(1), window(2), window(1, "bo")]
+    for record in given_order:
+        write(tmp_path, record)
+    assert [
+        (w.window_index, w.participant_id) for w in Recordings(tmp_path).windows("standup")
+    ] == [(0, "ana"), (0, "bo"), (1, "ana"), (1, "bo"), (2, "ana")]
+
+
+def test_windows_of_one_after_the_other_come_together_and_the_newest_revision_counts(
+    tmp_path: Path,
+):
+    ana = [window(k) for k in range(200)]
+    late = window(5, revision=1, context="with late words")
+    write(tmp_path, *ana, *(window(k, "bo") for k in range(200)), late)
+    found = list(Recordings(tmp_path).windows("standup"))
+    assert [(w.window_index, w.participant_id) for w in found] == [
+        (k, name) for k in range(200) for name in ("ana", "bo")
+    ]
+    assert found[10] == late
+
+
+def test_an_unknown_session_and_missing_windows_are_said_in_a_sentence(tmp_path: Path):
+    write(tmp_path, sentiment(0))
+    with pytest.raises(RecordingError, match="did you mean 'standup'"):
+        Recordings(tmp_path).read("standpu")
+    with pytest.raises(RecordingError, match="recorded without its windows"):
+        next(Recordings(tmp_path).windows("standup"))
+    with pytest.raises(RecordingError, match="`streamer sessions` lists"):
+        Recordings(tmp_path / "nothing").read("standup")
+
+
+def test_a_column_added_later_takes_its_default(tmp_path: Path):
+    write(tmp_path, sentiment(0))
+    (part,) = Recordings(tmp_path).parts("standup", "smoothed")
+    old = pq.read_table(part).drop_columns(["final", "session_participants"])
+    pq.write_table(old.append_column("mood", [["fine"]]), part)
+    (back,) = Recordings(tmp_path).read("standup").sentiments
+    assert back == sentiment(0, session_participants=0)
+    write(tmp_path, sentiment(1))  # and is merged into one file with the new ones
+    (merged,) = Recordings(tmp_path).parts("standup", "smoothed")
+    assert pq.read_schema(merged).names == list(Sentiment.__struct_fields__)
+    assert len(Recordings(tmp_path).read("standup").sentiments) == 2
+
+
+@given(st.text(min_size=1, max_size=200).filter(lambda name: "/" not in name))
+def test_any_session_name_is_a_folder_of_its_own(name: str):
+    folder = folder_name(name)
+    assert set(folder) <= set(string.ascii_letters + string.digits + "_.-~%" + " ()+,=@[]{}!'&;")
+    assert 0 < len(folder.encode()) < 200
+    assert not folder.startswith(".")
+    assert folder_name(name + "x") != folder
+
+
+@pytest.mark.parametrize("name", [".", "..", ".lock", "a b", "Ünï", "%2E", "x" * 200])
+def test_awkward_names_round_trip(tmp_path: Path, name: str):
+    write(tmp_path, sentiment(0, session=name))
+    assert Recordings(tmp_path).read(name).sentiments == [sentiment(0, session=name)]
+    assert [entry.session_id for entry in Recordings(tmp_path).index()] == [name]
+
+
+def test_a_full_disk_is_said_and_the_records_wait(tmp_path: Path):
+    with Writer(tmp_path) as writer:
+        writer.add(sentiment(0))
+        (tmp_path / "standup").write_text("in the way")
+        with pytest.raises(RecordingError, match=r"Recording to .* failed"):
+            writer.flush()
+        assert writer.pending == 1
+        (tmp_path / "standup").unlink()
+        writer.flush()
+        assert writer.pending == 0
+    assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0)]
+
+
+def test_media_files_are_copied_beside_the_records_and_nothing_else_is(tmp_path: Path, caplog):
+    (tmp_path / "talk.MP4").write_bytes(b"moving pictures")
+    (tmp_path / "secret.txt").write_text("not theirs")
+    people = {
+        "Ana %2 ü": ("webcam:0", str(tmp_path / "talk.MP4")),
+        "bo": (str(tmp_path / "secret.txt"),),
+        "cy": ("rtsp://camera/1.mp4",),
+    }
+    named = session(participants=tuple(Participant(who, of) for who, of in people.items()))
+    folder = tmp_path / "recordings"
+    assert Recordings(folder).media("standup") == {}
+    with Writer(folder) as writer:
+        writer.add(named)
+        writer.keep_media(named)
+        writer.flush()
+    assert {r.getMessage().split()[3] for r in caplog.records} == {"bo", "cy"}
+    (tmp_path / "talk.MP4").write_bytes(b"another film of the same name")
+    with Writer(folder) as writer:
+        writer.keep_media(named)
+    ((who, kept),) = Recordings(folder).media("standup").items()
+    assert (who, kept.suffix, kept.read_bytes()) == ("Ana %2 ü", ".mp4", b"moving pictures")
+    assert list((folder / "standup" / "media").iterdir()) == [kept]
+
+
+def test_a_kill_while_media_are_copied_leaves_no_half_of_a_file(tmp_path: Path):
+    write(tmp_path, session())
+    half = tmp_path / "standup" / "media" / ".ana.mp4.tmp"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    assert Recordings(tmp_path).media("standup") == {}
+    Writer(tmp_path).close()
+    assert not half.exists()
+
+
+def test_media_that_do_not_fit_are_said(tmp_path: Path):
+    (tmp_path / "ana.mp4").write_bytes(b"x")
+    named = session(participants=(Participant("ana", (str(tmp_path / "ana.mp4"),)),))
+    with Writer(tmp_path / "recordings") as writer:
+        writer.add(named)
+        writer.flush()
+        (tmp_path / "recordings" / "standup" / "media").write_text("in the way")
+        with pytest.raises(RecordingError, match=r"ana\.mp4 could not be kept in"):
+            writer.keep_media(named)
+
+
+def test_every_record_type_has_a_schema():
+    for struct in recordings.STRUCTS.values():
+        assert arrow_schema(struct).names == list(struct.__struct_fields__)
+    assert dataclasses.is_dataclass(recordings.Recording)

@@ -1,0 +1,191 @@
+"""The Python client: each record once, only what was asked for, on an embedded broker."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from datetime import UTC, datetime
+
+import pytest
+
+import streamer
+from streamer import client as module
+from streamer.config import Config, build
+from streamer.errors import BrokerError, ConfigError
+from streamer.kafka.topics import Publisher, ensure_topics
+from streamer.records import Alert, Presence, Sentiment
+
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def config(embedded_broker) -> Config:
+    return build({"kafka": {"broker": embedded_broker}})
+
+
+def sentiment(k: int, participant: str = "ana", session: str = "s", revision: int = 0) -> Sentiment:
+    return Sentiment(
+        session_id=session,
+        participant_id=participant,
+        window_id=f"{session}/{participant}/{k}",
+        window_index=k,
+        revision=revision,
+        event_time=NOW,
+        start_ms=0,
+        end_ms=1000 * (k + 1),
+        valence=None,
+        valence_raw=None,
+        uncertainty=None,
+        label=None,
+        polarity=None,
+        class_probabilities=None,
+        trend_per_min=None,
+        gate=None,
+        presence=Presence(),
+        evidence=(),
+        text="",
+        latency_ms={},
+        model="m",
+    )
+
+
+def alert(state: str) -> Alert:
+    return Alert(
+        alert_id="s/ana/drop/1",
+        session_id="s",
+        participant_id="ana",
+        kind="sharp_drop",
+        state=state,
+        event_time=NOW,
+        end_ms=1000,
+        valence=-1.0,
+        threshold=1.5,
+        message="",
+    )
+
+
+async def publish(config: Config, *records) -> None:
+    async with Publisher(config) as publisher:
+        for record in records:
+            await publisher.publish(record)
+
+
+async def take(records, count: int) -> list:
+    async with asyncio.timeout(20), contextlib.aclosing(records):
+        return [await anext(records) for _ in range(count)]
+
+
+async def test_each_record_comes_once_and_revisions_too(config):
+    first = [sentiment(0), sentiment(0), sentiment(1), sentiment(0, revision=1), sentiment(1)]
+    await publish(config, *first, sentiment(2))
+    taken = await take(streamer.subscribe(config.kafka.broker, start="earliest"), 4)
+    assert [(item.window_index, item.revision) for item in taken] == [
+        (0, 0),
+        (1, 0),
+        (0, 1),
+        (2, 0),
+    ]
+
+
+async def test_only_the_asked_session_and_participant(config):
+    others = [sentiment(0, "bo"), sentiment(0, "ana", "other"), sentiment(0)]
+    await publish(config, *others, sentiment(1))
+    records = streamer.subscribe(
+        config.kafka.broker, session="s", participant="ana", start="earliest"
+    )
+    assert [item.window_id for item in await take(records, 2)] == ["s/ana/0", "s/ana/1"]
+
+
+async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config):
+    await publish(config, alert("raised"), alert("raised"), alert("cleared"))
+    records = streamer.subscribe(config.kafka.broker, kind="alerts", start="earliest")
+    assert [item.state for item in await take(records, 2)] == ["raised", "cleared"]
+
+
+async def test_a_topic_that_comes_later_is_read_from_its_beginning(config):
+    records = streamer.subscribe(config.kafka.broker, start="latest")
+    waiting = asyncio.create_task(take(records, 1))
+    await asyncio.sleep(0.2)
+    await publish(config, sentiment(0))
+    assert (await waiting)[0].window_index == 0
+
+
+async def test_a_later_start_skips_what_was_published_before(config):
+    await publish(config, sentiment(0))
+    await asyncio.sleep(0.01)
+    start = datetime.now(UTC)
+    await asyncio.sleep(0.01)
+    await publish(config, sentiment(1))
+    records = streamer.subscribe(config.kafka.broker, start=start)
+    assert [item.window_index for item in await take(records, 1)] == [1]
+
+
+async def test_a_group_goes_on_behind_what_was_used(config):
+    await publish(config, *(sentiment(k) for k in range(5)))
+
+    def again():
+        return streamer.subscribe(config.kafka.broker, group="mine", start="earliest")
+
+    # The third is in hand when the program ends: it comes again.
+    assert [item.window_index for item in await take(again(), 3)] == [0, 1, 2]
+    assert [item.window_index for item in await take(again(), 3)] == [2, 3, 4]
+
+
+async def test_the_synchronous_twin_gives_the_same(config):
+    await ensure_topics(config)
+    taken: list[Sentiment] = []
+
+    def program() -> None:
+        records = streamer.subscribe_sync(config.kafka.broker, start="earliest")
+        with contextlib.closing(records):
+            for record in records:
+                taken.append(record)
+                if len(taken) == 3:
+                    break
+
+    thread = threading.Thread(target=program)
+    thread.start()
+    await publish(config, sentiment(0), sentiment(0), sentiment(1), sentiment(2))
+    await asyncio.to_thread(thread.join, 20)
+    assert [item.window_index for item in taken] == [0, 1, 2]
+    assert not any(thread.name == "subscribe" for thread in threading.enumerate())
+
+
+def test_nobody_at_the_address_is_one_sentence():
+    config = build({"kafka": {"connect_timeout_s": 0.5}})
+    records = streamer.subscribe_sync("127.0.0.1:1", config=config)
+    with pytest.raises(BrokerError, match=r"No Kafka broker answers at 127\.0\.0\.1:1"):
+        next(records)
+
+
+def test_an_address_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match="host:port"):
+        next(streamer.subscribe_sync("nowhere", config=build({})))
+
+
+@pytest.mark.parametrize(
+    "imports",
+    ["import streamer", "import streamer.client", "from streamer.client import subscribe"],
+)
+def test_the_client_is_callable_however_it_was_imported(imports):
+    code = (
+        f"{imports}\nimport streamer, inspect\n"
+        "assert inspect.isasyncgen(streamer.subscribe('localhost:9092'))\n"
+        "assert inspect.isgenerator(streamer.subscribe_sync('localhost:9092'))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_importing_the_package_alone_brings_no_client():
+    code = "import streamer, sys; assert 'aiokafka' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_remembered_identities_are_bounded():
+    seen: OrderedDict[str, None] = OrderedDict()
+    for k in range(module.REMEMBERED + 10):
+        assert module._is_new(str(k), seen)
+    assert len(seen) == module.REMEMBERED
+    assert not module._is_new(str(module.REMEMBERED), seen)
