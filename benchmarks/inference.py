@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from measure import compare, show
 
-from semi_iin.features import Clip
+from semi_iin.clips import Clip
 from semi_iin.predict import Predictor
 from streamer import audio
 from streamer.config import Config, build

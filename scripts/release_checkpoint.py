@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from semi_iin import checkpoint as checkpoints
-from semi_iin.data import Sample, read
+from semi_iin.data.formats import read
+from semi_iin.data.samples import Sample
 from semi_iin.experiments import evaluate_checkpoint, report_examples
 from semi_iin.features import Encoders
 from semi_iin.run import gather, held_examples, read_config

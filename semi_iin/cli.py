@@ -122,23 +122,25 @@ def features(
     device: DeviceOption = "auto",
 ) -> None:
     """Encode a data set once, to one array per sample; goes on where it was stopped."""
-    from semi_iin import data as reading
-    from semi_iin import features as encoding
+    from semi_iin.cache import extract
     from semi_iin.checkpoint import load
+    from semi_iin.data.features import write_features
+    from semi_iin.device import find_device
+    from semi_iin.features import Encoders
 
     loaded = load(checkpoint)
-    encoders = encoding.Encoders.build(loaded.config.get("encoders", {}), loaded.tensors)
+    encoders = Encoders.build(loaded.config.get("encoders", {}), loaded.tensors)
     samples = _read(data, format, None, "valence", split)
     if not context:
         samples = [replace(sample, context=None) for sample in samples]
     with _bar("encoding", quiet=False) as advance:
-        rows = encoding.extract(
+        rows = extract(
             samples,
-            encoders.to(encoding.find_device(device)),
+            encoders.to(find_device(device)),
             to / ".shards",
             report=advance,
         )
-    reading.write_features(to, samples, rows)
+    write_features(to, samples, rows)
     print(to)
 
 
@@ -291,7 +293,8 @@ def gates(
     """
     from semi_iin import experiments
     from semi_iin.checkpoint import load
-    from semi_iin.features import Encoders, find_device
+    from semi_iin.device import find_device
+    from semi_iin.features import Encoders
     from semi_iin.run import gather, held_examples, read_config
 
     if (data is None) == (config is None):
@@ -377,26 +380,18 @@ def _read(
     data: Path, format: str | None, labels: Path | None, scale: str, split: str | None
 ) -> list[Any]:
     """Read labelled samples of a format that is given or told by the data."""
-    from semi_iin import data as reading
+    from semi_iin.data.formats import guess_format, read
 
-    chosen = format or _format_of(data)
+    chosen = format or guess_format(data)
     options: dict[str, Any] = {}
     if chosen in ("text-csv", "clips") and scale != "valence":
         options["scale"] = scale
     if chosen == "features" and labels is not None:
         options["labels"] = labels
-    samples = reading.read(data, chosen, split=split, **options)  # type: ignore[arg-type]
+    samples = read(data, chosen, split=split, **options)  # type: ignore[arg-type]
     if not samples:
         raise SemiIINError(f"{data} has no samples" + (f" in the part {split}" if split else ""))
     return samples
-
-
-def _format_of(data: Path) -> str:
-    """The format that data look like."""
-    if data.is_dir():
-        known = ("together", "audio", "text", "visual")
-        return "features" if any((data / name).is_dir() for name in known) else "ravdess"
-    return "expression-npz" if data.suffix == ".npz" else "text-csv"
 
 
 def _run_directory(run: Path | None, name: str) -> Path:

@@ -12,9 +12,11 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from semi_iin.data import Sample
-from semi_iin.evaluate import NEGATIVE_EMOTIONS, POSITIVE_EMOTIONS
-from semi_iin.features import Clip, Encoders, FaceEncoder
+from semi_iin.clips import Clip
+from semi_iin.data.samples import Sample
+from semi_iin.encoders.vision import FaceEncoder
+from semi_iin.features import Encoders
+from semi_iin.labels import emotion_sign, valence_sign
 from semi_iin.model import Modality
 from semi_iin.pretraining import altered_crops, altered_sound, pixels, voice
 from semi_iin.train import Example
@@ -95,18 +97,6 @@ class Composer:
                 chosen = chosen[random.integers(0, len(chosen), count)]
             features[name] = chosen
         return features
-
-
-def valence_sign(valence: float) -> int:
-    """-1, 0 or 1: 0 for what the seven classes call neutral."""
-    return int(valence >= 0.5) - int(valence < -0.5)
-
-
-def emotion_sign(emotion: str) -> int | None:
-    """-1, 0 or 1; None for emotions, such as surprise, whose valence may be either."""
-    if emotion in POSITIVE_EMOTIONS or emotion in NEGATIVE_EMOTIONS:
-        return 1 if emotion in POSITIVE_EMOTIONS else -1
-    return 0 if emotion in ("neutral", "calm") else None
 
 
 def voice_pool(

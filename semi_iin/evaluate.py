@@ -30,52 +30,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semi_iin.errors import SemiIINError
+from semi_iin.labels import (
+    CLASS_NAMES,
+    NEGATIVE_EMOTIONS,
+    POLARITIES,
+    POSITIVE_EMOTIONS,
+    emotion_name,
+    valence_class,
+)
 
 Floats = NDArray[np.float64]
 Metric = Callable[[Floats], Floats]  # weights (R, n) to values (R,)
 
-CLASS_EDGES = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
-CLASS_NAMES = (
-    "very negative",
-    "negative",
-    "slightly negative",
-    "neutral",
-    "slightly positive",
-    "positive",
-    "very positive",
-)
-POLARITIES = ("negative", "neutral", "positive")
 CALIBRATION_BINS = 15
 RESAMPLES = 1000
 _CHUNK = 4_000_000  # weights held at a time (32 MB)
-
-_EMOTION_SPELLINGS = {
-    "happy": ("happy", "happiness", "joy", "joyful", "hap"),
-    "sad": ("sad", "sadness"),
-    "angry": ("angry", "anger", "ang"),
-    "fearful": ("fearful", "fear", "afraid", "scared", "fea"),
-    "disgusted": ("disgusted", "disgust", "dis"),
-    "surprised": ("surprised", "surprise", "sur"),
-    "neutral": ("neutral", "neutrality", "neu"),
-    "calm": ("calm", "calmness"),
-    "contempt": ("contempt", "contemptuous"),
-}
-_EMOTIONS = {
-    spelling: name for name, spellings in _EMOTION_SPELLINGS.items() for spelling in spellings
-}
-POSITIVE_EMOTIONS = frozenset({"happy"})
-NEGATIVE_EMOTIONS = frozenset({"sad", "angry", "fearful", "disgusted"})
-
-
-def valence_class(valence: ArrayLike) -> NDArray[np.int64]:
-    """The sentiment class 0 (very negative) to 6 (very positive) of valences in [-3, 3]."""
-    return np.searchsorted(CLASS_EDGES, np.asarray(valence, dtype=np.float64), side="right")
-
-
-def emotion_name(name: str) -> str:
-    """One spelling of an emotion class: `anger` and `Angry` are `angry`; others lower case."""
-    plain = str(name).strip().lower()
-    return _EMOTIONS.get(plain, plain)
 
 
 def evaluate_valence(

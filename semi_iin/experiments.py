@@ -17,9 +17,12 @@ import torch
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin import evaluate
-from semi_iin.data import Sample
+from semi_iin.calibration import class_probabilities, combination
+from semi_iin.data.features import load_array
+from semi_iin.data.samples import Sample
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders, collate
+from semi_iin.labels import CLASS_NAMES, POLARITIES, valence_class
 from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
 from semi_iin.run import Prepared, RunConfig, SelfTraining, build_model, held_examples, prepare
@@ -31,8 +34,6 @@ from semi_iin.train import (
     Report,
     SentimentTask,
     Training,
-    class_probabilities,
-    combination,
     fit,
     load,
     score,
@@ -85,7 +86,7 @@ def evaluate_checkpoint(
     predictor = Predictor.from_checkpoint(loaded.path, device=device, modalities=modalities)
     felt: Modality | None = None
     if all(sample.label is None for sample in samples):
-        felt = "vision" if samples and samples[0].crop is not None else "audio"
+        felt = "vision" if samples and samples[0].face is not None else "audio"
         if not loaded.config["encoders"].get(felt, {}).get("emotions"):
             felt = None
     predictions: list[Prediction] = []
@@ -130,7 +131,7 @@ def report_samples(
             resamples=resamples,
         )
         if set(label) <= {-1.0, 0.0, 1.0}:
-            words = [evaluate.POLARITIES[int(value) + 1] for value in label]
+            words = [POLARITIES[int(value) + 1] for value in label]
             report |= evaluate.evaluate_polarity(valence, words, resamples=resamples)
         return report
     felt = [index for index, sample in enumerate(samples) if sample.emotion is not None]
@@ -168,7 +169,7 @@ def _ready(sample: Sample) -> Example:
     return Example(
         features=dict(sample.features),
         valence=valence,
-        sentiment=int(evaluate.valence_class(valence)),
+        sentiment=int(valence_class(valence)),
     )
 
 
@@ -495,9 +496,7 @@ def _noisy(
 
 def _tensor(value: torch.Tensor | Path) -> torch.Tensor:
     """Features in memory, of a file where they are on disk. (L, D) float32."""
-    if isinstance(value, Path):
-        value = torch.from_numpy(np.load(value, allow_pickle=False))
-    return value.float()
+    return load_array(value) if isinstance(value, Path) else value.float()
 
 
 # --- gates ----------------------------------------------------------------------------------------
@@ -552,7 +551,7 @@ def _gate_records(model: SemiIIN, examples: Sequence[Example], modalities: str) 
         {
             "part": example.part,
             "modalities": modalities,
-            "class": evaluate.CLASS_NAMES[example.sentiment],
+            "class": CLASS_NAMES[example.sentiment],
             "intensity": _intensity(example.valence or 0.0),
             "valence_gate": val,
             "class_gate": cls,
@@ -589,7 +588,7 @@ def summarise_gates(records: Sequence[Row], by: str) -> list[Row]:
     Returns:
         One record for each group that has clips: `modalities`, `by`, `n`, and the gates' values.
     """
-    order = {"class": list(evaluate.CLASS_NAMES), "intensity": list(INTENSITIES)}.get(by, [])
+    order = {"class": list(CLASS_NAMES), "intensity": list(INTENSITIES)}.get(by, [])
     groups: dict[tuple[str, str], list[Row]] = {}
     for record in records:
         groups.setdefault((record["modalities"], record[by]), []).append(record)

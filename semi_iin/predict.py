@@ -16,19 +16,12 @@ import torch
 from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
+from semi_iin.calibration import class_probabilities, combination
+from semi_iin.clips import Clip
+from semi_iin.device import find_device
 from semi_iin.errors import SemiIINError
-from semi_iin.features import (
-    Batch,
-    Clip,
-    Encoders,
-    FaceEncoder,
-    LogMelEncoder,
-    check,
-    find_device,
-    size,
-)
+from semi_iin.features import Batch, Encoders
 from semi_iin.model import MODALITIES, Modality, SemiIIN
-from semi_iin.train import class_probabilities, combination
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_BATCH = 32
@@ -81,7 +74,7 @@ class Predictor:
             encoders: of the modalities to read.
             name: the model's id.
             temperatures: what class logits are divided by before softmax, by the combination
-                of modalities in the clip (`train.combination`); 1 where none is given.
+                of modalities in the clip (`calibration.combination`); 1 where none is given.
             device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
             dtype: "float32", or "bfloat16" or "float16" for encoders and model under autocast.
 
@@ -157,8 +150,8 @@ class Predictor:
             SemiIINError: for a clip that cannot be read (its dtype, shape or numbers).
         """
         for clip in clips:
-            check(clip)
-        order = sorted(range(len(clips)), key=lambda index: size(clips[index]))
+            clip.check()
+        order = sorted(range(len(clips)), key=lambda index: clips[index].lengths())
         predictions = [Prediction()] * len(clips)
         with self._lock:
             for first in range(0, len(order), MAX_BATCH):
@@ -177,10 +170,10 @@ class Predictor:
             SemiIINError: for an encoder that names no emotions, or a clip that cannot be read.
         """
         encoder = self._encoders.encoders.get(modality)
-        if not isinstance(encoder, LogMelEncoder | FaceEncoder):
+        if encoder is None or not encoder.names_emotions:
             raise SemiIINError(f"the checkpoint's {modality} encoder names no emotions")
         for clip in clips:
-            check(clip)
+            clip.check()
         having = [index for index, clip in enumerate(clips) if clip.has(modality)]
         names: list[str | None] = [None] * len(clips)
         with self._lock, torch.inference_mode():

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semi_iin.data import Sample
+from semi_iin.clips import Clip
+from semi_iin.data.samples import Sample
+from semi_iin.encoders.audio import LogMelEncoder
+from semi_iin.encoders.text import TextEncoder
+from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.errors import SemiIINError
-from semi_iin.evaluate import NEGATIVE_EMOTIONS, POSITIVE_EMOTIONS, valence_class
-from semi_iin.features import Clip, FaceEncoder, LogMelEncoder, TextEncoder
+from semi_iin.labels import NEGATIVE_EMOTIONS, POSITIVE_EMOTIONS, valence_class
 from semi_iin.model import SemiIIN, SemiIINOutput
 from semi_iin.train import Metrics, Objective, bucketed
 
@@ -312,7 +315,7 @@ def voice(sample: Sample) -> NDArray[np.float32]:
 
 def pixels(samples: Sequence[Sample]) -> Tensor:
     """Single crops as the face encoder takes them. (N, 1, 48, 48) float32."""
-    crops = [sample.crop for sample in samples]
+    crops = [sample.face for sample in samples]
     return torch.from_numpy(
         np.stack([FaceEncoder.pixels(crop) for crop in crops if crop is not None])
     )[:, None]

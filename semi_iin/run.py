@@ -19,20 +19,18 @@ from pydantic import BaseModel, Field, ValidationError
 from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
+from semi_iin.cache import extract
 from semi_iin.composing import Composer, face_pool, voice_pool
-from semi_iin.data import Format, Sample, Split, carve, read, refuse_leaks
+from semi_iin.data.formats import Format, read
+from semi_iin.data.samples import Sample, Split, check_no_leaks, split_off
+from semi_iin.device import find_device
+from semi_iin.encoders.audio import LogMelEncoder
+from semi_iin.encoders.protocol import Spec
+from semi_iin.encoders.text import TextEncoder
+from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.errors import SemiIINError
-from semi_iin.evaluate import valence_class
-from semi_iin.features import (
-    Encoders,
-    FaceEncoder,
-    LogMelEncoder,
-    Spec,
-    TextEncoder,
-    difference,
-    extract,
-    find_device,
-)
+from semi_iin.features import Encoders
+from semi_iin.labels import valence_class
 from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
 from semi_iin.pretraining import STRIPPED, FaceTask, TextTask, VoiceTask, bare
 from semi_iin.train import (
@@ -54,7 +52,7 @@ class Data(Settings):
 
     Attributes:
         path: relative to the run's data root.
-        format: as `semi_iin.data.read` names it.
+        format: as `semi_iin.data.formats.read` names it.
         part: its name in metrics; "" = its file's or folder's name.
         labels: for features and clips: the label CSV, relative to the data root.
         media: for clips: the folder, relative to the data root.
@@ -83,7 +81,7 @@ class Encoder(Settings):
     """One encoder of a run.
 
     Attributes:
-        spec: as `semi_iin.features` describes it.
+        spec: as `semi_iin.encoders` describes it.
         checkpoint: take spec and weights from this checkpoint instead.
         rank: of the differences by which a fine-tuned transformer is stored.
         words: fine-tune its word embeddings too.
@@ -350,16 +348,16 @@ def gather(config: RunConfig, root: Path) -> list[Part]:
             options["media"] = root / data.media
         place = root / (data.labels if data.format == "clips" else data.path)
         samples = read(place, data.format, **options)
-        refuse_leaks(samples)
+        check_no_leaks(samples)
         held: Split = "valid" if data.selection else "test"
         reported = [sample for sample in samples if sample.split == held]
         unlabeled = [sample for sample in samples if sample.split == "unlabeled"]
         if data.selection:
             train = [sample for sample in samples if sample.split == "train"]
-            samples = carve(train, data.selection)
+            samples = split_off(train, data.selection)
         train = [sample for sample in samples if sample.split == "train"]
         if data.fusion:
-            kept = carve(train, data.fusion, salt="fusion")
+            kept = split_off(train, data.fusion, salt="fusion")
             train, fusion = (
                 [one for one in kept if one.split == split] for split in ("train", "valid")
             )
@@ -423,9 +421,8 @@ def train_encoders(
         task = _encoder_task(config, found, found.training, fresh, name, seen, chosen)
         fit(task, found.training, run / name, seed=config.seed, device=device, report=report)
         trained = fresh.encoders[name].eval().cpu()
+        trained.finish_training(found.rank)
         if isinstance(task, TextTask):
-            source = Encoders.build({name: specs[name]}).encoders[name]
-            trained.stored = difference(source.backbone, trained.backbone, found.rank)
             start = {key: value.cpu() for key, value in task.model.state_dict().items()}
         stored.update(Encoders({name: trained}).tensors())
     return Encoders.build(specs, stored).to(device), start
@@ -449,9 +446,9 @@ def _teaches(sample: Sample, modality: Modality) -> bool:
         case "text":
             return sample.text is not None and sample.label is not None
         case "audio":
-            return sample.sound is not None and sample.emotion is not None
+            return sample.audio is not None and sample.emotion is not None
         case "vision":
-            return sample.crop is not None and sample.emotion is not None
+            return sample.face is not None and sample.emotion is not None
 
 
 def _encoder_task(
@@ -576,7 +573,7 @@ def _stands_apart(sample: Sample, modality: Modality) -> bool:
     """Whether a sample is a voice, or a face, without words or valence."""
     if sample.label is not None or sample.text is not None or sample.emotion is None:
         return False
-    return (sample.sound if modality == "audio" else sample.crop) is not None
+    return (sample.audio if modality == "audio" else sample.face) is not None
 
 
 def _example(sample: Sample, readings: Sequence[Mapping[Modality, Any]], part: str) -> Example:

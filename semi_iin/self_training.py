@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from semi_iin.calibration import class_probabilities, combination
 from semi_iin.errors import SemiIINError
-from semi_iin.evaluate import CLASS_NAMES, valence_class
+from semi_iin.labels import CLASS_NAMES, valence_class
 from semi_iin.model import SemiIIN
 from semi_iin.run import (
     Prepared,
@@ -40,8 +41,6 @@ from semi_iin.train import (
     Report,
     SentimentTask,
     Training,
-    class_probabilities,
-    combination,
     fit,
     score,
     temperatures_of,

@@ -27,6 +27,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from semi_iin.calibration import combination, fit_temperature
+from semi_iin.data.features import load_array
 from semi_iin.errors import SemiIINError
 from semi_iin.features import collate
 from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
@@ -397,7 +399,7 @@ def load(example: Example, config: SemiIINConfig) -> dict[Modality, Tensor]:
     rows = {}
     for modality, value in example.features.items():
         if isinstance(value, Path):
-            value = torch.from_numpy(np.load(value, allow_pickle=False))
+            value = load_array(value)
         rows[modality] = value[: config.max_frames(modality)].float()
     return rows
 
@@ -519,20 +521,6 @@ def score(
     return valence, logits
 
 
-def calibrate(logits: NDArray[np.float64], sentiment: Sequence[int]) -> float:
-    """The temperature by which class logits fit their classes best (least cross-entropy)."""
-    values, target = torch.from_numpy(logits), torch.tensor(sentiment)
-    candidates = np.geomspace(0.25, 4.0, 161)
-    losses = [float(functional.cross_entropy(values / scale, target)) for scale in candidates]
-    return round(float(candidates[int(np.argmin(losses))]), 4)
-
-
-def combination(modalities: Iterable[str]) -> str:
-    """The name of what a sample holds, as in `audio+text`; whatever the order given."""
-    given = set(modalities)
-    return "+".join(name for name in MODALITIES if name in given)
-
-
 def temperatures_of(model: SemiIIN, selection: Sequence[Example]) -> dict[str, float]:
     """The temperature for every combination of modalities that the selection can show.
 
@@ -549,25 +537,9 @@ def temperatures_of(model: SemiIIN, selection: Sequence[Example]) -> dict[str, f
             ]
             if shown:
                 _, logits = score(model, shown)
-                found[combination(names)] = calibrate(logits, [one.sentiment for one in shown])
+                classes = [example.sentiment for example in shown]
+                found[combination(names)] = fit_temperature(logits, classes)
     return found
-
-
-def class_probabilities(
-    logits: NDArray[np.float64],
-    shown: Sequence[str],
-    temperatures: Mapping[str, float],
-) -> NDArray[np.float64]:
-    """Calibrated probabilities (n, classes).
-
-    Args:
-        logits: (n, classes).
-        shown: by each sample, as `combination` names it; one without a temperature has 1.
-        temperatures: by combination.
-    """
-    divisors = [[temperatures.get(name, 1.0)] for name in shown]
-    scaled = torch.from_numpy(logits) / torch.tensor(divisors, dtype=torch.float64)
-    return torch.softmax(scaled, dim=1).numpy()
 
 
 def bucketed(

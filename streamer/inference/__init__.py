@@ -42,8 +42,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Clip
 from semi_iin.predict import Prediction, Predictor
 from streamer import audio, metrics
 from streamer.config import Config

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semi_iin.checkpoint import save
-from semi_iin.features import Clip, Encoders
+from semi_iin.clips import Clip
+from semi_iin.features import Encoders
 from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction
 from streamer import audio, inference

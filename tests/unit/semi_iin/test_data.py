@@ -6,17 +6,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
-from semi_iin.data import (
-    Media,
-    Sample,
-    carve,
-    largest_face,
-    read,
-    read_faces,
-    read_sound,
-    refuse_leaks,
-)
+from semi_iin.data.features import load_array
+from semi_iin.data.formats import read
+from semi_iin.data.media import Media, largest_face, read_audio, read_faces
+from semi_iin.data.samples import Sample, check_no_leaks, split_off
 from semi_iin.errors import SemiIINError
 
 
@@ -111,20 +106,20 @@ def test_data_that_are_not_there_are_named(tmp_path: Path) -> None:
 
 def test_the_same_video_in_two_splits_is_refused() -> None:
     samples = [Sample("a", "train", "v1"), Sample("b", "valid", "v2"), Sample("c", "valid", "v1")]
-    with pytest.raises(SemiIINError, match="v1 stands in both train and valid"):
-        refuse_leaks(samples)
-    refuse_leaks(samples[:2])
-    refuse_leaks([Sample("a", "train"), Sample("b", "valid")])  # no group is known
+    with pytest.raises(SemiIINError, match="v1 is in both train and valid"):
+        check_no_leaks(samples)
+    check_no_leaks(samples[:2])
+    check_no_leaks([Sample("a", "train"), Sample("b", "valid")])  # no group is known
 
 
 def test_carving_moves_whole_groups_and_always_the_same() -> None:
     samples = [Sample(f"{g}-{i}", "train", f"video{g}") for g in range(200) for i in range(3)]
     samples.append(Sample("held", "valid", "other"))
-    moved = carve(samples, 10)
-    refuse_leaks(moved)
+    moved = split_off(samples, 10)
+    check_no_leaks(moved)
     share = sum(sample.split == "valid" for sample in moved[:-1]) / 600
     assert 0.04 < share < 0.2
-    assert carve(samples, 10) == moved
+    assert split_off(samples, 10) == moved
 
 
 def test_clips_find_their_media_by_id_or_by_video_and_time(tmp_path: Path) -> None:
@@ -140,9 +135,9 @@ def test_clips_find_their_media_by_id_or_by_video_and_time(tmp_path: Path) -> No
     tone(media / "talk.wav", 2.0)
     tone(media / "b.flac", 0.25)
     cut, whole, missing = read(path, "clips", media=media)
-    assert cut.sound == Media(media / "talk.wav", 0.5, 1.0)
-    assert whole.sound == Media(media / "b.flac")
-    assert missing.sound is None and missing.text == "three"
+    assert cut.audio == Media(media / "talk.wav", 0.5, 1.0)
+    assert whole.audio == Media(media / "b.flac")
+    assert missing.audio is None and missing.text == "three"
     heard = cut.clip().audio
     assert heard is not None and len(heard) == 8000
     assert 0.2 < np.abs(heard).max() < 0.26  # the second quarter of the rising tone
@@ -157,7 +152,7 @@ def test_clips_without_any_media_are_refused(tmp_path: Path) -> None:
 
 
 def test_sound_is_brought_to_16_khz_mono(tmp_path: Path) -> None:
-    heard = read_sound(Media(tone(tmp_path / "a.wav", 1.0, rate=44_100)))
+    heard = read_audio(Media(tone(tmp_path / "a.wav", 1.0, rate=44_100)))
     assert heard is not None and heard.dtype == np.float32
     assert len(heard) == pytest.approx(16_000, abs=200)
     spectrum = np.abs(np.fft.rfft(heard))
@@ -167,7 +162,7 @@ def test_sound_is_brought_to_16_khz_mono(tmp_path: Path) -> None:
 def test_a_file_that_is_no_media_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "x.wav", "no sound here")
     with pytest.raises(SemiIINError, match=r"x\.wav cannot be opened"):
-        read_sound(Media(path))
+        read_audio(Media(path))
 
 
 def test_a_picture_without_a_face_gives_none() -> None:
@@ -226,8 +221,8 @@ def test_the_papers_layouts_are_known(tmp_path: Path, folders: tuple[str, str, s
     labels = write(tmp_path / "labels.csv", "id,text,label,split\na,x,1,train\nb,y,-1,valid\n")
     whole, text_only = read(tmp_path, "features", labels=labels)
     assert set(whole.features) == {"audio", "text"}  # the missing one is missing
-    arrays = whole.arrays()
-    assert arrays["audio"].shape == (3, 4) and arrays["text"].dtype == np.float32
+    arrays = {name: load_array(path) for name, path in whole.features.items()}
+    assert arrays["audio"].shape == (3, 4) and arrays["text"].dtype == torch.float32
     assert set(text_only.features) == {"text"} and text_only.split == "valid"
     assert [sample.split for sample in read(tmp_path, "features")] == ["unlabeled"] * 2
 
@@ -236,12 +231,12 @@ def test_features_of_another_layout_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SemiIINError, match="no features in a known layout"):
         read(tmp_path, "features")
     (tmp_path / "text").mkdir()
-    with pytest.raises(SemiIINError, match=r"holds no \.npy arrays"):
+    with pytest.raises(SemiIINError, match=r"contains no \.npy arrays"):
         read(tmp_path, "features")
     np.save(tmp_path / "text" / "a.npy", np.ones(3))
     (sample,) = read(tmp_path, "features")
     with pytest.raises(SemiIINError, match="shape"):
-        sample.arrays()
+        load_array(sample.features["text"])
 
 
 def test_the_real_sets_are_read_whole_and_do_not_leak(shared_data: Path) -> None:
@@ -253,7 +248,7 @@ def test_the_real_sets_are_read_whole_and_do_not_leak(shared_data: Path) -> None
         for split in ("train", "valid")
     ]
     assert counts == [1284, 229, 16274, 1861]
-    refuse_leaks([*mosi, *mosei])
+    check_no_leaks([*mosi, *mosei])
     voices = read(shared_data / "ravdess", "ravdess")
-    refuse_leaks(voices)
+    check_no_leaks(voices)
     assert sum(sample.split == "valid" for sample in voices) == 240

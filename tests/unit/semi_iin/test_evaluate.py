@@ -8,6 +8,7 @@ import pytest
 
 from semi_iin import evaluate
 from semi_iin.errors import SemiIINError
+from semi_iin.labels import valence_class
 
 LABEL = np.array([-3.0, -1.0, 0.0, 0.4, 1.0, 2.6])
 GUESS = np.array([-2.6, 0.2, -0.1, 0.6, 1.4, 2.0])
@@ -58,11 +59,11 @@ def test_both_conventions_of_two_classes(report):
 
 def test_class_edges_are_closed_below():
     valence = [-3, -2.5, -2.51, -1.5, -0.5, -0.51, 0, 0.49, 0.5, 1.5, 2.49, 2.5, 3]
-    assert evaluate.valence_class(valence).tolist() == [0, 1, 0, 2, 3, 2, 3, 3, 4, 5, 5, 6, 6]
+    assert valence_class(valence).tolist() == [0, 1, 0, 2, 3, 2, 3, 3, 4, 5, 5, 6, 6]
 
 
 def test_predictions_outside_the_scale_are_in_the_outer_classes():
-    assert evaluate.valence_class([-9, 9]).tolist() == [0, 6]
+    assert valence_class([-9, 9]).tolist() == [0, 6]
 
 
 def test_calibration_error_by_hand():

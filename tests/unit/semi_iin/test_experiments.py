@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from semi_iin import experiments
-from semi_iin.data import Sample
+from semi_iin.data.samples import Sample
 from semi_iin.errors import SemiIINError
-from semi_iin.evaluate import valence_class
 from semi_iin.experiments import Bench
+from semi_iin.labels import valence_class
 from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction
 from semi_iin.train import Example, Objective, Training
@@ -176,7 +176,7 @@ def test_gates_are_measured_on_every_subset_that_an_example_has(gates):
 def test_gates_are_summarised_in_the_order_of_the_classes(gates):
     rows = experiments.summarise_gates(gates, "class")
     texts = [(row["class"], row["n"]) for row in rows if row["modalities"] == "text"]
-    assert texts == [("slightly negative", 1), ("neutral", 1), ("very positive", 1)]
+    assert texts == [("weakly negative", 1), ("neutral", 1), ("strongly positive", 1)]
     assert [row["n"] for row in experiments.summarise_gates(gates, "modalities")] == [2, 3, 2]
 
 

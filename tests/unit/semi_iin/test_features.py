@@ -9,18 +9,14 @@ import torch
 from safetensors.torch import save_file
 from transformers import HubertConfig, HubertModel, RobertaConfig, RobertaModel, RobertaTokenizer
 
+from semi_iin.cache import extract
+from semi_iin.clips import Clip
+from semi_iin.encoders.audio import LogMelEncoder
+from semi_iin.encoders.fab_net import FabNetEncoder, convert_fab_net
+from semi_iin.encoders.text import TextEncoder
+from semi_iin.encoders.transformer import add_difference, difference
 from semi_iin.errors import SemiIINError
-from semi_iin.features import (
-    Clip,
-    Encoders,
-    FabNetEncoder,
-    LogMelEncoder,
-    TextEncoder,
-    add_difference,
-    convert_fab_net,
-    difference,
-    extract,
-)
+from semi_iin.features import Encoders
 
 RANDOM = np.random.default_rng(0)
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from semi_iin import checkpoint
+from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Clip, Encoders
+from semi_iin.features import Encoders
 from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
 

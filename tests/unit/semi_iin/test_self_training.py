@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from semi_iin.errors import SemiIINError
-from semi_iin.evaluate import valence_class
+from semi_iin.labels import valence_class
 from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.run import SelfTraining
 from semi_iin.self_training import select, self_train

@@ -13,10 +13,16 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from semi_iin import checkpoint
-from semi_iin.composing import Composer, emotion_sign, valence_sign
-from semi_iin.data import Sample
+from semi_iin.calibration import fit_temperature
+from semi_iin.clips import Clip
+from semi_iin.composing import Composer
+from semi_iin.data.samples import Sample
+from semi_iin.encoders.audio import LogMelEncoder
+from semi_iin.encoders.text import TextEncoder
+from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Clip, Encoders, FaceEncoder, LogMelEncoder, TextEncoder
+from semi_iin.features import Encoders
+from semi_iin.labels import emotion_sign, valence_sign
 from semi_iin.model import SemiIIN, SemiIINConfig
 from semi_iin.predict import Predictor
 from semi_iin.pretraining import FaceTask, TextTask, VoiceTask, altered_crops, altered_sound, bare
@@ -29,7 +35,6 @@ from semi_iin.train import (
     SentimentTask,
     Training,
     bucketed,
-    calibrate,
     fit,
     score,
 )
@@ -262,7 +267,7 @@ def test_calibration_finds_the_temperature() -> None:
     logits = random.normal(0, 1.5, (4000, 7))
     chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     drawn = [int(random.choice(7, p=row)) for row in chances]
-    assert calibrate(logits * 2.0, drawn) == pytest.approx(2.0, rel=0.1)
+    assert fit_temperature(logits * 2.0, drawn) == pytest.approx(2.0, rel=0.1)
 
 
 # --- the embedded encoders ----------------------------------------------------------------------
@@ -339,7 +344,7 @@ def recordings(folder: Path, made: Sequence[tuple[str, np.ndarray]], actor: int)
 
 
 def test_an_audio_encoder_learns_emotions_of_voices(tmp_path: Path) -> None:
-    from semi_iin.data import read
+    from semi_iin.data.formats import read
 
     recordings(tmp_path / "voices", tones(24, 0), 1)
     recordings(tmp_path / "voices", tones(10, 1), 17)
@@ -373,7 +378,7 @@ def drawings(count: int, seed: int) -> list[Sample]:
         crop = random.integers(0, 80, (48, 48), dtype=np.uint8)
         crop[:24] += 150 * (index % 2 == 0)
         crop[24:] += 150 * (index % 2 == 1)
-        made.append(Sample(f"{seed}-{index}", emotion=("happy", "sad")[index % 2], crop=crop))
+        made.append(Sample(f"{seed}-{index}", emotion=("happy", "sad")[index % 2], face=crop))
     return made
 
 
@@ -496,7 +501,7 @@ def write_sets(root: Path) -> None:
     faces = drawings(45, 0)
     np.savez(
         root / "faces.npz",
-        images=np.stack([sample.crop for sample in faces if sample.crop is not None]),
+        images=np.stack([sample.face for sample in faces if sample.face is not None]),
         labels=np.arange(45) % 3,
         classes=np.array(["happy", "sad", "neutral"]),
     )
