@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from semi_iin.errors import SemiIINError
 from semi_iin.evaluate import emotion_name
+from semi_iin.faces import Detector, FaceCutter, cascade
 from semi_iin.features import SAMPLE_RATE_HZ, Clip
 from semi_iin.model import Modality
 
+SMALLEST_FACE_PX = 40
 Split = Literal["train", "valid", "test", "unlabeled"]
 Format = Literal["text-csv", "clips", "features", "ravdess", "expression-npz"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -443,20 +444,27 @@ def read_faces(media: Media, rate_hz: float = 5.0) -> list[NDArray[np.uint8]]:
     return crops
 
 
-def largest_face(picture: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """The largest frontal face in an RGB picture (H, W, 3), cropped; None where there is none."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    found = _cascade().detectMultiScale(grey, 1.1, 5, minSize=(40, 40))
-    if not len(found):
+def largest_face(
+    frame: NDArray[np.uint8], detector: Detector | None = None
+) -> NDArray[np.uint8] | None:
+    """Cut the largest face out of an RGB frame (H, W, 3), as serving does.
+
+    Args:
+        frame: the whole frame.
+        detector: finds the faces; None = OpenCV's frontal-face cascade.
+
+    Returns:
+        A square crop as `FaceCutter` makes it; None where the frame has no face.
+    """
+    boxes = (detector or _cascade())(frame, SMALLEST_FACE_PX)
+    if not boxes:
         return None
-    x, y, width, height = max(found, key=lambda box: int(box[2]) * int(box[3]))
-    return np.ascontiguousarray(picture[y : y + height, x : x + width])
+    return FaceCutter().crop(frame, max(boxes, key=lambda box: box[2] * box[3]))
 
 
 @cache
-def _cascade() -> Any:
-    folder = Path(str(cv2.__file__)).parent / "data"
-    return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
+def _cascade() -> Detector:
+    return cascade()
 
 
 @contextmanager

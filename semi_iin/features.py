@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semi_iin.errors import SemiIINError
+from semi_iin.faces import FaceCutter
 from semi_iin.model import MODALITIES, Modality
 
 SAMPLE_RATE_HZ = 16_000
@@ -798,8 +799,8 @@ def extract(
 ) -> list[dict[Modality, Tensor]]:
     """Features of samples, computed once and kept on disk.
 
-    They lie in a folder of `directory` named after the encoders' specs and weights and the
-    samples, in shards; a run that is stopped loses at most one shard.
+    They lie in a folder of `directory` named after the encoders' specs and weights, the
+    face cutter and the samples, in shards; a run that is stopped loses at most one shard.
 
     Args:
         samples: in any order; a batch is made of neighbours.
@@ -812,7 +813,7 @@ def extract(
     Returns:
         For each sample its features (L, D) float16 by modality, on the CPU.
     """
-    digest = hashlib.sha256(encoders.fingerprint().encode())
+    digest = hashlib.sha256(f"{encoders.fingerprint()} {FaceCutter()}".encode())
     for sample in samples:
         digest.update(repr(sample).encode())
     folder = directory / digest.hexdigest()[:16]
