@@ -1,14 +1,22 @@
-# The two commands of the README, and the checks.
-.PHONY: demo test check
+# `make demo` and `make test` set up everything they need.
+.PHONY: demo test quick fuzz coverage check
 
 demo:  ## play a generated meeting through the whole system
 	@scripts/setup demo
 	@.venv/bin/streamer demo
 
-test:  ## set up everything the tests need and run them all
+test:  ## all the tests
 	@scripts/setup test
 	@scripts/test
 
-check:  ## lint, format, types, layer rules
+quick:  ## unit and property tests that need neither Kafka nor a browser, in about a minute
+	@scripts/setup test
+	@scripts/test -q -m "not kafka and not slow" tests/unit tests/property
+
+fuzz:  ## property tests with new random examples (ROUNDS=10)
+	@scripts/setup test
+	@scripts/fuzz $(or $(ROUNDS),10)
+
+check:  ## lint, format, types, import contracts
 	@scripts/setup test
 	@scripts/check

@@ -2,7 +2,7 @@
 
 The way of the data, one room a line:
 
-* `data`: data sets to samples;
+* `data`: data sets to samples; `faces`: frames to face crops, for training and serving;
 * `features`: pretrained encoders, a clip to token features (the same code trains and serves);
 * `model`: masked attention branches, gate and heads;
 * `train`: one loop; `pretraining`: what trains the embedded encoders; `composing`: words with a

@@ -1,7 +1,7 @@
 """The feature cache: features of a data set are computed once and kept on disk.
 
 Features are stored in shards of safetensors, in a folder whose name depends on the encoders' specs
-and weights and on the samples. This module knows no labels and no training.
+and weights, the face cutter and the samples. This module knows no labels and no training.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from semi_iin.clips import Clip
+from semi_iin.faces import FaceCutter
 from semi_iin.features import Encoders
 from semi_iin.model import MODALITIES, Modality
 
@@ -56,7 +57,7 @@ def extract(
     Returns:
         For each sample its features (L, D) float16 by modality, on the CPU.
     """
-    digest = hashlib.sha256(encoders.fingerprint().encode())
+    digest = hashlib.sha256(f"{encoders.fingerprint()} {FaceCutter()}".encode())
     for sample in samples:
         digest.update(repr(sample).encode())
     folder = directory / digest.hexdigest()[:16]

@@ -7,11 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streamer.errors import BrokerError
 from streamer.kafka.broker import EmbeddedBroker, KafkaBroker
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# `suite` draws the same examples in every run. `fuzz` draws new ones: `make fuzz`.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile(
+    "fuzz", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from semi_iin.clips import SAMPLE_RATE_HZ
 from semi_iin.errors import SemiIINError
+from semi_iin.faces import Detector, FaceCutter, cascade
 
+SMALLEST_FACE_PX = 40
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
 MEDIA_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", *AUDIO_SUFFIXES)
 
@@ -98,23 +99,27 @@ def read_faces(media: Media, rate_hz: float = 5.0) -> list[NDArray[np.uint8]]:
     return crops
 
 
-def largest_face(frame: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Crop the largest frontal face of an RGB frame (H, W, 3); None where there is none.
+def largest_face(
+    frame: NDArray[np.uint8], detector: Detector | None = None
+) -> NDArray[np.uint8] | None:
+    """Cut the largest face out of an RGB frame (H, W, 3), as serving does.
 
-    Faces are detected by the cascade that OpenCV contains.
+    Args:
+        frame: the whole frame.
+        detector: finds the faces; None = OpenCV's frontal-face cascade.
+
+    Returns:
+        A square crop as `FaceCutter` makes it; None where the frame has no face.
     """
-    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    boxes = _cascade().detectMultiScale(grey, 1.1, 5, minSize=(40, 40))
-    if not len(boxes):
+    boxes = (detector or _cascade())(frame, SMALLEST_FACE_PX)
+    if not boxes:
         return None
-    x, y, width, height = max(boxes, key=lambda box: int(box[2]) * int(box[3]))
-    return np.ascontiguousarray(frame[y : y + height, x : x + width])
+    return FaceCutter().crop(frame, max(boxes, key=lambda box: box[2] * box[3]))
 
 
 @cache
-def _cascade() -> Any:
-    folder = Path(str(cv2.__file__)).parent / "data"
-    return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
+def _cascade() -> Detector:
+    return cascade()
 
 
 @contextmanager
