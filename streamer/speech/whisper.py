@@ -1,106 +1,98 @@
-"""Whisper through transformers as an Engine: words with times and probabilities.
+"""Whisper through CTranslate2: the audio of one utterance → words with times and confidence.
 
-Reads weights from disk (the hub's cache or a folder), downloads only when the configuration says
-so. One model per process and device, shared by all participants, who take turns. Each answer
-decodes the utterance so far from its start, greedily and without sampling, so it is deterministic;
-word times come from the decoder's attention to the sound.
+What enters: the utterance's audio, all of it so far. What leaves: hypotheses. The model's files are a
+CTranslate2 folder (`model.bin`, `config.json`, `tokenizer.json`); `models` finds them. This module
+does not know utterance boundaries, windows or threads.
+
+Whisper was trained on 30 s of audio at once. An utterance is encoded in a window of 15 s where it fits,
+which costs half; such windows sometimes make the decoder repeat itself, so a repeated phrase is
+decoded again in 30 s.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from streamer.config import AsrConfig
 from streamer.errors import ConfigError, ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
+from streamer.speech import models
 from streamer.speech.listening import Heard
 
 LONGEST_NS = 29 * NS_PER_S
-"""Whisper hears 30 s at once."""
+"""The longest utterance; a model reads 30 s at once."""
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10
-TOKENS_PER_S = 12
-"""No speech has more; what goes on beyond is a decoder that repeats itself."""
-TOKENS_AT_LEAST = 16
-WEIGHT_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
+"""Shorter audio holds no word."""
+FRAMES_PER_S = 100
+SHORT_FRAMES, FULL_FRAMES = 15 * FRAMES_PER_S, 30 * FRAMES_PER_S
+"""Frames of the log-mel spectrogram that are encoded; shorter windows than 15 s make loops."""
+MARGIN_FRAMES = FRAMES_PER_S
+"""Silence after the utterance that fits into its window."""
+TIME_STEP_S = 0.02
+"""Duration of one position of the encoder's output."""
+TOKENS_PER_S, TOKENS_AT_LEAST = 12, 16
+"""No speech has more tokens; a decoder that gives more repeats itself."""
+LEAST_LOG_PROBABILITY = -1.0
+"""Mean log-probability of the tokens below which a text is an invention."""
+NO_SPEECH_PROBABILITY, SURE_LOG_PROBABILITY = 0.6, -0.5
+"""A text is also an invention where no speech is this likely and the tokens are not this sure."""
+REPETITIONS = {1: 4, 2: 3, 3: 2}
+"""Length of a phrase in words → how often in a row it is a loop; longer phrases as 3."""
 WITHOUT_SPACES = frozenset({"zh", "yue", "ja", "th", "lo", "my"})
-"""Languages in which a word here is a character, because they are written without spaces."""
-
-
-def weights_on_disk(model: str) -> bool:
-    """Whether `model`, a folder or a hub id, can be loaded without a network."""
-    from huggingface_hub import try_to_load_from_cache
-
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return (folder / "config.json").is_file() and any(
-            (folder / name).is_file() for name in WEIGHT_FILES
-        )
-    try:
-        return isinstance(try_to_load_from_cache(model, "config.json"), str) and any(
-            isinstance(try_to_load_from_cache(model, name), str) for name in WEIGHT_FILES
-        )
-    except ValueError:  # not even the shape of a hub id
-        return False
+"""Languages written without spaces: there a character counts as a word."""
 
 
 class Whisper:
-    """An Engine that keeps the utterance's sound and decodes it when asked."""
+    """A recogniser of one participant's utterances; keeps their audio and decodes it when asked."""
 
     longest_ns = LONGEST_NS
 
     def __init__(self, config: AsrConfig) -> None:
-        """Load the model, or share the one that is loaded.
+        """Load the model, or share the one that this process has loaded.
 
         Raises:
-            ModelError: the weights are not there or damaged.
-            ConfigError: they do not know the language.
+            ModelError: the weights are missing or damaged.
+            ConfigError: the model does not support the language or cannot translate.
         """
-        self._model = _load(config.whisper_model, config.device, config.local_files_only)
-        self._model.check_language(config.language)
-        self._language = config.language.lower().split("-")[0]
-        self._sound: list[NDArray[np.float32]] = []
+        self._model = load(config)
+        self._model.check(config)
+        self._language = None if config.language == "auto" else short_code(config.language)
+        self._translate = config.translate
+        self._audio: list[NDArray[np.float32]] = []
 
     def begin(self) -> None:
-        """A new utterance starts."""
-        self._sound = []
+        """Start a new utterance."""
+        self._audio = []
 
     def feed(self, samples: NDArray[np.float32]) -> None:
-        """Keep (n,) samples in [-1, 1]."""
-        self._sound.append(samples)
+        """Append (n,) samples in [-1, 1] at SAMPLE_RATE_HZ."""
+        self._audio.append(samples)
 
     def heard(self) -> list[Heard]:
         """Decode the utterance so far."""
-        sound = np.concatenate(self._sound) if self._sound else np.zeros(0, np.float32)
-        if len(sound) < SHORTEST_SAMPLES:
+        audio = np.concatenate(self._audio) if self._audio else np.zeros(0, np.float32)
+        if len(audio) < SHORTEST_SAMPLES:
             return []
-        return self._model.decode(sound, self._language)
+        return self._model.decode(audio, self._language, translate=self._translate)
 
     def end(self) -> list[Heard]:
-        """Decode the whole utterance and forget it."""
+        """Decode the whole utterance and discard its audio."""
         words = self.heard()
-        self._sound = []
+        self._audio = []
         return words
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A decoded token: `[start, end)` in seconds, and the probability that it was given."""
+    """A decoded token: `[start, end)` in seconds, and its probability."""
 
     id: int
     start: float
@@ -108,173 +100,259 @@ class Token:
     chance: float
 
 
-class _Model:
-    """The network, its tokenizer and its feature extractor, on one device."""
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """One pass of the decoder: the text's tokens and how likely the text is."""
 
-    def __init__(self, name: str, device: str, local_files_only: bool) -> None:
-        from transformers import AutoProcessor, WhisperForConditionalGeneration
+    tokens: list[int]
+    log_probability: float
+    no_speech: float
+    encoded: Any
+    prompt: list[int]
 
-        where = {"local_files_only": local_files_only}
-        self._name = name
-        self._turn = threading.Lock()
-        processor = AutoProcessor.from_pretrained(name, **where)
-        self._tokenizer, self._features = processor.tokenizer, processor.feature_extractor
-        network = WhisperForConditionalGeneration.from_pretrained(
-            name,
-            attn_implementation="eager",  # the only one that gives its attention
-            dtype=torch.float16 if device == "cuda" else torch.float32,
-            **where,
+    @property
+    def invented(self) -> bool:
+        """Whether the model most likely wrote text for audio that is not speech."""
+        return self.log_probability < LEAST_LOG_PROBABILITY or (
+            self.no_speech > NO_SPEECH_PROBABILITY and self.log_probability < SURE_LOG_PROBABILITY
         )
-        self._network: Any = network.to(device).eval()
-        self._settings: Any = network.generation_config
-        self._prepare(network.config)
 
-    def _prepare(self, config: Any) -> None:
-        """Greedy decoding of plain text with scores; attention heads for the word times."""
-        settings = self._settings
-        first_time = self._tokenizer.convert_tokens_to_ids("<|notimestamps|>") + 1
-        self._first_special = self._tokenizer.convert_tokens_to_ids("<|endoftext|>")
-        settings.no_timestamps_token_id = first_time - 1
-        settings.suppress_tokens = sorted(
-            {*(settings.suppress_tokens or ()), *range(first_time, config.vocab_size)}
+
+class Model:
+    """A loaded model with its tokenizer and its log-mel spectrogram; any thread may call it."""
+
+    def __init__(self, folder: Path, device: str, threads: int) -> None:
+        import ctranslate2
+        from tokenizers import Tokenizer
+        from transformers import WhisperFeatureExtractor
+
+        self.name = folder.name
+        self._storage = ctranslate2.StorageView
+        self._network: Any = ctranslate2.models.Whisper(
+            str(folder),
+            device=device,
+            compute_type="int8" if device == "cpu" else "float16",
+            intra_threads=threads,
         )
-        settings.return_dict_in_generate = settings.output_scores = True
-        settings.num_beams, settings.do_sample, settings.max_new_tokens = 1, False, None
-        settings.forced_decoder_ids = None
-        if not getattr(settings, "alignment_heads", None):
-            settings.alignment_heads = [
-                [layer, head]
-                for layer in range(config.decoder_layers // 2, config.decoder_layers)
-                for head in range(config.decoder_attention_heads)
-            ]
-        self._longest_tokens: int = config.max_target_positions
+        self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._log_mel: Any = WhisperFeatureExtractor(feature_size=self._network.n_mels)
+        self.multilingual: bool = self._network.is_multilingual
+        self._lock = threading.Lock()
 
-    def check_language(self, language: str) -> None:
-        """Raise ConfigError when the model does not know `language`, as `en` or `en-GB`."""
-        short = language.lower().split("-")[0]
-        if getattr(self._settings, "is_multilingual", False):
-            known = {code.strip("<|>") for code in self._settings.lang_to_id}
-        else:
-            known = {"en"}
-        if short not in known:
+    @property
+    def languages(self) -> frozenset[str]:
+        """Two-letter codes of the languages that the model reads."""
+        if not self.multilingual:
+            return frozenset({"en"})
+        names = (name[2:-2] for name in self._tokenizer.get_vocab() if name.startswith("<|"))
+        return frozenset(name for name in names if name.islower() and 2 <= len(name) <= 3)
+
+    def check(self, config: AsrConfig) -> None:
+        """Raise ConfigError if the model lacks the language, or cannot translate."""
+        if config.translate and not self.multilingual:
             raise ConfigError(
-                f"Whisper {self._name} does not know the language {language!r}; set asr.language "
-                "to one that it knows, as a two-letter code, or name a multilingual model."
+                f"asr.translate requires a multilingual Whisper model and {self.name} reads "
+                'English only; set asr.whisper_model to "base".'
+            )
+        language = short_code(config.language)
+        if language == "auto":
+            return
+        if language not in self.languages:
+            fix = (
+                "use a two-letter code that it supports"
+                if self.multilingual
+                else 'set asr.whisper_model to "base", which reads 99 languages'
+            )
+            raise ConfigError(
+                f"The Whisper model {self.name} does not support asr.language = "
+                f"{config.language!r}; {fix}."
             )
 
-    def decode(self, sound: NDArray[np.float32], language: str) -> list[Heard]:
-        """The words of at most 30 s of sound, (n,) in [-1, 1], times from its first sample."""
-        features = self._features(
-            sound, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt", return_attention_mask=True
-        )
-        options: dict[str, Any] = {"max_length": self._token_limit(len(sound))}
-        if getattr(self._settings, "is_multilingual", False):
-            options |= {"language": language, "task": "transcribe"}
-        with self._turn, torch.inference_mode():
+    def decode(
+        self, audio: NDArray[np.float32], language: str | None, *, translate: bool = False
+    ) -> list[Heard]:
+        """Return the words of at most 30 s of audio, (n,) in [-1, 1]; times from its first sample.
+
+        Args:
+            audio: one utterance.
+            language: a two-letter code, or None to detect it.
+            translate: give English words for speech in any language.
+        """
+        frames = -(-len(audio) * FRAMES_PER_S // SAMPLE_RATE_HZ)
+        short = max(SHORT_FRAMES, frames + MARGIN_FRAMES) // 2 * 2
+        decoded, language = self._generate(audio, min(short, FULL_FRAMES), language, translate)
+        if short < FULL_FRAMES and (decoded.invented or self._loop(decoded.tokens) is not None):
+            decoded, language = self._generate(audio, FULL_FRAMES, language, translate)
+        if decoded.invented:
+            return []
+        loop = self._loop(decoded.tokens)
+        tokens = decoded.tokens if loop is None else decoded.tokens[:loop]
+        spoken = self._align(decoded, tokens, frames)
+        text_language = "en" if translate else language
+        return words_of(spoken, self._tokenizer.decode, text_language in WITHOUT_SPACES)
+
+    def _generate(
+        self, audio: NDArray[np.float32], frames: int, language: str | None, translate: bool
+    ) -> tuple[_Decoded, str]:
+        samples = frames * SAMPLE_RATE_HZ // FRAMES_PER_S
+        features = self._log_mel(
+            audio,
+            sampling_rate=SAMPLE_RATE_HZ,
+            padding="max_length",
+            max_length=samples,
+            truncation=True,
+            return_tensors="np",
+        ).input_features
+        limit = TOKENS_AT_LEAST + len(audio) * TOKENS_PER_S // SAMPLE_RATE_HZ
+        with self._lock:
+            encoded = self._network.encode(
+                self._storage.from_array(np.ascontiguousarray(features, np.float32))
+            )
+            if language is None:
+                language = self._detect(encoded)
+            prompt = self._prompt(language, translate)
             result = self._network.generate(
-                features.input_features.to(self._network.device, self._network.dtype),
-                attention_mask=features.attention_mask.to(self._network.device),
-                return_timestamps=False,
-                return_token_timestamps=True,
-                **options,
-            )
-        tokens = result["sequences"][0].tolist()
-        times = result["token_timestamps"][0].tolist()
-        prompt = len(tokens) - len(result["scores"])
-        chances = [
-            torch.softmax(step[0].float(), -1)[token].item()
-            for step, token in zip(result["scores"], tokens[prompt:], strict=True)
-        ]
-        # The time of a token is where it ends; it starts where the one before it ends.
-        starts = [0.0, *times[prompt:-1]]
-        spoken = [
-            Token(token, start, max(start, end), chance)
-            for token, start, end, chance in zip(
-                tokens[prompt:], starts, times[prompt:], chances, strict=True
-            )
-            if token < self._first_special
-        ]
-        return words_of(spoken, self._tokenizer.decode, language in WITHOUT_SPACES)
-
-    def _token_limit(self, samples: int) -> int:
-        return min(
-            self._longest_tokens,
-            TOKENS_AT_LEAST + samples * TOKENS_PER_S // SAMPLE_RATE_HZ,
+                encoded,
+                [prompt],
+                beam_size=1,
+                max_length=len(prompt) + limit,
+                return_scores=True,
+                return_no_speech_prob=True,
+            )[0]
+        end = self._id("<|endoftext|>")
+        tokens = [token for token in result.sequences_ids[0] if token < end]
+        return (
+            _Decoded(tokens, result.scores[0], result.no_speech_prob, encoded, prompt),
+            language,
         )
 
+    def _detect(self, encoded: Any) -> str:
+        if not self.multilingual:
+            return "en"
+        [(name, _), *_] = self._network.detect_language(encoded)[0]
+        return str(name[2:-2])
 
-def words_of(
-    tokens: Sequence[Token], decode: Callable[[list[int]], str], without_spaces: bool
-) -> list[Heard]:
-    """Join tokens to words: at spaces, or at whole characters in a language without spaces.
+    def _prompt(self, language: str, translate: bool) -> list[int]:
+        names = ["<|startoftranscript|>"]
+        if self.multilingual:
+            names += [f"<|{language}|>", "<|translate|>" if translate else "<|transcribe|>"]
+        return [self._id(name) for name in (*names, "<|notimestamps|>")]
 
-    A word is as sure as its least sure token; punctuation goes with the word before it.
-    """
+    def _id(self, token: str) -> int:
+        return cast(int, self._tokenizer.token_to_id(token))
 
-    def text_of(some: Sequence[Token]) -> str:
-        return decode([token.id for token in some])
+    def _loop(self, tokens: list[int]) -> int | None:
+        """Return the number of tokens before a phrase repeats as only a decoder does, or None."""
+        words = _grouped(tokens, self._text, characters=False)
+        texts = ["".join(filter(str.isalnum, self._text(word).lower())) for word in words]
+        ends = np.cumsum([len(word) for word in words]).tolist()
+        for first in range(len(texts)):
+            for length in range(1, (len(texts) - first) // 2 + 1):
+                phrase = texts[first : first + length]
+                times = REPETITIONS[min(length, 3)]
+                if (
+                    any(phrase)
+                    and phrase * times == texts[first : first + length * times]
+                ):
+                    return int(ends[first + length - 1])
+        return None
 
-    groups: list[list[Token]] = []
+    def _text(self, tokens: list[int]) -> str:
+        return cast(str, self._tokenizer.decode(tokens))
+
+    def _align(self, decoded: _Decoded, tokens: list[int], frames: int) -> list[Token]:
+        """Give each token its time, by the decoder's cross-attention."""
+        if not tokens:
+            return []
+        with self._lock:
+            aligned = self._network.align(
+                decoded.encoded, decoded.prompt[:-1], [tokens], frames, median_filter_width=7
+            )[0]
+        starts = np.full(len(tokens) + 1, np.nan)
+        for token, position in reversed(aligned.alignments):
+            if token <= len(tokens):
+                starts[token] = position * TIME_STEP_S
+        last = aligned.alignments[-1][1] * TIME_STEP_S if aligned.alignments else 0.0
+        starts[-1] = last if np.isnan(starts[-1]) else starts[-1]
+        for index in range(len(tokens) - 1, -1, -1):
+            if np.isnan(starts[index]):
+                starts[index] = starts[index + 1]
+        return [
+            Token(token, float(start), float(end), float(chance))
+            for token, start, end, chance in zip(
+                tokens, starts[:-1], starts[1:], aligned.text_token_probs, strict=False
+            )
+        ]
+
+
+def short_code(language: str) -> str:
+    """Return the two-letter code of a language tag: `en` of `en-GB`."""
+    return language.lower().split("-")[0]
+
+
+def _grouped(
+    tokens: Sequence[int], text_of: Callable[[list[int]], str], *, characters: bool
+) -> list[list[int]]:
+    """Join tokens to words: at spaces, or at whole characters."""
+    groups: list[list[int]] = []
     for token in tokens:
         begins = text_of([token]).startswith(" ")
-        if without_spaces and groups:
+        if characters and groups:
             begins = "\ufffd" not in text_of(groups[-1])  # else half a character
         if begins or not groups:
             groups.append([])
         groups[-1].append(token)
-    words = []
+    return groups
+
+
+def words_of(
+    tokens: Sequence[Token],
+    decode: Callable[[list[int]], str],
+    without_spaces: bool,
+    language: str = "",
+) -> list[Heard]:
+    """Join tokens to words: at spaces, or at whole characters in a language without spaces.
+
+    The confidence of a word is that of its least probable token. Punctuation belongs to the word
+    before it.
+    """
+    groups = _grouped([token.id for token in tokens], decode, characters=without_spaces)
+    words, first = [], 0
     for group in groups:
-        text = text_of(group).replace("\ufffd", "").strip()
+        parts = tokens[first : first + len(group)]
+        first += len(group)
+        text = decode(group).replace("\ufffd", "").strip()
         if any(map(str.isalnum, text)):
-            start_ns, end_ns = round(group[0].start * NS_PER_S), round(group[-1].end * NS_PER_S)
-            words.append(Heard(text, start_ns, end_ns, min(token.chance for token in group)))
+            start_ns, end_ns = round(parts[0].start * NS_PER_S), round(parts[-1].end * NS_PER_S)
+            chance = min(token.chance for token in parts)
+            words.append(Heard(text, start_ns, end_ns, chance))
     return words
 
 
+def load(config: AsrConfig) -> Model:
+    """Return the model of the settings, loaded once per process.
+
+    Raises:
+        ModelError: its files are missing or damaged, or the device cannot run it.
+    """
+    return _load(models.find(config), config.device, config.threads)
+
+
 @lru_cache(maxsize=1)
-def _load(name: str, device: str, local_files_only: bool) -> _Model:
-    """The model, loaded once per process; raises ModelError in one sentence."""
+def _load(folder: Path, device: str, threads: int) -> Model:
+    import ctranslate2
+
     if device == "auto":
-        device = "mps" if torch.backends.mps.is_available() else "cpu"
-        device = "cuda" if torch.cuda.is_available() else device
-    if local_files_only and not weights_on_disk(name):
-        raise ModelError(
-            f"The weights of the Whisper model {name} are not on this disk; name a folder that has "
-            "them in asr.whisper_model, set asr.local_files_only to false to download them, or set "
-            'asr.engine to "pocketsphinx".'
-        )
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+    if device not in ("cpu", "cuda"):
+        device = "cpu"
     try:
-        with _quiet():
-            return _Model(str(Path(name).expanduser()), device, local_files_only)
+        return Model(folder, device, threads)
     except Exception as error:
-        # transformers raises whatever its readers raise: OSError, ValueError, RuntimeError,
-        # SafetensorError, KeyError …; each means that this folder is no usable Whisper.
+        # CTranslate2 and tokenizers raise RuntimeError, ValueError or Exception itself; each means
+        # that this folder is no usable Whisper model, or that the device is missing.
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelError(
-            f"The Whisper model {name} cannot be loaded on {device}: {reason}; mend or replace its "
-            'files, or set asr.engine to "pocketsphinx".'
+            f"The Whisper model in {folder} cannot be loaded on {device}: {reason}; run "
+            "`streamer models verify`, or name another model in asr.whisper_model."
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bars off the terminal, and one notice that it sends itself."""
-    from transformers.utils import logging as transformers_logging
-
-    generation = logging.getLogger("transformers.generation.utils")
-    if not any(isinstance(known, _OwnDeprecation) for known in generation.filters):
-        generation.addFilter(_OwnDeprecation())
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
-class _OwnDeprecation(logging.Filter):
-    """Whisper's `generate` calls its base class in a way that the base class deprecates."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("Passing `generation_config` together with")
