@@ -133,7 +133,7 @@ def card(name: str, metrics: Metrics, size_bytes: int) -> str:
 
 Semi-IIN (arXiv 2412.09784) over three small encoders: all-MiniLM-L6-v2 for words, fine-tuned; a
 convolutional network on log-mel audio; one on 48x48 grey face crops. {size_bytes / 1e6:.1f} MB. It
-reads any subset of the three, and the speaker's earlier words where there are such.
+reads any subset of the three, and the speaker's earlier words where there are any.
 
 ## Output
 
@@ -184,11 +184,11 @@ the configuration in `config.json` has its numbers. To train it again:
 ## Limits and biases
 
 * English only. The texts are monologues of reviewers and video bloggers; meetings are other speech.
-* The voices are 16 actors reading two sentences with acted emotion; the faces are single web images
+* The voices are 16 actors saying two sentences with acted emotion; the faces are single web images
   whose labels are noisy. Real voices and faces are subtler.
-* Labels are the perception of others, not the feeling of the person. Names, dialects, topics, skin,
-  age, sex and culture carry sentiment in such data that they should not carry; nothing was done
-  against it.
+* Labels record how others perceived a person, not how the person felt. Names, dialects, topics,
+  skin, age, sex and culture carry sentiment in such data that they should not carry; nothing was
+  done against it.
 * Wrongly recognised words are read as if they had been spoken.
 
 Not for decisions about people.
