@@ -19,7 +19,8 @@ from semi_iin.experiments.reporting import markdown, write_table
 from semi_iin.experiments.robustness import corrupt
 from semi_iin.experiments.sweep import plot_sweep, sweep_k
 from semi_iin.labels import valence_class
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction
 from semi_iin.settings import Objective, Training
 from semi_iin.task import Example

@@ -10,7 +10,8 @@ import torch
 
 from semi_iin import checkpoint, cli
 from semi_iin.features import Encoders
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 
 EMOTIONS = ["angry", "happy", "neutral", "sad"]
 

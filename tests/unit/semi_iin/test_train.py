@@ -24,7 +24,8 @@ from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders
 from semi_iin.labels import emotion_sign, valence_sign
 from semi_iin.loop import Metrics, Progress, fit, length_batches
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.parts import read_parts
 from semi_iin.predict import Predictor
 from semi_iin.pretraining.face import FaceTask, altered_crops
