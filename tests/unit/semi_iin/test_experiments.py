@@ -9,14 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from semi_iin import experiments
 from semi_iin.data.samples import Sample
 from semi_iin.errors import SemiIINError
-from semi_iin.experiments import Bench
+from semi_iin.experiments.ablation import ABLATION, ablate
+from semi_iin.experiments.bench import Bench
+from semi_iin.experiments.evaluation import report_samples
+from semi_iin.experiments.gates import gate_shares, plot_gates, summarise_gates
+from semi_iin.experiments.reporting import markdown, write_table
+from semi_iin.experiments.robustness import corrupt
+from semi_iin.experiments.sweep import plot_sweep, sweep_k
 from semi_iin.labels import valence_class
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction
-from semi_iin.train import Example, Objective, Training
+from semi_iin.settings import Objective, Training
+from semi_iin.task import Example
 
 WIDTH = 6
 
@@ -65,7 +72,7 @@ def bench(tmp_path) -> Bench:
 
 def test_an_ablation_trains_each_row_with_each_seed(bench):
     rows = {"gate": {"variant": "gate"}, "global": {"variant": "global"}}
-    records = experiments.ablate(bench, [0, 1], rows)
+    records = ablate(bench, [0, 1], rows)
     assert [record["model"] for record in records] == ["gate", "global"]
     for record in records:
         assert len(record["mae"]) == len(record["corr"]) == 2
@@ -76,11 +83,11 @@ def test_an_ablation_trains_each_row_with_each_seed(bench):
 
 def test_a_finished_ablation_gives_the_same_again(bench):
     rows = {"gate": {}}
-    assert experiments.ablate(bench, [0], rows) == experiments.ablate(bench, [0], rows)
+    assert ablate(bench, [0], rows) == ablate(bench, [0], rows)
 
 
 def test_every_row_of_the_published_ablation_can_be_built(bench):
-    built = {name: bench.build(0, row) for name, row in experiments.ABLATION.items()}
+    built = {name: bench.build(0, row) for name, row in ABLATION.items()}
     assert all(isinstance(model, SemiIIN) for model in built.values())
     assert len({str(model.config) for model in built.values()}) == len(built)
     # The first row is the paper's model itself.
@@ -88,7 +95,7 @@ def test_every_row_of_the_published_ablation_can_be_built(bench):
 
 
 def test_the_sweep_shares_the_supervised_training(bench):
-    records = experiments.sweep_k(
+    records = sweep_k(
         bench, examples(30, seed=4, labelled=False), seeds=[0, 1], ks=[1, 3], shares=[0.5, 1.0]
     )
     assert [(record["retrained"], record["k"], record["share"]) for record in records] == [
@@ -109,31 +116,31 @@ def test_the_sweep_shares_the_supervised_training(bench):
     assert not list(bench.directory.glob("k-*/seed-*/supervised"))
 
 
-def test_spoilt_conditions_hold_the_same_labels():
+def test_corrupted_conditions_hold_the_same_labels():
     given = examples(20, seed=8)
-    conditions = experiments.spoil(given)
+    conditions = corrupt(given)
     clear = [example.valence for example in given if abs(example.valence) >= 0.5]
-    for spoilt in conditions.values():
-        assert [example.valence for example in spoilt] == clear
+    for corrupted in conditions.values():
+        assert [example.valence for example in corrupted] == clear
     assert set(conditions["only text"][0].features) == {"text"}
 
 
 def test_a_contradicting_modality_is_of_the_other_sign_and_only_that_one():
     given = examples(20, seed=8)
     valence_of = {id(example.features["audio"]): example.valence for example in given}
-    conditions = experiments.spoil(given)
-    clean, spoilt = conditions["nothing spoilt"], conditions["audio contradicts"]
-    for before, after in zip(clean, spoilt, strict=True):
+    conditions = corrupt(given)
+    clean, corrupted = conditions["nothing corrupted"], conditions["audio contradicts"]
+    for before, after in zip(clean, corrupted, strict=True):
         assert after.features["text"] is before.features["text"]
         assert valence_of[id(after.features["audio"])] * before.valence < 0
 
 
 def test_noise_has_the_spread_of_what_it_replaces_and_says_nothing():
     given = examples(200, seed=8)
-    conditions = experiments.spoil(given)
+    conditions = corrupt(given)
     clean, noisy = (
         torch.stack([example.features["text"] for example in conditions[name]])
-        for name in ("nothing spoilt", "text is noise")
+        for name in ("nothing corrupted", "text is noise")
     )
     torch.testing.assert_close(noisy.std(dim=(0, 1)), clean.std(dim=(0, 1)), atol=0.2, rtol=0.1)
     valence = torch.tensor([example.valence for example in conditions["text is noise"]])
@@ -141,13 +148,13 @@ def test_noise_has_the_spread_of_what_it_replaces_and_says_nothing():
     assert abs(float(torch.corrcoef(torch.stack([valence, shown]))[0, 1])) < 0.25
 
 
-def test_nothing_can_be_spoilt_of_one_modality():
+def test_nothing_can_be_corrupted_of_one_modality():
     texts = [
         replace(example, features={"text": example.features["text"]})
         for example in examples(8, seed=8)
     ]
     with pytest.raises(SemiIINError, match="two or more modalities"):
-        experiments.spoil(texts)
+        corrupt(texts)
 
 
 @pytest.fixture
@@ -162,7 +169,7 @@ def gates(bench):
         replace(alone, features={"text": alone.features["text"]}, valence=-1.0, sentiment=2),
         replace(other, valence=2.6, sentiment=6),
     ]
-    return experiments.gate_shares(model, chosen)
+    return gate_shares(model, chosen)
 
 
 def test_gates_are_measured_on_every_subset_that_an_example_has(gates):
@@ -174,41 +181,41 @@ def test_gates_are_measured_on_every_subset_that_an_example_has(gates):
 
 
 def test_gates_are_summarised_in_the_order_of_the_classes(gates):
-    rows = experiments.summarise_gates(gates, "class")
+    rows = summarise_gates(gates, "class")
     texts = [(row["class"], row["n"]) for row in rows if row["modalities"] == "text"]
     assert texts == [("weakly negative", 1), ("neutral", 1), ("strongly positive", 1)]
-    assert [row["n"] for row in experiments.summarise_gates(gates, "modalities")] == [2, 3, 2]
+    assert [row["n"] for row in summarise_gates(gates, "modalities")] == [2, 3, 2]
 
 
 def test_a_model_without_a_gate_has_no_shares(bench):
     with pytest.raises(SemiIINError, match="no gate: its variant is sum"):
-        experiments.gate_shares(bench.build(0, {"variant": "sum"}), bench.reported)
+        gate_shares(bench.build(0, {"variant": "sum"}), bench.reported)
 
 
 def test_plots_are_written(tmp_path, gates):
-    experiments.plot_gates(gates, tmp_path / "plots" / "gates.png")
+    plot_gates(gates, tmp_path / "plots" / "gates.png")
     sweep = [
         {"retrained": again, "k": k, "share": 1.0, "part": part, "mae": [0.7], "corr": [0.6, 0.7]}
         for again, k in (("no", 0), ("yes", 0), ("yes", 10), ("yes", 40))
         for part in ("mosi", "mosei")
     ]
-    experiments.plot_sweep(sweep, tmp_path / "plots" / "sweep.png")
+    plot_sweep(sweep, tmp_path / "plots" / "sweep.png")
     for name in ("gates.png", "sweep.png"):
         assert (tmp_path / "plots" / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_tables_give_mean_and_deviation(tmp_path):
     records = [{"model": "a", "mae": [0.5, 0.7]}, {"model": "b", "mae": [0.6], "note": "one seed"}]
-    assert experiments.markdown(records).splitlines() == [
+    assert markdown(records).splitlines() == [
         "| model | mae | note |",
         "| --- | --- | --- |",
         "| a | 0.600 ± 0.141 |  |",
         "| b | 0.600 | one seed |",
     ]
-    experiments.write_table(records, tmp_path / "made" / "table")
+    write_table(records, tmp_path / "made" / "table")
     rows = list(csv.DictReader((tmp_path / "made" / "table.csv").read_text().splitlines()))
     assert float(rows[0]["mae_sd"]) == pytest.approx(math.sqrt(0.02))
-    assert (tmp_path / "made" / "table.md").read_text() == experiments.markdown(records)
+    assert (tmp_path / "made" / "table.md").read_text() == markdown(records)
 
 
 def test_words_for_labels_are_measured_as_three_classes_too():
@@ -216,14 +223,14 @@ def test_words_for_labels_are_measured_as_three_classes_too():
     predictions = [
         Prediction(valence=valence, class_probabilities=(1 / 7,) * 7) for valence in (-1, 0.1, 2)
     ]
-    report = experiments.report_samples(samples, predictions)
+    report = report_samples(samples, predictions)
     assert report["f1_3class"]["value"] == pytest.approx(1.0)
     assert report["mae"]["value"] == pytest.approx(1.1 / 3)
 
 
 def test_samples_without_labels_are_left_out_and_none_is_an_error():
     samples = [Sample(id="a", label=2.0), Sample(id="b")]
-    report = experiments.report_samples(samples, [Prediction(valence=1.0), Prediction()])
+    report = report_samples(samples, [Prediction(valence=1.0), Prediction()])
     assert report["n"] == 1
     with pytest.raises(SemiIINError, match="no labels"):
-        experiments.report_samples(samples[1:], [Prediction()])
+        report_samples(samples[1:], [Prediction()])

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from semi_iin.errors import SemiIINError
 from semi_iin.labels import valence_class
-from semi_iin.model import SemiIIN, SemiIINConfig
-from semi_iin.run import SelfTraining
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.self_training import select, self_train
-from semi_iin.train import Example, Training
+from semi_iin.settings import SelfTraining, Training
+from semi_iin.task import Example
 
 WIDTH = 6
 
@@ -128,20 +129,20 @@ def test_rounds_write_what_they_kept_and_teach_the_model(tmp_path):
         names=[f"meeting-{index}" for index in range(60)],
     )
     assert [outcome.number for outcome in rounds] == [0, 1, 2]
-    assert rounds[0].kept == ()
+    assert rounds[0].pseudo_labels == ()
     assert all(outcome.metrics["score"] < 1.5 for outcome in rounds)  # guessing 0 gives 1.5
     for outcome in rounds[1:]:
         path = tmp_path / f"round-{outcome.number}" / "pseudo_labels.csv"
         rows = list(csv.DictReader(path.read_text().splitlines()))
-        assert len(rows) == len(outcome.kept)
+        assert len(rows) == len(outcome.pseudo_labels)
         counts = [sum(row["class"] == str(each) for row in rows) for each in range(7)]
         assert max(counts) == 3
-        assert rows[0]["id"] == f"meeting-{outcome.kept[0].index}"
+        assert rows[0]["id"] == f"meeting-{outcome.pseudo_labels[0].index}"
         confidence = [float(row["confidence"]) for row in rows]
         assert confidence == sorted(confidence, reverse=True)
     # Most of what it is confident of is true: the unlabeled go evenly from -2.8 to 2.8.
     truth = valence_class(np.linspace(-2.8, 2.8, 60))
-    right = [abs(label.sentiment - truth[label.index]) <= 1 for label in rounds[1].kept]
+    right = [abs(label.sentiment - truth[label.index]) <= 1 for label in rounds[1].pseudo_labels]
     assert np.mean(right) > 0.7
     assert not made.training
 
@@ -173,7 +174,7 @@ def test_retraining_starts_from_the_supervised_weights(tmp_path):
 
 def test_a_share_looks_at_fewer(tmp_path):
     _, rounds = train(tmp_path, SelfTraining(select="overall", k=60, share=0.25))
-    assert len(rounds[1].kept) == 15
+    assert len(rounds[1].pseudo_labels) == 15
 
 
 def test_nothing_unlabeled_is_an_error(tmp_path):

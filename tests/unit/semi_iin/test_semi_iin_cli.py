@@ -10,7 +10,8 @@ import torch
 
 from semi_iin import checkpoint, cli
 from semi_iin.features import Encoders
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 
 EMOTIONS = ["angry", "happy", "neutral", "sad"]
 
@@ -126,7 +127,7 @@ def test_context_and_modalities_can_be_withheld(run, tiny, tmp_path):
     assert with_context["mae"]["value"] != without["mae"]["value"]
     code, _, err = run(*arguments, "--modalities", "audio,vision")
     assert code == 1
-    assert "no sample holds anything that the checkpoint reads: audio, vision" in err
+    assert "no sample has a modality that the checkpoint reads: audio, vision" in err
 
 
 def test_evaluate_voices(run, tiny, tmp_path):
@@ -358,7 +359,7 @@ def test_robustness_writes_a_table_and_shares_the_ablation(on_made_up, tmp_path)
     assert code == 0
     rows = list(csv.DictReader((tmp_path / "run" / "robustness.csv").read_text().splitlines()))
     assert [row["condition"] for row in rows[::2]] == [
-        "nothing spoilt",
+        "nothing corrupted",
         "only audio + text", "only audio + vision", "only text + vision",
         "only audio", "only text", "only vision",
         "audio contradicts", "audio is noise",

@@ -23,21 +23,17 @@ from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders
 from semi_iin.labels import emotion_sign, valence_sign
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.loop import Metrics, Progress, fit, length_batches
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
+from semi_iin.parts import read_parts
 from semi_iin.predict import Predictor
-from semi_iin.pretraining import FaceTask, TextTask, VoiceTask, altered_crops, altered_sound, bare
-from semi_iin.run import RunConfig, gather, prepare, read_config, train
-from semi_iin.train import (
-    Example,
-    Metrics,
-    Objective,
-    Progress,
-    SentimentTask,
-    Training,
-    bucketed,
-    fit,
-    score,
-)
+from semi_iin.pretraining.face import FaceTask, altered_crops
+from semi_iin.pretraining.text import TextTask, bare
+from semi_iin.pretraining.voice import VoiceTask, altered_audio
+from semi_iin.run import prepare, train
+from semi_iin.settings import Objective, RunConfig, Training, read_config
+from semi_iin.task import Example, SentimentTask, score
 
 SMALL = SemiIINConfig(
     audio_width=6, text_width=5, vision_width=4, hidden=16, head_widths=(16, 8),
@@ -56,7 +52,7 @@ class Line:
         self.scores: list[float] = []
 
     def batches(self, epoch: int) -> list[list[int]]:
-        return bucketed([1] * 20, 4, (0, epoch))
+        return length_batches([1] * 20, 4, (0, epoch))
 
     def loss(self, batch: list[int], random: Generator) -> Tensor:
         if self.steps == self.broken_at:
@@ -175,10 +171,10 @@ def test_tensorboard_can_read_the_run(tmp_path: Path) -> None:
 
 def test_batches_hold_every_sample_once_and_like_lengths() -> None:
     lengths = list(range(1000))
-    batches = bucketed(lengths, 8, (1, 2), window=25)
+    batches = length_batches(lengths, 8, (1, 2), window=25)
     assert sorted(index for batch in batches for index in batch) == lengths
-    assert bucketed(lengths, 8, (1, 2), window=25) == batches
-    assert bucketed(lengths, 8, (1, 3), window=25) != batches
+    assert length_batches(lengths, 8, (1, 2), window=25) == batches
+    assert length_batches(lengths, 8, (1, 3), window=25) != batches
     spread = np.mean([max(batch) - min(batch) for batch in batches])
     assert spread < 100  # eight of a thousand at random would spread over about 780
 
@@ -364,7 +360,7 @@ def test_an_audio_encoder_learns_emotions_of_voices(tmp_path: Path) -> None:
 def test_altered_sound_stays_sound() -> None:
     random = np.random.default_rng(0)
     sound = tones(1, 0)[0][1]
-    altered = [altered_sound(sound, random) for _ in range(20)]
+    altered = [altered_audio(sound, random) for _ in range(20)]
     assert all(found.dtype == np.float32 and np.abs(found).max() <= 1 for found in altered)
     assert len({len(found) for found in altered}) > 10
     assert min(len(found) for found in altered) > 0.5 * len(sound)
@@ -621,7 +617,7 @@ def test_what_is_kept_for_semi_iin_trains_no_encoder(tiny_bert: Path, tmp_path: 
     talk, voices, faces = config.data
     other = talk.model_copy(update={"part": "other"})
     kept = talk.model_copy(update={"fusion": 3})
-    parts = gather(
+    parts = read_parts(
         config.model_copy(update={"data": (kept, other, voices, faces)}), tmp_path / "data"
     )
     groups = [
@@ -631,7 +627,7 @@ def test_what_is_kept_for_semi_iin_trains_no_encoder(tiny_bert: Path, tmp_path: 
     assert all(groups) and not groups[0] & groups[1] and not (groups[0] | groups[1]) & groups[2]
     assert parts[1].train and not parts[1].fusion  # texts are kept elsewhere
     assert parts[2].fusion == parts[2].train and parts[3].fusion == parts[3].train
-    plain = gather(config, tmp_path / "data")[0]
+    plain = read_parts(config, tmp_path / "data")[0]
     assert plain.fusion == plain.train
 
 

@@ -1,0 +1,39 @@
+"""The application: every command, and errors as one sentence with an exit code."""
+
+import sys
+
+import typer
+
+from semi_iin.cli import checkpoints, experiments, training
+from semi_iin.cli.progress import screen
+from semi_iin.errors import SemiIINError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train, measure and export Semi-IIN, a multimodal sentiment model.",
+)
+app.command()(training.train)
+app.command("self-train")(training.self_train)
+app.command()(checkpoints.features)
+app.command()(checkpoints.evaluate)
+app.command()(experiments.ablate)
+app.command()(experiments.robustness)
+app.command("sweep-k")(experiments.sweep_k)
+app.command()(experiments.gates)
+app.command()(checkpoints.info)
+app.command()(checkpoints.export)
+app.command()(checkpoints.convert)
+app.command()(checkpoints.release)
+
+
+def main() -> None:
+    """Run the command line; print an error that a user can cause as one sentence."""
+    try:
+        app()
+    except SemiIINError as error:
+        screen.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
