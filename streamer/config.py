@@ -80,20 +80,22 @@ class CaptureConfig(_Section):
 
 
 class AsrConfig(_Section):
-    """Speech recognition: which engine gives the words and when.
+    """Speech recognition: the engine that gives the words, and when.
 
-    `auto` takes subtitles beside or inside a recording, else Whisper when the weights of
-    `whisper_model` are on disk, else PocketSphinx. `interval_s` is how often a running utterance
-    is asked for its words: at 0.5 words settle within 1.8 s of their end, at 1 within 2.5 s; with
-    Whisper on a CPU, where every question decodes the utterance anew, take more.
+    `auto` takes subtitles beside or inside a recording, else Whisper. `whisper_model` is a short
+    name, a folder, or a hub id; `auto` takes the best one on disk. `language` is a code such as
+    `en`, or `auto` to detect it in each utterance; `translate` gives English words for speech in
+    any language. `interval_s` is how often a running utterance is decoded.
     """
 
-    engine: Literal["auto", "subtitles", "whisper", "pocketsphinx", "none"] = "auto"
-    whisper_model: str = "openai/whisper-small"
+    engine: Literal["auto", "subtitles", "whisper", "none"] = "auto"
+    whisper_model: str = "auto"
     local_files_only: bool = True
     language: str = "en"
+    translate: bool = False
     device: str = "auto"
-    interval_s: PositiveSeconds = 0.5
+    threads: PositiveInt = 1
+    interval_s: PositiveSeconds = 1.0
     max_utterance_s: PositiveSeconds = 15.0
     vad_threshold: UnitFloat = 0.5
     min_silence_s: PositiveSeconds = 0.4

@@ -21,9 +21,9 @@ from streamer.errors import ConfigError, SourceError
 from streamer.speech import transcripts as subtitles
 from streamer.speech.captions import Captions
 from streamer.speech.listening import Engine, Listener, Transcriber, Transcript
-from streamer.speech.sphinx import PocketSphinx
+from streamer.speech.models import fetch_command, on_disk
 from streamer.speech.vad import Silero
-from streamer.speech.whisper import Whisper, weights_on_disk
+from streamer.speech.whisper import Whisper
 
 __all__ = ["Listener", "Source", "Transcriber", "Transcript", "choose"]
 
@@ -82,7 +82,7 @@ def choose(config: Config, source: Source) -> tuple[str, Transcriber]:
 
 def _pick(config: Config, source: Source) -> tuple[str, str, subtitles.Subtitles | None]:
     """Name, reason and, where it is them, the subtitles."""
-    wanted, model = config.asr.engine, config.asr.whisper_model
+    wanted = config.asr.engine
     if "text" not in config.session.modalities:
         return "none", "none (text is not among the modalities)", None
     if wanted == "none":
@@ -96,21 +96,15 @@ def _pick(config: Config, source: Source) -> tuple[str, str, subtitles.Subtitles
     if not source.has_audio:
         return "none", f"none ({', '.join(filter(None, (missing, 'no sound')))})", None
     if wanted == "whisper":
-        return "whisper", f"Whisper {model} (asr.engine says so)", None
-    english = config.asr.language.lower().split("-")[0] == "en"
-    if wanted == "pocketsphinx":
-        if not english:
-            raise ConfigError(
-                f"PocketSphinx knows English only and asr.language is {config.asr.language!r}; "
-                'set asr.engine to "whisper" or asr.language to "en".'
-            )
-        return "pocketsphinx", "PocketSphinx (asr.engine says so)", None
-    if weights_on_disk(model):
-        return "whisper", f"Whisper {model} ({missing}, and its weights are on disk)", None
-    missing += f", no weights of {model} on disk"
-    if not english:
-        return "none", f"none ({missing}, and PocketSphinx knows English only)", None
-    return "pocketsphinx", f"PocketSphinx ({missing})", None
+        return "whisper", "Whisper (asr.engine is whisper)", None
+    name = on_disk(config.asr)
+    if name is None:
+        return (
+            "none",
+            f"none ({missing}, and no Whisper model on disk; run `{fetch_command(config.asr)}`)",
+            None,
+        )
+    return "whisper", f"{name} ({missing})", None
 
 
 def _subtitles(source: Source, *, required: bool) -> tuple[subtitles.Subtitles | None, str]:
@@ -141,7 +135,5 @@ def _engine(name: str, config: AsrConfig) -> Engine | None:
     match name:
         case "whisper":
             return Whisper(config)
-        case "pocketsphinx":
-            return PocketSphinx()
         case _:
             return None

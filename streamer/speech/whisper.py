@@ -1,12 +1,12 @@
 """Whisper through CTranslate2: the audio of one utterance → words with times and confidence.
 
-What enters: the utterance's audio, all of it so far. What leaves: hypotheses. The model's files are a
-CTranslate2 folder (`model.bin`, `config.json`, `tokenizer.json`); `models` finds them. This module
-does not know utterance boundaries, windows or threads.
+What enters: the utterance's audio, all of it so far. What leaves: hypotheses. `models` finds the
+model's files, a CTranslate2 folder. This module does not know where utterances begin and end, and
+knows neither windows nor threads.
 
-Whisper was trained on 30 s of audio at once. An utterance is encoded in a window of 15 s where it fits,
-which costs half; such windows sometimes make the decoder repeat itself, so a repeated phrase is
-decoded again in 30 s.
+Whisper was trained on 30 s of audio at once. An utterance that fits is encoded in 15 s, which costs
+half. The decoder sometimes repeats itself on so short a window, and a repeated phrase is decoded
+again in 30 s.
 """
 
 from __future__ import annotations
@@ -250,10 +250,7 @@ class Model:
             for length in range(1, (len(texts) - first) // 2 + 1):
                 phrase = texts[first : first + length]
                 times = REPETITIONS[min(length, 3)]
-                if (
-                    any(phrase)
-                    and phrase * times == texts[first : first + length * times]
-                ):
+                if any(phrase) and phrase * times == texts[first : first + length * times]:
                     return int(ends[first + length - 1])
         return None
 
@@ -309,7 +306,6 @@ def words_of(
     tokens: Sequence[Token],
     decode: Callable[[list[int]], str],
     without_spaces: bool,
-    language: str = "",
 ) -> list[Heard]:
     """Join tokens to words: at spaces, or at whole characters in a language without spaces.
 

@@ -1,0 +1,283 @@
+"""Whisper: model files by name, decoding, and the words of tokens.
+
+`tiny_whisper` is a multilingual model with random weights in the real file format. The published
+whisper-tiny.en is tested where it is on disk, as after `scripts/setup test`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from semi_iin import weights
+from streamer.config import AsrConfig, build
+from streamer.errors import ConfigError, ModelError
+from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
+from streamer.speech import models
+from streamer.speech.whisper import Model, Token, Whisper, load, words_of
+
+LANGUAGES = ("en", "de", "ja")
+TEXT_TOKENS = 50_257
+"""CTranslate2 recognises a multilingual model by the number of its text tokens."""
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of CTranslate2 files, made from a random model of 16 channels."""
+    import torch
+    from ctranslate2.converters import TransformersConverter
+    from tokenizers import AddedToken
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperTokenizer,
+    )
+
+    source = tmp_path_factory.mktemp("random") / "whisper"
+    special = ["endoftext", "startoftranscript", *LANGUAGES, "translate", "transcribe"]
+    special += ["startoflm", "startofprev", "nospeech", "notimestamps"]
+    names = [f"<|{name}|>" for name in special]
+    times = [f"<|{i * 0.02:.2f}|>" for i in range(1501)]
+    letters = sorted(ByteLevel.alphabet())
+    fillers = [f"filler{n}" for n in range(TEXT_TOKENS - len(letters))]
+    tokens = [*letters, *fillers, *names, *times]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[])
+    tokenizer.add_tokens([AddedToken(name, special=True) for name in names])
+    tokenizer.add_tokens([AddedToken(time, special=False) for time in times])
+    torch.manual_seed(0)
+    end, start = vocabulary["<|endoftext|>"], vocabulary["<|startoftranscript|>"]
+    model = WhisperForConditionalGeneration(
+        WhisperConfig(
+            vocab_size=len(vocabulary),
+            d_model=16,
+            encoder_layers=1,
+            decoder_layers=2,
+            encoder_attention_heads=2,
+            decoder_attention_heads=2,
+            encoder_ffn_dim=16,
+            decoder_ffn_dim=16,
+            pad_token_id=end,
+            bos_token_id=end,
+            eos_token_id=end,
+            decoder_start_token_id=start,
+        )
+    )
+    model.generation_config = GenerationConfig(
+        is_multilingual=True,
+        lang_to_id={f"<|{name}|>": vocabulary[f"<|{name}|>"] for name in LANGUAGES},
+        task_to_id={"translate": vocabulary["<|translate|>"]},
+        alignment_heads=[[0, 0], [1, 1]],
+        no_timestamps_token_id=vocabulary["<|notimestamps|>"],
+        suppress_tokens=[],
+        begin_suppress_tokens=[],
+    )
+    model.save_pretrained(source)
+    tokenizer.save_pretrained(source)
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(source)
+    folder = source.with_name("tiny")
+    TransformersConverter(str(source), copy_files=["tokenizer.json"]).convert(str(folder))
+    return folder
+
+
+@pytest.fixture
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of fetched weights, and an empty cache of the hub."""
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_en() -> Iterator[Model]:
+    """The published whisper-tiny.en."""
+    yield load(asr(whisper_model="tiny.en"))
+
+
+def asr(**settings: object) -> AsrConfig:
+    return build({"asr": settings}).asr
+
+
+def noise(seconds: float, level: float = 0.5) -> NDArray[np.float32]:
+    samples = np.random.default_rng(0).uniform(-level, level, round(seconds * SAMPLE_RATE_HZ))
+    return samples.astype(np.float32)
+
+
+# --- finding models -------------------------------------------------------------------------
+
+
+def test_a_folder_is_found_only_when_it_is_complete(tiny_whisper: Path, tmp_path: Path):
+    assert models.find(asr(whisper_model=str(tiny_whisper))) == tiny_whisper
+    partial = tmp_path / "partial"
+    shutil.copytree(tiny_whisper, partial)
+    (partial / "tokenizer.json").unlink()
+    assert models.on_disk(asr(whisper_model=str(partial))) is None
+    with pytest.raises(ModelError, match=r"set asr\.whisper_model to a folder"):
+        models.find(asr(whisper_model=str(partial)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        ({}, "streamer models get whisper-tiny.en"),
+        ({"language": "en-GB"}, "streamer models get whisper-tiny.en"),
+        ({"language": "de"}, "streamer models get whisper-base"),
+        ({"language": "auto"}, "streamer models get whisper-base"),
+        ({"translate": True}, "streamer models get whisper-base"),
+        ({"whisper_model": "base"}, "streamer models get whisper-base"),
+    ],
+)
+def test_a_missing_model_names_the_command_that_fetches_it(
+    settings: dict[str, object], command: str, no_weights: Path
+):
+    assert models.on_disk(asr(**settings)) is None
+    with pytest.raises(ModelError, match=r"on this disk") as error:
+        models.find(asr(**settings))
+    assert f"`{command}`" in str(error.value)
+
+
+def test_a_larger_model_is_looked_for_in_the_cache_of_the_hub(tiny_whisper: Path, no_weights: Path):
+    repository = no_weights / "hub" / "models--Systran--faster-whisper-small"
+    snapshot = repository / "snapshots" / "0"
+    shutil.copytree(tiny_whisper, snapshot)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0")
+    found = models.find(asr(whisper_model="small"))
+    assert (found / "model.bin").is_file()
+
+
+def test_a_better_model_on_disk_is_taken_first(no_weights: Path):
+    for name in ("whisper-tiny.en", "whisper-base"):
+        place = no_weights / name
+        place.mkdir()
+        for file in weights.known(name).files:
+            with open(place / file.name, "wb") as sparse:
+                sparse.truncate(file.size)
+    assert models.on_disk(asr()) == "whisper-base"
+    assert models.on_disk(asr(whisper_model="tiny.en")) == "whisper-tiny.en"
+
+
+# --- the engine on random weights -----------------------------------------------------------
+
+
+def test_a_model_gives_words_with_times_and_confidence(tiny_whisper: Path):
+    model = load(asr(whisper_model=str(tiny_whisper)))
+    decoded, language = model._generate(noise(2), 1500, "en", False)
+    tokens = model._align(decoded, decoded.tokens, 200)
+    assert language == "en"
+    assert [token.id for token in tokens] == decoded.tokens
+    assert all(0 <= token.start <= token.end <= 30 for token in tokens)
+    assert all(0 < token.chance < 1 for token in tokens)
+
+
+def test_the_language_is_detected(tiny_whisper: Path):
+    model = load(asr(whisper_model=str(tiny_whisper), language="auto"))
+    _, language = model._generate(noise(2), 1500, None, False)
+    assert language in LANGUAGES
+
+
+def test_a_language_or_task_that_the_model_lacks_is_one_sentence(tiny_whisper: Path):
+    config = asr(whisper_model=str(tiny_whisper), language="fr")
+    with pytest.raises(ConfigError, match=r"does not support asr\.language = 'fr'"):
+        Whisper(config)
+    Whisper(asr(whisper_model=str(tiny_whisper), language="de-AT", translate=True))
+
+
+def test_damaged_files_are_one_sentence(tiny_whisper: Path, tmp_path: Path):
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_whisper, broken)
+    (broken / "model.bin").write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"cannot be loaded on cpu: .*streamer models verify"):
+        Whisper(asr(whisper_model=str(broken)))
+    (broken / "model.bin").write_bytes((tiny_whisper / "model.bin").read_bytes())
+    (broken / "tokenizer.json").write_text(json.dumps({"version": "1.0"}))
+    with pytest.raises(ModelError, match="cannot be loaded on cpu"):
+        Whisper(asr(whisper_model=str(broken)))
+
+
+def test_too_little_audio_has_no_words(tiny_whisper: Path):
+    engine = Whisper(asr(whisper_model=str(tiny_whisper)))
+    engine.begin()
+    engine.feed(noise(0.05))
+    assert engine.heard() == engine.end() == []
+
+
+# --- repetition and invention ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "remains"),
+    [
+        ("no no no that is fine", "no no no that is fine"),
+        ("Okay. Okay. Okay. Okay. Okay.", "Okay."),
+        ("you know you know it is good", "you know you know it is good"),
+        ("I see. I see. I see. Good", "I see."),
+        (
+            "kids are talking by the door, kids are talking by the door",
+            "kids are talking by the door,",
+        ),
+        ("very very good", "very very good"),
+    ],
+)
+def test_a_phrase_that_only_a_decoder_repeats_is_cut(tiny_en: Model, text: str, remains: str):
+    tokens = tiny_en._tokenizer.encode(f" {text}", add_special_tokens=False).ids
+    loop = tiny_en._loop(tokens)
+    left = tokens if loop is None else tokens[:loop]
+    assert tiny_en._text(left).strip() == remains
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "tone", "chords", "clicks"])
+def test_audio_without_speech_gives_no_words(tiny_en: Model, kind: str):
+    seconds = 8
+    time = np.arange(seconds * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    samples = {
+        "silence": np.zeros(len(time)),
+        "noise": noise(seconds, 0.1),
+        "tone": 0.3 * np.sin(2 * np.pi * 440 * time),
+        "chords": sum(0.1 * np.sin(2 * np.pi * hz * time) for hz in (261.6, 329.6, 392.0))
+        * (1 + np.sin(2 * np.pi * 2 * time)),
+        "clicks": (np.arange(len(time)) % 8000 < 20) * 0.8,
+    }[kind]
+    assert tiny_en.decode(np.asarray(samples, np.float32), "en") == []
+
+
+# --- tokens and words -----------------------------------------------------------------------
+
+
+def decode(ids: list[int]) -> str:
+    """Token numbers are characters; 0 is a space, 1 is half a character."""
+    return "".join({0: " ", 1: "\ufffd"}.get(number, chr(number)) for number in ids)
+
+
+def tokens(text: str) -> list[Token]:
+    return [
+        Token({" ": 0}.get(letter, ord(letter)), k / 10, (k + 1) / 10, 1 - k / 100)
+        for k, letter in enumerate(text)
+    ]
+
+
+def test_tokens_become_words_at_spaces():
+    words = words_of(tokens(" so it goes."), decode, without_spaces=False)
+    assert [word.text for word in words] == ["so", "it", "goes."]
+    assert [round(word.start_ns / NS_PER_S, 1) for word in words] == [0.0, 0.3, 0.6]
+    assert words[0].confidence == pytest.approx(0.98)
+
+
+def test_tokens_become_characters_where_there_are_no_spaces():
+    words = words_of(tokens("日本"), decode, without_spaces=True)
+    assert [word.text for word in words] == ["日", "本"]
+
+
+def test_half_a_character_is_no_word():
+    halves = [Token(1, 0.0, 0.1, 1.0), Token(ord("a"), 0.1, 0.2, 1.0)]
+    assert [word.text for word in words_of(halves, decode, without_spaces=True)] == ["a"]
