@@ -16,7 +16,7 @@ from torch import Tensor
 from semi_iin.clips import Clip
 from semi_iin.faces import FaceCutter
 from semi_iin.features import Encoders
-from semi_iin.model import MODALITIES, Modality
+from semi_iin.modalities import MODALITIES, Modality
 
 
 class Recorded(Protocol):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from semi_iin.model import MODALITIES
+from semi_iin.modalities import MODALITIES
 
 
 def combination(modalities: Iterable[str]) -> str:

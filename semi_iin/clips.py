@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semi_iin.errors import SemiIINError
-from semi_iin.model import Modality
+from semi_iin.modalities import Modality
 
 SAMPLE_RATE_HZ = 16_000
 SILENCE_RMS = 1e-4  # of full scale: quieter audio carries no evidence

@@ -17,7 +17,7 @@ from semi_iin.data.samples import Sample
 from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.features import Encoders
 from semi_iin.labels import emotion_sign, valence_sign
-from semi_iin.model import Modality
+from semi_iin.modalities import Modality
 from semi_iin.pretraining.face import altered_crops, crop_pixels
 from semi_iin.pretraining.voice import altered_audio, read_voice
 from semi_iin.task import Example

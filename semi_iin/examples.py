@@ -19,7 +19,7 @@ from semi_iin.data.samples import Sample
 from semi_iin.features import Encoders
 from semi_iin.labels import valence_class
 from semi_iin.loop import Progress, Report
-from semi_iin.model import MODALITIES, Modality
+from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.parts import Part
 from semi_iin.pretraining.text import STRIPPED, bare
 from semi_iin.settings import RunConfig

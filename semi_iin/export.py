@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from semi_iin.errors import SemiIINError
-from semi_iin.model import MODALITIES, SemiIIN, SemiIINConfig, SemiIINOutput
+from semi_iin.modalities import MODALITIES
+from semi_iin.model import SemiIIN, SemiIINOutput
+from semi_iin.model_config import SemiIINConfig
 
 Format = Literal["torch", "onnx"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -23,7 +23,7 @@ from semi_iin.encoders.protocol import Encoder, Spec
 from semi_iin.encoders.text import TextEncoder
 from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.errors import SemiIINError
-from semi_iin.model import MODALITIES, Modality
+from semi_iin.modalities import MODALITIES, Modality
 
 # The encoder of each kind that a spec may name.
 KINDS: dict[Modality, dict[str, type[Any]]] = {

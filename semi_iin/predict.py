@@ -21,7 +21,8 @@ from semi_iin.clips import Clip
 from semi_iin.device import find_device
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Batch, Encoders
-from semi_iin.model import MODALITIES, Modality, SemiIIN
+from semi_iin.modalities import MODALITIES, Modality
+from semi_iin.model import SemiIIN
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_BATCH = 32

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from semi_iin.data.formats import Format
 from semi_iin.errors import SemiIINError
-from semi_iin.model import Modality
+from semi_iin.modalities import Modality
 
 
 class Settings(BaseModel):

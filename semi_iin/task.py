@@ -23,7 +23,9 @@ from semi_iin.data.features import load_array
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders, collate
 from semi_iin.loop import Metrics, length_batches
-from semi_iin.model import MODALITIES, Modality, SemiIIN, SemiIINConfig
+from semi_iin.modalities import MODALITIES, Modality
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.settings import Objective, RunConfig
 
 

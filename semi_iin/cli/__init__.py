@@ -5,7 +5,7 @@ cannot be used (one sentence names it); 2 a wrong argument; 130 interrupted.
 
 * `app`: the application, its errors and exit codes;
 * `training`: `train`, `self-train`;
-* `checkpoints`: `evaluate`, `features`, `info`, `export`, `release`;
+* `checkpoints`: `evaluate`, `features`, `info`, `export`, `convert`, `release`;
 * `experiments`: `ablate`, `robustness`, `sweep-k`, `gates`;
 * `options`, `progress`: arguments and progress bars that commands share.
 

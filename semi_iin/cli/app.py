@@ -24,6 +24,7 @@ app.command("sweep-k")(experiments.sweep_k)
 app.command()(experiments.gates)
 app.command()(checkpoints.info)
 app.command()(checkpoints.export)
+app.command()(checkpoints.convert)
 app.command()(checkpoints.release)
 
 

@@ -22,6 +22,7 @@ from semi_iin.cli.options import (
     read_samples,
 )
 from semi_iin.cli.progress import bar, stage_bars
+from semi_iin.errors import SemiIINError
 
 
 def features(
@@ -129,6 +130,26 @@ def export(
         f"{exported.path}: {exported.format}, at most {exported.largest_difference:.1e} away from "
         "the model"
     )
+
+
+def convert(
+    kind: Annotated[
+        str,
+        typer.Argument(help="fab-net (face encoder), or semi-iin (the paper's released model)."),
+    ],
+    published: Annotated[Path, typer.Argument(help="The published file (.pth or .pt).")],
+    to: Annotated[
+        Path, typer.Option("--to", help="A .safetensors file for fab-net, else a checkpoint.")
+    ],
+) -> None:
+    """Convert published weights to safetensors, without running the code in their file."""
+    from semi_iin.encoders.fab_net import convert_fab_net
+    from semi_iin.paper_weights import convert_release
+
+    converters = {"fab-net": convert_fab_net, "semi-iin": convert_release}
+    if kind not in converters:
+        raise SemiIINError(f"KIND is {kind!r}, but it must be one of {', '.join(converters)}")
+    print(converters[kind](published, to))
 
 
 def release(

@@ -14,7 +14,7 @@ from torch import Tensor
 from semi_iin.data.samples import Sample
 from semi_iin.data.text_csv import read_text_csv
 from semi_iin.errors import SemiIINError
-from semi_iin.model import Modality
+from semi_iin.modalities import Modality
 
 # The folder of each modality in the paper's layout, by data set.
 FOLDERS: dict[str, dict[Modality, str]] = {

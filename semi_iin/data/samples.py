@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semi_iin.clips import Clip
 from semi_iin.data.media import Media, read_audio, read_faces
 from semi_iin.errors import SemiIINError
-from semi_iin.model import Modality
+from semi_iin.modalities import Modality
 
 Split = Literal["train", "valid", "test", "unlabeled"]
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semi_iin.clips import SAMPLE_RATE_HZ, Clip
-from semi_iin.encoders.protocol import EMOTIONS, EmotionEncoder, Spec, load_exactly
+from semi_iin.encoders.protocol import EMOTIONS, EmotionEncoder, Spec
 from semi_iin.encoders.transformer import TransformerEncoder
+from semi_iin.state import load_exactly
 
 
 class TransformerAudioEncoder(TransformerEncoder):
@@ -101,7 +102,7 @@ class LogMelEncoder(EmotionEncoder):
         self.register_buffer("mel_filters", _mel_filters(mels, self.WINDOW), persistent=False)
         self.register_buffer("window", torch.hann_window(self.WINDOW), persistent=False)
         if stored:
-            load_exactly(self, stored, "audio encoder")
+            load_exactly(self, stored, "the audio encoder's weights")
 
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Return log-mel energies (frames, mels) of the speech in samples (n,).

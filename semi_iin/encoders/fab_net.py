@@ -1,6 +1,5 @@
 """FAb-Net, the face encoder of the paper, and the conversion of its published weights."""
 
-import pickle
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from semi_iin.clips import Clip
-from semi_iin.encoders.protocol import Encoder, Spec, load_exactly, spread
+from semi_iin.encoders.protocol import Encoder, Spec, spread
 from semi_iin.errors import SemiIINError
+from semi_iin.state import load_exactly, read_pickled_state
 
 
 class FabNetEncoder(Encoder):
@@ -48,7 +48,7 @@ class FabNetEncoder(Encoder):
             )
         weights = load_file(path)
         named = {name: value for name, value in weights.items() if name.startswith("encoder.")}
-        load_exactly(self, named, f"FAb-Net encoder in {path}")
+        load_exactly(self, named, f"FAb-Net's weights in {path}")
 
     def forward(self, crops: Tensor) -> Tensor:
         """Return features (B, 256) of RGB crops (B, 3, 256, 256) in [0, 1]."""
@@ -85,19 +85,10 @@ def convert_fab_net(published: Path, target: Path) -> Path:
     Raises:
         SemiIINError: when the file is no such checkpoint, or contains more than weights.
     """
-    try:
-        content = torch.load(published, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise SemiIINError(f"there is no FAb-Net checkpoint at {published}") from None
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise SemiIINError(
-            f"{published} cannot be read as plain weights: {str(error).splitlines()[0]}"
-        ) from error
-    state = content.get("state_dict_model", content) if isinstance(content, dict) else {}
     weights = {
         name: value.contiguous()
-        for name, value in state.items()
-        if name.startswith("encoder.") and isinstance(value, Tensor)
+        for name, value in read_pickled_state(published, "state_dict_model").items()
+        if name.startswith("encoder.")
     }
     if not weights:
         raise SemiIINError(

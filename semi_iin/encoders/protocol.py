@@ -1,7 +1,7 @@
 """The protocol of encoders: encode clips, name emotions, and store weights in a checkpoint."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -82,23 +82,6 @@ class EmotionEncoder(Encoder):
     def emotion_names(self, logits: Tensor) -> list[str]:
         """Return the likeliest class of each row of logits (B, classes)."""
         return [self.spec["emotions"][index] for index in logits.argmax(dim=-1).tolist()]
-
-
-def load_exactly(module: nn.Module, state: Mapping[str, Tensor], description: str) -> None:
-    """Load weights that must fit name for name and shape for shape.
-
-    Raises:
-        SemiIINError: naming up to three weights that do not fit.
-    """
-    expected = module.state_dict()
-    wrong = sorted(expected.keys() ^ state.keys()) or sorted(
-        name for name, value in state.items() if value.shape != expected[name].shape
-    )
-    if wrong:
-        raise SemiIINError(
-            f"the {description}'s weights do not fit its spec: {', '.join(wrong[:3])}"
-        )
-    module.load_state_dict(dict(state))
 
 
 def spread(crops: Sequence[NDArray[np.uint8]], limit: int) -> list[NDArray[np.uint8]]:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semi_iin.clips import Clip
-from semi_iin.encoders.protocol import EMOTIONS, EmotionEncoder, Spec, load_exactly, spread
+from semi_iin.encoders.protocol import EMOTIONS, EmotionEncoder, Spec, spread
+from semi_iin.state import load_exactly
 
 
 class Residual(nn.Module):
@@ -70,7 +71,7 @@ class FaceEncoder(EmotionEncoder):
         self.norm = nn.LayerNorm(self.width)
         self.emotion = nn.Linear(self.width, len(self.spec["emotions"]))
         if stored:
-            load_exactly(self, stored, "face encoder")
+            load_exactly(self, stored, "the face encoder's weights")
 
     @classmethod
     def pixels(cls, crop: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -12,7 +12,8 @@ from semi_iin.examples import measured_examples
 from semi_iin.experiments.evaluation import report_examples
 from semi_iin.experiments.reporting import Row
 from semi_iin.loop import Report, fit
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.run import Prepared, prepare
 from semi_iin.settings import Objective, RunConfig, Training
 from semi_iin.task import Compose, Example, SentimentTask, build_model

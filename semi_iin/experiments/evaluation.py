@@ -13,7 +13,8 @@ from semi_iin.errors import SemiIINError
 from semi_iin.examples import ready_example
 from semi_iin.features import Encoders
 from semi_iin.labels import POLARITIES
-from semi_iin.model import Modality, SemiIIN
+from semi_iin.modalities import Modality
+from semi_iin.model import SemiIIN
 from semi_iin.predict import Prediction, Predictor
 from semi_iin.task import Example, score
 

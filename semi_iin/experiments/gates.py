@@ -13,7 +13,8 @@ from semi_iin.experiments.evaluation import CHUNK, Advance
 from semi_iin.experiments.reporting import Row, new_figure, save_figure
 from semi_iin.features import collate
 from semi_iin.labels import CLASS_NAMES
-from semi_iin.model import MODALITIES, Modality, SemiIIN
+from semi_iin.modalities import MODALITIES, Modality
+from semi_iin.model import SemiIIN
 from semi_iin.task import Example, load, only
 
 INTENSITIES = ("0", "(0, 1]", "(1, 2]", "(2, 3]")

@@ -13,7 +13,7 @@ from semi_iin.experiments.ablation import ABLATION, row_directory
 from semi_iin.experiments.bench import Bench
 from semi_iin.experiments.reporting import Row
 from semi_iin.loop import Report
-from semi_iin.model import MODALITIES, Modality
+from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.task import Example, load_features, only, score
 
 ROWS = ("intra + inter, gate (Semi-IIN)", "global attention")  # of the ablation

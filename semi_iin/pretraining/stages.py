@@ -19,7 +19,7 @@ from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders
 from semi_iin.loop import Report, Task, fit
-from semi_iin.model import Modality
+from semi_iin.modalities import Modality
 from semi_iin.parts import Part
 from semi_iin.pretraining.face import FaceTask
 from semi_iin.pretraining.text import TextTask

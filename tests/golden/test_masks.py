@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from semi_iin.model import SemiIIN, SemiIINConfig, global_mask, inter_mask, intra_mask
+from semi_iin.model import SemiIIN, global_mask, inter_mask, intra_mask
+from semi_iin.model_config import SemiIINConfig
 
 GOLDEN = Path(__file__).parent / "semi_iin_forward.json"
 

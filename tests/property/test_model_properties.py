@@ -4,7 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semi_iin.model import MODALITIES, VARIANTS, SemiIIN, SemiIINConfig, SemiIINOutput
+from semi_iin.modalities import MODALITIES
+from semi_iin.model import SemiIIN, SemiIINOutput
+from semi_iin.model_config import VARIANTS, SemiIINConfig
 
 WIDTHS = {"audio": 6, "text": 5, "vision": 4}
 

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from semi_iin.checkpoint import save
 from semi_iin.clips import Clip
 from semi_iin.features import Encoders
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction
 from streamer import audio, inference
 from streamer.config import Config, build

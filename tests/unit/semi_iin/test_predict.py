@@ -11,7 +11,8 @@ from semi_iin import checkpoint
 from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
 
 RANDOM = np.random.default_rng(0)

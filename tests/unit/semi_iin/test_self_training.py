@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from semi_iin.errors import SemiIINError
 from semi_iin.labels import valence_class
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 from semi_iin.self_training import select, self_train
 from semi_iin.settings import SelfTraining, Training
 from semi_iin.task import Example

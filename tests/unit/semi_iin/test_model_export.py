@@ -5,7 +5,8 @@ import torch
 
 from semi_iin import export
 from semi_iin.errors import SemiIINError
-from semi_iin.model import SemiIIN, SemiIINConfig
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
 
 
 def small(**changes: object) -> SemiIIN:
