@@ -37,9 +37,7 @@ def test_a_port_in_use_is_refused(machine):
 
 def test_a_kafka_that_does_not_start_gives_its_last_error(machine):
     machine.install_kafka("case \"$*\" in *StorageTool*) exit;; esac; echo ' ERROR disk full'")
-    with pytest.raises(
-        BrokerError, match=r"while starting \(ERROR disk full\); its log is"
-    ):
+    with pytest.raises(BrokerError, match=r"while starting \(ERROR disk full\); its log is"):
         KafkaBroker(machine.folder / "data", port=0).start()
 
 
