@@ -14,7 +14,10 @@ from datetime import datetime
 
 from streamer.config import Config
 from streamer.errors import ConfigError
-from streamer.kafka.topics import Publisher, Raw, Reader, Received
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.messages import RawMessage, Received
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import DEAD_LETTER
 from streamer.records import NS_PER_MS, DeadLetter, wall_clock
 
 __all__ = ["Letter", "find", "letters", "retry"]
@@ -72,8 +75,8 @@ async def letters(config: Config, reason: str = "") -> AsyncGenerator[Letter, No
         BrokerError: the broker cannot be reached.
     """
     seen: set[str] = set()
-    async with Reader(config, "dead_letter") as reader:
-        async for received in reader.present():
+    async with Consumer(config, DEAD_LETTER) as consumer:
+        async for received in consumer.snapshot():
             letter = _letter(received)
             if letter.letter_id not in seen and reason in letter.letter.reason:
                 seen.add(letter.letter_id)
@@ -121,9 +124,9 @@ async def retry(config: Config, letter_ids: Collection[str] | None, reason: str 
                 f"The dead letter {letter.letter_id} keeps only {len(letter.letter.value or b'')} "
                 f"of its {letter.full_bytes} bytes and cannot be sent again."
             )
-    async with Publisher(config) as publisher:
+    async with Producer(config) as producer:
         for letter in chosen:
-            await publisher.send_again(_original(letter))
+            await producer.send_again(_original(letter))
     return [letter.letter_id for letter in chosen]
 
 
@@ -137,9 +140,9 @@ def _letter(received: Received[DeadLetter]) -> Letter:
     return Letter(received.record, headers, int(received.headers.get("original_bytes", kept)))
 
 
-def _original(letter: Letter) -> Raw:
+def _original(letter: Letter) -> RawMessage:
     old = letter.letter
-    return Raw(
+    return RawMessage(
         topic=old.topic,
         partition=old.partition,
         offset=old.offset,

@@ -10,8 +10,9 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from streamer.errors import BrokerError, ConfigError
-from streamer.kafka import broker
-from streamer.kafka.broker import EmbeddedBroker, KafkaBroker, is_embedded
+from streamer.kafka import apache
+from streamer.kafka.apache import KafkaBroker
+from streamer.kafka.embedded import EMBEDDED_PARTITION_BYTES, EmbeddedBroker, is_embedded
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_nobody_at_the_address_is_said_in_one_sentence():
 
 def test_an_embedded_partition_forgets_its_oldest_beyond_five_megabytes(embedded_broker):
     """The limit that capture's `in_flight_bytes` rests on."""
-    sent = broker.EMBEDDED_PARTITION_BYTES // 100_000 * 2
+    sent = EMBEDDED_PARTITION_BYTES // 100_000 * 2
     producer = Producer({"bootstrap.servers": embedded_broker})
     for k in range(sent):
         producer.produce("t", bytes(100_000), key=str(k), partition=0)
@@ -71,7 +72,7 @@ def test_an_embedded_partition_forgets_its_oldest_beyond_five_megabytes(embedded
         assert message is not None and message.error() is None
         kept.append(message.key().decode())
     consumer.close()
-    assert sent // 4 < len(kept) <= broker.EMBEDDED_PARTITION_BYTES // 100_000
+    assert sent // 4 < len(kept) <= EMBEDDED_PARTITION_BYTES // 100_000
     assert kept == [str(k) for k in range(sent - len(kept), sent)]
 
 
@@ -80,30 +81,30 @@ def test_an_embedded_partition_forgets_its_oldest_beyond_five_megabytes(embedded
 
 def test_no_maven_names_the_packages(no_programs):
     with pytest.raises(BrokerError, match=r"install Debian's default-jre-headless and maven"):
-        broker.kafka_command("kafka.Kafka")
+        apache.kafka_command("kafka.Kafka")
 
 
 def test_no_java_names_the_package(no_programs):
-    (broker.cache_directory() / "jars").mkdir(parents=True)
+    (apache.cache_directory() / "jars").mkdir(parents=True)
     with pytest.raises(BrokerError, match=r"there is no `java`; install Debian's default-jre"):
-        broker.kafka_command("kafka.Kafka")
+        apache.kafka_command("kafka.Kafka")
 
 
 @pytest.mark.parametrize("version", ["11.0.2", "1.8.0_391"])
 def test_an_old_java_is_named_with_its_version(no_programs, version):
-    (broker.cache_directory() / "jars").mkdir(parents=True)
+    (apache.cache_directory() / "jars").mkdir(parents=True)
     program(no_programs, "java", f"echo 'openjdk version \"{version}\"' >&2")
     major = "8" if version.startswith("1.8") else "11"
     with pytest.raises(BrokerError, match=f"is Java {major}; "):
-        broker.kafka_command("kafka.Kafka")
+        apache.kafka_command("kafka.Kafka")
 
 
 def test_java_home_comes_before_the_path(no_programs, monkeypatch):
-    (broker.cache_directory() / "jars").mkdir(parents=True)
+    (apache.cache_directory() / "jars").mkdir(parents=True)
     (no_programs / "home" / "bin").mkdir(parents=True)
     program(no_programs / "home" / "bin", "java", "echo 'openjdk version \"21.0.1\"' >&2")
     monkeypatch.setenv("JAVA_HOME", str(no_programs / "home"))
-    command = broker.kafka_command("kafka.Kafka", "server.properties")
+    command = apache.kafka_command("kafka.Kafka", "server.properties")
     assert command[0] == str(no_programs / "home" / "bin" / "java")
     assert command[-2:] == ["kafka.Kafka", "server.properties"]
 
@@ -112,13 +113,13 @@ def test_a_failed_fetch_says_why_and_leaves_nothing(no_programs):
     program(no_programs, "java", "echo 'openjdk version \"17.0.1\"' >&2")
     program(no_programs, "mvn", "echo '[ERROR] no route to host'; exit 1")
     with pytest.raises(BrokerError, match="no route to host"):
-        broker.kafka_command("kafka.Kafka")
-    assert list(broker.cache_directory().iterdir()) == []
+        apache.kafka_command("kafka.Kafka")
+    assert list(apache.cache_directory().iterdir()) == []
 
 
 def stand_in(folder: Path, java: str) -> None:
     """A machine on which Kafka's jars are there and `java` is the given script."""
-    (broker.cache_directory() / "jars").mkdir(parents=True)
+    (apache.cache_directory() / "jars").mkdir(parents=True)
     version = 'case "$1" in -version) echo \'openjdk version "17.0.1"\' >&2; exit;; esac'
     program(folder, "java", f"PATH=/usr/bin:/bin\n{version}\n{java}")
 
@@ -204,4 +205,4 @@ def test_a_user_name_that_kafka_would_misread_is_refused(tmp_path):
 
 def test_compose_names_the_same_kafka():
     compose = (Path(__file__).resolve().parents[3] / "compose.yaml").read_text("utf-8")
-    assert f"image: apache/kafka:{broker.KAFKA_VERSION}\n" in compose
+    assert f"image: apache/kafka:{apache.KAFKA_VERSION}\n" in compose

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, OutO
 
 from streamer.config import build
 from streamer.errors import BrokerError, BrokerGone
-from streamer.kafka import topics
+from streamer.kafka import connection, topics
 from streamer.kafka.topics import Publisher
 from streamer.records import Window
 
@@ -201,10 +201,10 @@ async def test_patience_has_no_end_before_a_stop_and_one_after():
             ended.set()
 
     task = asyncio.create_task(topics.patiently(work(), stop.is_set, kafka, "it is lost"))
-    done, _ = await asyncio.wait([task], timeout=4 * topics.STOP_POLL_S)
+    done, _ = await asyncio.wait([task], timeout=4 * connection.STOP_POLL_S)
     assert not done
     stop.set()
-    with pytest.raises(BrokerGone, match=r"fake:1 for 0\.1 s after the stop; it is lost\."):
+    with pytest.raises(BrokerGone, match=r"for 0\.1 s after the stop; it is lost\."):
         await task
     assert ended.is_set()
 

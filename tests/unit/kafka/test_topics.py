@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from streamer.config import build
 from streamer.errors import ConfigError, UnreadableRecord
 from streamer.kafka import topics
-from streamer.kafka.topics import Topics, decode, encode
+from streamer.kafka.connection import RepeatFilter
+from streamer.kafka.consumer import _Progress
+from streamer.kafka.topics import DEAD_LETTER, Topics, decode, encode
 from streamer.records import (
     Alert,
     FaceCrop,
@@ -205,12 +207,12 @@ def test_deep_nesting_is_refused():
     ("changes", "reason"),
     [
         ({"schema_version": 2}, "schema version 2 is unknown; this reader knows 1"),
-        ({"start_ns": 5 * 10**9}, "no span of at most an hour"),
-        ({"end_ns": 2 * 3600 * 10**9}, "no span of at most an hour"),
+        ({"start_ns": 5 * 10**9}, "is not a span of at most an hour"),
+        ({"end_ns": 2 * 3600 * 10**9}, "is not a span of at most an hour"),
         ({"session_start_unix_ns": 2**63}, "after the year 2096"),
         ({"sample_rate_hz": 44_100}, "44100"),
         ({"words": (Word("w", 9, 3),)}, "a word ends before it starts"),
-        ({"faces": (FaceCrop(4 * 10**9, b""),)}, "a face lies outside the window"),
+        ({"faces": (FaceCrop(4 * 10**9, b""),)}, "a face is outside the window"),
         ({"presence": Presence(audio=math.nan)}, "presence.audio"),
         ({"presence": Presence(audio=1.5)}, "presence.audio"),
         ({"session_id": "a/b"}, "session_id"),
@@ -228,7 +230,7 @@ def test_an_absurd_window_is_refused_with_its_reason(changes, reason):
     ("changes", "reason"),
     [
         ({"window_id": "s/ana/4"}, "window_id is not s/ana/3"),
-        ({"end_ms": 0}, "no span of time"),
+        ({"end_ms": 0}, "not a span of time"),
         ({"valence": 3.5}, "valence"),
         ({"class_probabilities": (1.0,) * 7}, "do not add up to 1"),
         ({"event_time": datetime(2026, 1, 31)}, "timezone"),  # noqa: DTZ001 - that is the fault
@@ -259,7 +261,7 @@ def test_a_record_that_no_reader_would_take_does_not_go_out():
 
 def test_a_dead_letter_without_origin_is_refused():
     with pytest.raises(UnreadableRecord, match="original_topic"):
-        topics.decode_dead_letter({"reason": b"bad"}, b"k", b"v")
+        DEAD_LETTER.decode(b"v", {"reason": b"bad"}, b"k")
 
 
 # --- schemas ------------------------------------------------------------------------------------
@@ -329,7 +331,7 @@ def test_a_start_without_a_time_zone_is_refused():
 
 
 def test_a_broker_that_is_away_is_told_in_one_line(caplog):
-    calm = topics._Calm()
+    calm = RepeatFilter()
     log = logging.getLogger("test.aiokafka")
     log.addFilter(calm)
     with caplog.at_level(logging.INFO, "test.aiokafka"):
@@ -341,7 +343,7 @@ def test_a_broker_that_is_away_is_told_in_one_line(caplog):
     log.removeFilter(calm)
     warned = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
     assert warned == [
-        "A broker does not answer and is waited for: Unable connect to node with id 1: refused 0",
+        "The broker does not answer; waiting for it: Unable connect to node with id 1: refused 0",
         "Topic t not found in cluster metadata",
     ]
     assert len(caplog.records) == 22
@@ -353,9 +355,9 @@ def test_a_broker_that_is_away_is_told_in_one_line(caplog):
 def test_progress_never_passes_what_is_still_in_hand():
     #  offset   0  1  2  3  4
     #           .  x  .  .  x      x unreadable: done when it is met
-    progress = topics._Progress()
+    progress = _Progress()
     for offset in range(5):
-        progress.give(offset, done=offset in (1, 4))
+        progress.read(offset, done=offset in (1, 4))
     assert progress.next_offset is None
     progress.finish(0)
     assert progress.next_offset == 2
@@ -365,15 +367,15 @@ def test_progress_never_passes_what_is_still_in_hand():
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.data())
 def test_progress_ends_after_the_last_offset_once_all_is_done(unreadable, data):
-    progress = topics._Progress()
+    progress = _Progress()
     for offset, bad in enumerate(unreadable):
-        progress.give(offset, done=bad)
+        progress.read(offset, done=bad)
     good = [offset for offset, bad in enumerate(unreadable) if not bad]
     for up_to in sorted(data.draw(st.sets(st.sampled_from(good)))) if good else []:
         progress.finish(up_to)
-        assert all(offset > up_to for offset in progress.given)
+        assert all(offset > up_to for offset in progress.pending)
         assert progress.next_offset is not None and progress.next_offset > up_to
     if good:
         progress.finish(good[-1])
     assert progress.next_offset == len(unreadable)
-    assert not progress.given and not progress.done
+    assert not progress.pending and not progress.done
