@@ -1,25 +1,19 @@
-"""Where Kafka comes from: a broker inside this process, or a real single-node Apache Kafka.
+"""A single-node Apache Kafka on this machine, a child process with its data on disk.
 
-What leaves: an address, `host:port`, that every Kafka client can use. `EmbeddedBroker` needs
-nothing, keeps 5 MB per partition in memory and drops the oldest beyond that; `KafkaBroker` needs
-Java, fetches Apache Kafka's jars once and keeps data on disk. Knows no topic and no record.
+It gives an address, `host:port`, that every Kafka client can use. It needs Java (see `java`),
+writes Kafka's settings and formats its data directory. It knows no topic and no record.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import fcntl
-import functools
 import hashlib
-import logging
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -27,44 +21,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from streamer import directories
 from streamer.errors import BrokerError, ConfigError
+from streamer.kafka.java import kafka_command
 
-log = logging.getLogger("streamer.broker")
-
-KAFKA_VERSION = "4.3.1"
-"""The newest Apache Kafka whose jars are complete and that aiokafka and Faust speak correctly."""
-JAVA_VERSION = 17
 READY_S = 90.0
+"""Longest time that Kafka may take to start."""
 STOP_S = 30.0
+"""Time for a clean stop; Kafka is killed after it."""
 HEAP_MB = 512
 _SCRAM_ITERATIONS = 8192
 
-_POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>streamer</groupId>
-  <artifactId>kafka</artifactId>
-  <version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId>
-      <version>{KAFKA_VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka-tools</artifactId>
-      <version>{KAFKA_VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId>
-      <artifactId>slf4j-simple</artifactId>
-      <version>1.7.36</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
 _END_WITH_PARENT = """\
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -72,51 +39,20 @@ kafka=$!
 (read -r _ <&3; kill "$kafka") &
 wait "$kafka"
 """
-"""Runs a command until it ends or standard input closes, as it does when the parent is killed."""
-_MAVEN_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-
-
-def cache_directory() -> Path:
-    """Where Apache Kafka's jars are kept: `streamer/kafka-VERSION` in the user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "streamer" / f"kafka-{KAFKA_VERSION}"
+"""Runs a command until it ends or standard input closes, which happens if the parent is killed."""
 
 
 def data_directory() -> Path:
-    """Where a Kafka keeps its data unless told otherwise."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "streamer" / "kafka"
-
-
-def kafka_command(main_class: str, *arguments: str, heap_mb: int = 256) -> list[str]:
-    """Command line of Apache Kafka's server or of one of its own tools.
-
-    Fetches the jars from Maven Central into `cache_directory()` on the first call (about 45 MB).
-
-    Raises:
-        BrokerError: Java or Maven is missing or too old, or the jars cannot be fetched.
-    """
-    jars = _jars()
-    return [
-        _java(),
-        f"-Xmx{heap_mb}m",
-        *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-        "-Dorg.slf4j.simpleLogger.showDateTime=true",
-        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
-        "-cp",
-        f"{jars}{os.sep}*",
-        main_class,
-        *arguments,
-    ]
+    """Return the default directory of a Kafka's data."""
+    return directories.data_dir() / "kafka"
 
 
 class KafkaBroker:
-    """A single-node Apache Kafka in KRaft mode, a child process with its data on disk.
+    """A single-node Apache Kafka in KRaft mode.
 
-    Clients are asked for nothing unless `users` (SASL PLAIN and SCRAM) or `certificate_file` (TLS)
-    are given. Topics are not made by first use: `streamer.topics.ensure_topics` makes them. Kafka
-    logs to `broker.log` in the data directory, begun anew at each start. Blocking; use a thread
-    where an event loop must go on.
+    Clients need no credentials unless `users` (SASL PLAIN and SCRAM) or `certificate_file` (TLS)
+    are given. Use creates no topic: `streamer.kafka.admin.ensure_topics` creates them. Kafka writes
+    `broker.log` in the data directory, a new one at each start. The methods block.
     """
 
     def __init__(
@@ -128,22 +64,22 @@ class KafkaBroker:
         certificate_file: Path | None = None,
         client_ca_file: Path | None = None,
     ) -> None:
-        """Keep the settings; `start`, or entering the context, starts it.
+        """Store the settings; `start`, or entering the context, starts Kafka.
 
         Args:
-            data_dir: data, settings and log; None for `data_directory()`. Data in it is kept.
-            port: on 127.0.0.1; 0 for any free one.
-            users: names and passwords; given with the first start on a data directory.
-            certificate_file: PEM, the unencrypted private key (PKCS#8) and the certificate chain.
-            client_ca_file: PEM; only clients with a certificate signed by it are let in.
+            data_dir: for data, settings and log; None for `data_directory()`. Its data is used.
+            port: the port on 127.0.0.1; 0 for any free port.
+            users: names and passwords; they take effect at the first start on a data directory.
+            certificate_file: PEM with the unencrypted private key (PKCS#8) and certificate chain.
+            client_ca_file: PEM; only clients with a certificate that it signed can connect.
 
         Raises:
-            ConfigError: a user's name does not do.
+            ConfigError: a user's name contains other characters than letters, digits and . _ -
         """
         for name in users or ():
             if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
                 raise ConfigError(
-                    f"The user name {name!r} may hold letters, digits and . _ - only."
+                    f"The user name {name!r} may contain letters, digits and . _ - only."
                 )
         self.data_dir = (data_dir or data_directory()).expanduser().absolute()
         self.port = port or _free_port()
@@ -156,17 +92,17 @@ class KafkaBroker:
         self._lock: BinaryIO | None = None
 
     def start(self) -> None:
-        """Start it and wait until it serves clients; nothing to do when it runs.
+        """Start Kafka and wait until it serves clients; do nothing if it already runs.
 
         Raises:
-            BrokerError: Java, Maven or the port is not to be had, or Kafka ends at once.
+            BrokerError: Java or Maven is missing, the port is in use, or Kafka does not start.
         """
         if self._process is not None and self._process.poll() is None:
             return
         self.stop()
         command = kafka_command("kafka.Kafka", str(self._settings_file), heap_mb=HEAP_MB)
-        _demand_free(self.port)
-        self._take_directory()
+        _require_free(self.port)
+        self._lock_directory()
         try:
             self._write_settings()
             if not (self.data_dir / "logs" / "meta.properties").exists():
@@ -178,7 +114,7 @@ class KafkaBroker:
             raise
 
     def stop(self) -> None:
-        """Stop it cleanly; killed if that takes more than STOP_S."""
+        """Stop Kafka cleanly; kill it if that takes more than STOP_S."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             try:
@@ -212,8 +148,11 @@ class KafkaBroker:
         wire = "SSL" if self._certificate_file else "PLAINTEXT"
         return f"SASL_{wire}" if self._users else wire
 
-    def _take_directory(self) -> None:
-        """Lock the data directory; Kafka inherits the lock, should it outlive us."""
+    def _lock_directory(self) -> None:
+        """Lock the data directory.
+
+        Not with `directories.lock`: Kafka must inherit the lock, in case this process is killed.
+        """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._lock = (self.data_dir / "lock").open("ab")
         try:
@@ -222,14 +161,14 @@ class KafkaBroker:
             self._lock.close()
             self._lock = None
             raise BrokerError(
-                f"Another Kafka runs on {self.data_dir}; use that one, stop it, or choose another "
+                f"Another Kafka uses {self.data_dir}; use that one, stop it, or choose another "
                 "--data-dir."
             ) from None
 
     def _launch(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
         assert self._lock is not None
         with self.log_file.open("wb") as log_file:
-            # A session of its own: Ctrl-C reaches us, and we stop Kafka after its clients.
+            # In a session of its own it does not get Ctrl-C: it must stop after its clients.
             return subprocess.Popen(
                 ["/bin/sh", "-c", _END_WITH_PARENT, "sh", *command],
                 stdin=subprocess.PIPE,
@@ -309,9 +248,8 @@ class KafkaBroker:
         return settings
 
     def _format(self) -> None:
-        """Make the data directory a cluster, with the users' SCRAM secrets in it."""
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "-t", cluster_id, "-c", str(self._settings_file)]
+        """Format the data directory as a new cluster that has the users' SCRAM secrets."""
+        arguments = ["format", "-t", _cluster_id(uuid.uuid4()), "-c", str(self._settings_file)]
         for name, password in self._users.items():
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
                 arguments += ["-S", f"{mechanism}=[{_scram(mechanism, name, password)}]"]
@@ -322,9 +260,9 @@ class KafkaBroker:
             check=False,
         )
         if result.returncode:
-            why = (result.stderr or result.stdout).strip().splitlines()[-1:] or ["no message"]
+            lines = (result.stderr or result.stdout).strip().splitlines() or ["no message"]
             raise BrokerError(
-                f"Apache Kafka cannot format {self.data_dir} ({why[0]}); give an empty directory."
+                f"Apache Kafka cannot format {self.data_dir} ({lines[-1]}); use an empty directory."
             )
 
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
@@ -332,7 +270,7 @@ class KafkaBroker:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise BrokerError(
-                    f"Apache Kafka ended at once ({self._last_error()}); "
+                    f"Apache Kafka stopped while starting ({self._last_error()}); "
                     f"its log is {self.log_file}."
                 )
             if "Kafka Server started" in self.log_file.read_text("utf-8", "replace"):
@@ -348,8 +286,18 @@ class KafkaBroker:
         return (errors or lines or ["it logged nothing"])[-1].strip()[:500]
 
 
+def _cluster_id(random: uuid.UUID) -> str:
+    """Return a random cluster id in Kafka's form, URL-safe base64.
+
+    Its first bit is always 0, because an id that begins with a dash looks like an option to
+    Kafka's command line.
+    """
+    first, *others = random.bytes
+    return base64.urlsafe_b64encode(bytes([first & 0x7F, *others])).decode().rstrip("=")
+
+
 def _escaped(value: str) -> str:
-    """A value in a Java properties file, which is Latin-1 with UTF-16 escapes."""
+    """Escape a value for a Java properties file, which is Latin-1 with UTF-16 escapes."""
     units = value.replace("\\", "\\\\").encode("utf-16-be").hex(" ", 2).split()
     return "".join(
         chr(unit) if 0x20 < unit < 0x7F else f"\\u{unit:04x}"
@@ -363,7 +311,7 @@ def _jaas(password: str) -> str:
 
 
 def _scram(mechanism: str, name: str, password: str) -> str:
-    """A user's SCRAM secret for the cluster: salted, so that no password is on a command line."""
+    """Return a user's SCRAM secret: salted, so that no password is on a command line."""
     salt, digest = os.urandom(16), "sha256" if mechanism.endswith("256") else "sha512"
     salted = hashlib.pbkdf2_hmac(digest, password.encode(), salt, _SCRAM_ITERATIONS)
     salt_text, salted_text = (base64.b64encode(part).decode() for part in (salt, salted))
@@ -373,82 +321,19 @@ def _scram(mechanism: str, name: str, password: str) -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
         return port
 
 
-def _demand_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _require_free(port: int) -> None:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            server.bind(("127.0.0.1", port))
         except OSError as error:
             raise BrokerError(
-                f"Port {port} on 127.0.0.1 is not free ({error.strerror}); another broker may run "
-                "there: use it with --broker, stop it, or choose another --port."
+                f"Port {port} on 127.0.0.1 is in use ({error.strerror}), perhaps by another "
+                "broker: use that one with --broker, stop it, or choose another --port."
             ) from None
-
-
-def _java() -> str:
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which("java", path=str(Path(home) / "bin") if home else None)
-    if java is None:
-        raise BrokerError(
-            f"Apache Kafka needs Java {JAVA_VERSION} or newer and there is no `java`; "
-            "install Debian's default-jre-headless, or set JAVA_HOME."
-        )
-    version = _java_version(java)
-    if version < JAVA_VERSION:
-        raise BrokerError(
-            f"Apache Kafka needs Java {JAVA_VERSION} or newer and {java} is Java {version}; "
-            "install Debian's default-jre-headless, or set JAVA_HOME."
-        )
-    return java
-
-
-@functools.cache
-def _java_version(java: str) -> int:
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(?:1\.)?(\d+)', told)
-    return int(found[1]) if found else 0
-
-
-def _jars() -> Path:
-    """The folder of Apache Kafka's jars, fetched by Maven when it is not there."""
-    cache = cache_directory()
-    jars = cache / "jars"
-    if jars.is_dir():
-        return jars
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise BrokerError(
-            "Apache Kafka's jars are fetched by Maven and there is no `mvn`; install Debian's "
-            "default-jre-headless and maven."
-        )
-    _java()
-    cache.mkdir(parents=True, exist_ok=True)
-    log.info("Fetching Apache Kafka %s (about 45 MB) into %s.", KAFKA_VERSION, cache)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        (Path(folder) / "pom.xml").write_text(_POM, "utf-8")
-        result = subprocess.run(
-            [
-                *(maven, "-B", "-q", "-f", f"{folder}/pom.xml", _MAVEN_GOAL),
-                *("-DincludeScope=runtime", f"-DoutputDirectory={folder}/jars"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if result.returncode:
-            errors = [line for line in result.stdout.splitlines() if "ERROR" in line]
-            why = errors[0] if errors else "no reason given"
-            raise BrokerError(
-                f"Maven cannot fetch Apache Kafka {KAFKA_VERSION} ({why}); "
-                "try again where Maven Central can be reached."
-            )
-        # Two processes may fetch at once: the first folder in place is as good as the second.
-        with contextlib.suppress(OSError):
-            (Path(folder) / "jars").rename(jars)
-    return jars

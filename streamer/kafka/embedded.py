@@ -15,21 +15,21 @@ from confluent_kafka.admin import AdminClient
 from streamer.errors import BrokerError
 
 EMBEDDED_PARTITION_BYTES = 5 * 1024 * 1024
-"""What the embedded broker keeps per partition; older records are dropped silently."""
+"""Bytes that an embedded broker stores per partition; it drops older messages silently."""
 EMBEDDED_PARTITIONS = 4
 _EMBEDDED_CLUSTER = "mockCluster"
 
 
 class EmbeddedBroker:
-    """A broker on loopback inside this process: librdkafka's own, for trials and tests.
+    """A broker on loopback inside this process, for trials and tests.
 
-    Topics appear on first use with EMBEDDED_PARTITIONS partitions. Everything is in memory, is
-    gone with the process, and is bounded by EMBEDDED_PARTITION_BYTES per partition. Runs on
-    librdkafka's threads; never blocks the caller after the start.
+    A topic is created on first use, with EMBEDDED_PARTITIONS partitions. All data is in memory, is
+    lost with the process, and is limited to EMBEDDED_PARTITION_BYTES per partition. The broker runs
+    on librdkafka's threads; only the start blocks.
     """
 
     def __init__(self) -> None:
-        """Start it; `address` is valid from here to `close`.
+        """Start the broker; `address` is valid until `close`.
 
         Raises:
             BrokerError: the broker cannot open a port on loopback.
@@ -40,11 +40,11 @@ class EmbeddedBroker:
         try:
             (node,) = self._holder.list_topics(timeout=10).brokers.values()
         except KafkaException as error:
-            raise BrokerError(f"The embedded broker does not start: {error}.") from error
+            raise BrokerError(f"The embedded broker cannot start: {error}.") from error
         self.address = f"{node.host}:{node.port}"
 
     def close(self) -> None:
-        """End the broker and everything on it."""
+        """Stop the broker and discard its data."""
         self._holder = None
 
     def __enter__(self) -> Self:
@@ -60,9 +60,9 @@ class EmbeddedBroker:
 
 
 def is_embedded(address: str, timeout_s: float = 10.0) -> bool:
-    """Whether the broker at `address` is an EmbeddedBroker, of this process or another.
+    """Return whether the broker at `address` is an EmbeddedBroker, of this or another process.
 
-    Blocks for up to `timeout_s`. Asks without credentials: an embedded broker has none.
+    Blocks for up to `timeout_s`. It connects without credentials: an embedded broker needs none.
 
     Raises:
         BrokerError: nothing answers there.
