@@ -10,8 +10,8 @@ the other modules holds one or two of them:
 * `fab_net`: FAb-Net over face crops (`fab_net`, the paper's).
 
 A spec, a JSON-able mapping, describes an encoder; a checkpoint keeps it in `config.json` under
-`encoders`, and its `kind` names the encoder's class (`semi_iin.features.KINDS`). Encoders know no
-data sets, no labels, no training and no fusion; `semi_iin.pretraining` trains them.
+`encoders`, and its `kind` names the encoder's class (`semi_iin.features.KINDS`). Encoders depend on
+no data sets, labels, training or fusion; `semi_iin.pretraining` trains them.
 
 Legend for shapes: B batch, L frames, D feature width, n audio samples.
 """

@@ -129,7 +129,7 @@ def _task(
     samples: Sequence[Sample],
     selection: Sequence[Sample],
 ) -> Task:
-    """Return the task that trains an encoder; the one place that knows which task trains which."""
+    """Return the task that trains an encoder; the only place that maps encoders to tasks."""
     encoder: Encoder = encoders.encoders[modality]
     size, seed = training.batch_size, config.seed
     match encoder:

@@ -166,3 +166,23 @@ def random_faces(count: int, side: int = 60, seed: int = 0) -> list[np.ndarray]:
     """RGB crops of random pixels."""
     random = np.random.default_rng(seed)
     return [random.integers(0, 255, (side, side, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def fab_net_state() -> dict[str, torch.Tensor]:
+    """Names and shapes of the published encoder, written out by hand."""
+    torch.manual_seed(0)
+    widths = [(3, 32), (32, 64), (64, 128), (128, 256)] + [(256, 256)] * 4
+    state = {}
+    for index, (at, (inner, outer)) in enumerate(
+        zip((0, 2, 5, 8, 11, 14, 17, 20), widths, strict=True)
+    ):
+        state[f"encoder.{at}.weight"] = torch.randn(outer, inner, 4, 4) * 0.05
+        state[f"encoder.{at}.bias"] = torch.randn(outer) * 0.05
+        if 0 < index < 7:
+            for name, value in (
+                ("weight", torch.ones(outer)), ("bias", torch.zeros(outer)),
+                ("running_mean", torch.zeros(outer)), ("running_var", torch.ones(outer)),
+                ("num_batches_tracked", torch.tensor(7)),
+            ):  # fmt: skip
+                state[f"encoder.{at + 1}.{name}"] = value
+    return state

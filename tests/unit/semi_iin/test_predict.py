@@ -161,7 +161,7 @@ def test_a_clip_that_cannot_be_read_is_named(predictor: Predictor) -> None:
         ({"dtype": "int8"}, "dtype = 'int8'"),
         ({"device": "abacus"}, "device = 'abacus'"),
         ({"modalities": ["smell"]}, "no modality 'smell'"),
-        ({"modalities": []}, "none of those asked for"),
+        ({"modalities": []}, "none of the requested ones"),
     ],
 )
 def test_a_wrong_argument_is_named(directory: Path, options: dict[str, str], words: str) -> None:

@@ -56,19 +56,19 @@ def tiny(tiny_bert, tmp_path_factory):
             "name": "tiny-1",
             "model": model.config.to_dict(),
             "encoders": encoders.specs(),
+            "temperatures": {"audio+text+vision": 2.0},
             "provenance": {"data": "made up"},
         },
     )
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line; gives exit code, standard output and standard error."""
+def run(capsys):
+    """Run the command line; return exit code, standard output and standard error."""
 
     def call(*arguments: object):
-        monkeypatch.setattr("sys.argv", ["semi-iin", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            cli.main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return ended.value.code, captured.out, captured.err
 

@@ -6,6 +6,10 @@ import wave
 
 import numpy as np
 import pytest
+import torch
+
+from semi_iin.encoders.fab_net import FabNetEncoder
+from tests.unit.semi_iin.generated import fab_net_state
 
 METRICS = ["mae", "corr", "acc7", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "ece"]
 
@@ -130,3 +134,14 @@ def test_written_features_can_be_evaluated(run, tiny, texts, tmp_path):
     from_features = run("evaluate", tiny, "--data", made, "--labels", made / "labels.csv", "--json")
     first, second = json.loads(from_text[1]), json.loads(from_features[1])
     assert first["mae"]["value"] == pytest.approx(second["mae"]["value"], abs=1e-2)
+
+
+def test_convert_writes_published_weights_as_safetensors(run, tmp_path):
+    torch.save({"state_dict_model": fab_net_state()}, tmp_path / "release.pth")
+    target = tmp_path / "fab_net.safetensors"
+    code, out, _ = run("convert", "fab-net", tmp_path / "release.pth", "--to", target)
+    assert (code, out.strip()) == (0, str(target))
+    FabNetEncoder({"weights": str(target)})
+    code, _, err = run("convert", "vgg", tmp_path / "release.pth", "--to", target)
+    assert code == 1
+    assert "KIND is 'vgg', but it must be one of fab-net, semi-iin" in " ".join(err.split())
