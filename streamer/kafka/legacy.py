@@ -103,7 +103,7 @@ def encode(record: Any, topics: Topics, kind: str | None = None) -> Wire:
     """As `Topic.encode`."""
     topic = topic_named(kind) if kind else topic_of(record)
     message = topic.encode(record)
-    return Wire(topics.of(topic.kind), message.key, message.value, message.headers)
+    return Wire(topics.of(topic.kind), message.key or b"", message.value, message.headers)
 
 
 def decode(kind: str, value: bytes | None) -> Any:

@@ -12,7 +12,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -27,11 +26,11 @@ from aiokafka.errors import (
 from streamer import metrics
 from streamer.config import Config
 from streamer.errors import BrokerError, BrokerGone
+from streamer.kafka.codec import encode_dead_letter
 from streamer.kafka.connection import close, restart, start
-from streamer.kafka.messages import ENVELOPE_BYTES, Position, RawMessage
+from streamer.kafka.messages import ENVELOPE_BYTES, Headers, Position, RawMessage
 from streamer.kafka.security import aiokafka_settings
-from streamer.kafka.topics import DEAD_LETTER, Headers, Topic, topic_named, topic_of
-from streamer.records import SCHEMA_VERSION
+from streamer.kafka.topics import DEAD_LETTER, Topic, topic_named, topic_of
 
 log = logging.getLogger(__name__)
 
@@ -185,39 +184,17 @@ class Producer:
     def _full_name(self, topic: Topic[Any]) -> str:
         return topic.full_name(self.kafka.topic_prefix)
 
-    async def dead_letter(self, raw: RawMessage, reason: str) -> None:
-        """Publish an unusable message as a dead letter, byte for byte, and wait until it is stored.
+    async def dead_letter(self, message: RawMessage, reason: str) -> None:
+        """Publish an unusable message as a dead letter and wait until it is stored.
 
-        Headers: `reason`, `original_topic`, `original_partition`, `original_offset`,
-        `original_timestamp_ms`, the original headers under `original_header_…`, CloudEvents. A
-        value that leaves no room for them is cut, and `original_bytes` contains its length.
+        It is kept byte for byte if it fits; see `codec.encode_dead_letter`.
         """
-        origin = f"{raw.topic}/{raw.partition}/{raw.offset}"
-        texts = {
-            "ce_specversion": "1.0",
-            "ce_id": origin,
-            "ce_source": DEAD_LETTER.source,
-            "ce_type": f"streamer.dead_letter.v{SCHEMA_VERSION}",
-            "ce_time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "content-type": "application/octet-stream",
-            "reason": reason[:500],
-            "original_topic": raw.topic,
-            "original_partition": str(raw.partition),
-            "original_offset": str(raw.offset),
-            "original_timestamp_ms": str(raw.timestamp_ms),
-        }
-        headers = [(name, text.encode()) for name, text in texts.items()]
-        headers += [
-            (f"original_header_{name}", bytes(value or b"")[:200])
-            for name, value in list(raw.headers.items())[:16]
-        ]
-        value, limit = raw.value or b"", self.kafka.max_message_bytes - 2 * ENVELOPE_BYTES
-        if len(value) > limit:
-            headers.append(("original_bytes", str(len(value)).encode()))
-        key = None if raw.key is None else raw.key[:ENVELOPE_BYTES]
-        await (await self._put(self._full_name(DEAD_LETTER), key, value[:limit], headers, None))
+        limit = self.kafka.max_message_bytes - 2 * ENVELOPE_BYTES
+        letter = encode_dead_letter(message, reason, limit)
+        name = self._full_name(DEAD_LETTER)
+        await (await self._put(name, letter.key, letter.value, letter.headers, None))
         self.counters["dead_lettered"] += 1
-        log.warning("Dead letter: %s: %s.", origin, reason)
+        log.warning("Dead letter %s: %s.", message.id, reason)
 
     async def send_again(self, raw: RawMessage) -> Position:
         """Publish a message on its topic again, byte for byte, and wait until it is stored.

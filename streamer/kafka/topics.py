@@ -8,7 +8,7 @@ all read this table. It knows no broker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,7 +17,9 @@ import msgspec
 
 from streamer import records
 from streamer.errors import UnreadableRecord
-from streamer.kafka.codec import JSON, MSGPACK, ORIGINAL_MESSAGE, Codec, HeaderValues
+from streamer.kafka import codec as codecs
+from streamer.kafka.codec import Codec
+from streamer.kafka.messages import EncodedRecord, HeaderValues
 from streamer.kafka.plausibility import (
     implausible_score,
     implausible_session_sentiment,
@@ -121,18 +123,8 @@ if TYPE_CHECKING:
     )
 
 R = TypeVar("R", bound=msgspec.Struct)
-Headers = Sequence[tuple[str, bytes]]
 Published = Sentiment | SessionSentiment | Alert | Score | Session
 """A record on a public topic."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedRecord:
-    """The key, value and headers of the message that carries a record."""
-
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +253,7 @@ def _event_time(record: Sentiment | SessionSentiment | Alert) -> datetime:
 WINDOWS: Topic[Window] = Topic(
     name="windows",
     struct=Window,
-    codec=MSGPACK,
+    codec=codecs.MSGPACK,
     partition_key=_participant_key,
     event_id=_window_event_id,
     event_time=lambda window: records.wall_clock(window.session_start_unix_ns, window.end_ns),
@@ -272,7 +264,7 @@ WINDOWS: Topic[Window] = Topic(
 SCORES: Topic[Score] = Topic(
     name="scores",
     struct=Score,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_participant_key,
     event_id=_window_event_id,
     event_time=_score_time,
@@ -284,7 +276,7 @@ SCORES: Topic[Score] = Topic(
 SMOOTHED: Topic[Sentiment] = Topic(
     name="smoothed",
     struct=Sentiment,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_participant_key,
     event_id=_window_event_id,
     event_time=_event_time,
@@ -296,7 +288,7 @@ SMOOTHED: Topic[Sentiment] = Topic(
 SESSION_SMOOTHED: Topic[SessionSentiment] = Topic(
     name="session-smoothed",
     struct=SessionSentiment,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_session_key,
     event_id=_window_event_id,
     event_time=_event_time,
@@ -308,7 +300,7 @@ SESSION_SMOOTHED: Topic[SessionSentiment] = Topic(
 SESSIONS: Topic[Session] = Topic(
     name="sessions",
     struct=Session,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_session_key,
     event_id=lambda session: f"{session.session_id}/{session.state}",
     event_time=lambda session: session.started_at.astimezone(UTC),
@@ -319,7 +311,7 @@ SESSIONS: Topic[Session] = Topic(
 ALERTS: Topic[Alert] = Topic(
     name="alerts",
     struct=Alert,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_alert_key,
     event_id=lambda alert: f"{alert.alert_id}/{alert.state}",
     event_time=_event_time,
@@ -330,7 +322,7 @@ ALERTS: Topic[Alert] = Topic(
 SESSION_INPUT: Topic[Sentiment] = Topic(
     name="session-input",
     struct=Sentiment,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_session_key,
     event_id=_window_event_id,
     event_time=_event_time,
@@ -341,7 +333,7 @@ SESSION_INPUT: Topic[Sentiment] = Topic(
 DEAD_LETTER: Topic[DeadLetter] = Topic(
     name="dead-letter",
     struct=DeadLetter,
-    codec=ORIGINAL_MESSAGE,
+    codec=codecs.DEAD_LETTER,
     partition_key=lambda letter: (letter.key or b"").decode("utf-8", "replace"),
     event_id=lambda letter: f"{letter.topic}/{letter.partition}/{letter.offset}",
     event_time=lambda letter: records.wall_clock(letter.timestamp_ms * records.NS_PER_MS, 0),
