@@ -135,7 +135,8 @@ class Topic(Generic[R]):
         name: the middle part of the full name, for example `session-smoothed`.
         struct: the type of its records.
         codec: the format of message values.
-        partition_key: from a record to its Kafka key; records with one key stay in order.
+        partition_key: from a record to its Kafka key; records with one key stay in order. Its
+            docstring is the key's form, for the documentation.
         event_id: from a record to the id that duplicates share, the same in every replay.
         event_time: from a record to its media time, UTC.
         source: the CloudEvents source.
@@ -223,16 +224,20 @@ class Topic(Generic[R]):
 
 
 def _participant_key(record: Window | Score | Sentiment) -> str:
+    """`session_id/participant_id`."""
     return f"{record.session_id}/{record.participant_id}"
 
 
 def _session_key(record: Sentiment | SessionSentiment | Session) -> str:
+    """`session_id`."""
     return record.session_id
 
 
 def _alert_key(alert: Alert) -> str:
-    whose = () if alert.participant_id is None else (alert.participant_id,)
-    return "/".join((alert.session_id, *whose))
+    """`session_id/participant_id`, or `session_id` for the session as a whole."""
+    if alert.participant_id is None:
+        return alert.session_id
+    return f"{alert.session_id}/{alert.participant_id}"
 
 
 def _window_event_id(record: Window | Score | Sentiment | SessionSentiment) -> str:
@@ -352,7 +357,7 @@ TOPICS: tuple[Topic[Any], ...] = (
     DEAD_LETTER,
 )
 """Every topic of the system."""
-PUBLISHED: tuple[Topic[Any], ...] = (SMOOTHED, SESSION_SMOOTHED, ALERTS, SCORES, SESSIONS)
+PUBLISHED: tuple[Topic[Any], ...] = (SMOOTHED, SESSION_SMOOTHED, ALERTS, SESSIONS, SCORES)
 """The public topics; their records are `Published`."""
 
 _OF_KIND = {topic.kind: topic for topic in TOPICS}
