@@ -22,6 +22,12 @@ class EncodedRecord:
     value: bytes
     headers: list[tuple[str, bytes]]
 
+    @property
+    def size(self) -> int:
+        """Bytes that the message takes in the producer's buffer."""
+        headers = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return len(self.key or b"") + len(self.value) + headers
+
 
 @dataclass(frozen=True, slots=True)
 class Position:

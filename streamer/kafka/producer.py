@@ -1,7 +1,11 @@
 """Sends records to their topics, in order and at least once, over outages of the broker.
 
-aiokafka's producer gives up on a record after a time and cannot go on after some errors. This one
-keeps every record until the broker has acknowledged it, and connects anew when it must.
+aiokafka's producer gives up on a record after a time and cannot continue after some errors. This
+one keeps every record until the broker has acknowledged it, and replaces aiokafka's when it fails.
+
+librdkafka's producer (confluent-kafka) passes the same tests, but takes no less code: the bounded
+buffer, refusals of single records and sending again after a fatal error remain, a thread and its
+hand-over to the event loop are added, and the consumers need `connection` in any case.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from streamer.config import Config
 from streamer.errors import BrokerError, BrokerGone
 from streamer.kafka.codec import encode_dead_letter
 from streamer.kafka.connection import close, restart, start
-from streamer.kafka.messages import ENVELOPE_BYTES, Headers, Position, RawMessage
+from streamer.kafka.messages import ENVELOPE_BYTES, EncodedRecord, Headers, Position, RawMessage
 from streamer.kafka.security import aiokafka_settings
 from streamer.kafka.topics import DEAD_LETTER, Topic, topic_named, topic_of
 
@@ -45,16 +49,9 @@ _REFUSALS = (MessageSizeTooLargeError, TopicAuthorizationFailedError)
 @dataclass(eq=False, slots=True)
 class _Unsent:
     topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
+    message: EncodedRecord
     timestamp_ms: int | None
     acknowledged: asyncio.Future[Position]
-
-    @property
-    def size(self) -> int:
-        headers = sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
 
 
 class Producer:
@@ -165,14 +162,9 @@ class Producer:
         """
         topic = topic or (topic_named(kind) if kind else topic_of(record))
         message = topic.encode(record)
+        message.headers.extend(extra_headers)
         metrics.sent(record, topic.kind)
-        return await self._put(
-            self._full_name(topic),
-            message.key,
-            message.value,
-            [*message.headers, *extra_headers],
-            timestamp_ms,
-        )
+        return await self._put(self._full_name(topic), message, timestamp_ms)
 
     @property
     def topics(self) -> Any:
@@ -191,41 +183,38 @@ class Producer:
         """
         limit = self.kafka.max_message_bytes - 2 * ENVELOPE_BYTES
         letter = encode_dead_letter(message, reason, limit)
-        name = self._full_name(DEAD_LETTER)
-        await (await self._put(name, letter.key, letter.value, letter.headers, None))
+        await (await self._put(self._full_name(DEAD_LETTER), letter))
         self.counters["dead_lettered"] += 1
         log.warning("Dead letter %s: %s.", message.id, reason)
 
-    async def send_again(self, raw: RawMessage) -> Position:
+    async def publish_again(self, original: RawMessage) -> Position:
         """Publish a message on its topic again, byte for byte, and wait until it is stored.
 
-        `raw.partition` and `raw.offset` are ignored: the key selects the partition, as before.
+        Its partition and offset are ignored: the key selects the partition, as before.
         """
-        headers = list(raw.headers.items())
-        return await (await self._put(raw.topic, raw.key, raw.value, headers, None))
+        headers = list(original.headers.items())
+        message = EncodedRecord(original.key, original.value or b"", headers)
+        return await (await self._put(original.topic, message))
 
     async def _put(
         self,
         topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]],
-        timestamp_ms: int | None,
+        message: EncodedRecord,
+        timestamp_ms: int | None = None,
     ) -> asyncio.Future[Position]:
         if self._task is None:
             raise RuntimeError("a Producer works inside `async with`")
-        acknowledged: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        unsent = _Unsent(topic, key, value, headers, timestamp_ms, acknowledged)
-        limit = self.kafka.max_message_bytes
-        if unsent.size > limit:
+        size, limit = message.size, self.kafka.max_message_bytes
+        if size > limit:
             raise BrokerError(
-                f"A record of {unsent.size:,} bytes for {topic} exceeds "
+                f"A record of {size:,} bytes for {topic} exceeds "
                 f"kafka.max_message_bytes = {limit:,}; shorten windows.length_s or lower "
                 "faces.rate_hz, or raise the limit here and on the broker."
             )
-        await self._wait_until(lambda: self._fits(unsent.size))
-        self._bytes += unsent.size
-        self._unsent.append(unsent)
+        await self._wait_until(lambda: self._fits(size))
+        acknowledged: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._bytes += size
+        self._unsent.append(_Unsent(topic, message, timestamp_ms, acknowledged))
         self._wake.set()
         return acknowledged
 
@@ -236,10 +225,8 @@ class Producer:
 
     def _fits(self, size: int) -> bool:
         """Return whether the buffer has room; a single record always fits."""
-        records_held = len(self._unsent) + len(self._in_flight)
-        return not records_held or (
-            records_held < BUFFER_RECORDS and self._bytes + size <= BUFFER_BYTES
-        )
+        count = len(self._unsent) + len(self._in_flight)
+        return not count or (count < BUFFER_RECORDS and self._bytes + size <= BUFFER_BYTES)
 
     def _make_producer(self) -> Any:
         compression = self.kafka.compression
@@ -266,9 +253,9 @@ class Producer:
         try:
             delivery = await self._producer.send(
                 unsent.topic,
-                value=unsent.value,
-                key=unsent.key,
-                headers=unsent.headers,
+                value=unsent.message.value,
+                key=unsent.message.key,
+                headers=unsent.message.headers,
                 timestamp_ms=unsent.timestamp_ms,
             )
         except (KafkaError, OSError) as error:
@@ -306,7 +293,7 @@ class Producer:
 
     def _done(self, unsent: _Unsent) -> None:
         del self._in_flight[unsent]
-        self._bytes -= unsent.size
+        self._bytes -= unsent.message.size
         self._freed.set()
 
     async def _reconnect(self) -> None:
