@@ -55,11 +55,13 @@ class StructCodec:
     content_type: str
     encoder: Callable[[Any], bytes]
     make_decoder: Callable[[type[Any]], Any]
-    _decoders: dict[type[Any], Any] = field(default_factory=dict, compare=False, repr=False)
+    _decoders: dict[type[Any], Any] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def encode(self, record: Any) -> bytes:
         """Return the record's bytes; raise UnreadableRecord if no reader would accept them."""
-        _check(record)
+        _check_fields(record)
         return self.encoder(record)
 
     def decode(
@@ -71,11 +73,7 @@ class StructCodec:
     ) -> Any:
         """Return the record in `value`; `key` and `headers` are not used."""
         try:
-            version = self._decoder(_Versioned).decode(value).schema_version
-            if version != SCHEMA_VERSION:
-                raise UnreadableRecord(
-                    f"schema version {version} is unknown; this reader knows {SCHEMA_VERSION}"
-                )
+            _check_version(self._decoder(_Versioned).decode(value).schema_version)
             return self._decoder(struct).decode(value)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise UnreadableRecord(str(error)) from None
@@ -122,11 +120,19 @@ JSON = StructCodec(
 ORIGINAL_MESSAGE = OriginalMessageCodec()
 
 
-def _check(record: Any) -> None:
-    """Raise UnreadableRecord unless the record satisfies its own type and every number is finite.
+def _check_version(version: int) -> None:
+    if version != SCHEMA_VERSION:
+        raise UnreadableRecord(
+            f"schema version {version} is unknown; the known one is {SCHEMA_VERSION}"
+        )
+
+
+def _check_fields(record: Any) -> None:
+    """Raise UnreadableRecord unless all fields have their types and every number is finite.
 
     Media (`bytes`) are neither copied nor read: a window has about 100 kB of them.
     """
+    _check_version(record.schema_version)
     fields = msgspec.to_builtins(record, builtin_types=_AS_THEY_ARE)
     if not _finite(fields):
         raise UnreadableRecord("it contains NaN or an infinite number")
