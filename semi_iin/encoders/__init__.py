@@ -1,12 +1,12 @@
 """Encoders: the audio, words or faces of a clip become token features (L, D).
 
-Training and serving run the same encoders. `protocol` is what every encoder implements; each of
-the other modules holds one or two of them:
+Training and serving run the same encoders. Every encoder implements `protocol.Encoder`:
 
 * `text`: a transformer over words, read with their context (`transformer_text`);
 * `audio`: a compact network over log-mel energies (`log_mel_audio`), or a speech transformer
   (`transformer_audio`, HuBERT-large in the paper);
 * `vision`: a compact network over face crops (`face_cnn`);
+* `transformer`: sources of pretrained transformers, and differences from them;
 * `fab_net`: FAb-Net over face crops (`fab_net`, the paper's).
 
 A spec, a JSON-able mapping, describes an encoder; a checkpoint keeps it in `config.json` under

@@ -1,4 +1,4 @@
-"""Tiny encoders, made here, for the tests of semi_iin."""
+"""Tiny generated encoders for the tests of semi_iin."""
 
 from pathlib import Path
 

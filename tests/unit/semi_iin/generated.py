@@ -21,19 +21,19 @@ SMALL = SemiIINConfig(
 
 def tones(count: int, seed: int) -> list[tuple[str, np.ndarray]]:
     random = np.random.default_rng(seed)
-    made = []
+    result = []
     for index in range(count):
         low = index % 2 == 0
         time = np.arange(int(random.integers(6000, 12_000))) / 16_000
         hz = random.uniform(150, 300) if low else random.uniform(1500, 3000)
-        made.append(("sad" if low else "happy", np.sin(2 * np.pi * hz * time).astype(np.float32)))
-    return made
+        result.append(("sad" if low else "happy", np.sin(2 * np.pi * hz * time).astype(np.float32)))
+    return result
 
 
-def recordings(folder: Path, made: Sequence[tuple[str, np.ndarray]], actor: int) -> None:
+def recordings(folder: Path, voices: Sequence[tuple[str, np.ndarray]], actor: int) -> None:
     """Write tones as RAVDESS names its recordings."""
     folder.mkdir(parents=True, exist_ok=True)
-    for index, (emotion, samples) in enumerate(made):
+    for index, (emotion, samples) in enumerate(voices):
         code = {"sad": 4, "happy": 3, "neutral": 1}[emotion]
         path = folder / f"03-01-{code:02d}-01-01-{index:02d}-{actor:02d}.flac"
         with av.open(str(path), "w") as container:
@@ -47,15 +47,15 @@ def recordings(folder: Path, made: Sequence[tuple[str, np.ndarray]], actor: int)
 
 
 def drawings(count: int, seed: int) -> list[Sample]:
-    """Pictures bright above (happy) or below (sad)."""
+    """Crops that are bright above (happy) or below (sad)."""
     random = np.random.default_rng(seed)
-    made = []
+    result = []
     for index in range(count):
         crop = random.integers(0, 80, (48, 48), dtype=np.uint8)
         crop[:24] += 150 * (index % 2 == 0)
         crop[24:] += 150 * (index % 2 == 1)
-        made.append(Sample(f"{seed}-{index}", emotion=("happy", "sad")[index % 2], face=crop))
-    return made
+        result.append(Sample(f"{seed}-{index}", emotion=("happy", "sad")[index % 2], face=crop))
+    return result
 
 
 def run_config(tiny_bert: Path) -> RunConfig:
@@ -137,23 +137,23 @@ FEATURE_WIDTH = 6
 
 
 def valence_examples(count: int, seed: int, labelled: bool = True) -> list[Example]:
-    """Words and sounds whose first channel says the valence."""
+    """Words and voices whose first channel is the valence."""
     generator = torch.Generator().manual_seed(seed)
-    made = []
+    result = []
     for valence in np.linspace(-2.8, 2.8, count):
         features = {
             name: torch.randn(4, FEATURE_WIDTH, generator=generator) for name in ("text", "audio")
         }
         for rows in features.values():
             rows[:, 0] += float(valence)
-        made.append(
+        result.append(
             Example(
                 features=features,
                 valence=float(valence) if labelled else None,
                 sentiment=int(valence_class(valence)) if labelled else 0,
             )
         )
-    return made
+    return result
 
 
 def noise(seconds: float, level: float = 0.1, seed: int = 0) -> np.ndarray:

@@ -70,9 +70,9 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(
         fit(Line(broken_at=stop), training, tmp_path / "killed", save_every=2)
     resumed = Line()
     torch.manual_seed(99)  # whatever the new process starts with
-    found = fit(resumed, training, tmp_path / "killed", save_every=2)
+    metrics = fit(resumed, training, tmp_path / "killed", save_every=2)
     assert resumed.steps < whole.steps
-    assert found == expected
+    assert metrics == expected
     assert torch.equal(weights(resumed), weights(whole))
 
 
@@ -130,10 +130,10 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 
 
 def test_progress_is_reported_at_each_step(tmp_path: Path) -> None:
-    seen: list[Progress] = []
-    fit(Line(), LINE, tmp_path / "line", report=seen.append)
-    assert [progress.step for progress in seen] == list(range(1, 31))
-    assert {(progress.stage, progress.steps) for progress in seen} == {("line", 30)}
+    reports: list[Progress] = []
+    fit(Line(), LINE, tmp_path / "line", report=reports.append)
+    assert [progress.step for progress in reports] == list(range(1, 31))
+    assert {(progress.stage, progress.steps) for progress in reports} == {("line", 30)}
 
 
 def test_tensorboard_can_read_the_run(tmp_path: Path) -> None:
@@ -152,3 +152,20 @@ def test_batches_contain_every_sample_once_and_similar_lengths() -> None:
     assert length_batches(lengths, 8, (1, 3), window=25) != batches
     spread = np.mean([max(batch) - min(batch) for batch in batches])
     assert spread < 100  # eight of a thousand at random would spread over about 780
+
+
+def test_a_saved_state_has_the_layout_that_older_runs_wrote(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(Line(broken_at=7), LINE, tmp_path, save_every=2)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert set(state) == {
+        "plain", "training", "task", "module", "optimizer", "mean", "random", "cuda",
+    }  # fmt: skip
+    assert set(state["plain"]) == {
+        "seed", "epoch", "batch", "steps", "waited", "mean_loss", "loss_sum", "epoch_loss",
+        "metrics", "best_metrics", "lengths",
+    }  # fmt: skip
+    assert set(state["training"]) == {
+        "epochs", "batch_size", "learning_rate", "weight_decay", "decoupled", "warmup", "decay",
+        "layer_decay", "head_rate", "clip_norm", "patience", "keep", "average", "precision",
+    }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The model's sizes, variants, refusals and modes; the released forward is in test_checkpoint."""
+"""The model's sizes, variants, errors and modes."""
 
 import json
 import math
@@ -45,7 +45,7 @@ def parameter_count(model: SemiIIN) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_parameters_agree_with_the_paper():
+def test_the_parameter_counts_are_the_papers():
     # Published as 1.60 M and 1.33 M, cut after the second digit. The baseline's count includes the
     # position embedding, which the release registers and does not use.
     assert parameter_count(SemiIIN(SemiIINConfig())) == 1_602_376
@@ -53,7 +53,7 @@ def test_parameters_agree_with_the_paper():
     assert parameter_count(SemiIIN(baseline)) == 1_338_056
 
 
-def test_the_paper_sequence_has_252_slots():
+def test_the_papers_sequence_has_252_slots():
     config = SemiIINConfig()
     assert config.slots == 252
     assert [config.first_slot(name) for name in ("audio", "text", "vision")] == [2, 102, 202]
@@ -81,7 +81,7 @@ def test_every_variant_scores_and_learns(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_only_a_gate_has_a_share(variant):
+def test_only_the_gate_variant_has_a_gate_share(variant):
     model = build(variant=variant)
     output = model(**features(model.config))
     for share in (output.valence_gate, output.class_gate):
@@ -91,7 +91,7 @@ def test_only_a_gate_has_a_share(variant):
             assert share.isnan().all()
 
 
-def test_the_gate_reports_the_share_it_mixes_with():
+def test_the_gate_returns_its_mean_share():
     model = build()
     with torch.no_grad():
         model.gates["val"].intra.bias.fill_(50.0)  # all of `val` from the inter-modal branch
@@ -105,8 +105,8 @@ def test_the_gate_reports_the_share_it_mixes_with():
     torch.testing.assert_close(model(**features(model.config)).valence, output.valence)
 
 
-def test_inter_branch_hides_a_modality_from_itself():
-    """With one modality, InterMA's tokens see only `val` and `cls`; with two they see more."""
+def test_a_modality_does_not_attend_to_itself_in_the_inter_branch():
+    """With one modality, InterMA's tokens attend to `val` and `cls` only; with two, to more."""
     model = build(variant="inter")
     inputs = features(model.config)
     groups = torch.tensor([0, 0, 2, 2])
@@ -117,7 +117,7 @@ def test_inter_branch_hides_a_modality_from_itself():
     assert (alone - both).abs().min() > 1e-5
 
 
-def test_the_position_switch_changes_only_what_it_says():
+def test_the_position_switch_only_removes_the_position_embedding():
     with_positions = build(variant="global")
     without = SemiIIN(tiny(variant="global", use_position_embedding=False)).eval()
     without.load_state_dict(with_positions.state_dict())
@@ -128,7 +128,7 @@ def test_the_position_switch_changes_only_what_it_says():
     torch.testing.assert_close(with_positions(**inputs), without(**inputs), equal_nan=True)
 
 
-def test_sparse_attention_keeps_all_when_k_covers_the_sequence():
+def test_sparse_attention_uses_all_keys_when_k_covers_the_sequence():
     dense, sparse = build(), SemiIIN(tiny(sparse_top_k=99)).eval()
     few = SemiIIN(tiny(sparse_top_k=2)).eval()
     for model in (sparse, few):
@@ -145,12 +145,14 @@ def test_entropy_is_one_for_even_attention_and_less_for_sharp():
     assert ((usual > 0) & (usual < 1)).all()
     with torch.no_grad():
         for branch in model.branches.values():
-            branch.in_proj.weight[: model.config.hidden].zero_()  # queries of zero: even attention
+            branch.in_proj.weight[
+                : model.config.hidden
+            ].zero_()  # queries of zero: uniform attention
             branch.in_proj.bias[: model.config.hidden].zero_()
     torch.testing.assert_close(model(**inputs).attention_entropy, torch.ones(2))
 
 
-def test_the_entropy_can_be_trained_on():
+def test_training_on_the_entropy_sharpens_attention():
     model = build(entropy_weight=0.1).train()
     inputs = features(model.config)
     mask = torch.tensor([[True] * 7, [True] * 2 + [False] * 5])
@@ -166,7 +168,7 @@ def test_entropy_is_zero_when_it_has_no_weight():
     assert model(**features(model.config)).attention_entropy.tolist() == [0.0, 0.0]
 
 
-def test_dropout_sleeps_in_evaluation():
+def test_dropout_is_off_in_evaluation():
     model = build()
     inputs = features(model.config)
     torch.testing.assert_close(model(**inputs), model(**inputs), rtol=0, atol=0)
@@ -174,7 +176,7 @@ def test_dropout_sleeps_in_evaluation():
     assert (model(**inputs).valence != model(**inputs).valence).any()
 
 
-def test_a_sample_without_any_modality_is_finite_and_disturbs_nobody():
+def test_a_sample_without_any_modality_is_finite_and_does_not_affect_others():
     model = build()
     inputs = features(model.config)
     masks = {
@@ -197,7 +199,7 @@ def test_bfloat16_is_near_float32():
 
 
 @pytest.mark.parametrize("changes", [{}, {"sparse_top_k": 3}, {"entropy_weight": 0.1}])
-def test_it_compiles_into_one_graph(changes):
+def test_the_model_compiles_into_one_graph(changes):
     model = build(**changes)
     inputs = features(model.config)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -210,7 +212,7 @@ DEVICES += ["mps"] if torch.backends.mps.is_available() else []
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_every_device_gives_what_double_precision_gives(device):
+def test_every_device_agrees_with_double_precision(device):
     model = build()
     inputs = features(model.config)
     given = model.to(device)(**{name: value.to(device) for name, value in inputs.items()})
@@ -218,7 +220,7 @@ def test_every_device_gives_what_double_precision_gives(device):
     torch.testing.assert_close(given.valence.cpu().double(), exact.valence, atol=1e-4, rtol=1e-3)
 
 
-def test_the_shortest_inputs_score():
+def test_the_shortest_inputs_are_scored():
     model = build()
     one = {name: value[:, :1] for name, value in features(model.config).items()}
     assert model(**one).valence.isfinite().all()
@@ -234,7 +236,7 @@ def test_the_shortest_inputs_score():
         ({"text": (3, 5)}, "text features"),
     ],
 )
-def test_unfit_inputs_are_refused_in_one_sentence(inputs, message):
+def test_an_error_names_unfit_inputs(inputs, message):
     with pytest.raises(SemiIINError, match=message):
         build()(**{name: torch.zeros(shape) for name, shape in inputs.items()})
 
@@ -260,11 +262,11 @@ def test_a_mask_of_another_shape_is_refused():
         ({"hidden": "8"}, "cannot be read"),
     ],
 )
-def test_unfit_settings_are_refused_by_name(changes, message):
+def test_an_error_names_unfit_settings(changes, message):
     with pytest.raises(SemiIINError, match=message):
         tiny(**changes)
 
 
-def test_a_configuration_survives_json():
+def test_a_configuration_is_unchanged_by_json():
     config = tiny(variant="concat", sparse_top_k=4)
     assert SemiIINConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

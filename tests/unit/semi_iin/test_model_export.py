@@ -1,4 +1,4 @@
-"""Exported files compute what the model computes, also for batches they were not traced with."""
+"""Exported files have the outputs of the model, also for batches that they were not traced with."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def small(**changes: object) -> SemiIIN:
         ("onnx", {"variant": "global", "sparse_top_k": 3}),
     ],
 )
-def test_the_file_computes_what_the_model_computes(tmp_path, format, changes):
+def test_the_file_has_the_outputs_of_the_model(tmp_path, format, changes):
     model = small(**changes)
     exported = export.export(model, tmp_path / "made" / f"model{export.SUFFIXES[format]}", format)
     assert exported.path.stat().st_size > 0
@@ -53,7 +53,7 @@ def test_a_torch_export_takes_any_batch_and_mask(tmp_path):
     torch.testing.assert_close(tuple(program(**inputs)), tuple(model(**inputs)))
 
 
-def test_a_file_that_computes_something_else_is_refused(tmp_path, monkeypatch):
+def test_a_file_with_other_outputs_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(SemiIINError, match="differs from the model"):
         export.export(small(), tmp_path / "model.pt2", "torch")

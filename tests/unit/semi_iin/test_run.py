@@ -26,10 +26,10 @@ def test_a_run_writes_a_checkpoint_that_predicts(tiny_bert: Path, tmp_path: Path
     order = list(dict.fromkeys(stages))
     assert order == ["audio", "vision", "text", "features talk", "semi_iin"]
     predictor = Predictor.from_checkpoint(path, device="cpu")
-    sound = tones(1, 5)[0][1]
+    audio = tones(1, 5)[0][1]
     face = np.zeros((50, 50, 3), dtype=np.uint8)
-    (found,) = predictor.predict([Clip(audio=sound, text="good", faces=[face])])
-    assert found.modalities == ("audio", "text", "vision")
+    (prediction,) = predictor.predict([Clip(audio=audio, text="good", faces=[face])])
+    assert prediction.modalities == ("audio", "text", "vision")
     loaded = checkpoint.load(path)
     assert loaded.config["encoders"]["audio"]["emotions"] == ["happy", "neutral", "sad"]
     assert set(loaded.config["metrics"]["selection"]) >= {"talk_mae", "composed_mae", "score"}

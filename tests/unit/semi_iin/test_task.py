@@ -17,13 +17,13 @@ from tests.unit.semi_iin.generated import SMALL
 
 
 def examples(count: int, seed: int = 0) -> list[Example]:
-    """Texts whose first feature says the valence."""
+    """Texts whose first feature is the valence."""
     random = np.random.default_rng(seed)
-    made = []
+    result = []
     for valence in random.uniform(-3, 3, count):
         features = random.normal(0, 0.3, (int(random.integers(2, 9)), 5))
         features[:, 0] = valence
-        made.append(
+        result.append(
             Example(
                 {"text": torch.from_numpy(features).float()},
                 float(valence),
@@ -31,21 +31,21 @@ def examples(count: int, seed: int = 0) -> list[Example]:
                 "made",
             )
         )
-    return made
+    return result
 
 
 def test_semi_iin_learns_valence_from_text(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = SemiIIN(SMALL)
-    held = examples(60, seed=1)
-    task = SentimentTask(model, examples(300), held, batch_size=16)
+    selection = examples(60, seed=1)
+    task = SentimentTask(model, examples(300), selection, batch_size=16)
     metrics = fit(task, Training(epochs=12, learning_rate=3e-3), tmp_path)
     assert metrics["made_mae"] < 0.5 and metrics["made_corr"] > 0.95
-    valence, logits = score(model, held, batch_size=7)
-    assert np.abs(valence - [example.valence for example in held]).mean() == pytest.approx(
+    valence, logits = score(model, selection, batch_size=7)
+    assert np.abs(valence - [example.valence for example in selection]).mean() == pytest.approx(
         metrics["score"], abs=1e-4
     )
-    assert (logits.argmax(axis=1) == [example.sentiment for example in held]).mean() > 0.5
+    assert (logits.argmax(axis=1) == [example.sentiment for example in selection]).mean() > 0.5
 
 
 def test_the_loss_is_the_papers() -> None:
@@ -62,8 +62,8 @@ def test_the_loss_is_the_papers() -> None:
     ]
     squared = float((output[0].valence.detach() - labelled.valence).square())
     expected = 0.6 * squared + 0.4 * entropy[0] + 0.2 * entropy[1]
-    found = task.loss([0, 1], np.random.default_rng(0))
-    assert float(found.detach()) == pytest.approx(expected, rel=1e-4)
+    loss = task.loss([0, 1], np.random.default_rng(0))
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_modality_dropout_leaves_at_least_one_modality() -> None:
@@ -76,8 +76,8 @@ def test_modality_dropout_leaves_at_least_one_modality() -> None:
     )
     random = np.random.default_rng(0)
     rows = [task._drop(dict(whole.features), random) for _ in range(200)]
-    kept = {tuple(row) for row in rows}
-    assert len(kept) == 6  # every subset but the empty and the whole
+    remaining = {tuple(row) for row in rows}
+    assert len(remaining) == 6  # every subset but the empty and the whole
 
 
 def test_a_task_without_examples_is_refused() -> None:
@@ -87,6 +87,6 @@ def test_a_task_without_examples_is_refused() -> None:
 
 def test_features_on_disk_are_read_and_cut(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.ones((500, 5), dtype=np.float16))
-    held = [Example({"text": tmp_path / "a.npy"}, 0.0, 3)]
-    valence, logits = score(SemiIIN(SMALL), held)
+    selection = [Example({"text": tmp_path / "a.npy"}, 0.0, 3)]
+    valence, logits = score(SemiIIN(SMALL), selection)
     assert valence.shape == (1,) and logits.shape == (1, 7)

@@ -27,9 +27,9 @@ def test_clips_find_their_media_by_id_or_by_video_and_time(tmp_path: Path) -> No
     assert cut.audio == Media(media / "talk.wav", 0.5, 1.0)
     assert whole.audio == Media(media / "b.flac")
     assert missing.audio is None and missing.text == "three"
-    heard = cut.clip().audio
-    assert heard is not None and len(heard) == 8000
-    assert 0.2 < np.abs(heard).max() < 0.26  # the second quarter of the rising tone
+    audio = cut.clip().audio
+    assert audio is not None and len(audio) == 8000
+    assert 0.2 < np.abs(audio).max() < 0.26  # the second quarter of the rising tone
     short = whole.clip().audio
     assert short is not None and len(short) == 4000
 

@@ -36,7 +36,7 @@ def test_meld_has_word_labels_and_context_of_the_same_speaker(tmp_path: Path) ->
         '4,Hello again.,Ana,neutral,neutral,1,0,"00:00:05,000","00:00:06,000"\n',
     )
     samples = read(path, "text-csv")
-    assert [sample.split for sample in samples] == ["valid"] * 4  # the file's name says dev
+    assert [sample.split for sample in samples] == ["valid"] * 4  # the file's name contains dev
     assert [sample.label for sample in samples] == [1.0, -1.0, 0.0, 0.0]
     assert [sample.emotion for sample in samples] == ["happy", "angry", "sad", "neutral"]
     assert [sample.context for sample in samples] == [None, None, "Hello!", None]

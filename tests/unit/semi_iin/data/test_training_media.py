@@ -11,15 +11,15 @@ from tests.unit.semi_iin.generated import tone_file, write_text
 
 
 def test_audio_is_resampled_to_16_khz_mono(tmp_path: Path) -> None:
-    heard = read_audio(Media(tone_file(tmp_path / "a.wav", 1.0, rate=44_100)))
-    assert heard is not None and heard.dtype == np.float32
-    assert len(heard) == pytest.approx(16_000, abs=200)
-    spectrum = np.abs(np.fft.rfft(heard))
-    assert spectrum.argmax() / len(heard) * 16_000 == pytest.approx(440, abs=3)
+    audio = read_audio(Media(tone_file(tmp_path / "a.wav", 1.0, rate=44_100)))
+    assert audio is not None and audio.dtype == np.float32
+    assert len(audio) == pytest.approx(16_000, abs=200)
+    spectrum = np.abs(np.fft.rfft(audio))
+    assert spectrum.argmax() / len(audio) * 16_000 == pytest.approx(440, abs=3)
 
 
 def test_an_error_names_a_file_that_is_no_media(tmp_path: Path) -> None:
-    path = write_text(tmp_path / "x.wav", "no sound here")
+    path = write_text(tmp_path / "x.wav", "no audio here")
     with pytest.raises(SemiIINError, match=r"x\.wav cannot be opened"):
         read_audio(Media(path))
 

@@ -15,9 +15,9 @@ from tests.unit.semi_iin.generated import noise
 
 def test_the_gain_of_a_microphone_does_not_count() -> None:
     encoder = LogMelEncoder({})
-    heard = torch.from_numpy(noise(1.0))
+    waveform = torch.from_numpy(noise(1.0))
     torch.testing.assert_close(
-        encoder.log_mel(heard), encoder.log_mel(heard * 0.02), atol=2e-3, rtol=1e-3
+        encoder.log_mel(waveform), encoder.log_mel(waveform * 0.02), atol=2e-3, rtol=1e-3
     )
 
 
@@ -65,11 +65,11 @@ def test_the_papers_audio_encoder_gives_hidden_states_at_50_hz(tmp_path: Path) -
     encoders = Encoders.build(
         {"audio": {"kind": "transformer_audio", "source": str(tmp_path), "max_frames": 60}}
     )
-    heard = noise(1.0)
-    one, long = encoders.rows([Clip(audio=heard), Clip(audio=noise(2.0))])
+    waveform = noise(1.0)
+    one, long = encoders.rows([Clip(audio=waveform), Clip(audio=noise(2.0))])
     assert one["audio"].shape == (49, 16)  # 16,000 samples under a kernel of 400, every 320
     assert long["audio"].shape == (60, 16)
-    normal = torch.from_numpy((heard - heard.mean()) / np.sqrt(heard.var() + 1e-7))
+    normal = torch.from_numpy((waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7))
     with torch.inference_mode():
         expected = model.eval()(normal[None]).last_hidden_state[0]
     torch.testing.assert_close(one["audio"], expected, atol=1e-4, rtol=1e-3)

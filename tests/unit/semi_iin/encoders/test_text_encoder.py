@@ -11,9 +11,11 @@ from semi_iin.features import Encoders
 
 
 def test_context_changes_features_but_adds_no_tokens(embedded: Encoders) -> None:
-    plain, told = embedded.rows([Clip(text="it was"), Clip(text="it was", context="bad film")])
-    assert plain["text"].shape == told["text"].shape
-    assert not torch.allclose(plain["text"], told["text"], atol=1e-3)
+    without, with_context = embedded.rows(
+        [Clip(text="it was"), Clip(text="it was", context="bad film")]
+    )
+    assert without["text"].shape == with_context["text"].shape
+    assert not torch.allclose(without["text"], with_context["text"], atol=1e-3)
     (alone,) = embedded.rows([Clip(context="bad film")])
     assert alone == {}
 

@@ -14,7 +14,7 @@ from tests.unit.semi_iin.generated import valence_examples
 
 @pytest.fixture
 def gates(bench):
-    """Gate shares of a text, a text with a sound, and another such, of three intensities."""
+    """Gate shares of three examples: a text with a voice, a text alone, and a text with a voice."""
     model = bench.build(0)
     with torch.no_grad():
         model.gates["val"].intra.bias.fill_(50.0)

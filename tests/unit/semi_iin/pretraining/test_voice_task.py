@@ -32,8 +32,10 @@ def test_the_log_mel_encoder_learns_emotions(tmp_path: Path) -> None:
 
 def test_altered_audio_is_finite_and_of_varied_length() -> None:
     random = np.random.default_rng(0)
-    sound = tones(1, 0)[0][1]
-    altered = [altered_audio(sound, random) for _ in range(20)]
-    assert all(found.dtype == np.float32 and np.abs(found).max() <= 1 for found in altered)
-    assert len({len(found) for found in altered}) > 10
-    assert min(len(found) for found in altered) > 0.5 * len(sound)
+    audio = tones(1, 0)[0][1]
+    altered = [altered_audio(audio, random) for _ in range(20)]
+    assert all(
+        recording.dtype == np.float32 and np.abs(recording).max() <= 1 for recording in altered
+    )
+    assert len({len(recording) for recording in altered}) > 10
+    assert min(len(recording) for recording in altered) > 0.5 * len(audio)
