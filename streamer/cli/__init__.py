@@ -585,7 +585,8 @@ def capture(
     from streamer import metrics
     from streamer import session as sessions
     from streamer.capture import sources
-    from streamer.kafka import topics
+    from streamer.kafka.admin import ensure_topics, on_embedded
+    from streamer.kafka.producer import Producer
 
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
@@ -596,11 +597,11 @@ def capture(
     async def everything(stop: asyncio.Event) -> Any:
         from streamer.local.run import Follower
 
-        await topics.ensure_topics(chosen.config)
+        await ensure_topics(chosen.config)
         async with contextlib.AsyncExitStack() as stack:
-            publisher = await stack.enter_async_context(topics.Publisher(chosen.config))
+            publisher = await stack.enter_async_context(Producer(chosen.config))
             ledger = sessions.Ledger(None)
-            if await topics.on_embedded(chosen.config):
+            if await on_embedded(chosen.config):
                 ledger = sessions.Ledger(chosen.config.capture.in_flight_bytes)
                 follower = await stack.enter_async_context(
                     Follower(chosen.config, plan.session_id, ledger, lambda record: None)
@@ -624,7 +625,7 @@ def capture(
 def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None) -> None:
     """Score windows with Semi-IIN: one worker, one model, one device."""
     from streamer import inference, metrics
-    from streamer.kafka import topics
+    from streamer.kafka.admin import ensure_topics
     from streamer.local.workers import end_with_parent
 
     chosen = choose(config, set_, broker)
@@ -632,7 +633,7 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
     end_with_parent()
 
     async def everything(stop: asyncio.Event) -> None:
-        await topics.ensure_topics(chosen.config)
+        await ensure_topics(chosen.config)
         work = inference.run(chosen.config, stop)
         await metrics.watched(chosen.config, "inference", work)
 
@@ -946,8 +947,9 @@ def broker(
     set_: SetOption = None,
 ) -> None:
     """Start a broker and keep it until Ctrl-C: embedded, or a real single-node Kafka."""
-    from streamer.kafka import topics
-    from streamer.kafka.broker import EmbeddedBroker, KafkaBroker
+    from streamer.kafka.admin import ensure_topics
+    from streamer.kafka.apache import KafkaBroker
+    from streamer.kafka.embedded import EmbeddedBroker
     from streamer.local.workers import end_with_parent
 
     chosen = choose(config, set_)
@@ -964,7 +966,7 @@ def broker(
             else:
                 started = stack.enter_context(EmbeddedBroker())
             address = chosen.config.kafka.model_copy(update={"broker": started.address})
-            await topics.ensure_topics(chosen.config.model_copy(update={"kafka": address}))
+            await ensure_topics(chosen.config.model_copy(update={"kafka": address}))
             print_line(started.address)
             screen.print(f"Listening; use it with --broker {started.address}. Ctrl-C stops it.")
             await stop.wait()
@@ -1021,8 +1023,7 @@ def schema(
     ] = None,
 ) -> None:
     """Write the JSON Schemas of the published records."""
-    from streamer.kafka.describe import document
-    from streamer.kafka.topics import write_schemas
+    from streamer.kafka.documentation import document, write_schemas
 
     written = write_schemas(folder)
     if describe is not None:
