@@ -23,7 +23,7 @@ from semi_iin.predict import Predictor
 from streamer import audio
 from streamer.config import Config, build
 from streamer.inference import Scorer, Worker, load_predictor, to_clip
-from streamer.kafka.topics import Received
+from streamer.kafka.messages import Received
 from streamer.records import (
     NS_PER_S,
     SAMPLE_RATE_HZ,

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, Self, TypeVar, overload
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -35,7 +35,7 @@ from streamer.kafka.connection import close, restart, start, unreachable
 from streamer.kafka.messages import ENVELOPE_BYTES, RawMessage, Received
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import RETRY_S, aiokafka_settings
-from streamer.kafka.topics import DEAD_LETTER, Topic, topic_named
+from streamer.kafka.topics import DEAD_LETTER, Topic
 
 log = logging.getLogger(__name__)
 
@@ -124,23 +124,10 @@ class Consumer(Generic[R]):
             partition had moved to another consumer).
     """
 
-    @overload
-    def __init__(
-        self, config: Config, topic: Topic[R], *, group: str | None = None, start: Start = ...
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Consumer[Any],
-        config: Config,
-        topic: str,
-        *,
-        group: str | None = None,
-        start: Start = ...,
-    ) -> None: ...
     def __init__(
         self,
         config: Config,
-        topic: Topic[R] | str,
+        topic: Topic[R],
         *,
         group: str | None = None,
         start: Start = "earliest",
@@ -149,7 +136,7 @@ class Consumer(Generic[R]):
 
         Args:
             config: where the broker is, and the prefix of topic names.
-            topic: the topic to read (or its kind, for callers that do not name it yet).
+            topic: the topic to read.
             group: the consumer group, or None to read every partition and commit nothing.
             start: where to begin if the group has committed nothing or there is no group; a
                 datetime is compared with Kafka's timestamp, the time of publication.
@@ -159,8 +146,6 @@ class Consumer(Generic[R]):
         """
         if isinstance(start, datetime) and start.tzinfo is None:
             raise ConfigError(f"The start {start} must have a time zone, as in 2026-01-31T09:00Z.")
-        if isinstance(topic, str):
-            topic = topic_named(topic)
         self.topic = topic.full_name(config.kafka.topic_prefix)
         self.counters: Counter[str] = Counter()
         metrics.watch(f"reader {topic.kind}", self.counters)
@@ -238,9 +223,6 @@ class Consumer(Generic[R]):
                 partition = TopicPartition(received.topic, received.partition)
                 if received.offset < ends.get(partition, 0):
                     yield received
-
-    present = snapshot
-    """Former name, until every caller has moved."""
 
     async def commit(self, used: Iterable[RawMessage] | None = None) -> None:
         """Commit everything up to and including `used` (None: all records that were returned).

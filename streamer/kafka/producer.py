@@ -34,7 +34,7 @@ from streamer.kafka.codec import encode_dead_letter
 from streamer.kafka.connection import close, restart, start
 from streamer.kafka.messages import ENVELOPE_BYTES, EncodedRecord, Headers, Position, RawMessage
 from streamer.kafka.security import aiokafka_settings
-from streamer.kafka.topics import DEAD_LETTER, Topic, topic_named, topic_of
+from streamer.kafka.topics import DEAD_LETTER, Topic, topic_of
 
 log = logging.getLogger(__name__)
 
@@ -126,12 +126,9 @@ class Producer:
         timestamp_ms: int | None = None,
         *,
         topic: Topic[R] | None = None,
-        kind: str | None = None,
     ) -> Position:
         """Send a record and wait until the broker has stored it; see `publish_soon`."""
-        return await (
-            await self.publish_soon(record, extra_headers, timestamp_ms, topic=topic, kind=kind)
-        )
+        return await (await self.publish_soon(record, extra_headers, timestamp_ms, topic=topic))
 
     async def publish_soon(
         self,
@@ -140,7 +137,6 @@ class Producer:
         timestamp_ms: int | None = None,
         *,
         topic: Topic[R] | None = None,
-        kind: str | None = None,
     ) -> asyncio.Future[Position]:
         """Send a record after all those before it; wait only while the buffer is full.
 
@@ -150,7 +146,6 @@ class Producer:
             timestamp_ms: Kafka's timestamp, Unix milliseconds; by default the time of sending,
                 which retention depends on. The event time is in the record and in `ce_time`.
             topic: where to send it; by default the topic of its type.
-            kind: the topic's kind, for callers that do not name `topic` yet.
 
         Returns:
             A future of the record's position, done when the broker has acknowledged the record.
@@ -160,18 +155,11 @@ class Producer:
             UnreadableRecord: no reader would accept the record.
             BrokerError: the record is larger than `kafka.max_message_bytes`.
         """
-        topic = topic or (topic_named(kind) if kind else topic_of(record))
+        topic = topic or topic_of(record)
         message = topic.encode(record)
         message.headers.extend(extra_headers)
         metrics.sent(record, topic.kind)
         return await self._put(self._full_name(topic), message, timestamp_ms)
-
-    @property
-    def topics(self) -> Any:
-        """Give the topics' names, for callers that do not use `Topic.full_name` yet."""
-        from streamer.kafka.legacy import Topics
-
-        return Topics(self.kafka.topic_prefix)
 
     def _full_name(self, topic: Topic[Any]) -> str:
         return topic.full_name(self.kafka.topic_prefix)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -36,98 +36,12 @@ from streamer.records import (
     Window,
 )
 
-if TYPE_CHECKING:
-    from streamer.kafka.legacy import (
-        BUFFER_BYTES as BUFFER_BYTES,
-    )
-    from streamer.kafka.legacy import (
-        BUFFER_RECORDS as BUFFER_RECORDS,
-    )
-    from streamer.kafka.legacy import (
-        FETCH_WAIT_MS as FETCH_WAIT_MS,
-    )
-    from streamer.kafka.legacy import (
-        Backlog as Backlog,
-    )
-    from streamer.kafka.legacy import (
-        Kind as Kind,
-    )
-    from streamer.kafka.legacy import (
-        Place as Place,
-    )
-    from streamer.kafka.legacy import (
-        Publisher as Publisher,
-    )
-    from streamer.kafka.legacy import (
-        Raw as Raw,
-    )
-    from streamer.kafka.legacy import (
-        Reader as Reader,
-    )
-    from streamer.kafka.legacy import (
-        Received as Received,
-    )
-    from streamer.kafka.legacy import (
-        Start as Start,
-    )
-    from streamer.kafka.legacy import (
-        Topics as Topics,
-    )
-    from streamer.kafka.legacy import (
-        Wire as Wire,
-    )
-    from streamer.kafka.legacy import (
-        Work as Work,
-    )
-    from streamer.kafka.legacy import (
-        client_settings as client_settings,
-    )
-    from streamer.kafka.legacy import (
-        close as close,
-    )
-    from streamer.kafka.legacy import (
-        decode as decode,
-    )
-    from streamer.kafka.legacy import (
-        encode as encode,
-    )
-    from streamer.kafka.legacy import (
-        ensure_topics as ensure_topics,
-    )
-    from streamer.kafka.legacy import (
-        event_id as event_id,
-    )
-    from streamer.kafka.legacy import (
-        lead_patiently as lead_patiently,
-    )
-    from streamer.kafka.legacy import (
-        on_embedded as on_embedded,
-    )
-    from streamer.kafka.legacy import (
-        patiently as patiently,
-    )
-    from streamer.kafka.legacy import (
-        schema as schema,
-    )
-    from streamer.kafka.legacy import (
-        smoothing_group as smoothing_group,
-    )
-    from streamer.kafka.legacy import (
-        tls_context as tls_context,
-    )
-    from streamer.kafka.legacy import (
-        unhurried as unhurried,
-    )
-    from streamer.kafka.legacy import (
-        write_schemas as write_schemas,
-    )
-
 R = TypeVar("R", bound=msgspec.Struct)
 Published = Sentiment | SessionSentiment | Alert | Score | Session
 """A record on a public topic."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Topic(Generic[R]):
     """One topic and everything that is known about its records.
 
@@ -153,6 +67,9 @@ class Topic(Generic[R]):
     source: str
     implausible: Callable[[R], str] = lambda _: ""
     schema_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Topic {self.name}>"
 
     @property
     def kind(self) -> str:
@@ -372,12 +289,3 @@ def topic_of(record: R | type[R]) -> Topic[R]:
 def topic_named(kind: str) -> Topic[Any]:
     """Return the topic of a `kind`; raise KeyError if there is none."""
     return _OF_KIND[kind]
-
-
-def __getattr__(name: str) -> Any:
-    """Give the former names of this folder, until every caller has moved."""
-    if name.startswith("__"):
-        raise AttributeError(name)
-    from streamer.kafka import legacy
-
-    return getattr(legacy, name)

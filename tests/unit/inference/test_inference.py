@@ -26,7 +26,7 @@ from streamer import audio, inference
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ModelError, UnreadableRecord
 from streamer.inference import Scorer, Worker, to_clip, to_score
-from streamer.kafka.topics import Received
+from streamer.kafka.messages import Received
 from streamer.records import (
     NS_PER_S,
     SAMPLE_RATE_HZ,
@@ -347,7 +347,7 @@ async def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_gone():
         await bench.publisher.asked.wait()
         bench.reader.stop.set()
 
-    with pytest.raises(BrokerError, match=r"kafka:9092 for 0\.2 s .* not committed"):
+    with pytest.raises(BrokerError, match=r"kafka:9092 did not answer for 0\.2 s .* not committed"):
         await asyncio.gather(stop(), bench.run())
     assert bench.said("commit") == []
 

@@ -17,8 +17,9 @@ from faust.types import TP, Message
 from streamer import processing as processor
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
-from streamer.kafka import topics
-from streamer.kafka.topics import Topics
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.messages import RawMessage
+from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT, Topic
 from streamer.processing import Stage
 from streamer.records import Alert, Gate, Presence, Score, Sentiment
 
@@ -36,21 +37,20 @@ class Publisher:
     """Acknowledges each record one turn of the loop after it came."""
 
     def __init__(self, journal: Journal) -> None:
-        self.topics = Topics("sentiment")
         self.journal = journal
         self.fail_after: int | None = None
 
-    async def publish_soon(self, record: Any, *, kind: str) -> asyncio.Future[None]:
+    async def publish_soon(self, record: Any, *, topic: Topic[Any]) -> asyncio.Future[None]:
         if self.fail_after is not None and len(self.journal.of("sent")) >= self.fail_after:
             raise Crash
-        self.journal.append(("sent", kind, record))
-        return asyncio.ensure_future(self._acknowledge(kind, record))
+        self.journal.append(("sent", topic.kind, record))
+        return asyncio.ensure_future(self._acknowledge(topic.kind, record))
 
     async def _acknowledge(self, kind: str, record: Any) -> None:
         await asyncio.sleep(0.001)
         self.journal.append(("acknowledged", kind, record))
 
-    async def dead_letter(self, raw: topics.Raw, reason: str) -> None:
+    async def dead_letter(self, raw: RawMessage, reason: str) -> None:
         self.journal.append(("buried", raw, reason))
 
 
@@ -223,7 +223,7 @@ def score(index: int, **changes: Any) -> Score:
 
 
 def wire(*indices: int) -> list[bytes]:
-    return [topics.encode(score(index), Topics("sentiment")).value for index in indices]
+    return [SCORES.encode(score(index)).value for index in indices]
 
 
 def windows(journal: Journal, kind: str = "smoothed") -> list[int]:
@@ -407,7 +407,7 @@ def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
     rules = processor.participant_rules(config)
     _, outputs = rules.step(None, score(0))
     (sentiment,) = outputs
-    assert rules.routes(sentiment) == ("session_input",)
+    assert rules.routes(sentiment) == (SESSION_INPUT,)
     alert = Alert(
         alert_id="a",
         session_id="s",
@@ -421,8 +421,8 @@ def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
         message="m",
     )
     assert rules.routes(alert) == ()
-    assert processor.participant_rules(build({})).routes(alert) == ("alerts",)
-    assert processor.session_rules(config).routes(alert) == ("alerts",)
+    assert processor.participant_rules(build({})).routes(alert) == (ALERTS,)
+    assert processor.session_rules(config).routes(alert) == (ALERTS,)
 
 
 def test_latencies_count_from_the_time_of_the_score() -> None:
@@ -445,8 +445,8 @@ def test_latencies_count_from_the_time_of_the_score() -> None:
 def test_two_systems_on_one_cluster_share_no_changelog() -> None:
     one = build({})
     other = build({"kafka": {"topic_prefix": "demo"}})
-    assert processor.app_id(one) == "sentiment-smoothing"
-    assert processor.app_id(other) == "demo-sentiment-smoothing"
+    assert consumer_group(one, "smoothing") == "sentiment-smoothing"
+    assert consumer_group(other, "smoothing") == "demo-sentiment-smoothing"
     assert set(processor.changelogs(one)).isdisjoint(processor.changelogs(other))
 
 
