@@ -170,7 +170,7 @@ def test_an_error_names_a_wrong_argument(
     directory: Path, options: dict[str, str], words: str
 ) -> None:
     with pytest.raises(SemiIINError, match=words):
-        Predictor.from_checkpoint(directory, **{"device": "cpu", **options})  # type: ignore[arg-type]
+        Predictor.from_checkpoint(directory, **{"device": "cpu", **options})
 
 
 def test_encoders_of_another_width_are_refused(directory: Path) -> None:
