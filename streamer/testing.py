@@ -22,9 +22,9 @@ import msgspec
 from streamer.config import Config, build
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.embedded import EmbeddedBroker
-from streamer.kafka.messages import Position, RawMessage, Received
+from streamer.kafka.messages import Headers, Position, RawMessage, Received
 from streamer.kafka.producer import Producer
-from streamer.kafka.topics import DEAD_LETTER, Headers, Topic, topic_of
+from streamer.kafka.topics import DEAD_LETTER, Topic, topic_of
 from streamer.records import DeadLetter
 
 __all__ = ["FakeBroker", "FakeConsumer", "FakeProducer", "Journal", "received"]

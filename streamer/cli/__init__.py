@@ -1055,9 +1055,9 @@ def dead_letter_list(
             row = (letter.letter_id, f"{letter.written_at:%Y-%m-%d %H:%M:%S}", letter.full_bytes)
             if json_:
                 names = ("id", "written", "bytes", "reason")
-                print_line(json.dumps(dict(zip(names, (*row, letter.letter.reason), strict=True))))
+                print_line(json.dumps(dict(zip(names, (*row, letter.reason), strict=True))))
             else:
-                table.add_row(*map(escape, (*map(str, row), letter.letter.reason)))
+                table.add_row(*map(escape, (*map(str, row), letter.reason)))
 
     asyncio.run(everything())
     if not json_:
@@ -1078,15 +1078,15 @@ def dead_letter_show(
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "dead-letter")
     letter = asyncio.run(dead_letters.find(chosen.config, letter_id))
-    lines = {"reason": letter.letter.reason, "written": letter.written_at.isoformat()}
-    lines["key"] = repr(letter.letter.key)
-    lines |= {name: repr(value) for name, value in letter.headers.items()}
-    lines["bytes"] = f"{letter.full_bytes}" + ("" if letter.whole else ", cut: not all kept")
+    lines = {"reason": letter.reason, "written": letter.written_at.isoformat()}
+    lines["key"] = repr(letter.original.key)
+    lines |= {name: repr(value) for name, value in letter.original.headers.items()}
+    lines["bytes"] = f"{letter.full_bytes}" + ("" if letter.complete else ", cut: not all kept")
     for name, text in lines.items():
         print_line(f"{name + ':':<18} {text}")
     print_line(letter.preview())
     if out is not None:
-        out.write_bytes(letter.letter.value or b"")
+        out.write_bytes(letter.original.value or b"")
 
 
 @dead_letter_app.command("retry")

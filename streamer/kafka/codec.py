@@ -7,18 +7,21 @@ encoding refuses a record that decoding would refuse. This module knows no topic
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from streamer.errors import UnreadableRecord
+from streamer.kafka.messages import ENVELOPE_BYTES, EncodedRecord, HeaderValues, RawMessage
 from streamer.records import SCHEMA_VERSION, DeadLetter
 
-HeaderValues = Mapping[str, bytes]
-
+ORIGINAL_HEADER = "original_header_"
+"""Prefix of the original message's headers in a dead letter's."""
+FULL_BYTES = "original_bytes"
+"""Header of a dead letter whose value was cut: the length of the original value."""
 _AS_THEY_ARE = (bytes, datetime)
 
 
@@ -84,14 +87,17 @@ class StructCodec:
         return self._decoders[struct]
 
 
-class OriginalMessageCodec:
-    """A dead letter: the value is the original message's, the fields are in headers."""
+class DeadLetterCodec:
+    """A dead letter: the value is the original message's, the fields are in headers.
+
+    `encode_dead_letter` writes one, because it needs the whole message and not a record.
+    """
 
     content_type = "application/octet-stream"
 
-    def encode(self, record: DeadLetter) -> bytes:
-        """Return the original value, byte for byte."""
-        return record.value or b""
+    def encode(self, record: Any) -> bytes:
+        """Raise TypeError."""
+        raise TypeError("Producer.dead_letter publishes dead letters")
 
     def decode(
         self, struct: type[Any], key: bytes | None, value: bytes, headers: HeaderValues
@@ -111,13 +117,45 @@ class OriginalMessageCodec:
             raise UnreadableRecord(f"its headers lack {error}") from None
 
 
+def encode_dead_letter(message: RawMessage, reason: str, limit_bytes: int) -> EncodedRecord:
+    """Return the message that carries an unusable message.
+
+    Headers: `reason`, `original_topic`, `original_partition`, `original_offset`,
+    `original_timestamp_ms`, the original headers under ORIGINAL_HEADER, CloudEvents. A value of
+    more than `limit_bytes` is cut, and `original_bytes` contains its full length.
+    """
+    texts = {
+        "ce_specversion": "1.0",
+        "ce_id": message.id,
+        "ce_source": "/streamer/dead-letter",
+        "ce_type": f"streamer.dead_letter.v{SCHEMA_VERSION}",
+        "ce_time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "content-type": DeadLetterCodec.content_type,
+        "reason": reason[:500],
+        "original_topic": message.topic,
+        "original_partition": str(message.partition),
+        "original_offset": str(message.offset),
+        "original_timestamp_ms": str(message.timestamp_ms),
+    }
+    headers = [(name, text.encode()) for name, text in texts.items()]
+    headers += [
+        (f"{ORIGINAL_HEADER}{name}", bytes(value or b"")[:200])
+        for name, value in list(message.headers.items())[:16]
+    ]
+    value = message.value or b""
+    if len(value) > limit_bytes:
+        headers.append((FULL_BYTES, str(len(value)).encode()))
+    key = None if message.key is None else message.key[:ENVELOPE_BYTES]
+    return EncodedRecord(key, value[:limit_bytes], headers)
+
+
 MSGPACK = StructCodec(
     "application/msgpack", msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder
 )
 JSON = StructCodec(
     "application/json", msgspec.json.Encoder(order="deterministic").encode, msgspec.json.Decoder
 )
-ORIGINAL_MESSAGE = OriginalMessageCodec()
+DEAD_LETTER = DeadLetterCodec()
 
 
 def _check_version(version: int) -> None:

@@ -363,7 +363,7 @@ class Consumer(Generic[R]):
 
     async def _refuse(self, raw: RawMessage, reason: str) -> None:
         if self._group is None or self._topic is DEAD_LETTER:
-            log.warning("Skipped %s/%s/%s: %s.", raw.topic, raw.partition, raw.offset, reason)
+            log.warning("Skipped %s: %s.", raw.id, reason)
             return
         if self._dead_letters is None:
             self._dead_letters = await Producer(self._config).__aenter__()

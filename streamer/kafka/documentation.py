@@ -1,8 +1,8 @@
-"""The records explained field by field: `docs/records.md`, made from the structs themselves.
+"""The documentation of the records: `docs/records.md` and the JSON Schemas in `docs/schema`.
 
-What enters: the structs of `records` and their docstrings. What leaves: Markdown. A field's
-meaning comes from its struct's `Attributes:`, else from COMMON, which says what a field means
-wherever it occurs. Pure.
+Both are generated from the table of topics and from the structs of `records` with their docstrings.
+A field's meaning is in its struct's `Attributes:`, else in _OWN, else in COMMON, which explains a
+field for every struct that has it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,7 @@ import msgspec
 from msgspec import inspect
 
 from streamer import records
-from streamer.kafka.topics import (
-    ALERTS,
-    DEAD_LETTER,
-    SCORES,
-    SESSION_SMOOTHED,
-    SESSIONS,
-    SMOOTHED,
-    TOPICS,
-    WINDOWS,
-    Topic,
-)
+from streamer.kafka.topics import DEAD_LETTER, PUBLISHED, TOPICS, WINDOWS
 from streamer.records import (
     Alert,
     FaceCrop,
@@ -47,73 +37,77 @@ __all__ = ["document", "schema", "write_schemas"]
 
 COMMON: Mapping[str, str] = {
     "schema_version": "1. A reader that does not know the version must not guess.",
-    "session_id": "The session; no `/` and no control characters.",
+    "session_id": "The session; contains no `/` and no control characters.",
     "participant_id": "The participant within the session.",
-    "window_id": "`session_id/participant_id/window_index`: the same in every replay; with "
-    "`revision`, what a duplicate is recognised by.",
-    "window_index": "*k*: the window ends at (k+1)·hop, the last one at the stream's end.",
-    "revision": "0; higher when the same window comes again with late words, and then counts.",
-    "event_time": "Wall clock of the window's end, RFC 3339.",
+    "window_id": "`session_id/participant_id/window_index`: the same in every replay. Records with "
+    "the same `window_id` and `revision` are duplicates.",
+    "window_index": "*k*: the window ends at (k+1)·hop, the last one at the end of the stream.",
+    "revision": "0; higher when the same window is published again with late words. The highest "
+    "revision counts.",
+    "event_time": "Wall clock at the end of the window, RFC 3339.",
     "session_start": "Wall clock at session time 0, RFC 3339.",
-    "start_ms": "Where the window begins in the session, milliseconds; belongs to the window.",
-    "end_ms": "Where the window ends, milliseconds; no longer belongs to it.",
-    "start_ns": "Where it begins in the session, nanoseconds; belongs to it.",
-    "end_ns": "Where it ends, nanoseconds; no longer belongs to it.",
-    "event_time_ns": "When in the session, nanoseconds.",
+    "start_ms": "Start of the window in session time, milliseconds, inclusive.",
+    "end_ms": "End of the window in session time, milliseconds, exclusive.",
+    "start_ns": "Start in session time, nanoseconds, inclusive.",
+    "end_ns": "End in session time, nanoseconds, exclusive.",
+    "event_time_ns": "Session time, nanoseconds.",
     "valence": "From -3 (negative) to 3 (positive).",
     "uncertainty": "Standard deviation of `valence`, in valence units.",
-    "label": "Name of the class that holds `valence`: "
+    "label": "Name of the class that contains `valence`: "
     + ", ".join(records.CLASS_LABELS)
-    + ". Classes are parted at -2.5, -1.5, -0.5, 0.5, 1.5, 2.5; the upper one holds the edge.",
-    "polarity": "Negative below -0.5, positive from 0.5 on, else neutral.",
+    + ". The class boundaries are -2.5, -1.5, -0.5, 0.5, 1.5 and 2.5; a boundary belongs to the "
+    "class above it.",
+    "polarity": "Negative below -0.5, positive from 0.5, else neutral.",
     "class_probabilities": "Probabilities of the seven classes, lowest first; they add up to "
-    "1. Smoothed as `valence` is; in a Score the model's own. Null without evidence.",
-    "trend_per_min": "Slope of the smoothed valence, valence units per minute; null when there "
-    "is too little to tell.",
-    "gate": "How much the model leaned on interaction between modalities. Null without evidence.",
-    "presence": "How much of the window each modality gives evidence in.",
-    "evidence": "The modalities that counted; empty when there was no evidence.",
+    "1. In a Score they are the model's, otherwise smoothed like `valence`. Null without evidence.",
+    "trend_per_min": "Slope of the smoothed valence, valence units per minute; null while there "
+    "are too few values.",
+    "gate": "Share of the interaction between modalities in the model's result. Null without "
+    "evidence.",
+    "presence": "Share of the window in which each modality has evidence.",
+    "evidence": "The modalities that contributed; empty without evidence.",
     "text": "The words of the window, joined by spaces.",
     "latency_ms": "Milliseconds spent per stage: `capture` (live only), `queue`, `inference`, "
-    "then `smoothing` and `total`.",
-    "model": "Name of the checkpoint that scored.",
-    "skipped": "How many windows directly before this one were dropped under pressure.",
-    "final": "True on the last one of its kind in the session.",
-    "session_participants": "How many participants the session has; 0 when it is not known.",
+    "`smoothing` and `total`.",
+    "model": "Name of the checkpoint that scored the window.",
+    "skipped": "Number of windows directly before this one that were dropped under load.",
+    "final": "True in the last record of its kind in the session.",
+    "session_participants": "Number of participants in the session; 0 if unknown.",
     "words": "The words that overlap the window, by start time.",
-    "confidence": "The recogniser's own, 0 to 1; 1 for subtitles.",
-    "jpeg": "The picture, a JPEG.",
+    "confidence": "The recogniser's confidence, 0 to 1; 1 for subtitles.",
+    "jpeg": "The image, a JPEG.",
     "val": "In the valence head: 0 all within modalities, 1 all between them.",
-    "cls": "In the class head, likewise.",
-    "audio": "Speech, not sound: silence is no evidence.",
-    "vision": "Share of the expected face crops that are there.",
+    "cls": "In the class head: 0 all within modalities, 1 all between them.",
+    "audio": "Share of the window that contains speech; silence is not evidence.",
+    "vision": "Share of the expected face crops that were found.",
     "sample_rate_hz": "Always 16000.",
-    "audio_codec": "How `audio` is encoded.",
-    "alert_id": "What raised and cleared have in common; the same in every replay.",
-    "kind": "`sustained_negative`: below a threshold for a while. `sharp_drop`: fell fast.",
-    "state": "Began (`raised`, `started`) or is over (`cleared`, `ended`).",
+    "audio_codec": "Encoding of `audio`.",
+    "alert_id": "Shared by the raised and the cleared record of an alert; the same in every "
+    "replay.",
+    "kind": "`sustained_negative`: below a threshold for some time. `sharp_drop`: fell fast.",
+    "state": "`raised` or `started` at the beginning, `cleared` or `ended` at the end.",
     "threshold": "The setting that was crossed, in valence units.",
     "message": "One sentence for people.",
     "started_at": "Wall clock at session time 0, RFC 3339.",
     "live": "False for a replay.",
-    "consent": "The statement under which a live session was started.",
-    "modalities": "What was captured.",
-    "participants": "Who was there.",
-    "asr": "Where words came from.",
-    "counters": "What was dropped, late or damaged; filled at the end.",
-    "sources": "Devices, files or URLs, as given.",
-    "windows": "How many windows were published; null until the end.",
+    "consent": "The statement of consent with which a live session was started.",
+    "modalities": "The captured modalities.",
+    "participants": "The participants.",
+    "asr": "Source of the words.",
+    "counters": "Numbers of dropped, late and damaged items; filled at the end.",
+    "sources": "Devices, files or URLs, as configured.",
+    "windows": "Number of published windows; null until the end.",
 }
 
 _OWN: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
     Sentiment: {"label": COMMON["label"] + " Null without evidence."},
-    Presence: {"text": "Share of speech time that has words; 1 for words without sound."},
+    Presence: {"text": "Share of speech time that has words; 1 for words without audio."},
     Word: {"text": "The word."},
     Alert: {
         "participant_id": "Null for the session as a whole.",
         "event_time": "Wall clock, RFC 3339.",
-        "valence": "The smoothed valence at that moment.",
-        "end_ms": "When in the session, milliseconds.",
+        "valence": "The smoothed valence at that time.",
+        "end_ms": "Session time, milliseconds.",
     },
     Score: {
         "valence": "The model's value for this window. Null without evidence.",
@@ -121,14 +115,7 @@ _OWN: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
     },
 }
 
-_KEYS: Mapping[Topic[Any], str] = {
-    SMOOTHED: "`session_id/participant_id`",
-    SESSION_SMOOTHED: "`session_id`",
-    ALERTS: "`session_id/participant_id`, or `session_id` for the session as a whole",
-    SESSIONS: "`session_id`",
-    SCORES: "`session_id/participant_id`",
-    WINDOWS: "`session_id/participant_id`",
-}
+_DESCRIBED = (*PUBLISHED, WINDOWS)
 _PARTS = (Presence, Gate, Participant, Word, FaceCrop)
 
 _NINE = datetime(2026, 5, 3, 9, tzinfo=UTC)
@@ -199,27 +186,27 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
 
 _HEAD = """# Records
 
-What lies on each topic, field by field. Made from the code by `streamer schema docs/schema
---describe docs/records.md`; the JSON Schemas beside it say the same to machines.
+Every topic's records, field by field. `streamer schema docs/schema --describe docs/records.md`
+generates this file from the code; the JSON Schemas beside it contain the same for programs.
 
-Topics are named `<prefix>.<name>.v1`; the prefix is `sentiment` unless `kafka.topic_prefix` says
-otherwise. Values are JSON, but for windows, which are MessagePack with the same names. Every
-message carries [CloudEvents](https://cloudevents.io) headers in binary mode: `ce_id`, by which a
-duplicate is recognised, `ce_type`, `ce_source`, `ce_time`, `ce_subject`. Delivery is at least once.
+Topics are named `<prefix>.<name>.v1`; the prefix is `sentiment` unless `kafka.topic_prefix` sets
+another. Values are JSON, except windows, which are MessagePack with the same names. Every message
+has [CloudEvents](https://cloudevents.io) headers in binary mode: `ce_id` (duplicates have the same
+one), `ce_type`, `ce_source`, `ce_time`, `ce_subject`. Delivery is at least once.
 
-A dead letter, on `{dead_letter}`, is no record of its own: its value is the original
-message, and its headers say why (`reason`) and where it lay (`original_topic`,
+A dead letter, on `{dead_letter}`, has no record of its own: its value is the original
+message, and its headers contain the reason (`reason`) and the origin (`original_topic`,
 `original_partition`, `original_offset`, `original_timestamp_ms`, `original_header_…`).
 """
 
 
 def document() -> str:
-    """The whole of `docs/records.md`."""
+    """Return the whole of `docs/records.md`."""
     parts = [_HEAD.format(dead_letter=DEAD_LETTER.full_name("sentiment"))]
-    for topic, key in _KEYS.items():
-        struct = topic.struct
+    for topic in _DESCRIBED:
+        struct, key = topic.struct, topic.partition_key.__doc__
         parts.append(f"\n## {struct.__name__}: `{topic.full_name('sentiment')}`\n")
-        parts.append(f"{_summary(struct)}\n\nKey: {key}.\n")
+        parts.append(f"{_summary(struct)}\n\nKey: {key}\n")
         parts.append(_table(struct))
         if struct in _EXAMPLES:
             example = msgspec.json.format(msgspec.json.encode(_EXAMPLES[struct]), indent=2)
@@ -232,7 +219,7 @@ def document() -> str:
 
 
 def schema(struct: type[msgspec.Struct]) -> str:
-    """JSON Schema (2020-12) of a record as text; `schema_version` is pinned to ours."""
+    """Return the JSON Schema (2020-12) of a struct; it allows only our `schema_version`."""
     tree = msgspec.json.schema(struct, ref_template="#/$defs/{name}")
     own = tree["$defs"][struct.__name__]
     own["properties"]["schema_version"] = {"const": records.SCHEMA_VERSION}
@@ -244,7 +231,7 @@ def schema(struct: type[msgspec.Struct]) -> str:
 
 
 def write_schemas(directory: Path) -> list[Path]:
-    """Write the JSON Schema of every JSON record; returns the files."""
+    """Write the JSON Schema of every JSON record; return the files."""
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for topic in TOPICS:
@@ -257,7 +244,7 @@ def write_schemas(directory: Path) -> list[Path]:
 
 
 def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """What each field of a struct means; a field that nobody explained is a KeyError."""
+    """Return the meaning of each field of a struct; raise KeyError if one is not explained."""
     own = {**_attributes(struct), **_OWN.get(struct, {})}
     return {name: own.get(name) or COMMON[name] for name in struct.__struct_fields__}
 
@@ -269,13 +256,13 @@ def _summary(struct: type[msgspec.Struct]) -> str:
 
 def _attributes(struct: type[msgspec.Struct]) -> dict[str, str]:
     text = python_inspect.cleandoc(struct.__doc__ or "").partition("Attributes:\n")[2]
-    found = {}
+    attributes = {}
     for entry in re.split(r"\n(?=    \w)", text.rstrip()):
         name, colon, meaning = entry.strip().partition(":")
         if colon:
             meaning = " ".join(meaning.split())
-            found[name] = meaning[0].upper() + meaning[1:]
-    return found
+            attributes[name] = meaning[0].upper() + meaning[1:]
+    return attributes
 
 
 def _table(struct: type[msgspec.Struct]) -> str:
@@ -291,7 +278,7 @@ def _table(struct: type[msgspec.Struct]) -> str:
 def _type(kind: inspect.Type) -> str:
     match kind:
         case inspect.UnionType():
-            return ", or ".join(_type(one) for one in _null_last(kind.types))
+            return ", or ".join(_type(part) for part in _null_last(kind.types))
         case inspect.NoneType():
             return "null"
         case inspect.IntType():
@@ -316,7 +303,7 @@ def _type(kind: inspect.Type) -> str:
             return f"object of {_type(kind.value_type)}"
         case inspect.StructType():
             return f"[{kind.cls.__name__}](#{kind.cls.__name__.lower()})"
-    raise TypeError(f"{kind} cannot be described")
+    raise TypeError(f"no description of {kind}")
 
 
 def _bounds(kind: Any) -> str:
@@ -326,5 +313,5 @@ def _bounds(kind: Any) -> str:
 
 
 def _null_last(kinds: tuple[inspect.Type, ...]) -> Iterator[inspect.Type]:
-    yield from (one for one in kinds if not isinstance(one, inspect.NoneType))
-    yield from (one for one in kinds if isinstance(one, inspect.NoneType))
+    yield from (kind for kind in kinds if not isinstance(kind, inspect.NoneType))
+    yield from (kind for kind in kinds if isinstance(kind, inspect.NoneType))

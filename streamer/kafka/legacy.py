@@ -22,9 +22,9 @@ from streamer.kafka.consumer import Consumer as Reader
 from streamer.kafka.consumer import delay_assignment as lead_patiently
 from streamer.kafka.documentation import schema, write_schemas
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.messages import Headers, Received
 from streamer.kafka.messages import Position as Place
 from streamer.kafka.messages import RawMessage as Raw
-from streamer.kafka.messages import Received
 from streamer.kafka.producer import BUFFER_BYTES, BUFFER_RECORDS
 from streamer.kafka.producer import Producer as Publisher
 from streamer.kafka.security import aiokafka_settings as client_settings
@@ -36,6 +36,7 @@ __all__ = [
     "BUFFER_RECORDS",
     "FETCH_WAIT_MS",
     "Backlog",
+    "Headers",
     "Kind",
     "Place",
     "Publisher",
@@ -103,7 +104,7 @@ def encode(record: Any, topics: Topics, kind: str | None = None) -> Wire:
     """As `Topic.encode`."""
     topic = topic_named(kind) if kind else topic_of(record)
     message = topic.encode(record)
-    return Wire(topics.of(topic.kind), message.key, message.value, message.headers)
+    return Wire(topics.of(topic.kind), message.key or b"", message.value, message.headers)
 
 
 def decode(kind: str, value: bytes | None) -> Any:

@@ -1,7 +1,11 @@
 """Sends records to their topics, in order and at least once, over outages of the broker.
 
-aiokafka's producer gives up on a record after a time and cannot go on after some errors. This one
-keeps every record until the broker has acknowledged it, and connects anew when it must.
+aiokafka's producer gives up on a record after a time and cannot continue after some errors. This
+one keeps every record until the broker has acknowledged it, and replaces aiokafka's when it fails.
+
+librdkafka's producer (confluent-kafka) passes the same tests, but takes no less code: the bounded
+buffer, refusals of single records and sending again after a fatal error remain, a thread and its
+hand-over to the event loop are added, and the consumers need `connection` in any case.
 """
 
 from __future__ import annotations
@@ -12,7 +16,6 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -27,11 +30,11 @@ from aiokafka.errors import (
 from streamer import metrics
 from streamer.config import Config
 from streamer.errors import BrokerError, BrokerGone
+from streamer.kafka.codec import encode_dead_letter
 from streamer.kafka.connection import close, restart, start
-from streamer.kafka.messages import ENVELOPE_BYTES, Position, RawMessage
+from streamer.kafka.messages import ENVELOPE_BYTES, EncodedRecord, Headers, Position, RawMessage
 from streamer.kafka.security import aiokafka_settings
-from streamer.kafka.topics import DEAD_LETTER, Headers, Topic, topic_named, topic_of
-from streamer.records import SCHEMA_VERSION
+from streamer.kafka.topics import DEAD_LETTER, Topic, topic_named, topic_of
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +49,9 @@ _REFUSALS = (MessageSizeTooLargeError, TopicAuthorizationFailedError)
 @dataclass(eq=False, slots=True)
 class _Unsent:
     topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
+    message: EncodedRecord
     timestamp_ms: int | None
     acknowledged: asyncio.Future[Position]
-
-    @property
-    def size(self) -> int:
-        headers = sum(len(name) + len(value) + 4 for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
 
 
 class Producer:
@@ -166,14 +162,9 @@ class Producer:
         """
         topic = topic or (topic_named(kind) if kind else topic_of(record))
         message = topic.encode(record)
+        message.headers.extend(extra_headers)
         metrics.sent(record, topic.kind)
-        return await self._put(
-            self._full_name(topic),
-            message.key,
-            message.value,
-            [*message.headers, *extra_headers],
-            timestamp_ms,
-        )
+        return await self._put(self._full_name(topic), message, timestamp_ms)
 
     @property
     def topics(self) -> Any:
@@ -185,70 +176,45 @@ class Producer:
     def _full_name(self, topic: Topic[Any]) -> str:
         return topic.full_name(self.kafka.topic_prefix)
 
-    async def dead_letter(self, raw: RawMessage, reason: str) -> None:
-        """Publish an unusable message as a dead letter, byte for byte, and wait until it is stored.
+    async def dead_letter(self, message: RawMessage, reason: str) -> None:
+        """Publish an unusable message as a dead letter and wait until it is stored.
 
-        Headers: `reason`, `original_topic`, `original_partition`, `original_offset`,
-        `original_timestamp_ms`, the original headers under `original_header_…`, CloudEvents. A
-        value that leaves no room for them is cut, and `original_bytes` contains its length.
+        It is kept byte for byte if it fits; see `codec.encode_dead_letter`.
         """
-        origin = f"{raw.topic}/{raw.partition}/{raw.offset}"
-        texts = {
-            "ce_specversion": "1.0",
-            "ce_id": origin,
-            "ce_source": DEAD_LETTER.source,
-            "ce_type": f"streamer.dead_letter.v{SCHEMA_VERSION}",
-            "ce_time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "content-type": "application/octet-stream",
-            "reason": reason[:500],
-            "original_topic": raw.topic,
-            "original_partition": str(raw.partition),
-            "original_offset": str(raw.offset),
-            "original_timestamp_ms": str(raw.timestamp_ms),
-        }
-        headers = [(name, text.encode()) for name, text in texts.items()]
-        headers += [
-            (f"original_header_{name}", bytes(value or b"")[:200])
-            for name, value in list(raw.headers.items())[:16]
-        ]
-        value, limit = raw.value or b"", self.kafka.max_message_bytes - 2 * ENVELOPE_BYTES
-        if len(value) > limit:
-            headers.append(("original_bytes", str(len(value)).encode()))
-        key = None if raw.key is None else raw.key[:ENVELOPE_BYTES]
-        await (await self._put(self._full_name(DEAD_LETTER), key, value[:limit], headers, None))
+        limit = self.kafka.max_message_bytes - 2 * ENVELOPE_BYTES
+        letter = encode_dead_letter(message, reason, limit)
+        await (await self._put(self._full_name(DEAD_LETTER), letter))
         self.counters["dead_lettered"] += 1
-        log.warning("Dead letter: %s: %s.", origin, reason)
+        log.warning("Dead letter %s: %s.", message.id, reason)
 
-    async def send_again(self, raw: RawMessage) -> Position:
+    async def publish_again(self, original: RawMessage) -> Position:
         """Publish a message on its topic again, byte for byte, and wait until it is stored.
 
-        `raw.partition` and `raw.offset` are ignored: the key selects the partition, as before.
+        Its partition and offset are ignored: the key selects the partition, as before.
         """
-        headers = list(raw.headers.items())
-        return await (await self._put(raw.topic, raw.key, raw.value, headers, None))
+        headers = list(original.headers.items())
+        message = EncodedRecord(original.key, original.value or b"", headers)
+        return await (await self._put(original.topic, message))
 
     async def _put(
         self,
         topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: list[tuple[str, bytes]],
-        timestamp_ms: int | None,
+        message: EncodedRecord,
+        timestamp_ms: int | None = None,
     ) -> asyncio.Future[Position]:
         if self._task is None:
             raise RuntimeError("a Producer works inside `async with`")
-        acknowledged: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        unsent = _Unsent(topic, key, value, headers, timestamp_ms, acknowledged)
-        limit = self.kafka.max_message_bytes
-        if unsent.size > limit:
+        size, limit = message.size, self.kafka.max_message_bytes
+        if size > limit:
             raise BrokerError(
-                f"A record of {unsent.size:,} bytes for {topic} exceeds "
+                f"A record of {size:,} bytes for {topic} exceeds "
                 f"kafka.max_message_bytes = {limit:,}; shorten windows.length_s or lower "
                 "faces.rate_hz, or raise the limit here and on the broker."
             )
-        await self._wait_until(lambda: self._fits(unsent.size))
-        self._bytes += unsent.size
-        self._unsent.append(unsent)
+        await self._wait_until(lambda: self._fits(size))
+        acknowledged: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        self._bytes += size
+        self._unsent.append(_Unsent(topic, message, timestamp_ms, acknowledged))
         self._wake.set()
         return acknowledged
 
@@ -259,10 +225,8 @@ class Producer:
 
     def _fits(self, size: int) -> bool:
         """Return whether the buffer has room; a single record always fits."""
-        records_held = len(self._unsent) + len(self._in_flight)
-        return not records_held or (
-            records_held < BUFFER_RECORDS and self._bytes + size <= BUFFER_BYTES
-        )
+        count = len(self._unsent) + len(self._in_flight)
+        return not count or (count < BUFFER_RECORDS and self._bytes + size <= BUFFER_BYTES)
 
     def _make_producer(self) -> Any:
         compression = self.kafka.compression
@@ -289,9 +253,9 @@ class Producer:
         try:
             delivery = await self._producer.send(
                 unsent.topic,
-                value=unsent.value,
-                key=unsent.key,
-                headers=unsent.headers,
+                value=unsent.message.value,
+                key=unsent.message.key,
+                headers=unsent.message.headers,
                 timestamp_ms=unsent.timestamp_ms,
             )
         except (KafkaError, OSError) as error:
@@ -329,7 +293,7 @@ class Producer:
 
     def _done(self, unsent: _Unsent) -> None:
         del self._in_flight[unsent]
-        self._bytes -= unsent.size
+        self._bytes -= unsent.message.size
         self._freed.set()
 
     async def _reconnect(self) -> None:

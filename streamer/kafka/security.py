@@ -58,38 +58,6 @@ def aiokafka_settings(kafka: KafkaConfig) -> dict[str, Any]:
     return settings
 
 
-def librdkafka_settings(kafka: KafkaConfig) -> dict[str, Any]:
-    """Return the connection settings of a confluent-kafka client.
-
-    Raises:
-        ConfigError: the broker has no address, or a certificate cannot be read.
-    """
-    access, security = _access(kafka), kafka.security
-    settings: dict[str, Any] = {
-        "bootstrap.servers": ",".join(access.addresses),
-        "security.protocol": access.protocol,
-        "client.id": CLIENT_ID,
-    }
-    if access.tls:
-        tls_context(kafka)  # names the file that cannot be read, as librdkafka does not
-        settings |= {
-            name: file
-            for name, file in (
-                ("ssl.ca.location", security.ca_file),
-                ("ssl.certificate.location", security.certificate_file),
-                ("ssl.key.location", security.key_file),
-            )
-            if file
-        }
-    if access.sasl:
-        settings |= {
-            "sasl.mechanism": access.sasl.mechanism,
-            "sasl.username": access.sasl.username,
-            "sasl.password": access.sasl.password,
-        }
-    return settings
-
-
 def faust_settings(kafka: KafkaConfig) -> dict[str, Any]:
     """Return the connection settings of a Faust app.
 

@@ -8,7 +8,7 @@ all read this table. It knows no broker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,7 +17,9 @@ import msgspec
 
 from streamer import records
 from streamer.errors import UnreadableRecord
-from streamer.kafka.codec import JSON, MSGPACK, ORIGINAL_MESSAGE, Codec, HeaderValues
+from streamer.kafka import codec as codecs
+from streamer.kafka.codec import Codec
+from streamer.kafka.messages import EncodedRecord, HeaderValues
 from streamer.kafka.plausibility import (
     implausible_score,
     implausible_session_sentiment,
@@ -121,18 +123,8 @@ if TYPE_CHECKING:
     )
 
 R = TypeVar("R", bound=msgspec.Struct)
-Headers = Sequence[tuple[str, bytes]]
 Published = Sentiment | SessionSentiment | Alert | Score | Session
 """A record on a public topic."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedRecord:
-    """The key, value and headers of the message that carries a record."""
-
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +135,8 @@ class Topic(Generic[R]):
         name: the middle part of the full name, for example `session-smoothed`.
         struct: the type of its records.
         codec: the format of message values.
-        partition_key: from a record to its Kafka key; records with one key stay in order.
+        partition_key: from a record to its Kafka key; records with one key stay in order. Its
+            docstring is the key's form, for the documentation.
         event_id: from a record to the id that duplicates share, the same in every replay.
         event_time: from a record to its media time, UTC.
         source: the CloudEvents source.
@@ -231,16 +224,20 @@ class Topic(Generic[R]):
 
 
 def _participant_key(record: Window | Score | Sentiment) -> str:
+    """`session_id/participant_id`."""
     return f"{record.session_id}/{record.participant_id}"
 
 
 def _session_key(record: Sentiment | SessionSentiment | Session) -> str:
+    """`session_id`."""
     return record.session_id
 
 
 def _alert_key(alert: Alert) -> str:
-    whose = () if alert.participant_id is None else (alert.participant_id,)
-    return "/".join((alert.session_id, *whose))
+    """`session_id/participant_id`, or `session_id` for the session as a whole."""
+    if alert.participant_id is None:
+        return alert.session_id
+    return f"{alert.session_id}/{alert.participant_id}"
 
 
 def _window_event_id(record: Window | Score | Sentiment | SessionSentiment) -> str:
@@ -261,7 +258,7 @@ def _event_time(record: Sentiment | SessionSentiment | Alert) -> datetime:
 WINDOWS: Topic[Window] = Topic(
     name="windows",
     struct=Window,
-    codec=MSGPACK,
+    codec=codecs.MSGPACK,
     partition_key=_participant_key,
     event_id=_window_event_id,
     event_time=lambda window: records.wall_clock(window.session_start_unix_ns, window.end_ns),
@@ -272,7 +269,7 @@ WINDOWS: Topic[Window] = Topic(
 SCORES: Topic[Score] = Topic(
     name="scores",
     struct=Score,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_participant_key,
     event_id=_window_event_id,
     event_time=_score_time,
@@ -284,7 +281,7 @@ SCORES: Topic[Score] = Topic(
 SMOOTHED: Topic[Sentiment] = Topic(
     name="smoothed",
     struct=Sentiment,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_participant_key,
     event_id=_window_event_id,
     event_time=_event_time,
@@ -296,7 +293,7 @@ SMOOTHED: Topic[Sentiment] = Topic(
 SESSION_SMOOTHED: Topic[SessionSentiment] = Topic(
     name="session-smoothed",
     struct=SessionSentiment,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_session_key,
     event_id=_window_event_id,
     event_time=_event_time,
@@ -308,7 +305,7 @@ SESSION_SMOOTHED: Topic[SessionSentiment] = Topic(
 SESSIONS: Topic[Session] = Topic(
     name="sessions",
     struct=Session,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_session_key,
     event_id=lambda session: f"{session.session_id}/{session.state}",
     event_time=lambda session: session.started_at.astimezone(UTC),
@@ -319,7 +316,7 @@ SESSIONS: Topic[Session] = Topic(
 ALERTS: Topic[Alert] = Topic(
     name="alerts",
     struct=Alert,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_alert_key,
     event_id=lambda alert: f"{alert.alert_id}/{alert.state}",
     event_time=_event_time,
@@ -330,7 +327,7 @@ ALERTS: Topic[Alert] = Topic(
 SESSION_INPUT: Topic[Sentiment] = Topic(
     name="session-input",
     struct=Sentiment,
-    codec=JSON,
+    codec=codecs.JSON,
     partition_key=_session_key,
     event_id=_window_event_id,
     event_time=_event_time,
@@ -341,7 +338,7 @@ SESSION_INPUT: Topic[Sentiment] = Topic(
 DEAD_LETTER: Topic[DeadLetter] = Topic(
     name="dead-letter",
     struct=DeadLetter,
-    codec=ORIGINAL_MESSAGE,
+    codec=codecs.DEAD_LETTER,
     partition_key=lambda letter: (letter.key or b"").decode("utf-8", "replace"),
     event_id=lambda letter: f"{letter.topic}/{letter.partition}/{letter.offset}",
     event_time=lambda letter: records.wall_clock(letter.timestamp_ms * records.NS_PER_MS, 0),
@@ -360,7 +357,7 @@ TOPICS: tuple[Topic[Any], ...] = (
     DEAD_LETTER,
 )
 """Every topic of the system."""
-PUBLISHED: tuple[Topic[Any], ...] = (SMOOTHED, SESSION_SMOOTHED, ALERTS, SCORES, SESSIONS)
+PUBLISHED: tuple[Topic[Any], ...] = (SMOOTHED, SESSION_SMOOTHED, ALERTS, SESSIONS, SCORES)
 """The public topics; their records are `Published`."""
 
 _OF_KIND = {topic.kind: topic for topic in TOPICS}
