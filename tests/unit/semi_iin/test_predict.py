@@ -1,5 +1,6 @@
 """Predictions of a small trimodal generated checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from semi_iin import checkpoint
 from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Encoders
+from semi_iin.features import Batch, Encoders
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
@@ -108,6 +109,22 @@ def test_a_clips_prediction_does_not_depend_on_its_batch(predictor: Predictor) -
         assert prediction.modalities == alone.modalities
         assert prediction.valence == pytest.approx(alone.valence, abs=1e-4)
         assert prediction.class_probabilities == pytest.approx(alone.class_probabilities, abs=1e-4)
+
+
+class CountingEncoders(Encoders):
+    """Encoders that record the size of each batch."""
+
+    def encode(self, clips: Sequence[Clip]) -> Batch:
+        self.sizes = [*getattr(self, "sizes", []), len(clips)]
+        return super().encode(clips)
+
+
+def test_clips_are_scored_as_one_batch_of_any_size(directory: Path) -> None:
+    loaded = checkpoint.load(directory)
+    encoders = CountingEncoders(Encoders.build(loaded.config["encoders"], loaded.tensors).encoders)
+    predictor = Predictor(loaded.build_model(), encoders, device="cpu")
+    assert len(predictor.predict([Clip(text="good")] * 50)) == 50
+    assert encoders.sizes == [50]
 
 
 def test_the_same_clips_have_the_same_predictions(directory: Path, predictor: Predictor) -> None:
