@@ -25,7 +25,6 @@ from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.model import SemiIIN
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-MAX_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -145,25 +144,20 @@ class Predictor:
         )
 
     def predict(self, clips: Sequence[Clip]) -> list[Prediction]:
-        """Score clips, in order; batches are made here, of clips of like size.
+        """Score clips as one batch, in order.
+
+        The caller decides the size of the batch, and memory grows with it.
 
         Raises:
             SemiIINError: for a clip that cannot be read (its dtype, shape or numbers).
         """
         for clip in clips:
             clip.check()
-        order = sorted(range(len(clips)), key=lambda index: clips[index].lengths())
-        predictions = [Prediction()] * len(clips)
         with self._lock:
-            for first in range(0, len(order), MAX_BATCH):
-                indices = order[first : first + MAX_BATCH]
-                scored = self._score([clips[index] for index in indices])
-                for index, prediction in zip(indices, scored, strict=True):
-                    predictions[index] = prediction
-        return predictions
+            return self._score(clips)
 
     def emotions(self, clips: Sequence[Clip], modality: Modality) -> list[str | None]:
-        """Return the likeliest emotion of each clip's voice ("audio") or face ("vision").
+        """Return the likeliest emotion of each voice ("audio") or face ("vision"), as one batch.
 
         It comes from the encoder's own head, before any fusion; None where the modality is absent.
 
@@ -175,17 +169,16 @@ class Predictor:
             raise SemiIINError(f"the checkpoint's {modality} encoder names no emotions")
         for clip in clips:
             clip.check()
-        indices_with = [index for index, clip in enumerate(clips) if clip.has(modality)]
+        indices = [index for index, clip in enumerate(clips) if clip.has(modality)]
         names: list[str | None] = [None] * len(clips)
-        with self._lock, torch.inference_mode():
-            for first in range(0, len(indices_with), MAX_BATCH):
-                indices = indices_with[first : first + MAX_BATCH]
+        if indices:
+            with self._lock, torch.inference_mode():
                 emotions = encoder.emotions([clips[index] for index in indices])
-                for index, name in zip(indices, emotions, strict=True):
-                    names[index] = name
+            for index, name in zip(indices, emotions, strict=True):
+                names[index] = name
         return names
 
-    def _score(self, clips: list[Clip]) -> list[Prediction]:
+    def _score(self, clips: Sequence[Clip]) -> list[Prediction]:
         """Score one batch; a clip with evidence gets a prediction."""
         present = [tuple(name for name in self.modalities if clip.has(name)) for clip in clips]
         if not any(present):

@@ -6,9 +6,11 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from torch import Tensor
 
 from semi_iin.data.samples import Sample
 from semi_iin.labels import valence_class
+from semi_iin.modalities import Modality
 from semi_iin.model_config import SemiIINConfig
 from semi_iin.settings import RunConfig, Training
 from semi_iin.task import Example
@@ -134,6 +136,7 @@ def tone_file(path: Path, seconds: float, rate: int = 16_000, hz: float = 440.0)
 
 
 FEATURE_WIDTH = 6
+PAIR: tuple[Modality, ...] = ("text", "audio")
 
 
 def valence_examples(count: int, seed: int, labelled: bool = True) -> list[Example]:
@@ -141,11 +144,11 @@ def valence_examples(count: int, seed: int, labelled: bool = True) -> list[Examp
     generator = torch.Generator().manual_seed(seed)
     result = []
     for valence in np.linspace(-2.8, 2.8, count):
-        features = {
-            name: torch.randn(4, FEATURE_WIDTH, generator=generator) for name in ("text", "audio")
-        }
-        for rows in features.values():
+        features: dict[Modality, Tensor | Path] = {}
+        for name in PAIR:
+            rows = torch.randn(4, FEATURE_WIDTH, generator=generator)
             rows[:, 0] += float(valence)
+            features[name] = rows
         result.append(
             Example(
                 features=features,

@@ -33,7 +33,8 @@ class Line:
         self.steps += 1
         x = torch.tensor(batch, dtype=torch.float32)[:, None] / 10
         noisy = x + torch.from_numpy(random.normal(0, 0.01, x.shape)).float()
-        return (self.module(noisy) - 3 * x).square().mean()
+        loss: Tensor = (self.module(noisy) - 3 * x).square().mean()
+        return loss
 
     def measure(self) -> Metrics:
         x = torch.linspace(0, 2, 20)[:, None]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from semi_iin.errors import SemiIINError
-from semi_iin.model import SemiIIN, SemiIINOutput, sinusoidal_positions
+from semi_iin.modalities import Modality
+from semi_iin.model import Branch, Gate, SemiIIN, SemiIINOutput, sinusoidal_positions
 from semi_iin.model_config import VARIANTS, SemiIINConfig
 
 
@@ -32,9 +33,21 @@ def build(seed: int = 0, **changes: object) -> SemiIIN:
     return SemiIIN(tiny(**changes)).eval()
 
 
+def gate(model: SemiIIN, token: str) -> Gate:
+    module = model.gates[token]
+    assert isinstance(module, Gate)
+    return module
+
+
+def branch(model: SemiIIN, name: str) -> Branch:
+    module = model.branches[name]
+    assert isinstance(module, Branch)
+    return module
+
+
 def features(config: SemiIINConfig, batch: int = 2, seed: int = 1) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    lengths = {"audio": 23, "text": 7, "vision": 5}
+    lengths: dict[Modality, int] = {"audio": 23, "text": 7, "vision": 5}
     return {
         name: torch.randn(batch, length, config.width(name), generator=generator)
         for name, length in lengths.items()
@@ -94,14 +107,14 @@ def test_only_the_gate_variant_has_a_gate_share(variant):
 def test_the_gate_returns_its_mean_share():
     model = build()
     with torch.no_grad():
-        model.gates["val"].intra.bias.fill_(50.0)  # all of `val` from the inter-modal branch
-        model.gates["cls"].intra.bias.fill_(-50.0)
+        gate(model, "val").intra.bias.fill_(50.0)  # all of `val` from the inter-modal branch
+        gate(model, "cls").intra.bias.fill_(-50.0)
     output = model(**features(model.config))
     torch.testing.assert_close(output.valence_gate, torch.ones(2))
     torch.testing.assert_close(output.class_gate, torch.zeros(2))
     # With `val` inter-modal only, the intra-modal branch no longer counts for the valence.
     with torch.no_grad():
-        model.branches["intra"].final_norm.bias.add_(1.0)
+        branch(model, "intra").final_norm.bias.add_(1.0)
     torch.testing.assert_close(model(**features(model.config)).valence, output.valence)
 
 
@@ -144,11 +157,10 @@ def test_entropy_is_one_for_even_attention_and_less_for_sharp():
     usual = model(**inputs).attention_entropy
     assert ((usual > 0) & (usual < 1)).all()
     with torch.no_grad():
-        for branch in model.branches.values():
-            branch.in_proj.weight[
-                : model.config.hidden
-            ].zero_()  # queries of zero: uniform attention
-            branch.in_proj.bias[: model.config.hidden].zero_()
+        for name in model.branches:  # queries of zero: uniform attention
+            projection = branch(model, name).in_proj
+            projection.weight[: model.config.hidden].zero_()
+            projection.bias[: model.config.hidden].zero_()
     torch.testing.assert_close(model(**inputs).attention_entropy, torch.ones(2))
 
 
@@ -157,7 +169,7 @@ def test_training_on_the_entropy_sharpens_attention():
     inputs = features(model.config)
     mask = torch.tensor([[True] * 7, [True] * 2 + [False] * 5])
     model(**inputs, text_mask=mask).attention_entropy.mean().backward()
-    gradient = model.branches["intra"].in_proj.weight.grad
+    gradient = branch(model, "intra").in_proj.weight.grad
     assert gradient is not None
     assert gradient.isfinite().all()
     assert gradient.abs().sum() > 0

@@ -62,4 +62,4 @@ def test_a_file_with_other_outputs_is_refused(tmp_path, monkeypatch):
 
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(SemiIINError, match="no export format 'tflite'"):
-        export.export(small(), tmp_path / "x", "tflite")
+        export.export(small(), tmp_path / "x", "tflite")  # type: ignore[arg-type]

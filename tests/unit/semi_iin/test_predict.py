@@ -1,5 +1,6 @@
 """Predictions of a small trimodal generated checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from semi_iin import checkpoint
 from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Encoders
+from semi_iin.features import Batch, Encoders
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
@@ -110,6 +111,22 @@ def test_a_clips_prediction_does_not_depend_on_its_batch(predictor: Predictor) -
         assert prediction.class_probabilities == pytest.approx(alone.class_probabilities, abs=1e-4)
 
 
+class CountingEncoders(Encoders):
+    """Encoders that record the size of each batch."""
+
+    def encode(self, clips: Sequence[Clip]) -> Batch:
+        self.sizes = [*getattr(self, "sizes", []), len(clips)]
+        return super().encode(clips)
+
+
+def test_clips_are_scored_as_one_batch_of_any_size(directory: Path) -> None:
+    loaded = checkpoint.load(directory)
+    encoders = CountingEncoders(Encoders.build(loaded.config["encoders"], loaded.tensors).encoders)
+    predictor = Predictor(loaded.build_model(), encoders, device="cpu")
+    assert len(predictor.predict([Clip(text="good")] * 50)) == 50
+    assert encoders.sizes == [50]
+
+
 def test_the_same_clips_have_the_same_predictions(directory: Path, predictor: Predictor) -> None:
     again = Predictor.from_checkpoint(directory, device="cpu")
     assert predictor.predict([WHOLE, Clip(text="bad")]) == again.predict([WHOLE, Clip(text="bad")])
@@ -170,7 +187,7 @@ def test_an_error_names_a_wrong_argument(
     directory: Path, options: dict[str, str], words: str
 ) -> None:
     with pytest.raises(SemiIINError, match=words):
-        Predictor.from_checkpoint(directory, **{"device": "cpu", **options})  # type: ignore[arg-type]
+        Predictor.from_checkpoint(directory, **{"device": "cpu", **options})
 
 
 def test_encoders_of_another_width_are_refused(directory: Path) -> None:

@@ -12,7 +12,7 @@ from semi_iin.errors import SemiIINError
 from semi_iin.loop import fit
 from semi_iin.model import SemiIIN
 from semi_iin.settings import Objective, Training
-from semi_iin.task import Example, SentimentTask, score
+from semi_iin.task import Example, SentimentTask, load, load_features, score
 from tests.unit.semi_iin.generated import SMALL
 
 
@@ -55,7 +55,10 @@ def test_the_loss_is_the_papers() -> None:
     pseudo = replace(pseudo, valence=None, sentiment=3)
     task = SentimentTask(model, [labelled, pseudo], [labelled], batch_size=2)
     with torch.no_grad():
-        output = [model(text=example.features["text"][None]) for example in (labelled, pseudo)]
+        output = [
+            model(text=load_features(example.features["text"])[None])
+            for example in (labelled, pseudo)
+        ]
     entropy = [
         float(nn.functional.cross_entropy(out.class_logits, torch.tensor([example.sentiment])))
         for out, example in zip(output, (labelled, pseudo), strict=True)
@@ -75,7 +78,7 @@ def test_modality_dropout_leaves_at_least_one_modality() -> None:
         model, [whole], [whole], batch_size=1, objective=Objective(modality_dropout=1.0)
     )
     random = np.random.default_rng(0)
-    rows = [task._drop(dict(whole.features), random) for _ in range(200)]
+    rows = [task._drop(load(whole, SMALL), random) for _ in range(200)]
     remaining = {tuple(row) for row in rows}
     assert len(remaining) == 6  # every subset but the empty and the whole
 

@@ -5,15 +5,17 @@ import copy
 import torch
 
 from semi_iin.clips import Clip
+from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.features import Encoders
 from tests.unit.semi_iin.generated import random_faces
 
 
 def test_a_mirrored_face_shows_the_same_emotion(embedded: Encoders) -> None:
     encoder = copy.deepcopy(embedded.encoders["vision"])
+    assert isinstance(encoder, FaceEncoder)
     logits = encoder.classify(encoder(encoder.crops([Clip(faces=random_faces(100, 48))])[0]))
     with torch.no_grad():
-        encoder.emotion.bias -= logits.mean(dim=0)  # so that no class is named always
+        encoder.emotion.bias.sub_(logits.mean(dim=0))  # so that no class is named always
     crops = random_faces(30, 48)
     shown = encoder.emotions([Clip(faces=[crop]) for crop in crops])
     mirrored = encoder.emotions([Clip(faces=[crop[:, ::-1].copy()]) for crop in crops])

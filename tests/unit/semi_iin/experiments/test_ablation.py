@@ -16,7 +16,7 @@ def test_an_ablation_trains_each_row_with_each_seed(bench):
 
 
 def test_a_finished_ablation_returns_the_same_records(bench):
-    rows = {"gate": {}}
+    rows: dict[str, dict[str, object]] = {"gate": {}}
     assert ablate(bench, [0], rows) == ablate(bench, [0], rows)
 
 
