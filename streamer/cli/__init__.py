@@ -430,6 +430,7 @@ def carry(
     """
     from streamer import metrics
     from streamer.cli import display
+    from streamer.kafka.probe import answers
     from streamer.local.run import EMBEDDED_NOTICE, Published, reachable_broker, through
     from streamer.recording.recorder import alongside
 
@@ -467,7 +468,7 @@ def carry(
                     start_stages=start_stages,
                     stop=stop,
                 )
-                return await metrics.watched(config, "capture", work)
+                return await metrics.watched(config, "capture", work, answers)
 
     outcome, interrupted = until_signal(everything)
     if not as_json:
@@ -586,6 +587,7 @@ def capture(
     from streamer import session as sessions
     from streamer.capture import sources
     from streamer.kafka.admin import ensure_topics, on_embedded
+    from streamer.kafka.probe import answers
     from streamer.kafka.producer import Producer
 
     chosen = choose(config, set_, broker, consent)
@@ -612,7 +614,7 @@ def capture(
             stopping = asyncio.create_task(stop.wait())
             stopping.add_done_callback(lambda task: work.stop())
             stack.callback(stopping.cancel)
-            await metrics.watched(chosen.config, "capture", work.run())
+            await metrics.watched(chosen.config, "capture", work.run(), answers)
             return work
 
     work, interrupted = until_signal(everything)
@@ -626,6 +628,7 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
     """Score windows with Semi-IIN: one worker, one model, one device."""
     from streamer import inference, metrics
     from streamer.kafka.admin import ensure_topics
+    from streamer.kafka.probe import answers
     from streamer.local.workers import end_with_parent
 
     chosen = choose(config, set_, broker)
@@ -635,7 +638,7 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
     async def everything(stop: asyncio.Event) -> None:
         await ensure_topics(chosen.config)
         work = inference.run(chosen.config, stop)
-        await metrics.watched(chosen.config, "inference", work)
+        await metrics.watched(chosen.config, "inference", work, answers)
 
     until_signal(everything)
 
@@ -790,6 +793,7 @@ def record(
 ) -> None:
     """Record what is published to Parquet files until Ctrl-C; goes on where it was."""
     from streamer import metrics
+    from streamer.kafka.probe import answers
     from streamer.local.workers import end_with_parent
     from streamer.recording import recorder
 
@@ -812,6 +816,7 @@ def record(
                 media=media,
                 start=start,
             ),
+            answers,
         )
     )
     screen.print(f"{counters['recorded']} records recorded.")

@@ -28,6 +28,7 @@ from streamer.config import Config
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
+from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 
@@ -377,20 +378,8 @@ async def _pass_on(reader: Consumer[Any], kind: str, broker: str, feed: Feed) ->
             await reader.commit()
         elif time.monotonic() - heard_s > PROBE_S:
             heard_s = time.monotonic()
-            feed.state = "up" if await answers(broker) else "down"
+            feed.state = "up" if await asyncio.to_thread(answers, broker) else "down"
         feed.lags[kind] = reader.lag()
-
-
-async def answers(broker: str) -> bool:
-    """Whether any of `host:port[,host:port…]` takes a connection."""
-    for address in broker.split(","):
-        host, _, port = address.strip().rpartition(":")
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(PROBE_S):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            writer.close()
-            return True
-    return False
 
 
 def _now_ms() -> int:

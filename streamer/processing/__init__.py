@@ -49,6 +49,7 @@ from streamer.kafka.connection import close, pause_between_updates
 from streamer.kafka.consumer import FETCH_WAIT_MS, delay_assignment
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.messages import RawMessage
+from streamer.kafka.probe import answers
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import aiokafka_settings, faust_settings
 from streamer.kafka.topics import (
@@ -828,7 +829,7 @@ async def _until_signal(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await metrics.watched(config, "processing", serve(config, stop))
+    await metrics.watched(config, "processing", serve(config, stop), answers)
 
 
 async def serve(config: Config, stop: asyncio.Event) -> None:
