@@ -1,7 +1,7 @@
-"""Clips composed of words, a voice and a face of like valence, from sets of their own.
+"""Clips composed of words, a voice and a face of the same sign, from separate data sets.
 
 What enters: labelled texts, and voices and faces with emotions. What leaves: features of clips that
-hold several modalities. Whatever is measured on them says that they are composed.
+have several modalities. Results on such clips are always reported as composed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,27 +12,30 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from semi_iin.data import Sample
-from semi_iin.evaluate import NEGATIVE_EMOTIONS, POSITIVE_EMOTIONS
-from semi_iin.features import Clip, Encoders, FaceEncoder
-from semi_iin.model import Modality
-from semi_iin.pretraining import altered_crops, altered_sound, pixels, voice
-from semi_iin.train import Example
+from semi_iin.clips import Clip
+from semi_iin.data.samples import Sample
+from semi_iin.encoders.vision import FaceEncoder
+from semi_iin.features import Encoders
+from semi_iin.labels import emotion_sign, valence_sign
+from semi_iin.modalities import Modality
+from semi_iin.pretraining.face import altered_crops, crop_pixels
+from semi_iin.pretraining.voice import altered_audio, read_voice
+from semi_iin.task import Example
 
-VARIANTS_OF_FACE = 4
-MOST_IN_POOL = 6000  # faces or voices that are composed with texts
+FACE_VARIANTS = 4
+POOL_LIMIT = 6000  # faces or voices that are composed with texts
 
 
 class Composer:
-    """Gives labelled texts a voice and a face of like valence, from sets of their own.
+    """Gives labelled texts a voice and a face of the same sign, from separate data sets.
 
-    No set at hand labels words, voice and face of one person together, so they are paired by the
-    sign of their valence: happy with positive, sad, angry, fearful and disgusted with negative,
-    neutral and calm with what is between. What is made is named composed wherever it is measured.
+    No data set at hand labels words, voice and face of one person together, so they are paired by
+    the sign of their valence: happy with positive; sad, angry, fearful and disgusted with
+    negative; neutral and calm with the valences between.
 
-    A voice or a face is now and then neutral, or of any sign, beside words: people say clear
+    Beside words, a voice or a face is now and then neutral, or of any sign: people say clear
     things flatly, and words must then prevail. Without words, the label is still the text's, so
-    that a voice or a face alone comes to mean what texts of its sign are on average.
+    that a voice or a face alone comes to mean the average text of its sign.
     """
 
     SHARES: Mapping[tuple[Modality, ...], float] = {
@@ -46,7 +49,7 @@ class Composer:
     }
     FLAT = 0.25  # of voices and faces beside words are neutral
     STRAY = 0.08  # of voices and faces beside words are of any sign
-    MOST_FACES = 8
+    MAX_FACES = 8
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class Composer:
         self.weights = weights / weights.sum()
 
     def __call__(self, example: Example, random: Generator) -> dict[Modality, Tensor | Path]:
-        """The features of an example of the moment."""
+        """Return features of an example for one training step, with modalities drawn by chance."""
         names = self.choices[int(random.choice(len(self.choices), p=self.weights))]
         return self.compose(example, names, random, "text" in names)
 
@@ -76,75 +79,82 @@ class Composer:
         random: Generator,
         varied: bool = False,
     ) -> dict[Modality, Tensor | Path]:
-        """The example's words with a voice and a face of like sign, of which `names` are kept."""
-        sign = valence_sign(example.valence or 0.0)
+        """Return the example's words with a voice and a face, as far as they are in `names`.
+
+        Args:
+            example: labelled, with text features.
+            names: the modalities of the result.
+            random: chooses the voice and the face.
+            varied: let some voices and faces be neutral or of another sign.
+        """
         features: dict[Modality, Tensor | Path] = {}
         for name in names:
             if name == "text":
                 features[name] = example.features[name]
                 continue
-            chance = random.random() if varied else 1.0
-            if chance < self.STRAY:
-                shown = int(random.integers(-1, 2))
-            else:
-                shown = 0 if chance < self.STRAY + self.FLAT else sign
-            pool = self.pools[name][shown]
+            pool = self.pools[name][self._sign(example, random, varied)]
             chosen = pool[int(random.integers(len(pool)))]
             if name == "vision":
-                count = int(random.integers(1, self.MOST_FACES + 1))
+                count = int(random.integers(1, self.MAX_FACES + 1))
                 chosen = chosen[random.integers(0, len(chosen), count)]
             features[name] = chosen
         return features
 
-
-def valence_sign(valence: float) -> int:
-    """-1, 0 or 1: 0 for what the seven classes call neutral."""
-    return int(valence >= 0.5) - int(valence < -0.5)
-
-
-def emotion_sign(emotion: str) -> int | None:
-    """-1, 0 or 1; None for emotions, such as surprise, whose valence may be either."""
-    if emotion in POSITIVE_EMOTIONS or emotion in NEGATIVE_EMOTIONS:
-        return 1 if emotion in POSITIVE_EMOTIONS else -1
-    return 0 if emotion in ("neutral", "calm") else None
+    def _sign(self, example: Example, random: Generator, varied: bool) -> int:
+        """Return the sign of the voice or face to choose."""
+        chance = random.random() if varied else 1.0
+        if chance < self.STRAY:
+            return int(random.integers(-1, 2))
+        return 0 if chance < self.STRAY + self.FLAT else valence_sign(example.valence or 0.0)
 
 
 def voice_pool(
     samples: Sequence[Sample], encoders: Encoders, seed: int | None
 ) -> dict[int, list[Tensor]]:
-    """Features of recordings by the sign of their emotion; altered once each, with a seed."""
+    """Return features of recordings by the sign of their emotion.
+
+    Args:
+        samples: recordings with an emotion.
+        encoders: without an audio encoder the pool is empty.
+        seed: alters each recording once; None = as they are.
+    """
     random = None if seed is None else np.random.default_rng((seed, 3))
     pool: dict[int, list[Tensor]] = {-1: [], 0: [], 1: []}
-    for sample in samples[:MOST_IN_POOL]:
+    for sample in samples[:POOL_LIMIT]:
         sign = emotion_sign(sample.emotion or "")
         if sign is None or "audio" not in encoders.encoders:
             continue
-        sound = voice(sample)
+        audio = read_voice(sample)
         if random is not None:
-            sound = altered_sound(sound, random)
-        pool[sign] += [row["audio"].cpu() for row in encoders.rows([Clip(audio=sound)])]
+            audio = altered_audio(audio, random)
+        pool[sign] += [row["audio"].cpu() for row in encoders.rows([Clip(audio=audio)])]
     return pool
 
 
 def face_pool(
     samples: Sequence[Sample], encoders: Encoders, seed: int | None
 ) -> dict[int, list[Tensor]]:
-    """Features (variants, D) of crops by the sign of their emotion; altered, with a seed."""
+    """Return features (variants, D) of crops by the sign of their emotion.
+
+    Args:
+        samples: single crops with an emotion.
+        encoders: without the face encoder `face_cnn` the pool is empty.
+        seed: alters each crop several times; None = as they are.
+    """
     random = None if seed is None else np.random.default_rng((seed, 4))
     pool: dict[int, list[Tensor]] = {-1: [], 0: [], 1: []}
     encoder = encoders.encoders.get("vision")
     if not isinstance(encoder, FaceEncoder) or not samples:
         return pool
     signed = [sample for sample in samples if emotion_sign(sample.emotion or "") is not None]
-    signed = signed[:: max(1, len(signed) // MOST_IN_POOL)]
-    device = next(encoder.parameters()).device
+    signed = signed[:: max(1, len(signed) // POOL_LIMIT)]
     variants = []
     with torch.inference_mode():
-        for _ in range(1 if random is None else VARIANTS_OF_FACE):
-            crops = pixels(signed)
+        for _ in range(1 if random is None else FACE_VARIANTS):
+            crops = crop_pixels(signed)
             if random is not None:
                 crops = altered_crops(crops, random)
-            rows = [encoder(some.to(device)).cpu() for some in torch.split(crops, 256)]
+            rows = [encoder(batch.to(encoder.device)).cpu() for batch in torch.split(crops, 256)]
             variants.append(torch.cat(rows))
     stacked = torch.stack(variants, dim=1)
     for sample, features in zip(signed, stacked, strict=True):

@@ -1,192 +1,41 @@
 """Semi-IIN: intra- and inter-modal masked attention with a gate (arXiv 2412.09784).
 
 What enters: token features of up to three modalities, each with an optional padding mask. What
-leaves: valence, class logits and how much the gate leaned on inter-modal interaction. What this
-file deliberately does not know: where features come from, data sets, losses, checkpoints.
+leaves: valence, class logits and the gate's share of inter-modal interaction. It has no
+encoders, data sets, losses or checkpoints.
 
-It reads from the leaves up: masks, one attention branch, the gate, the model.
+Read it from the leaves up: masks, one attention branch, the gate, the model.
 
 Legend for shapes: B batch, L frames of one modality, T tokens of the whole sequence, H hidden
 width, N heads, D feature width.
 
-Departures from the paper's released code, all deliberate:
+Deliberate departures from the paper's released code:
 
 * padding and absent modalities are masked, and lengths may vary up to the configured maxima;
 * every token has a fixed slot (`[val] [cls] audio text vision`, each modality as long as its
-  maximum), so its position never depends on how much padding stands before it;
-* the sinusoidal position is given to every slot; the release leaves it out where a token's first
-  channel happens to be exactly zero;
-* one dropout draw on a branch's input, where the release draws apart for query, key and value;
-* the last application computes only the two rows that are read, `val` and `cls`: the same
+  maximum), so its position does not depend on the padding before it;
+* the sinusoidal position is given to every slot; the release omits it where a token's first channel
+  is exactly zero;
+* one dropout draw on a branch's input, where the release draws for query, key and value;
+* the last application computes only the two rows that the heads read, `val` and `cls`: the same
   numbers for half of the work.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from semi_iin.errors import SemiIINError
-
-Modality = Literal["audio", "text", "vision"]
-Variant = Literal["global", "intra", "inter", "sum", "product", "concat", "gate"]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
-SPECIAL_TOKENS = 2  # `val` and `cls`, always the first two of the sequence
-
-Convolution = tuple[int, int, int]  # kernel, stride, padding
-
-
-@dataclass(frozen=True)
-class SemiIINConfig:
-    """Sizes and switches of one model; the defaults are the paper's.
-
-    Attributes:
-        audio_width: feature width D of the audio encoder (HuBERT-large in the paper).
-        text_width: feature width D of the text encoder (RoBERTa-large).
-        vision_width: feature width D of the vision encoder (FAb-Net).
-        hidden: width H of every token.
-        heads: attention heads N; divides `hidden`.
-        ffn_multiple: width of the feed-forward layer, as a multiple of `hidden`.
-        applications: how often each branch's one layer is applied, with the same weights.
-        classes: sentiment classes.
-        head_widths: widths of the linear layers that both heads share.
-        max_audio: most audio tokens after the convolutions.
-        max_text: most text tokens after the convolutions.
-        max_vision: most vision tokens after the convolutions.
-        audio_convs: (kernel, stride, padding) of each audio convolution, in order.
-        text_convs: the same for text.
-        vision_convs: the same for vision.
-        feature_dropout: on the encoder features.
-        embedding_dropout: on a branch's scaled input with its positions.
-        attention_dropout: on attention weights.
-        relu_dropout: after the feed-forward ReLU.
-        residual_dropout: on what is added to the residual stream.
-        variant: what is built. `global`: one branch, every token attends to every token (the
-            paper's baseline). `intra`, `inter`: one masked branch. `sum`, `product`, `concat`:
-            both masked branches, fused without a gate. `gate`: the paper's model.
-        use_position_embedding: add the learned position embedding. The release's baseline leaves
-            it out, which confounds its ablation; here either may be measured.
-        sparse_top_k: keep only the k largest attention logits of each query and head; None keeps
-            all.
-        entropy_weight: weight of `SemiIINOutput.attention_entropy` in the training loss; above
-            zero it makes `val` and `cls` attend more sharply.
-    """
-
-    audio_width: int = 1024
-    text_width: int = 1024
-    vision_width: int = 256
-    hidden: int = 128
-    heads: int = 4
-    ffn_multiple: int = 4
-    applications: int = 2
-    classes: int = 7
-    head_widths: tuple[int, ...] = (128, 64)
-    max_audio: int = 100
-    max_text: int = 100
-    max_vision: int = 50
-    audio_convs: tuple[Convolution, ...] = ((4, 2, 1), (4, 4, 1))
-    text_convs: tuple[Convolution, ...] = ((3, 1, 1),)
-    vision_convs: tuple[Convolution, ...] = ((3, 1, 1),)
-    feature_dropout: float = 0.5
-    embedding_dropout: float = 0.2
-    attention_dropout: float = 0.1
-    relu_dropout: float = 0.2
-    residual_dropout: float = 0.2
-    variant: Variant = "gate"
-    use_position_embedding: bool = True
-    sparse_top_k: int | None = None
-    entropy_weight: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse sizes that cannot be built.
-
-        Raises:
-            SemiIINError: naming the setting and what it may be.
-        """
-        for name in ("hidden", "heads", "ffn_multiple", "applications", "classes"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
-        _require(self.hidden % 2 == 0, f"hidden = {self.hidden} must be even")
-        _require(
-            self.hidden % self.heads == 0,
-            f"hidden = {self.hidden} must be a multiple of heads = {self.heads}",
-        )
-        _require(self.variant in VARIANTS, f"variant = {self.variant!r} must be one of {VARIANTS}")
-        _require(
-            self.sparse_top_k is None or self.sparse_top_k >= 1,
-            "sparse_top_k must be at least 1, or absent to keep every key",
-        )
-        _require(self.entropy_weight >= 0, "entropy_weight must not be negative")
-        for name in ("feature", "embedding", "attention", "relu", "residual"):
-            _require(0 <= getattr(self, f"{name}_dropout") < 1, f"{name}_dropout must be in [0, 1)")
-        for modality in MODALITIES:
-            _require(self.width(modality) >= 1, f"{modality}_width must be at least 1")
-            _require(self.max_tokens(modality) >= 1, f"max_{modality} must be at least 1")
-            _require(bool(self.convs(modality)), f"{modality}_convs must hold one convolution")
-            for kernel, stride, padding in self.convs(modality):
-                _require(
-                    kernel >= 1 and stride >= 1 and 0 <= 2 * padding <= kernel,
-                    f"{modality}_convs holds {(kernel, stride, padding)}, where kernel and stride "
-                    "must be at least 1 and padding at most half of the kernel",
-                )
-
-    def width(self, modality: Modality) -> int:
-        """Feature width D of a modality's encoder."""
-        return int(getattr(self, f"{modality}_width"))
-
-    def convs(self, modality: Modality) -> tuple[Convolution, ...]:
-        """The modality's convolutions as (kernel, stride, padding)."""
-        convolutions: tuple[Convolution, ...] = getattr(self, f"{modality}_convs")
-        return convolutions
-
-    def max_tokens(self, modality: Modality) -> int:
-        """Most tokens of a modality after its convolutions."""
-        return int(getattr(self, f"max_{modality}"))
-
-    def max_frames(self, modality: Modality) -> int:
-        """Most frames of a modality before its convolutions (803 for the paper's audio)."""
-        frames = self.max_tokens(modality)
-        for kernel, stride, padding in reversed(self.convs(modality)):
-            frames = frames * stride + kernel - 1 - 2 * padding
-        return frames
-
-    def first_slot(self, modality: Modality) -> int:
-        """Where the modality's first token stands in the full sequence."""
-        before = MODALITIES[: MODALITIES.index(modality)]
-        return SPECIAL_TOKENS + sum(self.max_tokens(earlier) for earlier in before)
-
-    @property
-    def slots(self) -> int:
-        """Length of the full sequence (252 in the paper)."""
-        return SPECIAL_TOKENS + self.max_audio + self.max_text + self.max_vision
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-able mapping that `from_dict` reads back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "SemiIINConfig":
-        """Build from a mapping such as a parsed `config.json`; absent keys keep their default.
-
-        Raises:
-            SemiIINError: for a key that is no setting, or a value of the wrong shape.
-        """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        _require(not unknown, f"unknown model setting {', '.join(unknown)}")
-        try:
-            return cls(**{name: _freeze(value) for name, value in values.items()})
-        except (TypeError, ValueError) as error:
-            raise SemiIINError(f"the model configuration cannot be read: {error}") from error
+from semi_iin.modalities import MODALITIES, Modality
+from semi_iin.model_config import SPECIAL_TOKENS, Convolution, SemiIINConfig
 
 
 class SemiIINOutput(NamedTuple):
-    """What one forward gives.
+    """The result of one forward pass.
 
     Attributes:
         valence: (B,) float, trained on [-3, 3], unbounded.
@@ -207,7 +56,7 @@ class SemiIINOutput(NamedTuple):
 
 
 def intra_mask(groups: Tensor) -> Tensor:
-    """IntraMA: a modality token may attend to `val`, `cls` and its own modality.
+    """Return IntraMA's mask: a modality token may attend to `val`, `cls` and its own modality.
 
     `val` and `cls` may attend to every modality token, not to each other nor to themselves.
 
@@ -222,7 +71,7 @@ def intra_mask(groups: Tensor) -> Tensor:
 
 
 def inter_mask(groups: Tensor) -> Tensor:
-    """InterMA: a modality token may attend to `val`, `cls` and the other modalities.
+    """Return InterMA's mask: a modality token may attend to `val`, `cls` and other modalities.
 
     Arguments and result as for `intra_mask`; the rows of `val` and `cls` are the same.
     """
@@ -230,12 +79,12 @@ def inter_mask(groups: Tensor) -> Tensor:
 
 
 def global_mask(groups: Tensor) -> Tensor:
-    """The baseline: every token may attend to every token, itself included. (T, T) bool."""
+    """Return the baseline's mask (T, T) bool: every token may attend to every token and itself."""
     return groups.new_ones(len(groups), len(groups), dtype=torch.bool)
 
 
 def sinusoidal_positions(slots: int, width: int) -> Tensor:
-    """Sinusoidal embedding of the positions 1 to `slots`: sines first, then cosines.
+    """Return the sinusoidal embedding of the positions 1 to `slots`: sines, then cosines.
 
     Frequencies fall geometrically from 1 to 1/10000 over `width / 2` steps, both ends included.
 
@@ -249,11 +98,11 @@ def sinusoidal_positions(slots: int, width: int) -> Tensor:
 
 
 class Tokenizer(nn.Module):
-    """One modality's convolutions: encoder features to tokens, with the padding mask carried.
+    """One modality's convolutions: encoder features to tokens, with their padding mask.
 
     A sample of n real frames gives exactly the tokens that it gives alone and unpadded (at least
-    one), whatever stands behind it: padding is zeroed before every convolution. Where a mask has
-    holes, a token is real when any frame under its kernel is.
+    one), whatever follows it: padding is zeroed before every convolution. Where a mask has holes,
+    a token is real when any frame under its kernel is.
     """
 
     def __init__(self, width: int, hidden: int, convs: tuple[Convolution, ...]) -> None:
@@ -280,7 +129,7 @@ class Tokenizer(nn.Module):
 
     @staticmethod
     def _convolve_mask(mask: Tensor, tokens: int, kernel: int, stride: int, padding: int) -> Tensor:
-        """Which outputs of a convolution are real. (B, L) bool to (B, tokens) bool."""
+        """Return which outputs of a convolution are real. (B, L) bool to (B, tokens) bool."""
         frame = torch.arange(1, mask.shape[1] + 1, device=mask.device)
         extent = (mask * frame).amax(dim=1, keepdim=True)
         length = ((extent + (2 * padding - kernel)).div(stride, rounding_mode="floor") + 1).clamp(
@@ -381,7 +230,7 @@ class Branch(nn.Module):
 
 
 class Gate(nn.Module):
-    """How much of each channel comes from the inter-modal branch (the paper's gate).
+    """The share of each channel that comes from the inter-modal branch (the paper's gate).
 
     `g = sigmoid(W inter + W' intra + b)` and `out = g * inter + (1 - g) * intra`.
     """
@@ -415,8 +264,8 @@ class SemiIIN(nn.Module):
         self.val_token = nn.Parameter(torch.empty(hidden))
         self.cls_token = nn.Parameter(torch.empty(hidden))
         self.type_embedding = nn.Parameter(torch.empty(len(MODALITIES), hidden))
-        # Held even when the switch leaves it unused: the published 1.33 M of the baseline count
-        # it, and one checkpoint can then be measured with and without it.
+        # It exists even when the switch leaves it unused: the published 1.33 M of the baseline
+        # include it, and one checkpoint can then be measured with and without it.
         self.position_embedding = nn.Parameter(torch.empty(config.slots, hidden))
         self.register_buffer(
             "positions", sinusoidal_positions(config.slots, hidden), persistent=False
@@ -458,37 +307,38 @@ class SemiIIN(nn.Module):
             text: (B, L, text_width) likewise.
             vision: (B, L, vision_width) likewise.
             audio_mask: (B, L) bool, True = a real frame; None = all are. A row of all False
-                says that this sample has no audio.
+                means that this sample has no audio.
             text_mask: likewise.
             vision_mask: likewise.
 
         Returns:
-            One row for each sample. A sample without any modality gives a finite row that says
-            nothing of the sample; callers treat it as no evidence.
+            One row for each sample. A sample without any modality gives a finite row without
+            meaning; callers treat it as no evidence.
 
         Raises:
-            SemiIINError: no modality given, a wrong width, or more frames than the maximum.
+            SemiIINError: for no modality, a wrong width, or more frames than the maximum.
         """
         tokens, real, groups, slots = self._embed(
             {"audio": audio, "text": text, "vision": vision},
             {"audio": audio_mask, "text": text_mask, "vision": vision_mask},
         )
-        read = {
+        branch_results = {
             name: branch(
                 tokens, self.positions[slots].to(tokens.dtype), self._allowed(name, groups, real)
             )
             for name, branch in self.branches.items()
         }
         (val, valence_gate), (cls, class_gate) = (
-            self._fuse(token, [rows[:, index] for rows, _ in read.values()])
+            self._fuse(token, [rows[:, index] for rows, _ in branch_results.values()])
             for index, token in enumerate(("val", "cls"))
         )
+        entropies = [entropy for _, entropy in branch_results.values()]
         return SemiIINOutput(
             valence=self.valence_head(self.shared_head(val)).squeeze(-1),
             class_logits=self.class_head(self.shared_head(cls)),
             valence_gate=valence_gate,
             class_gate=class_gate,
-            attention_entropy=torch.stack([entropy for _, entropy in read.values()]).mean(dim=0),
+            attention_entropy=torch.stack(entropies).mean(dim=0),
         )
 
     def _embed(
@@ -496,18 +346,18 @@ class SemiIIN(nn.Module):
         features: dict[Modality, Tensor | None],
         masks: dict[Modality, Tensor | None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The sequence `[val] [cls] audio text vision` of what is given.
+        """Return the sequence `[val] [cls] audio text vision` of the modalities that are present.
 
         Returns:
             tokens (B, T, H), which of them are real (B, T) bool, their groups (T,) and slots (T,).
         """
-        given = {name: value for name, value in features.items() if value is not None}
-        _require(bool(given), "the model needs features of at least one modality")
+        present = {name: value for name, value in features.items() if value is not None}
+        _require(bool(present), "the model needs features of at least one modality")
         parts: list[Tensor] = []
         real: list[Tensor] = []
         slots: list[Tensor] = [torch.arange(SPECIAL_TOKENS, device=self.val_token.device)]
         groups: list[Tensor] = [torch.zeros_like(slots[0])]
-        for modality, value in given.items():
+        for modality, value in present.items():
             self._check(modality, value, masks[modality])
             mask = masks[modality]
             mask = value.new_ones(value.shape[:2], dtype=torch.bool) if mask is None else mask
@@ -528,15 +378,15 @@ class SemiIIN(nn.Module):
 
     def _check(self, modality: Modality, features: Tensor, mask: Tensor | None) -> None:
         """Refuse features or a mask that do not fit the configuration."""
-        width, most = self.config.width(modality), self.config.max_frames(modality)
+        width, limit = self.config.width(modality), self.config.max_frames(modality)
         _require(
             features.ndim == 3 and features.shape[2] == width,
             f"{modality} features are {tuple(features.shape)}, "
             f"but this model takes (batch, frames, {width})",
         )
         _require(
-            features.shape[1] <= most,
-            f"{modality} has {features.shape[1]} frames, but this model takes at most {most} "
+            features.shape[1] <= limit,
+            f"{modality} has {features.shape[1]} frames, but this model takes at most {limit} "
             f"(max_{modality} = {self.config.max_tokens(modality)} tokens): cut it or raise the "
             "maximum",
         )
@@ -546,9 +396,9 @@ class SemiIIN(nn.Module):
         )
 
     def _allowed(self, branch: str, groups: Tensor, real: Tensor) -> Tensor:
-        """Who may attend to whom in one branch. (B, T, T) bool; no row is empty.
+        """Return the mask of one branch, (B, T, T) bool, query by key; no row is empty.
 
-        `val` and `cls` of a sample without any modality attend to themselves, for want of others.
+        `val` and `cls` of a sample without any modality attend to themselves.
         """
         allowed = self.branch_masks[branch](groups) & real[:, None, :]
         empty = ~allowed.any(dim=-1, keepdim=True)
@@ -556,7 +406,7 @@ class SemiIIN(nn.Module):
         return allowed | (empty & itself)
 
     def _fuse(self, token: str, rows: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """One token's branch results, (B, H) each, to the heads' input and the gate's share."""
+        """Fuse one token's branch results (B, H) to the heads' input and the gate's share."""
         unknown = rows[0].new_full(rows[0].shape[:1], math.nan)
         match self.config.variant:
             case "gate":
@@ -572,32 +422,21 @@ class SemiIIN(nn.Module):
                 return rows[0], unknown
 
 
-def parameter_count(model: nn.Module) -> int:
-    """How many weights a model holds, shared ones once."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def _keep_largest(query: Tensor, key: Tensor, allowed: Tensor, count: int) -> Tensor:
-    """Of the allowed keys, those with the `count` largest logits. (B, N, queries, T) bool."""
+    """Return the allowed keys with the `count` largest logits. (B, N, queries, T) bool."""
     logits = (query @ key.transpose(-2, -1)).masked_fill(~allowed, -math.inf)
     largest = logits.topk(min(count, logits.shape[-1]), dim=-1).indices
-    kept = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, largest, True)
-    return kept & allowed
+    return torch.zeros_like(logits, dtype=torch.bool).scatter(-1, largest, True) & allowed
 
 
 def _attention_entropy(query: Tensor, key: Tensor, allowed: Tensor) -> Tensor:
-    """Mean entropy of attention over heads and queries, as a share of the largest. (B,)."""
+    """Return the mean entropy (B,) of attention over heads and queries, divided by the largest."""
     logits = (query @ key.transpose(-2, -1)).float() / math.sqrt(query.shape[-1])
     log_weights = logits.masked_fill(~allowed, -math.inf).log_softmax(dim=-1)
     finite = log_weights.masked_fill(~allowed, 0.0)
     entropy = -(finite.exp().masked_fill(~allowed, 0.0) * finite).sum(dim=-1)
     largest = allowed.sum(dim=-1).clamp(min=2).log()
     return (entropy / largest).mean(dim=(1, 2))
-
-
-def _freeze(value: Any) -> Any:
-    """Lists, as JSON and TOML give them, to tuples."""
-    return tuple(_freeze(item) for item in value) if isinstance(value, list) else value
 
 
 def _require(condition: bool, message: str) -> None:

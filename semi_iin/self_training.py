@@ -1,11 +1,10 @@
-"""Self-training: score the unlabeled, keep the most confident, retrain; in rounds.
+"""Self-training: score the unlabeled, select the most confident, retrain; in rounds.
 
 What enters: a model, labelled and unlabeled examples. What leaves: the retrained model, and for
-each round a CSV of the pseudo-labels that were kept, with their confidence. It does not know data
-sets or encoders; the loop is `train.fit`.
+each round a CSV of the selected pseudo-labels with their confidence. The loop is `loop.fit`.
 
 As in the paper, pseudo-labels are classes only, retraining starts from the supervised weights, and
-they weigh 0.2 in the loss (`Objective.pseudo`). Which are kept is a setting: the k most confident
+they weigh 0.2 in the loss (`Objective.pseudo`). The selection is a setting: the k most confident
 of each class (the paper's), the k most confident of all, or all above a threshold; and, as a
 filter on any of them, only those on whose class both heads agree.
 """
@@ -20,37 +19,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from semi_iin.calibration import class_probabilities, combination
 from semi_iin.errors import SemiIINError
-from semi_iin.evaluate import CLASS_NAMES, valence_class
+from semi_iin.examples import encode
+from semi_iin.labels import CLASS_NAMES, valence_class
+from semi_iin.loop import Metrics, Report, fit
 from semi_iin.model import SemiIIN
-from semi_iin.run import (
-    Prepared,
-    RunConfig,
-    SelfTraining,
-    build_model,
-    encode,
-    prepare,
-    save_run,
-)
-from semi_iin.train import (
+from semi_iin.run import Prepared, prepare, save_run
+from semi_iin.settings import Objective, RunConfig, SelfTraining, Training
+from semi_iin.task import (
     Compose,
     Example,
-    Metrics,
-    Objective,
-    Report,
     SentimentTask,
-    Training,
-    class_probabilities,
-    combination,
-    fit,
+    build_model,
+    fit_temperatures,
     score,
-    temperatures_of,
 )
 
 
 @dataclass(frozen=True)
 class PseudoLabel:
-    """What the model said of one unlabeled example that was kept.
+    """The prediction for one unlabeled example that was selected.
 
     Attributes:
         index: of the example among the unlabeled.
@@ -67,44 +56,44 @@ class PseudoLabel:
 
 @dataclass(frozen=True)
 class Round:
-    """One round's outcome.
+    """The outcome of one round.
 
     Attributes:
         number: from 1; 0 is the supervised training before the first.
-        kept: its pseudo-labels, the most confident first.
+        pseudo_labels: the selected ones, the most confident first.
         metrics: of the retrained model on the selection part.
     """
 
     number: int
-    kept: tuple[PseudoLabel, ...]
+    pseudo_labels: tuple[PseudoLabel, ...]
     metrics: Metrics
 
 
 def select(
     valence: NDArray[np.float64], probabilities: NDArray[np.float64], settings: SelfTraining
 ) -> list[PseudoLabel]:
-    """Which predictions are kept as pseudo-labels.
+    """Select predictions as pseudo-labels.
 
     Args:
         valence: (n,) predicted.
         probabilities: (n, classes) predicted and calibrated.
-        settings: how they are chosen.
+        settings: the rule of selection.
 
     Returns:
         The most confident first; the earlier example first among equals.
     """
     sentiment, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wanted = np.ones(len(valence), dtype=bool)
+    eligible = np.ones(len(valence), dtype=bool)
     if settings.agreement:
-        wanted &= valence_class(valence) == sentiment
+        eligible &= valence_class(valence) == sentiment
     if settings.select == "threshold":
-        wanted &= confidence >= settings.threshold
-    order = [int(index) for index in np.argsort(-confidence, kind="stable") if wanted[index]]
+        eligible &= confidence >= settings.threshold
+    order = [int(index) for index in np.argsort(-confidence, kind="stable") if eligible[index]]
     if settings.select == "overall":
         order = order[: settings.k]
     if settings.select == "per_class":
-        rank = _rank_in_class(order, sentiment)
-        order = [index for index, place in zip(order, rank, strict=True) if place < settings.k]
+        ranks = _ranks_in_class(order, sentiment)
+        order = [index for index, rank in zip(order, ranks, strict=True) if rank < settings.k]
     return [
         PseudoLabel(index, int(sentiment[index]), float(confidence[index]), float(valence[index]))
         for index in order
@@ -128,11 +117,10 @@ def self_train(
     device: torch.device | str = "cpu",
     report: Report = lambda progress: None,
 ) -> list[Round]:
-    """Train on labels, then in rounds on labels and pseudo-labels; the model keeps the last.
+    """Train on labels, then in rounds on labels and pseudo-labels.
 
     Every `fit` has its own directory below `directory` (`supervised`, `round-1`, ...), so that a
-    run that was killed goes on where it was. Each round's pseudo-labels are in
-    `round-N/pseudo_labels.csv`.
+    killed run resumes. Each round's pseudo-labels are in `round-N/pseudo_labels.csv`.
 
     Args:
         model: starts the supervised training; afterwards it holds the last round's weights.
@@ -149,43 +137,43 @@ def self_train(
             `supervised` below `directory`.
         seed: of order and chance.
         device: where to train.
-        report: is told of progress.
+        report: called after every step.
 
     Returns:
         The supervised training as round 0, then every round.
 
     Raises:
-        SemiIINError: without unlabeled examples, or when none is kept.
+        SemiIINError: without unlabeled examples, or when no pseudo-label is selected.
     """
     if not unlabeled:
         raise SemiIINError("self-training needs unlabeled examples: name a data set without labels")
     pool = sample(len(unlabeled), settings.share, seed)
     labels = names or [str(index) for index in range(len(unlabeled))]
 
-    def run(place: Path, more: Sequence[Example]) -> Metrics:
+    def train_round(path: Path, pseudo_labelled: Sequence[Example]) -> Metrics:
         task = SentimentTask(
             model,
-            [*examples, *more],
+            [*examples, *pseudo_labelled],
             selection,
             batch_size=training.batch_size,
             objective=objective,
             seed=seed,
-            compose=compose and (lambda one, random: compose(_as_if_labelled(one), random)),
+            compose=compose and (lambda example, random: compose(_as_if_labelled(example), random)),
         )
-        return fit(task, training, place, seed=seed, device=device, report=report)
+        return fit(task, training, path, seed=seed, device=device, report=report)
 
-    rounds = [Round(0, (), run(supervised or directory / "supervised", []))]
+    rounds = [Round(0, (), train_round(supervised or directory / "supervised", []))]
     start = {name: value.clone() for name, value in model.state_dict().items()}
     for number in range(1, settings.rounds + 1):
-        kept = _pseudo_label(model, unlabeled, pool, selection, settings)
-        place = directory / f"round-{number}"
-        write_pseudo_labels(place / "pseudo_labels.csv", kept, labels)
+        selected = _pseudo_label(model, unlabeled, pool, selection, settings)
+        path = directory / f"round-{number}"
+        write_pseudo_labels(path / "pseudo_labels.csv", selected, labels)
         model.load_state_dict(start)
-        more = [
+        pseudo_labelled = [
             replace(unlabeled[label.index], valence=None, sentiment=label.sentiment)
-            for label in kept
+            for label in selected
         ]
-        rounds.append(Round(number, tuple(kept), run(place, more)))
+        rounds.append(Round(number, tuple(selected), train_round(path, pseudo_labelled)))
     return rounds
 
 
@@ -196,76 +184,76 @@ def train(
     data_root: str | Path | None = None,
     report: Report = lambda progress: None,
 ) -> tuple[Path, list[Round]]:
-    """Do a whole run with self-training, or what is left of it.
+    """Do a whole run with self-training, or the rest of it.
 
     Arguments and errors are those of `semi_iin.run.train`; the configuration's data sets without
-    labels are what is pseudo-labelled.
+    labels are pseudo-labelled.
 
     Returns:
         The checkpoint's directory, and the rounds.
     """
     run = Path(directory)
-    ready = prepare(config, run, data_root, report)
-    unlabeled, names = unlabeled_examples(config, ready, run, report)
-    model = build_model(config, ready.encoders, ready.start)
+    prepared = prepare(config, run, data_root, report)
+    unlabeled, names = unlabeled_examples(config, prepared, run, report)
+    model = build_model(config, prepared.encoders, prepared.start)
     rounds = self_train(
         model,
-        ready.examples,
-        ready.selection,
+        prepared.examples,
+        prepared.selection,
         unlabeled,
         run / "self_training",
         settings=config.self_training.model_copy(update={"share": 1.0}),
         training=config.training,
         objective=config.objective,
-        compose=ready.compose,
+        compose=prepared.compose,
         names=names,
         seed=config.seed,
-        device=ready.device,
+        device=prepared.device,
         report=report,
     )
     path = save_run(
         run / "checkpoint",
         config,
-        ready,
+        prepared,
         model,
-        temperatures=temperatures_of(model, ready.selection),
+        temperatures=fit_temperatures(model, prepared.selection),
         metrics={"selection": rounds[-1].metrics, "supervised": rounds[0].metrics},
-        provenance={"pseudo_labels": [len(outcome.kept) for outcome in rounds[1:]]},
+        provenance={"pseudo_labels": [len(outcome.pseudo_labels) for outcome in rounds[1:]]},
     )
     return path, rounds
 
 
 def unlabeled_examples(
-    config: RunConfig, ready: Prepared, run: Path, report: Report = lambda progress: None
+    config: RunConfig, prepared: Prepared, run: Path, report: Report = lambda progress: None
 ) -> tuple[list[Example], list[str]]:
-    """Encode the share of a run's unlabeled samples that the configuration names.
+    """Encode the configured share of a run's unlabeled samples.
 
     Returns:
         The examples, and the name of each.
     """
     examples: list[Example] = []
     names: list[str] = []
-    for part in ready.parts:
+    for part in prepared.parts:
         if part.unlabeled:
             share = sample(len(part.unlabeled), config.self_training.share, config.seed)
-            chosen = [part.unlabeled[index] for index in share]
-            rows = encode(chosen, ready.encoders, run, part.name, report)
+            samples = [part.unlabeled[index] for index in share]
+            rows = encode(samples, prepared.encoders, run, part.name, report)
             examples += [
-                Example(dict(one.features) or row, None, 0, part.name)
-                for one, row in zip(chosen, rows, strict=True)
+                Example(dict(unlabeled.features) or row, None, 0, part.name)
+                for unlabeled, row in zip(samples, rows, strict=True)
             ]
-            names += [one.id for one in chosen]
+            names += [unlabeled.id for unlabeled in samples]
     return examples, names
 
 
-def write_pseudo_labels(path: Path, kept: Sequence[PseudoLabel], names: Sequence[str]) -> None:
+def write_pseudo_labels(path: Path, labels: Sequence[PseudoLabel], names: Sequence[str]) -> None:
     """Write pseudo-labels as CSV: id, class (0 to 6), its name, confidence, valence."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "class", "sentiment", "confidence", "valence"])
-        for label in kept:
+        for label in labels:
             writer.writerow(
                 [
                     names[label.index],
@@ -278,8 +266,14 @@ def write_pseudo_labels(path: Path, kept: Sequence[PseudoLabel], names: Sequence
     os.replace(partial, path)
 
 
+def sample(count: int, share: float, seed: int) -> list[int]:
+    """Return a share of `count` numbers, at least one; a larger share contains a smaller one."""
+    shuffled = np.random.default_rng(seed).permutation(count)
+    return sorted(shuffled[: max(1, round(share * count))].tolist())
+
+
 def _as_if_labelled(example: Example) -> Example:
-    """The example with the middle of its pseudo-labelled class for its valence."""
+    """Return the example with the middle of its pseudo-labelled class as its valence."""
     if example.valence is not None:
         return example
     return replace(example, valence=float(example.sentiment - len(CLASS_NAMES) // 2))
@@ -293,30 +287,24 @@ def _pseudo_label(
     settings: SelfTraining,
 ) -> list[PseudoLabel]:
     """Score the pool with the model as it is, and select."""
-    looked_at = [unlabeled[index] for index in pool]
-    valence, logits = score(model, looked_at)
-    shown = [combination(example.features) for example in looked_at]
-    probabilities = class_probabilities(logits, shown, temperatures_of(model, selection))
-    kept = select(valence, probabilities, settings)
-    if not kept:
+    examples = [unlabeled[index] for index in pool]
+    valence, logits = score(model, examples)
+    combinations = [combination(example.features) for example in examples]
+    probabilities = class_probabilities(logits, combinations, fit_temperatures(model, selection))
+    selected = select(valence, probabilities, settings)
+    if not selected:
         raise SemiIINError(
             "no pseudo-label is confident enough: lower threshold or switch agreement off"
         )
-    return [replace(label, index=pool[label.index]) for label in kept]
+    return [replace(label, index=pool[label.index]) for label in selected]
 
 
-def _rank_in_class(order: Sequence[int], sentiment: NDArray[np.int64]) -> list[int]:
-    """How many of the same class stand before each, in a given order."""
-    seen: dict[int, int] = {}
+def _ranks_in_class(order: Sequence[int], sentiment: NDArray[np.int64]) -> list[int]:
+    """Return how many of the same class precede each index, in this order."""
+    counts: dict[int, int] = {}
     ranks = []
     for index in order:
         each = int(sentiment[index])
-        ranks.append(seen.get(each, 0))
-        seen[each] = ranks[-1] + 1
+        ranks.append(counts.get(each, 0))
+        counts[each] = ranks[-1] + 1
     return ranks
-
-
-def sample(count: int, share: float, seed: int) -> list[int]:
-    """A share of `count` numbers, at least one, in order; a smaller share is part of a larger."""
-    shuffled = np.random.default_rng(seed).permutation(count)
-    return sorted(shuffled[: max(1, round(share * count))].tolist())

@@ -19,12 +19,14 @@ from types import AsyncGeneratorType, ModuleType
 from typing import Any, Literal, cast, overload
 
 from streamer.config import Config, build
-from streamer.kafka.topics import Raw, Reader, Start, event_id
-from streamer.records import Alert, Score, Sentiment, Session, SessionSentiment
+from streamer.errors import ConfigError
+from streamer.kafka.consumer import Consumer, Start
+from streamer.kafka.messages import RawMessage
+from streamer.kafka.topics import PUBLISHED, Published, Topic
+from streamer.records import Alert, Sentiment, SessionSentiment
 
 __all__ = ["subscribe", "subscribe_sync"]
 
-Published = Sentiment | SessionSentiment | Alert | Score | Session
 PublishedKind = Literal["smoothed", "session_smoothed", "alerts", "scores", "sessions"]
 
 REMEMBERED = 65_536
@@ -95,15 +97,18 @@ async def subscribe(
         BrokerError: nothing answers at `broker`.
         ConfigError: an argument is wrong.
     """
-    reader: Reader[Any] = Reader(_settings(broker, prefix, config), kind, group=group, start=start)
+    topic = _topic(kind)
+    reader = Consumer[Any](_settings(broker, prefix, config), topic, group=group, start=start)
     seen: OrderedDict[str, None] = OrderedDict()
     async with reader:
         while True:
-            used: list[Raw] = []
+            used: list[RawMessage] = []
             try:
                 for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
                     record = received.record
-                    if _wanted(record, session, participant) and _is_new(event_id(record), seen):
+                    if _wanted(record, session, participant) and _is_new(
+                        topic.event_id(record), seen
+                    ):
                         yield record
                     used.append(received)
             finally:
@@ -183,6 +188,14 @@ async def _close(records: AsyncGenerator[Any, None]) -> None:
     while cast(AsyncGeneratorType[Any, None], records).ag_running:  # noqa: ASYNC110 - a generator has no event to wait for
         await asyncio.sleep(0.01)
     await records.aclose()
+
+
+def _topic(kind: str) -> Topic[Any]:
+    for topic in PUBLISHED:
+        if topic.kind == kind:
+            return topic
+    kinds = ", ".join(topic.kind for topic in PUBLISHED)
+    raise ConfigError(f"The kind {kind!r} is not published; it must be one of {kinds}.")
 
 
 def _settings(broker: str, prefix: str | None, config: Config | None) -> Config:

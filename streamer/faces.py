@@ -1,14 +1,13 @@
-"""VideoFrame → FaceCrop: the largest steady face, tracked and cropped with margin.
+"""Video frames → crops of the one face that a participant's camera shows.
 
-What enters: upright RGB frames in order of event time. What leaves: one JPEG per frame that shows
-the tracked face, else None. The same frames give the same bytes. Nothing here knows who a face
-belongs to, nor windows, nor models of expression.
+Input: upright RGB frames in event-time order. Output: for each frame a FaceCrop of the tracked
+face, or None. The same frames give the same bytes. `semi_iin.faces` cuts the crops, for training
+too. This module knows neither identities, windows nor emotion models.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,54 +16,52 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semi_iin.faces import CASCADE_BASE_PX, Box, Detector, FaceCutter, cascade
 from streamer.config import FacesConfig
 from streamer.errors import ConfigError
 from streamer.records import NS_PER_MS, NS_PER_S, FaceCrop, VideoFrame
 
-Box = tuple[float, float, float, float]
-"""Left, top, width, height in pixels of the picture at hand."""
-Detector = Callable[[NDArray[np.uint8], float], Sequence[Box]]
-"""(RGB picture, smallest face in pixels) → the faces in it."""
-
-CASCADE = "haarcascade_frontalface_default.xml"
-CASCADE_BASE_PX = 24
-"""The face that the cascade was trained on; smaller ones are not found."""
 SEARCH_FACE_PX = 28
-"""The picture is scaled so that the smallest face looked for has this size."""
+"""A full search scales the frame so that the smallest accepted face has this size."""
 QUICK_FACE_SHARE = 0.2
-"""While there is no face, faces of this share of the picture's short side are looked for in every
-frame, and those of `min_face_share` at every full search."""
+"""While no face is tracked, every frame is searched for faces of at least this share of its short
+side; smaller ones, down to `min_face_share`, are found only by a full search."""
 TRACK_FACE_PX = 72
-"""Near a known face the picture is scaled so that the face has this size."""
+"""A search near a known face scales the frame so that the face has this size."""
 FULL_SEARCH_EVERY_NS = NS_PER_S
-"""How often the whole picture is searched for a larger face, or a small one where there is none."""
+"""Interval at which the whole frame is searched for a small or a larger face."""
 HOLD_NS = 800 * NS_PER_MS
-"""How long a face that the detector misses is followed by its looks alone, and how long a first
-sighting waits for the second; at low rates two frames instead."""
+"""How long a face is kept after its last detection; at low frame rates two frames instead."""
 LONGEST_INTERVAL_NS = 5 * NS_PER_S
 TAKEOVER_RATIO = 1.3
-"""Another face takes over when it is this much larger, as often as it takes to be confirmed."""
+"""A second face replaces the tracked one when its area is larger by this factor."""
+CONFIRMATIONS = 2
+"""A face is used from its second detection on."""
 SAME_FACE_OVERLAP = 0.3
-LOOKS_ALIKE = 0.6
+"""Boxes with a larger intersection over union show the same face."""
+TEMPLATE_MATCH_MIN = 0.6
+"""Lowest normalised cross-correlation at which a template still matches."""
 SMOOTHING = 0.5
-"""Weight of a new sighting in the tracked box, so that crops do not shake."""
+"""Weight of a new detection in the tracked box; it keeps the crops from shaking."""
 
 cv2.setNumThreads(1)
 
 
 @dataclass(slots=True)
-class _Face:
+class _Track:
+    """A face over time: its box, its last detection and how often it was detected."""
+
     box: Box
-    seen_ns: int
-    sightings: int = 1
+    detected_ns: int
+    detections: int = 1
 
 
 class FaceTracker:
-    """Follows the largest face that stays; call `push` with every frame.
+    """Tracks the largest face that stays in view; call `push` with every frame.
 
-    A face counts from its second sighting. While it is followed only its surroundings are
-    searched, with a look at the whole picture every second; a larger face must be seen twice to
-    take over. Where the detector misses the face for a moment, it is followed by its looks.
+    A face is used from its second detection on. While a face is tracked, only its surroundings
+    are searched, and the whole frame once a second; a larger face takes over after two
+    detections. A face that the detector misses for a moment is tracked by template matching.
     """
 
     def __init__(self, config: FacesConfig, detector: Detector | None = None) -> None:
@@ -74,169 +71,133 @@ class FaceTracker:
             ConfigError: the model cannot be loaded.
         """
         self._config = config
+        self._cutter = FaceCutter(config.size_px, config.margin, config.jpeg_quality)
         self._detect = detector or (yunet(config.yunet_model) if config.yunet_model else cascade())
-        self._face: _Face | None = None
-        self._rival: _Face | None = None
-        self._patch: NDArray[np.uint8] | None = None
-        self._searched_ns = -FULL_SEARCH_EVERY_NS
-        self._shape: tuple[int, ...] = ()
-        self._last_ns = 0
+        self._face: _Track | None = None
+        self._challenger: _Track | None = None
+        self._template: NDArray[np.uint8] | None = None
+        self._full_search_ns = -FULL_SEARCH_EVERY_NS
+        self._frame_shape: tuple[int, ...] = ()
+        self._last_frame_ns = 0
 
     def push(self, frame: VideoFrame) -> FaceCrop | None:
-        """The face in `frame`, or None when no steady face is seen."""
-        if frame.image.shape != self._shape:
-            self._forget()
-            self._shape = frame.image.shape
-        self._follow(frame)
+        """Return the tracked face in `frame`, or None when no confirmed face is in view."""
+        if frame.image.shape != self._frame_shape:
+            self._reset()
+            self._frame_shape = frame.image.shape
+        self._track(frame.image, frame.event_time_ns)
         face = self._face
-        if face is None or face.sightings < 2:
+        if face is None or face.detections < CONFIRMATIONS:
             return None
-        return FaceCrop(frame.event_time_ns, self._crop(frame.image, face.box))
+        return FaceCrop(frame.event_time_ns, self._cutter.jpeg(frame.image, face.box))
 
-    def _forget(self) -> None:
-        self._face = self._rival = self._patch = None
-        self._searched_ns = -FULL_SEARCH_EVERY_NS
+    def _reset(self) -> None:
+        self._face = self._challenger = self._template = None
+        self._full_search_ns = -FULL_SEARCH_EVERY_NS
 
-    def _follow(self, frame: VideoFrame) -> None:
-        now_ns, image = frame.event_time_ns, frame.image
-        face = self._face
-        interval_ns = min(now_ns - self._last_ns, LONGEST_INTERVAL_NS)
-        oldest_ns = now_ns - max(HOLD_NS, 2 * interval_ns)
-        self._last_ns = now_ns
-        if face is not None and face.seen_ns < oldest_ns:
-            self._face = face = None
-        if self._rival is not None and self._rival.seen_ns < oldest_ns:
-            self._rival = None
-        found = self._look(image, now_ns)
-        if face is not None:
-            self._update(face, found, image, now_ns)
-        self._challenge(found, now_ns)
-        if self._face is not None and self._face.seen_ns == now_ns:
-            self._patch = _patch(image, self._face.box)
-
-    def _look(self, image: NDArray[np.uint8], now_ns: int) -> list[Box]:
-        """Faces where it is worth while to look: near known ones, now and then everywhere."""
-        found: list[Box] = []
-        for known in (self._face, self._rival):
-            if known is not None:
-                found += self._search_near(image, known.box)
-        short = min(image.shape[:2])
-        smallest = self._config.min_face_share * short
+    def _track(self, image: NDArray[np.uint8], now_ns: int) -> None:
+        self._drop_expired(now_ns)
+        boxes = self._find_faces(image, now_ns)
         if self._face is not None:
-            smallest = max(smallest, math.sqrt(TAKEOVER_RATIO * _area(self._face.box)))
-        if now_ns - self._searched_ns >= FULL_SEARCH_EVERY_NS:
-            self._searched_ns = now_ns
-            found += self._search(image, smallest)
-        elif self._face is None and self._rival is None:
-            found += self._search(image, max(smallest, QUICK_FACE_SHARE * short))
-        return found
+            self._update_face(self._face, boxes, image, now_ns)
+        self._update_challenger(boxes, now_ns)
+        if self._face is not None and self._face.detected_ns == now_ns:
+            self._template = _grey_around(image, self._face.box, 1.0)
 
-    def _update(self, face: _Face, found: list[Box], image: NDArray[np.uint8], now_ns: int) -> None:
-        same = [box for box in found if _overlap(box, face.box) > SAME_FACE_OVERLAP]
-        if same:
-            nearest = max(same, key=lambda box: _overlap(box, face.box))
-            face.box = _blend(face.box, nearest)
-            face.seen_ns = now_ns
-            face.sightings += 1
-        elif self._patch is not None and face.sightings >= 2:
-            moved = _find_patch(image, face.box, self._patch)
-            if moved is None:
-                self._face = None
-            else:
-                face.box = moved
-        else:
+    def _drop_expired(self, now_ns: int) -> None:
+        interval_ns = min(now_ns - self._last_frame_ns, LONGEST_INTERVAL_NS)
+        self._last_frame_ns = now_ns
+        oldest_ns = now_ns - max(HOLD_NS, 2 * interval_ns)
+        if self._face is not None and self._face.detected_ns < oldest_ns:
             self._face = None
+        if self._challenger is not None and self._challenger.detected_ns < oldest_ns:
+            self._challenger = None
 
-    def _challenge(self, found: list[Box], now_ns: int) -> None:
-        """Let a new face in when there is none, or when a larger one has been seen twice."""
+    def _find_faces(self, image: NDArray[np.uint8], now_ns: int) -> list[Box]:
+        """Detect faces near the known ones and, when it is due, in the whole frame."""
+        boxes: list[Box] = []
+        for track in (self._face, self._challenger):
+            if track is not None:
+                boxes += self._search_near(image, track.box)
+        short_side = min(image.shape[:2])
+        smallest_px = self._config.min_face_share * short_side
+        if self._face is not None:
+            smallest_px = max(smallest_px, math.sqrt(TAKEOVER_RATIO * _area(self._face.box)))
+        if now_ns - self._full_search_ns >= FULL_SEARCH_EVERY_NS:
+            self._full_search_ns = now_ns
+            boxes += self._search(image, smallest_px)
+        elif self._face is None and self._challenger is None:
+            boxes += self._search(image, max(smallest_px, QUICK_FACE_SHARE * short_side))
+        return boxes
+
+    def _update_face(
+        self, face: _Track, boxes: list[Box], image: NDArray[np.uint8], now_ns: int
+    ) -> None:
+        """Move the tracked face to its new box, or drop it when nothing matches."""
+        nearest = max(boxes, key=lambda box: _overlap(box, face.box), default=None)
+        if nearest is not None and _overlap(nearest, face.box) > SAME_FACE_OVERLAP:
+            face.box = _blend(face.box, nearest)
+            face.detected_ns = now_ns
+            face.detections += 1
+            return
+        moved = None
+        if self._template is not None and face.detections >= CONFIRMATIONS:
+            moved = _match_template(image, face.box, self._template)
+        if moved is None:
+            self._face = None
+        else:
+            face.box = moved
+
+    def _update_challenger(self, boxes: list[Box], now_ns: int) -> None:
+        """Track a new face where there is none, or a larger one until it takes over."""
         face = self._face
-        others = [b for b in found if face is None or _overlap(b, face.box) <= SAME_FACE_OVERLAP]
+        others = [b for b in boxes if face is None or _overlap(b, face.box) <= SAME_FACE_OVERLAP]
         largest = max(others, key=_area, default=None)
         if largest is None:
             return
         if face is not None and _area(largest) < TAKEOVER_RATIO * _area(face.box):
-            self._rival = None
+            self._challenger = None
             return
-        rival = self._rival
-        if rival is not None and _overlap(rival.box, largest) > SAME_FACE_OVERLAP:
-            rival.box, rival.seen_ns = largest, now_ns
-            rival.sightings += 1
+        challenger = self._challenger
+        if challenger is not None and _overlap(challenger.box, largest) > SAME_FACE_OVERLAP:
+            challenger.box, challenger.detected_ns = largest, now_ns
+            challenger.detections += 1
         else:
-            rival = self._rival = _Face(largest, now_ns)
-        if rival.sightings >= 2:
-            self._face, self._rival = rival, None
+            challenger = self._challenger = _Track(largest, now_ns)
+        if challenger.detections >= CONFIRMATIONS:
+            self._face, self._challenger = challenger, None
 
-    def _search(self, image: NDArray[np.uint8], smallest: float) -> list[Box]:
-        """Faces of at least `smallest` pixels anywhere in the picture."""
-        scale = min(1.0, SEARCH_FACE_PX / smallest)
-        return self._detected(image, (0, 0), scale, smallest)
+    def _search(self, image: NDArray[np.uint8], smallest_px: float) -> list[Box]:
+        """Detect faces of at least `smallest_px` anywhere in the frame."""
+        scale = min(1.0, SEARCH_FACE_PX / smallest_px)
+        return self._detect_scaled(image, (0, 0), scale, smallest_px)
 
     def _search_near(self, image: NDArray[np.uint8], box: Box) -> list[Box]:
-        """Faces around a known one, at a scale that suits it."""
+        """Detect faces around a known one, scaled to TRACK_FACE_PX."""
         left, top, width, height = box
         x0, y0 = max(0, int(left - width / 2)), max(0, int(top - height / 2))
         x1, y1 = int(left + 1.5 * width) + 1, int(top + 1.5 * height) + 1
         scale = min(1.0, TRACK_FACE_PX / width)
-        return self._detected(image[y0:y1, x0:x1], (x0, y0), scale, width * 0.7)
+        return self._detect_scaled(image[y0:y1, x0:x1], (x0, y0), scale, width * 0.7)
 
-    def _detected(
-        self, image: NDArray[np.uint8], corner: tuple[int, int], scale: float, smallest: float
+    def _detect_scaled(
+        self, image: NDArray[np.uint8], corner: tuple[int, int], scale: float, smallest_px: float
     ) -> list[Box]:
+        """Detect faces in a region scaled by `scale`; boxes are in pixels of the whole frame."""
         if min(image.shape[:2]) * scale < CASCADE_BASE_PX:
             return []
         if scale < 1:
             size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
             image = _uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        boxes = self._detect(image, smallest * scale)
+        boxes = self._detect(image, smallest_px * scale)
         return [
             (x / scale + corner[0], y / scale + corner[1], w / scale, h / scale)
             for x, y, w, h in sorted(boxes)
         ]
 
-    def _crop(self, image: NDArray[np.uint8], box: Box) -> bytes:
-        """A square around the face, `size_px` wide, as JPEG; the picture's edge is drawn out."""
-        left, top, width, height = box
-        side = max(2, round(max(width, height) * (1 + 2 * self._config.margin)))
-        x0, y0 = round(left + width / 2 - side / 2), round(top + height / 2 - side / 2)
-        rows, columns = image.shape[:2]
-        inside = image[max(0, y0) : max(0, y0 + side), max(0, x0) : max(0, x0 + side)]
-        square = cv2.copyMakeBorder(
-            inside,
-            max(0, -y0),
-            max(0, y0 + side - rows),
-            max(0, -x0),
-            max(0, x0 + side - columns),
-            cv2.BORDER_REPLICATE,
-        )
-        size = self._config.size_px
-        shrinking = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-        crop = cv2.resize(square, (size, size), interpolation=shrinking)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, self._config.jpeg_quality]
-        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), quality)
-        return bytes(jpeg)
-
-
-# --- detectors ----------------------------------------------------------------------------------
-
-
-def cascade() -> Detector:
-    """OpenCV's bundled frontal-face cascade."""
-    classifier = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / CASCADE))
-
-    def detect(image: NDArray[np.uint8], smallest: float) -> list[Box]:
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        grey = cv2.equalizeHist(grey)
-        least = max(CASCADE_BASE_PX, int(smallest))
-        found = classifier.detectMultiScale(
-            grey, scaleFactor=1.2, minNeighbors=5, minSize=(least, least)
-        )
-        return [(float(x), float(y), float(w), float(h)) for x, y, w, h in found]
-
-    return detect
-
 
 def yunet(model: str) -> Detector:
-    """The YuNet network (Wu et al., 2023) from an ONNX file.
+    """Load the YuNet network (Wu et al., 2023) from an ONNX file.
 
     Raises:
         ConfigError: there is no such file, or OpenCV cannot load it.
@@ -251,12 +212,12 @@ def yunet(model: str) -> Detector:
             f"{path} is not a YuNet model that OpenCV can load; set faces.yunet_model to another."
         ) from None
 
-    def detect(image: NDArray[np.uint8], smallest: float) -> list[Box]:
+    def detect(image: NDArray[np.uint8], smallest_px: float) -> list[Box]:
         network.setInputSize((image.shape[1], image.shape[0]))
-        _, found = network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        rows = [] if found is None else found
+        _, detections = network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        rows = [] if detections is None else detections
         boxes = [(float(r[0]), float(r[1]), float(r[2]), float(r[3])) for r in rows]
-        return [box for box in boxes if min(box[2], box[3]) >= smallest]
+        return [box for box in boxes if min(box[2], box[3]) >= smallest_px]
 
     return detect
 
@@ -283,12 +244,8 @@ def _blend(old: Box, new: Box) -> Box:
     return x, y, w, h
 
 
-def _patch(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8] | None:
-    """The looks of a face: grey, TRACK_FACE_PX wide; None when it lies over the edge."""
-    return _grey_around(image, box, 1.0)
-
-
 def _grey_around(image: NDArray[np.uint8], box: Box, reach: float) -> NDArray[np.uint8] | None:
+    """The box, enlarged by `reach`, in grey at template scale; None when it crosses the edge."""
     left, top, width, height = box
     extra_x, extra_y = width * (reach - 1) / 2, height * (reach - 1) / 2
     x0, y0 = round(left - extra_x), round(top - extra_y)
@@ -300,15 +257,15 @@ def _grey_around(image: NDArray[np.uint8], box: Box, reach: float) -> NDArray[np
     return _uint8(cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY))
 
 
-def _find_patch(image: NDArray[np.uint8], box: Box, patch: NDArray[np.uint8]) -> Box | None:
-    """Where in the surroundings of `box` the face looks as it did; None when nowhere."""
+def _match_template(image: NDArray[np.uint8], box: Box, template: NDArray[np.uint8]) -> Box | None:
+    """Find the template in the surroundings of `box`; None when nothing matches."""
     reach = 1.5
     around = _grey_around(image, box, reach)
     if around is None:
         return None
-    scores = cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED)
+    scores = cv2.matchTemplate(around, template, cv2.TM_CCOEFF_NORMED)
     _, best, _, (x, y) = cv2.minMaxLoc(scores)
-    if not best >= LOOKS_ALIKE:
+    if not best >= TEMPLATE_MATCH_MIN:
         return None
     left, top, width, height = box
     scale_x, scale_y = width / TRACK_FACE_PX, height / TRACK_FACE_PX

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from semi_iin.features import Clip
+from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
 from streamer import inference
 from streamer.config import Config, build

@@ -430,6 +430,7 @@ def carry(
     """
     from streamer import metrics
     from streamer.cli import display
+    from streamer.kafka.probe import answers
     from streamer.local.run import EMBEDDED_NOTICE, Published, reachable_broker, through
     from streamer.recording.recorder import alongside
 
@@ -467,7 +468,7 @@ def carry(
                     start_stages=start_stages,
                     stop=stop,
                 )
-                return await metrics.watched(config, "capture", work)
+                return await metrics.watched(config, "capture", work, answers)
 
     outcome, interrupted = until_signal(everything)
     if not as_json:
@@ -585,7 +586,9 @@ def capture(
     from streamer import metrics
     from streamer import session as sessions
     from streamer.capture import sources
-    from streamer.kafka import topics
+    from streamer.kafka.admin import ensure_topics, on_embedded
+    from streamer.kafka.probe import answers
+    from streamer.kafka.producer import Producer
 
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
@@ -596,11 +599,11 @@ def capture(
     async def everything(stop: asyncio.Event) -> Any:
         from streamer.local.run import Follower
 
-        await topics.ensure_topics(chosen.config)
+        await ensure_topics(chosen.config)
         async with contextlib.AsyncExitStack() as stack:
-            publisher = await stack.enter_async_context(topics.Publisher(chosen.config))
+            publisher = await stack.enter_async_context(Producer(chosen.config))
             ledger = sessions.Ledger(None)
-            if await topics.on_embedded(chosen.config):
+            if await on_embedded(chosen.config):
                 ledger = sessions.Ledger(chosen.config.capture.in_flight_bytes)
                 follower = await stack.enter_async_context(
                     Follower(chosen.config, plan.session_id, ledger, lambda record: None)
@@ -611,7 +614,7 @@ def capture(
             stopping = asyncio.create_task(stop.wait())
             stopping.add_done_callback(lambda task: work.stop())
             stack.callback(stopping.cancel)
-            await metrics.watched(chosen.config, "capture", work.run())
+            await metrics.watched(chosen.config, "capture", work.run(), answers)
             return work
 
     work, interrupted = until_signal(everything)
@@ -624,7 +627,8 @@ def capture(
 def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None) -> None:
     """Score windows with Semi-IIN: one worker, one model, one device."""
     from streamer import inference, metrics
-    from streamer.kafka import topics
+    from streamer.kafka.admin import ensure_topics
+    from streamer.kafka.probe import answers
     from streamer.local.workers import end_with_parent
 
     chosen = choose(config, set_, broker)
@@ -632,9 +636,9 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
     end_with_parent()
 
     async def everything(stop: asyncio.Event) -> None:
-        await topics.ensure_topics(chosen.config)
+        await ensure_topics(chosen.config)
         work = inference.run(chosen.config, stop)
-        await metrics.watched(chosen.config, "inference", work)
+        await metrics.watched(chosen.config, "inference", work, answers)
 
     until_signal(everything)
 
@@ -789,6 +793,7 @@ def record(
 ) -> None:
     """Record what is published to Parquet files until Ctrl-C; goes on where it was."""
     from streamer import metrics
+    from streamer.kafka.probe import answers
     from streamer.local.workers import end_with_parent
     from streamer.recording import recorder
 
@@ -811,6 +816,7 @@ def record(
                 media=media,
                 start=start,
             ),
+            answers,
         )
     )
     screen.print(f"{counters['recorded']} records recorded.")
@@ -946,8 +952,9 @@ def broker(
     set_: SetOption = None,
 ) -> None:
     """Start a broker and keep it until Ctrl-C: embedded, or a real single-node Kafka."""
-    from streamer.kafka import topics
-    from streamer.kafka.broker import EmbeddedBroker, KafkaBroker
+    from streamer.kafka.admin import ensure_topics
+    from streamer.kafka.apache import KafkaBroker
+    from streamer.kafka.embedded import EmbeddedBroker
     from streamer.local.workers import end_with_parent
 
     chosen = choose(config, set_)
@@ -964,7 +971,7 @@ def broker(
             else:
                 started = stack.enter_context(EmbeddedBroker())
             address = chosen.config.kafka.model_copy(update={"broker": started.address})
-            await topics.ensure_topics(chosen.config.model_copy(update={"kafka": address}))
+            await ensure_topics(chosen.config.model_copy(update={"kafka": address}))
             print_line(started.address)
             screen.print(f"Listening; use it with --broker {started.address}. Ctrl-C stops it.")
             await stop.wait()
@@ -1021,8 +1028,7 @@ def schema(
     ] = None,
 ) -> None:
     """Write the JSON Schemas of the published records."""
-    from streamer.kafka.describe import document
-    from streamer.kafka.topics import write_schemas
+    from streamer.kafka.documentation import document, write_schemas
 
     written = write_schemas(folder)
     if describe is not None:
@@ -1055,9 +1061,9 @@ def dead_letter_list(
             row = (letter.letter_id, f"{letter.written_at:%Y-%m-%d %H:%M:%S}", letter.full_bytes)
             if json_:
                 names = ("id", "written", "bytes", "reason")
-                print_line(json.dumps(dict(zip(names, (*row, letter.letter.reason), strict=True))))
+                print_line(json.dumps(dict(zip(names, (*row, letter.reason), strict=True))))
             else:
-                table.add_row(*map(escape, (*map(str, row), letter.letter.reason)))
+                table.add_row(*map(escape, (*map(str, row), letter.reason)))
 
     asyncio.run(everything())
     if not json_:
@@ -1078,15 +1084,15 @@ def dead_letter_show(
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "dead-letter")
     letter = asyncio.run(dead_letters.find(chosen.config, letter_id))
-    lines = {"reason": letter.letter.reason, "written": letter.written_at.isoformat()}
-    lines["key"] = repr(letter.letter.key)
-    lines |= {name: repr(value) for name, value in letter.headers.items()}
-    lines["bytes"] = f"{letter.full_bytes}" + ("" if letter.whole else ", cut: not all kept")
+    lines = {"reason": letter.reason, "written": letter.written_at.isoformat()}
+    lines["key"] = repr(letter.original.key)
+    lines |= {name: repr(value) for name, value in letter.original.headers.items()}
+    lines["bytes"] = f"{letter.full_bytes}" + ("" if letter.complete else ", cut: not all kept")
     for name, text in lines.items():
         print_line(f"{name + ':':<18} {text}")
     print_line(letter.preview())
     if out is not None:
-        out.write_bytes(letter.letter.value or b"")
+        out.write_bytes(letter.original.value or b"")
 
 
 @dead_letter_app.command("retry")

@@ -123,12 +123,12 @@ def _program(name: str, purpose: str, mend: str) -> Finding:
 
 
 async def _broker(config: Config) -> Finding:
-    from streamer.kafka import topics
+    from streamer.kafka.producer import Producer
 
     if config.kafka.broker == "embedded":
         return Finding("broker", "ok", "embedded (for trying out; see `streamer broker --kafka`)")
     try:
-        async with topics.Publisher(config):
+        async with Producer(config):
             pass
     except StreamerError as error:
         return Finding("broker", "broken", str(error), "start it, or correct --broker")

@@ -42,14 +42,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Clip
 from semi_iin.predict import Prediction, Predictor
 from streamer import audio, metrics
 from streamer.config import Config
 from streamer.errors import ModelError, UnreadableRecord
-from streamer.kafka import topics
-from streamer.kafka.topics import Publisher, Reader, Received
+from streamer.kafka.connection import wait_for_broker
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.messages import Received
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import WINDOWS
 from streamer.records import (
     CLASS_LABELS,
     NS_PER_MS,
@@ -88,7 +92,7 @@ class Model(Protocol):
 
 
 class Windows(Protocol):
-    """Where windows come from; `streamer.topics.Reader` is one."""
+    """Where windows come from; `streamer.kafka.consumer.Consumer` is one."""
 
     async def batch(self, max_records: int, max_wait_ms: int) -> list[Received[Window]]:
         """What is there now, or, when nothing is, what comes within `max_wait_ms`."""
@@ -100,7 +104,7 @@ class Windows(Protocol):
 
 
 class Scores(Protocol):
-    """Where scores go; `streamer.topics.Publisher` is one."""
+    """Where scores go; `streamer.kafka.producer.Producer` is one."""
 
     async def publish_soon(self, record: Score, /) -> Awaitable[object]:
         """Send in order; what comes back is done when the broker has acknowledged.
@@ -160,10 +164,10 @@ async def run(
         model = await loop.run_in_executor(model_thread, load or load_predictor, config)
         scorer = Scorer(model, alone=_alone(config, model))
         await loop.run_in_executor(model_thread, scorer.warm_up)
-        group = config.inference.consumer_group
+        group = consumer_group(config, "inference")
         async with (
-            Publisher(config) as publisher,
-            Reader(config, "windows", group=group) as reader,
+            Producer(config) as publisher,
+            Consumer(config, WINDOWS, group=group) as reader,
         ):
             log.info("Scoring with %s on %s in the group %s.", model.name, model.device, group)
             worker = Worker(config, scorer, reader, publisher, model_thread)
@@ -244,7 +248,7 @@ class Worker:
         """
         decode_threads = ThreadPoolExecutor(self._settings.decode_threads, "decode")
         try:
-            await topics.patiently(
+            await wait_for_broker(
                 self._work(stop, decode_threads),
                 stop.is_set,
                 self._config.kafka,

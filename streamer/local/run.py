@@ -15,12 +15,24 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from streamer.config import Config
 from streamer.errors import StreamerError
-from streamer.kafka import topics
-from streamer.kafka.broker import EmbeddedBroker
+from streamer.kafka.admin import ensure_topics, on_embedded
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.embedded import EmbeddedBroker
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import (
+    ALERTS,
+    DEAD_LETTER,
+    SCORES,
+    SESSION_SMOOTHED,
+    SMOOTHED,
+    WINDOWS,
+    Topic,
+    topic_of,
+)
 from streamer.local import workers
 from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
 from streamer.session import Ledger
@@ -31,13 +43,7 @@ Published = Sentiment | SessionSentiment | Alert
 STALL_TIMEOUT_S = 120.0
 BATCH = 200
 POLL_MS = 200
-KINDS: tuple[topics.Kind | Literal["dead_letter"], ...] = (
-    "scores",
-    "smoothed",
-    "session_smoothed",
-    "alerts",
-    "dead_letter",
-)
+FOLLOWED: tuple[Topic[Any], ...] = (SCORES, SMOOTHED, SESSION_SMOOTHED, ALERTS, DEAD_LETTER)
 AFTERMATH_S = 0.5
 """How long session records and alerts are still read once the last sentiment is out."""
 
@@ -76,7 +82,7 @@ async def reachable_broker(config: Config) -> AsyncIterator[Config]:
         BrokerError: nothing answers at the address.
     """
     if config.kafka.broker != "embedded":
-        await topics.ensure_topics(config)
+        await ensure_topics(config)
         yield config
         return
     with EmbeddedBroker() as broker:
@@ -101,7 +107,7 @@ class Source(Protocol):
 
 async def through(
     session_id: str,
-    source: Callable[[topics.Publisher, Ledger], Source],
+    source: Callable[[Producer, Ledger], Source],
     config: Config,
     *,
     on_record: Callable[[Published], None],
@@ -127,11 +133,11 @@ async def through(
     """
     verbs = {"inference": "infer", "processing": "process"} if start_stages else {}
     commands = {name: [verb, *stage_arguments] for name, verb in verbs.items()}
-    embedded = await topics.on_embedded(config)
+    embedded = await on_embedded(config)
     limit = config.capture.in_flight_bytes if embedded else None
     ledger = Ledger(limit)
     async with (
-        topics.Publisher(config) as publisher,
+        Producer(config) as publisher,
         Follower(config, session_id, ledger, on_record) as follower,
         workers.running(commands, log_dir) as started,
     ):
@@ -193,12 +199,12 @@ class Follower:
         self._seen: set[tuple[type, str]] = set()
         self._news = asyncio.Event()
         self._stack = contextlib.AsyncExitStack()
-        self._readers: list[topics.Reader[Any]] = []
-        self._windows_topic = topics.Topics(config.kafka.topic_prefix).windows
+        self._readers: list[Consumer[Any]] = []
+        self._windows_topic = WINDOWS.full_name(config.kafka.topic_prefix)
 
     async def __aenter__(self) -> Follower:
-        for kind in KINDS:
-            reader: topics.Reader[Any] = topics.Reader(self._config, kind, start="latest")
+        for topic in FOLLOWED:
+            reader = Consumer[Any](self._config, topic, start="latest")
             self._readers.append(await self._stack.enter_async_context(reader))
         return self
 
@@ -236,7 +242,7 @@ class Follower:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), patience_s)
 
-    async def _read(self, reader: topics.Reader[Any]) -> None:
+    async def _read(self, reader: Consumer[Any]) -> None:
         while True:
             for received in await reader.batch(BATCH, POLL_MS):
                 await self._take(received.record)
@@ -254,7 +260,7 @@ class Follower:
         if record.session_id != self._session_id:
             return
         self._news.set()
-        key = (type(record), topics.event_id(record))
+        key = (type(record), topic_of(record).event_id(record))
         if key in self._seen:
             return
         self._seen.add(key)

@@ -44,9 +44,24 @@ from mode.threads import WorkerThread
 from streamer import metrics, smoothing
 from streamer.config import Config, KafkaConfig
 from streamer.errors import BrokerError, ConfigError, UnreadableRecord
-from streamer.kafka import topics
-from streamer.kafka.topics import Kind, Publisher, Raw, Topics
-from streamer.records import Alert, Score, Sentiment, SessionSentiment, partition_key
+from streamer.kafka.admin import ensure_topics, on_embedded
+from streamer.kafka.connection import close, pause_between_updates
+from streamer.kafka.consumer import FETCH_WAIT_MS, delay_assignment
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.messages import RawMessage
+from streamer.kafka.probe import answers
+from streamer.kafka.producer import Producer
+from streamer.kafka.security import aiokafka_settings, faust_settings
+from streamer.kafka.topics import (
+    ALERTS,
+    SCORES,
+    SESSION_INPUT,
+    SESSION_SMOOTHED,
+    SMOOTHED,
+    Topic,
+    topic_named,
+)
+from streamer.records import Alert, Score, Sentiment, SessionSentiment
 
 log = logging.getLogger("streamer.processor")
 
@@ -87,7 +102,7 @@ class Kept(msgspec.Struct, Generic[S], frozen=True, array_like=True):
     state: S
     partition: int
     touched_ms: int
-    outbox: tuple[tuple[Kind, bytes], ...] = ()
+    outbox: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,37 +110,37 @@ class Rules(Generic[S]):
     """What a stage does with its records; every function is pure.
 
     Attributes:
-        kind: the records of the input topic.
+        topic: the input topic.
         state: the type of the state.
         key: the table's key of a record.
         step: from state (None at first) and record to state and outputs.
         flush: gives out what the state holds back.
         holds: whether the state holds anything back.
-        routes: the kinds under which an output is published; none: not at all.
+        routes: the topics on which an output is published; none: not at all.
     """
 
-    kind: Kind
+    topic: Topic[Any]
     state: type[S]
     key: Callable[[Any], bytes]
     step: Callable[[S | None, Any], tuple[S, Iterable[Output]]]
     flush: Callable[[S], tuple[S, Iterable[Output]]]
     holds: Callable[[S], bool]
-    routes: Callable[[Output], tuple[Kind, ...]]
+    routes: Callable[[Output], tuple[Topic[Any], ...]]
 
 
 def participant_rules(config: Config) -> Rules[smoothing.ParticipantState]:
     """Scores by participant; in session mode nothing of a single person goes to a public topic."""
     persons = config.smoothing.publish == "participant"
 
-    def routes(output: Output) -> tuple[Kind, ...]:
+    def routes(output: Output) -> tuple[Topic[Any], ...]:
         if isinstance(output, Sentiment):
-            return ("smoothed", "session_input") if persons else ("session_input",)
-        return ("alerts",) if persons else ()
+            return (SMOOTHED, SESSION_INPUT) if persons else (SESSION_INPUT,)
+        return (ALERTS,) if persons else ()
 
     return Rules(
-        kind="scores",
+        topic=SCORES,
         state=smoothing.ParticipantState,
-        key=lambda score: partition_key(score.session_id, score.participant_id),
+        key=lambda score: SCORES.partition_key(score).encode(),
         step=lambda state, score: smoothing.step(state, score, config.smoothing, config.alerts),
         flush=lambda state: smoothing.flush(state, config.smoothing, config.alerts),
         holds=lambda state: bool(state.held),
@@ -136,16 +151,16 @@ def participant_rules(config: Config) -> Rules[smoothing.ParticipantState]:
 def session_rules(config: Config) -> Rules[smoothing.SessionState]:
     """Participants' sentiment by session."""
     return Rules(
-        kind="session_input",
+        topic=SESSION_INPUT,
         state=smoothing.SessionState,
-        key=lambda sentiment: sentiment.session_id.encode(),
+        key=lambda sentiment: SESSION_INPUT.partition_key(sentiment).encode(),
         step=lambda state, sentiment: smoothing.session_step(
             state, sentiment, config.smoothing, config.alerts
         ),
         flush=lambda state: smoothing.session_flush(state, config.smoothing, config.alerts),
         holds=lambda state: bool(state.pending),
         routes=lambda output: (
-            ("session_smoothed",) if isinstance(output, SessionSentiment) else ("alerts",)
+            (SESSION_SMOOTHED,) if isinstance(output, SessionSentiment) else (ALERTS,)
         ),
     )
 
@@ -226,17 +241,17 @@ class Stage(Generic[S]):
     """
 
     def __init__(
-        self, app: _App, table: Any, rules: Rules[S], publisher: Publisher, config: Config
+        self, app: _App, table: Any, rules: Rules[S], publisher: Producer, config: Config
     ) -> None:
         """Join an app and a table that the app knows; no I/O."""
         self.counters: Counter[str] = Counter()
-        self.kind = rules.kind
-        metrics.watch(f"smoothing {rules.kind}", self.counters)
-        metrics.watch_lag(rules.kind, self.lag)
+        self.kind = rules.topic.kind
+        metrics.watch(f"smoothing {self.kind}", self.counters)
+        metrics.watch_lag(self.kind, self.lag)
         self._app = app
         self._table = table
         self._rules = rules
-        self._topic = publisher.topics.of(rules.kind)
+        self._topic = rules.topic.full_name(config.kafka.topic_prefix)
         self._publisher = publisher
         self._idle_s = config.smoothing.idle_flush_s
         self._keep_ms = config.kafka.retention_ms
@@ -322,7 +337,7 @@ class Stage(Generic[S]):
             self.counters["tombstones"] += 1
             return _Step(event)
         try:
-            record = topics.decode(self._rules.kind, message.value)
+            record = self._rules.topic.decode(message.value)
         except UnreadableRecord as error:
             self.counters["unreadable"] += 1
             return _Step(event, [self._bury(message, error.reason)])
@@ -345,9 +360,9 @@ class Stage(Generic[S]):
         state, outputs = self._rules.step(before.state if before else None, record)
         now_ms = _now_ms()
         sent = [
-            await self._publisher.publish_soon(stamped(output, now_ms), kind=kind)
+            await self._publisher.publish_soon(stamped(output, now_ms), topic=topic)
             for output in outputs
-            for kind in self._rules.routes(output)
+            for topic in self._rules.routes(output)
         ]
         self.counters["outputs"] += len(sent)
         self._note(key, state, event.message.partition, timestamp_ms)
@@ -359,7 +374,7 @@ class Stage(Generic[S]):
         return _Step(event, sent, key, kept)
 
     def _bury(self, message: Any, reason: str) -> asyncio.Future[Any]:
-        raw = Raw(
+        raw = RawMessage(
             topic=message.topic,
             partition=message.partition,
             offset=message.offset,
@@ -462,15 +477,15 @@ class Stage(Generic[S]):
             state, outputs = self._rules.flush(kept.state)
             now_ms = _now_ms()
             outbox = tuple(
-                (kind, self._json.encode(stamped(output, now_ms)))
+                (topic.kind, self._json.encode(stamped(output, now_ms)))
                 for output in outputs
-                for kind in self._rules.routes(output)
+                for topic in self._rules.routes(output)
             )
             kept = Kept(state, kept.partition, round(now_ms), outbox)
             await self._keep({key: kept})
         sent = [
-            await self._publisher.publish_soon(topics.decode(kind, value), kind=kind)
-            for kind, value in kept.outbox
+            await self._publisher.publish_soon(topic.decode(value), topic=topic)
+            for topic, value in ((topic_named(kind), value) for kind, value in kept.outbox)
         ]
         await asyncio.gather(*sent)
         self.counters["flushed"] += len(sent)
@@ -546,7 +561,7 @@ class Stage(Generic[S]):
             else:
                 self._note(key, kept.state, kept.partition, now_ms)
         self._open = True
-        log.info("Smoothing partitions %s of %s.", sorted(mine), self._rules.kind)
+        log.info("Smoothing partitions %s of %s.", sorted(mine), self.kind)
 
 
 # --- the app ------------------------------------------------------------------------------------
@@ -586,7 +601,7 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     not end the wait when data come. And after an error while joining the group aiokafka waits for
     a new subscription, which Faust never makes, so that the worker would stand still for ever: it
     tries again instead, or ends the app where the broker forbids the group. The others are
-    `topics.unhurried`, `topics.close` and, on the embedded broker, `topics.lead_patiently`.
+    `pause_between_updates`, `close` and, on the embedded broker, `delay_assignment`.
     """
 
     Worker = _Thread
@@ -594,20 +609,20 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = topics.FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
     async def on_start(self) -> None:
         await super().on_start()
-        topics.unhurried(self._consumer._client)
+        pause_between_updates(self._consumer._client)
         self._consumer._coordinator._push_error_to_user = self._join_again
         if self.app.embedded:
-            topics.lead_patiently(self._consumer._coordinator)
+            delay_assignment(self._consumer._coordinator)
 
     async def on_thread_stop(self) -> None:
         await super(AIOKafkaConsumerThread, self).on_thread_stop()  # past its `consumer.stop()`
         if self._consumer is not None:
-            await topics.close(self._consumer)
+            await close(self._consumer)
 
     async def _join_again(self, error: BaseException) -> None:
         if isinstance(error, (GroupAuthorizationFailedError, TopicAuthorizationFailedError)):
@@ -634,7 +649,7 @@ class _Producer(Transport.Producer):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         await super().on_start()
-        topics.unhurried(self._producer.client)
+        pause_between_updates(self._producer.client)
 
 
 class _Transport(Transport):  # type: ignore[misc]
@@ -684,24 +699,15 @@ class _App(faust.App):  # type: ignore[misc]
             await super().on_first_start()
 
 
-def app_id(config: Config) -> str:
-    """Faust's app id: the consumer group, and the beginning of the changelogs' names.
-
-    The group alone where it begins with the topic prefix, as by default; else both, so that two
-    systems on one cluster never share a changelog.
-    """
-    prefix, group = config.kafka.topic_prefix, config.smoothing.consumer_group
-    return group if group.startswith(prefix) else f"{prefix}-{group}"
-
-
 def changelogs(config: Config) -> tuple[str, str]:
     """Names of the changelog topics, participants' and sessions'."""
-    return f"{app_id(config)}-participants-changelog", f"{app_id(config)}-sessions-changelog"
+    app_id = consumer_group(config, "smoothing")
+    return f"{app_id}-participants-changelog", f"{app_id}-sessions-changelog"
 
 
 def build_app(
     config: Config,
-    publisher: Publisher,
+    publisher: Producer,
     partitions: Mapping[str, int],
     *,
     embedded: bool,
@@ -718,15 +724,14 @@ def build_app(
         folder: of this worker alone, for RocksDB.
         known_gaps: of an app before this one.
     """
-    names = Topics(config.kafka.topic_prefix)
     settings = _faust_settings(config, folder or Path(), embedded=embedded)
-    app = _App(app_id(config), known_gaps, embedded=embedded, **settings)
+    app = _App(consumer_group(config, "smoothing"), known_gaps, embedded=embedded, **settings)
     stages: list[Stage[Any]] = []
     for table_name, rules in (
         ("participants", participant_rules(config)),
         ("sessions", session_rules(config)),
     ):
-        topic_name = names.of(rules.kind)
+        topic_name = rules.topic.full_name(config.kafka.topic_prefix)
         table = app.Table(
             table_name,
             key_type=bytes,
@@ -751,9 +756,7 @@ def build_app(
 def _faust_settings(config: Config, folder: Path, *, embedded: bool) -> dict[str, Any]:
     kafka, compression = config.kafka, config.kafka.compression
     return {
-        "broker": [f"kafka://{address.strip()}" for address in kafka.broker.split(",")],
-        "broker_credentials": _credentials(kafka),
-        "broker_client_id": "streamer",
+        **faust_settings(kafka),
         "broker_session_timeout": EMBEDDED_SESSION_TIMEOUT_S if embedded else SESSION_TIMEOUT_S,
         "broker_heartbeat_interval": 1.5,
         "broker_request_timeout": 40.0,
@@ -786,19 +789,6 @@ def _store(config: Config) -> str:
             "install streamer[rocksdb], or set it to memory."
         ) from None
     return "rocksdb://?driver=rocksdict"
-
-
-def _credentials(kafka: KafkaConfig) -> Any:
-    security = kafka.security
-    tls = topics.tls_context(kafka) if "SSL" in security.protocol.split("_") else None
-    if security.protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=security.username,
-            password=security.password.get_secret_value(),
-            mechanism=security.sasl_mechanism,
-            ssl_context=tls,
-        )
-    return None if tls is None else faust.SSLCredentials(tls)
 
 
 # --- running it ---------------------------------------------------------------------------------
@@ -839,22 +829,22 @@ async def _until_signal(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await metrics.watched(config, "processing", serve(config, stop))
+    await metrics.watched(config, "processing", serve(config, stop), answers)
 
 
 async def serve(config: Config, stop: asyncio.Event) -> None:
     """As `run`, until `stop` is set."""
     _quieten(config)
-    embedded = await topics.on_embedded(config)
-    await topics.ensure_topics(config)
-    names = Topics(config.kafka.topic_prefix)
-    touched = [names.scores, names.session_input, *(changelogs(config) if embedded else ())]
+    embedded = await on_embedded(config)
+    await ensure_topics(config)
+    inputs = [topic.full_name(config.kafka.topic_prefix) for topic in (SCORES, SESSION_INPUT)]
+    touched = [*inputs, *(changelogs(config) if embedded else ())]
     partitions = await _partitions(config.kafka, touched)
     known_gaps: set[tuple[Any, int]] = set()
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
     with _folder(config, embedded=embedded) as folder:
-        async with Publisher(config) as publisher:
+        async with Producer(config) as publisher:
             while not stop.is_set():
                 if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
                     raise BrokerError(
@@ -932,7 +922,7 @@ def _folder(config: Config, *, embedded: bool) -> Iterator[Path | None]:
     if config.smoothing.store == "memory":
         yield None
         return
-    base = Path(config.smoothing.data_dir).expanduser() / app_id(config)
+    base = Path(config.smoothing.data_dir).expanduser() / consumer_group(config, "smoothing")
     for number in itertools.count():
         folder = base / f"worker-{number}"
         try:
@@ -967,7 +957,7 @@ async def _answers(kafka: KafkaConfig, stop: asyncio.Event) -> None:
 
 async def _partitions(kafka: KafkaConfig, names: Iterable[str]) -> dict[str, int]:
     """How many partitions topics have; the embedded broker makes them by this."""
-    producer = AIOKafkaProducer(**topics.client_settings(kafka))
+    producer = AIOKafkaProducer(**aiokafka_settings(kafka))
     try:
         await producer.start()
         return {name: len(await producer.partitions_for(name)) for name in names}

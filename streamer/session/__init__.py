@@ -33,7 +33,9 @@ from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config, to_ns
 from streamer.errors import ConfigError, SourceError
 from streamer.faces import FaceTracker
-from streamer.kafka import topics
+from streamer.kafka.connection import wait_for_broker
+from streamer.kafka.messages import Headers
+from streamer.kafka.producer import Producer
 from streamer.records import (
     NS_PER_MS,
     AudioChunk,
@@ -438,9 +440,9 @@ class Ledger:
 
 async def deliver(
     window: Window,
-    publisher: topics.Publisher,
+    publisher: Producer,
     ledger: Ledger,
-    headers: Callable[[], topics.Headers] = tuple,
+    headers: Callable[[], Headers] = tuple,
 ) -> None:
     """Send a window when the ledger has room, with `headers()` of that moment; wait for it."""
     size = len(window.audio or b"") + sum(len(face.jpeg) for face in window.faces)
@@ -450,11 +452,11 @@ async def deliver(
 
 
 async def patiently(
-    work: Coroutine[Any, Any, object], publisher: topics.Publisher, stop: threading.Event
+    work: Coroutine[Any, Any, object], publisher: Producer, stop: threading.Event
 ) -> None:
-    """Wait for what a source sends; as `topics.patiently`."""
+    """Wait for what a source sends; as `connection.wait_for_broker`."""
     loss = "the end of the session is lost"
-    await topics.patiently(work, stop.is_set, publisher.kafka, loss)
+    await wait_for_broker(work, stop.is_set, publisher.kafka, loss)
 
 
 @dataclass
@@ -467,7 +469,7 @@ class Capture:
 
     plan: Plan
     config: Config
-    publisher: topics.Publisher
+    publisher: Producer
     ledger: Ledger
     pace: Pace | None = None
     counters: Counter[str] = field(default_factory=Counter)

@@ -23,20 +23,16 @@ from streamer import metrics
 from streamer.capture.pace import Pace
 from streamer.config import Config
 from streamer.errors import ConfigError
-from streamer.kafka import topics
-from streamer.recording.store import RecordedKind, Recordings, Writer
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS
+from streamer.recording.store import Recordings, Writer
 from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
 from streamer.session import Ledger, deliver, patiently
 
 __all__ = ["Rescoring", "choose_session", "gather"]
 
-GATHERED: tuple[RecordedKind, ...] = (
-    "windows",
-    "smoothed",
-    "session_smoothed",
-    "alerts",
-    "sessions",
-)
+GATHERED = (WINDOWS, SMOOTHED, SESSION_SMOOTHED, ALERTS, SESSIONS)
 FLUSH_EVERY = 200
 
 
@@ -60,12 +56,11 @@ async def gather(
     """
     writer = await asyncio.to_thread(Writer, folder)
     try:
-        for kind in GATHERED:
-            until_ms = end.timestamp() * 1000 if end and kind == "windows" else float("inf")
-            reader: topics.Reader[Window] = topics.Reader(config, kind, start=start)
-            async with reader:
+        for topic in GATHERED:
+            until_ms = end.timestamp() * 1000 if end and topic is WINDOWS else float("inf")
+            async with Consumer[Any](config, topic, start=start) as reader:
                 count = 0
-                async for received in reader.present():
+                async for received in reader.snapshot():
                     if received.timestamp_ms >= until_ms:
                         continue
                     writer.add(received.record)
@@ -115,7 +110,7 @@ class Rescoring:
     old: str
     new: str
     pace: Pace
-    publisher: topics.Publisher
+    publisher: Producer
     ledger: Ledger
     counters: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)

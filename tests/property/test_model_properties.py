@@ -1,10 +1,12 @@
-"""Padding, absence and company never change a sample's result."""
+"""Padding, absent modalities and the rest of a batch never change a sample's result."""
 
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semi_iin.model import MODALITIES, VARIANTS, SemiIIN, SemiIINConfig, SemiIINOutput
+from semi_iin.modalities import MODALITIES
+from semi_iin.model import SemiIIN, SemiIINOutput
+from semi_iin.model_config import VARIANTS, SemiIINConfig
 
 WIDTHS = {"audio": 6, "text": 5, "vision": 4}
 
@@ -70,7 +72,7 @@ def run(model: SemiIIN, inputs: dict[str, torch.Tensor]) -> SemiIINOutput:
     chosen=st.lists(lengths, min_size=1, max_size=4),
     junk=st.sampled_from([0.0, 1e6, float("nan")]),
 )
-def test_padding_and_company_change_nothing(model, chosen, junk):
+def test_padding_and_the_rest_of_the_batch_change_nothing(model, chosen, junk):
     samples = [sample(one, seed) for seed, one in enumerate(chosen)]
     limits = {"audio": 43, "text": 8, "vision": 6}
     together = run(model, padded(samples, limits, junk))

@@ -14,7 +14,8 @@ import streamer
 from streamer import client as module
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
-from streamer.kafka.topics import Publisher, ensure_topics
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.producer import Producer
 from streamer.records import Alert, Presence, Sentiment
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -67,7 +68,7 @@ def alert(state: str) -> Alert:
 
 
 async def publish(config: Config, *records) -> None:
-    async with Publisher(config) as publisher:
+    async with Producer(config) as publisher:
         for record in records:
             await publisher.publish(record)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,12 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from semi_iin.data.media import largest_face
+from semi_iin.faces import Box, FaceCutter, decode_jpeg
 from streamer import faces
 from streamer.capture import sources as capture
 from streamer.config import Config, FacesConfig, build
 from streamer.demo.synthetic import draw_face
 from streamer.errors import ConfigError
-from streamer.faces import Box, FaceTracker
+from streamer.faces import FaceTracker
 from streamer.records import NS_PER_S, FaceCrop, VideoFrame
 
 BLANK = np.zeros((240, 320, 3), np.uint8)
@@ -64,6 +68,27 @@ def test_a_crop_is_a_square_jpeg_of_the_face_with_margin():
     assert image.shape == (96, 96, 3)
     blue, _, red = image[40:60, 40:60].reshape(-1, 3).mean(axis=0)
     assert red > blue + 20  # skin, so the channels are in their order
+
+
+def test_training_and_serving_cut_the_same_pixels_out_of_a_frame():
+    box = (100.0, 80.0, 60.0, 60.0)
+    near = (30.0, 30.0, 60.0, 60.0)  # the same box in the region around it
+    served = follow(tracker_with([scaled(*box)], [near]), [PAPER] * 2)[-1]
+    trained = largest_face(PAPER, Scripted([(0.0, 0.0, 40.0, 40.0), box]))
+    assert served is not None and trained is not None
+    assert np.array_equal(decode_jpeg(served.jpeg), trained)
+
+
+def test_the_default_configuration_cuts_faces_as_training_does():
+    config = FacesConfig()
+    assert FaceCutter() == FaceCutter(config.size_px, config.margin, config.jpeg_quality)
+
+
+def test_capture_does_not_import_torch():
+    code = "import sys, streamer.faces, streamer.capture.sources; print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
 
 
 def test_the_same_frames_give_the_same_bytes():

@@ -1,0 +1,186 @@
+"""The commands on a trained checkpoint."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from semi_iin.cli.options import (
+    CheckpointArgument,
+    ContextOption,
+    DataOption,
+    DeviceOption,
+    FormatOption,
+    JsonOption,
+    LabelsOption,
+    ScaleOption,
+    SplitOption,
+    read_samples,
+)
+from semi_iin.cli.progress import bar, stage_bars
+from semi_iin.errors import SemiIINError
+
+
+def features(
+    checkpoint: CheckpointArgument,
+    data: DataOption,
+    to: Annotated[Path, typer.Option("--to", help="Folder of the arrays.")],
+    format: FormatOption = None,
+    split: SplitOption = None,
+    context: ContextOption = True,
+    device: DeviceOption = "auto",
+) -> None:
+    """Encode a data set once, to one array for each sample; resumes a stopped run."""
+    from semi_iin.cache import extract
+    from semi_iin.checkpoint import load
+    from semi_iin.data.features import write_features
+    from semi_iin.device import find_device
+    from semi_iin.features import Encoders
+
+    loaded = load(checkpoint)
+    encoders = Encoders.build(loaded.config.get("encoders", {}), loaded.tensors)
+    samples = read_samples(data, format, split)
+    if not context:
+        samples = [replace(sample, context=None) for sample in samples]
+    with bar("encoding") as advance:
+        rows = extract(samples, encoders.to(find_device(device)), to / ".shards", report=advance)
+    write_features(to, samples, rows)
+    print(to)
+
+
+def evaluate(
+    checkpoint: CheckpointArgument,
+    data: DataOption,
+    format: FormatOption = None,
+    labels: LabelsOption = None,
+    scale: ScaleOption = "valence",
+    split: SplitOption = None,
+    context: ContextOption = True,
+    modalities: Annotated[
+        str | None,
+        typer.Option(help="Only these, as in text,audio; default: all.", show_default=False),
+    ] = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a checkpoint on labelled data, each metric with a bootstrap 95 % interval."""
+    from semi_iin.experiments.evaluation import evaluate_checkpoint
+
+    samples = read_samples(data, format, split, labels, scale)
+    with bar("scoring", quiet=as_json) as advance:
+        report = evaluate_checkpoint(
+            checkpoint,
+            samples,
+            context=context,
+            modalities=modalities.split(",") if modalities else None,
+            device=device,
+            advance=advance,
+        )
+    if as_json:
+        print(json.dumps(report))
+        return
+    table = Table("metric", "value", "95 % interval", title=f"{report['n']} samples of {data}")
+    for name, value in report.items():
+        if isinstance(value, dict):
+            low, high = value["ci95"]
+            table.add_row(name, _number(value["value"]), f"{_number(low)} to {_number(high)}")
+    Console().print(table)
+    if report.get("unscored"):
+        print(f"{report['unscored']} samples have no modality that the model reads; counted as 0.")
+
+
+def info(checkpoint: CheckpointArgument = "default", as_json: JsonOption = False) -> None:
+    """Describe a checkpoint: sizes, encoders, provenance, metrics."""
+    from semi_iin.checkpoint import describe, load
+
+    described = describe(load(checkpoint))
+    if as_json:
+        print(json.dumps(described))
+        return
+    table = Table("", "", show_header=False, title=described["name"])
+    for name, value in described.items():
+        shown = json.dumps(value, indent=1) if isinstance(value, dict) else str(value)
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else shown)
+    Console().print(table)
+
+
+def export(
+    checkpoint: CheckpointArgument,
+    to: Annotated[Path, typer.Option("--to", help="The file to write.")],
+    format: Annotated[
+        str | None,
+        typer.Option(help="torch or onnx; default: by the file's suffix.", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write Semi-IIN (without its encoders) for another runtime, and check its outputs."""
+    from semi_iin import export as exporting
+    from semi_iin.checkpoint import load
+
+    chosen = format or ("onnx" if to.suffix == ".onnx" else "torch")
+    exported = exporting.export(load(checkpoint).build_model(), to, chosen)  # type: ignore[arg-type]
+    if as_json:
+        print(json.dumps(vars(exported) | {"path": str(exported.path)}))
+        return
+    print(
+        f"{exported.path}: {exported.format}, at most {exported.largest_difference:.1e} away from "
+        "the model"
+    )
+
+
+def convert(
+    kind: Annotated[
+        str,
+        typer.Argument(help="fab-net (face encoder), or semi-iin (the paper's released model)."),
+    ],
+    published: Annotated[Path, typer.Argument(help="The published file (.pth or .pt).")],
+    to: Annotated[
+        Path, typer.Option("--to", help="A .safetensors file for fab-net, else a checkpoint.")
+    ],
+) -> None:
+    """Convert published weights to safetensors, without running the code in their file."""
+    from semi_iin.encoders.fab_net import convert_fab_net
+    from semi_iin.paper_weights import convert_release
+
+    converters = {"fab-net": convert_fab_net, "semi-iin": convert_release}
+    if kind not in converters:
+        raise SemiIINError(f"KIND is {kind!r}, but it must be one of {', '.join(converters)}")
+    print(converters[kind](published, to))
+
+
+def release(
+    run: Annotated[Path, typer.Argument(help="Directory of a finished run.")],
+    config: Annotated[Path, typer.Option(help="The run's configuration.")] = Path(
+        "configs/default-checkpoint.toml"
+    ),
+    data_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data; default: the configuration's.", show_default=False),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help="Checkpoint to write; default: the one in this package.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Measure a run's checkpoint on the validation data, write its model card, and install it."""
+    from semi_iin import release as releasing
+    from semi_iin.checkpoint import DEFAULT
+    from semi_iin.settings import read_config
+
+    settings = read_config(config)
+    root = data_root or Path(settings.data_root)
+    with stage_bars() as report:
+        metrics = releasing.release(run, settings, root, to or DEFAULT, report)
+    print(json.dumps(metrics, indent=1))
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

@@ -1,0 +1,167 @@
+"""Pretrained transformers: where their files are, and what fine-tuning changed in them.
+
+`load_pretrained` loads a tokenizer or a model from an installed package, a directory or the hub.
+`difference` and `add_difference` store a fine-tuned transformer as a small difference from its
+source, so that a checkpoint stays small.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from semi_iin.encoders.protocol import Encoder, Spec
+from semi_iin.errors import SemiIINError
+
+
+class TransformerEncoder(Encoder):
+    """An encoder over a pretrained transformer.
+
+    Spec: `source` is "package:MODULE/FOLDER" (files of an installed package), a directory or a
+    hub id; `sha256` of the source's weights, checked where given; `download`, True allows a hub
+    id to be downloaded.
+    """
+
+    def __init__(self, spec: Spec, stored: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.backbone = load_backbone(spec)
+        self.width = int(self.backbone.config.hidden_size)
+        self.stored = dict(stored or {})
+        add_difference(self.backbone, self.stored)
+
+    def checkpoint_tensors(self) -> dict[str, Tensor]:
+        """Return the difference from the source; empty where nothing was fine-tuned."""
+        return self.stored
+
+    def finish_training(self, rank: int) -> None:
+        """Compute the difference from the source, with factors of this rank."""
+        self.stored = difference(load_backbone(self.spec), self.backbone, rank)
+
+
+def load_backbone(spec: Spec) -> Any:
+    """Load a spec's transformer model in float32; errors as for `load_pretrained`."""
+    from transformers import AutoModel
+
+    return load_pretrained(AutoModel, spec).float()
+
+
+def load_pretrained(loader: Any, spec: Spec) -> Any:
+    """Load a tokenizer or a model of transformers from the spec's source.
+
+    Args:
+        loader: a class of transformers, such as `AutoModel`.
+        spec: with `source`, and optionally `sha256` and `download`; see `TransformerEncoder`.
+
+    Raises:
+        SemiIINError: when the source is missing, is no transformer, or has other weights.
+    """
+    source = spec.get("source")
+    if not source:
+        raise SemiIINError("a transformer encoder's spec needs a source")
+    location = _location(str(source))
+    weights = Path(location) / "model.safetensors"
+    if spec.get("sha256") and loader.__name__ == "AutoModel" and weights.is_file():
+        with weights.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != spec["sha256"]:
+            raise SemiIINError(
+                f"{source} contains other weights than this checkpoint was trained on: install the "
+                "version that the checkpoint names, or train again"
+            )
+    with _no_progress_bars():
+        try:
+            return loader.from_pretrained(
+                location, local_files_only=not spec.get("download", False)
+            )
+        except (OSError, ValueError) as error:
+            raise SemiIINError(
+                f"{source} cannot be loaded: it is neither a directory of a transformer nor in the "
+                "local cache of the hub (download = true in the encoder's spec downloads it)"
+            ) from error
+
+
+def difference(before: nn.Module, after: nn.Module, rank: int) -> dict[str, Tensor]:
+    """Return the change of a module's weights in compact form.
+
+    Vectors are stored whole, matrices as their best factors of rank `rank`.
+
+    Args:
+        before: the module as its source has it.
+        after: the trained module, of the same structure.
+        rank: of the factors; a matrix too small to gain from factors is stored whole.
+
+    Returns:
+        float16 tensors: `NAME.change`, or `NAME.left` (rows, rank) and `NAME.right` (rank,
+        columns). Parameters that did not change are left out.
+    """
+    stored: dict[str, Tensor] = {}
+    old = dict(before.named_parameters())
+    for name, parameter in after.named_parameters():
+        change = (parameter.detach() - old[name].detach().to(parameter.device)).cpu().float()
+        if not bool(change.any()):
+            continue
+        if change.ndim != 2 or rank * sum(change.shape) >= change.numel():
+            stored[f"{name}.change"] = change.half()
+            continue
+        left, scale, right = torch.linalg.svd(change, full_matrices=False)
+        root = scale[:rank].sqrt()
+        stored[f"{name}.left"] = (left[:, :rank] * root).half()
+        stored[f"{name}.right"] = (root[:, None] * right[:rank]).half()
+    return stored
+
+
+def add_difference(module: nn.Module, stored: Mapping[str, Tensor]) -> None:
+    """Add the result of `difference` to a module as its source has it.
+
+    Raises:
+        SemiIINError: when a name or a shape is not the module's.
+    """
+    parameters = dict(module.named_parameters())
+    with torch.no_grad():
+        for name, value in stored.items():
+            target, _, part = name.rpartition(".")
+            if part == "right":
+                continue
+            change = value.float()
+            if part == "left":
+                change = change @ stored[f"{target}.right"].float()
+            if target not in parameters or parameters[target].shape != change.shape:
+                raise SemiIINError(
+                    f"the checkpoint's {target} does not fit the encoder's source: "
+                    "it was trained on another source"
+                )
+            parameters[target].add_(change.to(parameters[target].dtype))
+
+
+def _location(source: str) -> str:
+    """Return a source as transformers takes it: a directory, or a hub id."""
+    if not source.startswith("package:"):
+        return source
+    module, _, folder = source.removeprefix("package:").partition("/")
+    package = importlib.util.find_spec(module)
+    if package is None or package.origin is None:
+        raise SemiIINError(
+            f"the package {module}, which contains the encoder's weights, is not installed: "
+            f"install {module.replace('_', '-')}"
+        )
+    return str(Path(package.origin).parent / folder)
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Hide the progress bars of transformers while weights are loaded."""
+    from transformers.utils import logging
+
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            logging.enable_progress_bar()

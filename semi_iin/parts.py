@@ -1,0 +1,93 @@
+"""The data sets of a run, each split into the parts that train, select and are reported."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from semi_iin.data.formats import read
+from semi_iin.data.samples import Sample, Split, check_no_leaks, split_off
+from semi_iin.settings import Data, RunConfig
+
+
+@dataclass(frozen=True)
+class Part:
+    """One data set of a run, split.
+
+    Attributes:
+        name: for metrics.
+        train: trains the encoders, before repetition.
+        fusion: trains Semi-IIN, before repetition.
+        selection: selects weights and calibrates.
+        repeat: how often an epoch contains each training sample.
+        reported: neither trains nor selects: the validation part where the selection is split off
+            from the training part, else the test part.
+        unlabeled: for self-training.
+    """
+
+    name: str
+    train: list[Sample]
+    fusion: list[Sample]
+    selection: list[Sample]
+    repeat: int
+    reported: list[Sample] = field(default_factory=list)
+    unlabeled: list[Sample] = field(default_factory=list)
+
+    def repeated(self) -> list[Sample]:
+        """Return the training samples as often as an epoch contains them."""
+        return self.train * self.repeat
+
+
+def read_parts(config: RunConfig, root: Path) -> list[Part]:
+    """Read and split a run's data sets; the validation part trains nothing.
+
+    Args:
+        config: the run.
+        root: the folder that the data's paths are relative to.
+
+    Raises:
+        SemiIINError: for data that are missing or malformed, or a group in two splits.
+    """
+    has_fusion_texts = any(data.fusion for data in config.data if data.format == "text-csv")
+    return [_part(data, _read(data, root), has_fusion_texts) for data in config.data]
+
+
+def _read(data: Data, root: Path) -> list[Sample]:
+    options: dict[str, Any] = {}
+    if data.format in ("text-csv", "clips"):
+        options["scale"] = data.scale
+    if data.labels and data.format == "features":
+        options["labels"] = root / data.labels
+    if data.media:
+        options["media"] = root / data.media
+    path = root / (data.labels if data.format == "clips" else data.path)
+    samples = read(path, data.format, **options)
+    check_no_leaks(samples)
+    return samples
+
+
+def _part(data: Data, samples: Sequence[Sample], has_fusion_texts: bool) -> Part:
+    """Split one data set; `has_fusion_texts`: some data set splits off texts for Semi-IIN."""
+    reported = _of(samples, "valid" if data.selection else "test")
+    unlabeled = _of(samples, "unlabeled")
+    if data.selection:
+        samples = split_off(_of(samples, "train"), data.selection)
+    train = _of(samples, "train")
+    if data.fusion:
+        parted = split_off(train, data.fusion, salt="fusion")
+        train, fusion = _of(parted, "train"), _of(parted, "valid")
+    else:
+        fusion = [sample for sample in train if sample.label is None or not has_fusion_texts]
+    return Part(
+        name=data.part or Path(data.path).stem,
+        train=train,
+        fusion=fusion,
+        selection=_of(samples, "valid"),
+        repeat=data.repeat,
+        reported=reported,
+        unlabeled=unlabeled,
+    )
+
+
+def _of(samples: Sequence[Sample], split: Split) -> list[Sample]:
+    return [sample for sample in samples if sample.split == split]

@@ -1,0 +1,244 @@
+"""The fusion task: Semi-IIN on features. Its examples, its loss, its scores and temperatures.
+
+What enters: a model and examples with features in memory or on disk. What leaves: a task for
+`loop.fit`, predictions, and the temperatures by which class logits are calibrated. Data sets
+and encoders are elsewhere.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from semi_iin.calibration import combination, fit_temperature
+from semi_iin.data.features import load_array
+from semi_iin.errors import SemiIINError
+from semi_iin.features import Encoders, collate
+from semi_iin.loop import Metrics, length_batches
+from semi_iin.modalities import MODALITIES, Modality
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
+from semi_iin.settings import Objective, RunConfig
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sample as Semi-IIN reads it.
+
+    Attributes:
+        features: modality to (L, D) features, in memory or as a `.npy` file.
+        others: further readings of the same sample, such as its words without their context;
+            training takes one at random, measuring takes `features`.
+        valence: the label; None for a pseudo-labelled sample.
+        sentiment: its class, 0 to 6, from the label or pseudo.
+        part: the data set, for separate metrics.
+    """
+
+    features: Mapping[Modality, Tensor | Path]
+    valence: float | None
+    sentiment: int
+    part: str = ""
+    others: tuple[Mapping[Modality, Tensor | Path], ...] = ()
+
+
+Compose = Callable[[Example, Generator], Mapping[Modality, Tensor | Path]]
+
+
+def load_features(value: Tensor | Path) -> Tensor:
+    """Return features (L, D) as float32, read from a `.npy` file where they are on disk."""
+    return load_array(value) if isinstance(value, Path) else value.float()
+
+
+def load(example: Example, config: SemiIINConfig) -> dict[Modality, Tensor]:
+    """Return an example's features as float32, cut to the model's maxima."""
+    return {
+        modality: load_features(value)[: config.max_frames(modality)]
+        for modality, value in example.features.items()
+    }
+
+
+def valence_error(objective: Objective, predicted: Tensor, label: Tensor) -> Tensor:
+    """Return the objective's error of each valence (B,), unweighted."""
+    error = predicted.float() - label
+    return error.abs() if objective.error == "absolute" else error.square()
+
+
+def build_model(
+    config: RunConfig, encoders: Encoders, start: Mapping[str, Tensor] | None = None
+) -> SemiIIN:
+    """Return a Semi-IIN of a run's settings, with the encoders' feature widths.
+
+    Args:
+        config: the run.
+        encoders: of the run.
+        start: weights to start from; None = fresh ones, by the run's seed.
+    """
+    widths = {f"{name}_width": encoder.width for name, encoder in encoders.encoders.items()}
+    torch.manual_seed(config.seed)
+    model = SemiIIN(SemiIINConfig.from_dict({**config.model, **widths}))
+    if start is not None:
+        model.load_state_dict(dict(start))
+    return model
+
+
+class SentimentTask:
+    """Semi-IIN on features."""
+
+    def __init__(
+        self,
+        model: SemiIIN,
+        examples: Sequence[Example],
+        selection: Sequence[Example],
+        *,
+        batch_size: int,
+        objective: Objective | None = None,
+        seed: int = 0,
+        compose: Compose | None = None,
+    ) -> None:
+        """Take a model and its data.
+
+        Args:
+            model: any variant.
+            examples: labelled and pseudo-labelled ones for training.
+            selection: labelled ones for selection; never those that are reported.
+            batch_size: examples in a step.
+            objective: the loss; None = the paper's.
+            seed: of order and chance.
+            compose: returns features for an example each time it is used, such as a text with a
+                voice and a face of the same sign; None = the example's own.
+
+        Raises:
+            SemiIINError: without examples or selection.
+        """
+        if not examples or not selection:
+            raise SemiIINError("training needs at least one example to train on and one to select")
+        self.module = model
+        self.examples, self.selection = examples, selection
+        self.batch_size, self.seed = batch_size, seed
+        self.objective = objective or Objective()
+        self.compose = compose
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The model and the loss."""
+        return {"model": asdict(self.module.config), "objective": self.objective.model_dump()}
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Return shuffled batches of examples of similar length."""
+        lengths = [_length(example) for example in self.examples]
+        return length_batches(lengths, self.batch_size, (self.seed, epoch))
+
+    def loss(self, batch: list[int], random: Generator) -> Tensor:
+        """Return the paper's loss; pseudo-labelled examples count by their class alone."""
+        examples = [self.examples[index] for index in batch]
+        rows = [self._drop(self._features(example, random), random) for example in examples]
+        device = next(self.module.parameters()).device
+        inputs = {name: value.to(device) for name, value in collate(rows).inputs().items()}
+        output = self.module(**inputs)
+        known = torch.tensor([example.valence is not None for example in examples], device=device)
+        valence = torch.tensor([example.valence or 0.0 for example in examples], device=device)
+        sentiment = torch.tensor([example.sentiment for example in examples], device=device)
+        entropy = functional.cross_entropy(output.class_logits.float(), sentiment, reduction="none")
+        weights = self.objective
+        error = valence_error(weights, output.valence, valence)
+        labelled = weights.valence * error + weights.classes * entropy
+        loss = _mean(labelled, known) + weights.pseudo * _mean(entropy, ~known)
+        spread: Tensor = output.attention_entropy.mean()
+        return loss + self.module.config.entropy_weight * spread
+
+    def _features(self, example: Example, random: Generator) -> dict[Modality, Tensor]:
+        if example.others:
+            readings = (example.features, *example.others)
+            example = replace(example, features=readings[random.integers(len(readings))])
+        if self.compose is not None:
+            example = replace(example, features=self.compose(example, random))
+        return load(example, self.module.config)
+
+    def _drop(self, row: dict[Modality, Tensor], random: Generator) -> dict[Modality, Tensor]:
+        """Leave out some of several modalities, never all."""
+        if len(row) < 2 or random.random() >= self.objective.modality_dropout:
+            return row
+        names = list(row)
+        chosen = random.choice(len(names), size=random.integers(1, len(names)), replace=False)
+        return {names[index]: row[names[index]] for index in sorted(chosen)}
+
+    def measure(self) -> Metrics:
+        """Return error and correlation of each part; `score` is the mean of the errors."""
+        valence, _ = score(self.module, self.selection)
+        label = np.array([example.valence for example in self.selection])
+        parts = np.array([example.part for example in self.selection])
+        metrics: Metrics = {}
+        for part in sorted(set(parts)):
+            predicted, true = valence[parts == part], label[parts == part]
+            metrics[f"{part}_mae".lstrip("_")] = float(np.abs(predicted - true).mean())
+            if predicted.std() > 0 and true.std() > 0:
+                metrics[f"{part}_corr".lstrip("_")] = float(np.corrcoef(predicted, true)[0, 1])
+        errors = [value for name, value in metrics.items() if name.endswith("mae")]
+        return {**metrics, "score": float(np.mean(errors))}
+
+
+def score(
+    model: SemiIIN, examples: Sequence[Example], batch_size: int = 64
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return predicted valence (n,), clipped to [-3, 3], and class logits (n, 7) of examples."""
+    device = next(model.parameters()).device
+    valence = np.zeros(len(examples))
+    logits = np.zeros((len(examples), model.config.classes))
+    order = sorted(range(len(examples)), key=lambda index: _length(examples[index]))
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for first in range(0, len(order), batch_size):
+            indices = order[first : first + batch_size]
+            batch = collate([load(examples[index], model.config) for index in indices])
+            output = model(**{name: value.to(device) for name, value in batch.inputs().items()})
+            valence[indices] = output.valence.float().clamp(-3, 3).cpu().numpy()
+            logits[indices] = output.class_logits.float().cpu().numpy()
+    model.train(was_training)
+    return valence, logits
+
+
+def only(example: Example, modalities: Sequence[Modality]) -> Example:
+    """Return an example with some of its modalities, without its other readings."""
+    features = {name: example.features[name] for name in modalities}
+    return replace(example, features=features, others=())
+
+
+def fit_temperatures(model: SemiIIN, selection: Sequence[Example]) -> dict[str, float]:
+    """Return a temperature for every combination of modalities in the selection.
+
+    An example counts for every combination of the modalities that it has.
+    """
+    temperatures = {}
+    for count in range(1, len(MODALITIES) + 1):
+        for names in combinations(MODALITIES, count):
+            examples = [
+                only(example, names)
+                for example in selection
+                if all(name in example.features for name in names)
+            ]
+            if examples:
+                _, logits = score(model, examples)
+                classes = [example.sentiment for example in examples]
+                temperatures[combination(names)] = fit_temperature(logits, classes)
+    return temperatures
+
+
+def _length(example: Example) -> int:
+    """Return the length that decides an example's padding; files are not opened for it."""
+    return max(
+        (len(value) for value in example.features.values() if isinstance(value, Tensor)), default=0
+    )
+
+
+def _mean(values: Tensor, among: Tensor) -> Tensor:
+    """Return the mean of the values in `among`; 0 where there are none."""
+    return (values * among).sum() / among.sum().clamp(min=1)
