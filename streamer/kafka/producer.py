@@ -3,7 +3,8 @@
 aiokafka's producer gives up on a record after a time and cannot continue after some errors. This
 one keeps every record until the broker has acknowledged it, and replaces aiokafka's when it fails.
 
-librdkafka's producer (confluent-kafka) passes the same tests, but takes no less code: the bounded
+librdkafka's producer (confluent-kafka) was tried. Without recovery from fatal errors it passed the
+broker tests, except for the wording of one error; with it, it takes no less code: the bounded
 buffer, refusals of single records and sending again after a fatal error remain, a thread and its
 hand-over to the event loop are added, and the consumers need `connection` in any case.
 """
