@@ -626,7 +626,8 @@ def capture(
 @app.command()
 def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None) -> None:
     """Score windows with Semi-IIN: one worker, one model, one device."""
-    from streamer import inference, metrics
+    from streamer import metrics
+    from streamer.inference import worker
     from streamer.kafka.admin import ensure_topics
     from streamer.kafka.probe import answers
     from streamer.local.workers import end_with_parent
@@ -637,7 +638,7 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
 
     async def everything(stop: asyncio.Event) -> None:
         await ensure_topics(chosen.config)
-        work = inference.run(chosen.config, stop)
+        work = worker.run(chosen.config, stop)
         await metrics.watched(chosen.config, "inference", work, answers)
 
     until_signal(everything)
@@ -648,13 +649,13 @@ def process(
     config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None
 ) -> None:
     """Smooth scores into sentiment: one Faust worker."""
-    from streamer import processing as processor
     from streamer.local.workers import end_with_parent
+    from streamer.processing import worker
 
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "process")
     end_with_parent()
-    processor.run(chosen.config)
+    worker.run(chosen.config)
 
 
 @app.command()

@@ -159,6 +159,16 @@ class Producer:
         topic = topic or topic_of(record)
         message = topic.encode(record)
         message.headers.extend(extra_headers)
+        return await self.publish_encoded(topic, record, message, timestamp_ms)
+
+    async def publish_encoded(
+        self,
+        topic: Topic[R],
+        record: R,
+        message: EncodedRecord,
+        timestamp_ms: int | None = None,
+    ) -> asyncio.Future[Position]:
+        """Send a record that `topic.encode` has encoded; else as `publish_soon`."""
         metrics.sent(record, topic.kind)
         return await self._put(self._full_name(topic), message, timestamp_ms)
 
