@@ -46,9 +46,9 @@ from streamer.smoothing import participant
 WORKER = (
     "import logging, sys\n"
     "logging.basicConfig(level=logging.INFO, format='%(relativeCreated)d %(name)s %(message)s')\n"
-    "from streamer import config, errors, processing\n"
+    "from streamer import config, errors\nfrom streamer.processing import worker\n"
     "try:\n"
-    "    processing.run(config.load(None, sys.argv[1:]))\n"
+    "    worker.run(config.load(None, sys.argv[1:]))\n"
     "except errors.StreamerError as error:\n"
     "    print(error, file=sys.stderr)\n"
     "    sys.exit(error.exit_code)\n"
