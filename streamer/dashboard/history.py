@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamer.dashboard.feed import SessionLog
-from streamer.recording.store import MEDIA_TYPES, Recordings
+from streamer.recording.files import MEDIA_TYPES
+from streamer.recording.reader import Recordings
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 
 MAX_RECORDS = 1_000_000

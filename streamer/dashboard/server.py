@@ -35,7 +35,8 @@ from streamer.config import Config
 from streamer.dashboard.feed import Feed, SessionLog, follow, join
 from streamer.dashboard.history import History, Recorded, media
 from streamer.errors import ConfigError, StreamerError
-from streamer.recording.store import MEDIA_TYPES, Recordings
+from streamer.recording.files import MEDIA_TYPES
+from streamer.recording.reader import Recordings
 
 log = logging.getLogger("streamer.dashboard")
 

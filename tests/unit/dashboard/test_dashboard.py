@@ -23,7 +23,8 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
-from streamer.recording.store import Recordings, Writer
+from streamer.recording.reader import Recordings
+from streamer.recording.writer import Writer
 from streamer.records import Participant, Session
 from tests.published import alert, meeting, score, sentiment, session
 
