@@ -44,6 +44,7 @@ class Resampler:
         self._filter: Any = None
         self._samples_in = 0
         self._samples_out = 0
+        self._last_sample = np.float32(0)
 
     def push(self, frame: av.AudioFrame) -> NDArray[np.float32]:
         """Return the samples that are ready after `frame`, shape (n,); n may be 0."""
@@ -58,18 +59,20 @@ class Resampler:
         if not len(samples):
             return flushed
         self._samples_in += len(samples)
+        self._last_sample = samples[-1]
         return np.concatenate([flushed, self._filtered(samples)])
 
     def flush(self) -> NDArray[np.float32]:
         """Return the samples that the filter still holds, shape (n,), and start anew.
 
-        The filter looks ahead; silence after the last input sample makes it give the rest.
+        The filter looks ahead: repeating the last input sample makes it return the rest.
         """
         parts = [_empty()]
         total = -(-self._samples_in * SAMPLE_RATE_HZ // self._rate_hz) if self._samples_in else 0
-        silence = np.zeros(_LOOKAHEAD_SAMPLES * (1 + self._rate_hz // SAMPLE_RATE_HZ), np.float32)
+        repeats = _LOOKAHEAD_SAMPLES * (1 + self._rate_hz // SAMPLE_RATE_HZ)
+        padding = np.full(repeats, self._last_sample, np.float32)
         while (missing := total - self._samples_out) > 0:
-            parts.append(self._filtered(silence)[:missing])
+            parts.append(self._filtered(padding)[:missing])
         self._filter, self._rate_hz = None, 0
         self._samples_in = self._samples_out = 0
         return np.concatenate(parts)

@@ -255,9 +255,12 @@ def replay(
     With --recorded or --topic, old windows are scored again, beside the old result: choose the
     model with --set inference.checkpoint=…
     """
+    from streamer.capture import participant_of
+
     chosen = choose(config, set_, broker)
     recorder = Recorder(record, record_windows, record_media)
-    specs = [*(f"{participant_name(file)}={file}" for file in files or []), *(participant or [])]
+    named = [f"{participant_of(file).participant_id}={file}" for file in files or []]
+    specs = [*named, *(participant or [])]
     if recorded is None and topic is None:
         play(
             chosen,
@@ -346,11 +349,6 @@ def again(
         screen.print(display.comparison(compared(before, recording_of(new, seen))))
 
 
-def participant_name(file: str) -> str:
-    """The participant that a bare file stands for: its name without folder and ending."""
-    return Path(file.rstrip("/")).stem.replace("=", "-") or "participant"
-
-
 def replay_name(specs: list[str], config: Config) -> str | None:
     """Session name of a replay.
 
@@ -380,8 +378,8 @@ def play(
     recorder: Recorder = NO_RECORDER,
 ) -> None:
     """Run all stages over `specs` and show what is published, with `page` in a browser too."""
+    from streamer import capture
     from streamer import session as sessions
-    from streamer.capture import sources as capture
     from streamer.capture.pace import Pace
 
     participants = [capture.parse_participant(spec) for spec in specs]
@@ -583,9 +581,9 @@ def capture(
     broker: BrokerOption = None,
 ) -> None:
     """Capture participants into windows on the topic, and nothing else."""
+    from streamer import capture as sources
     from streamer import metrics
     from streamer import session as sessions
-    from streamer.capture import sources
     from streamer.kafka.admin import ensure_topics, on_embedded
     from streamer.kafka.probe import answers
     from streamer.kafka.producer import Producer
@@ -982,9 +980,9 @@ def broker(
 @app.command()
 def devices(json_: JsonOption = False) -> None:
     """List cameras and microphones with the names to type."""
-    from streamer.capture.sources import devices as found
+    from streamer.capture.devices import list_devices
 
-    listed = found()
+    listed = list_devices()
     if json_:
         for device in listed:
             print_line(msgspec.json.encode(device).decode())

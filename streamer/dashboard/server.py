@@ -35,7 +35,8 @@ from streamer.config import Config
 from streamer.dashboard.feed import Feed, SessionLog, follow, join
 from streamer.dashboard.history import History, Recorded, media
 from streamer.errors import ConfigError, StreamerError
-from streamer.recording.store import MEDIA_TYPES, Recordings
+from streamer.media_types import PLAYABLE_TYPES
+from streamer.recording.store import Recordings
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -352,7 +353,7 @@ class Page:
         path = files.get(request.query.get("participant", ""))
         if path is None:
             raise web.HTTPNotFound
-        headers = {"Content-Type": MEDIA_TYPES[path.suffix.lower()], "Cache-Control": "no-cache"}
+        headers = {"Content-Type": PLAYABLE_TYPES[path.suffix.lower()], "Cache-Control": "no-cache"}
         return web.FileResponse(path, headers=headers)
 
     def _media_of(self, session: SessionLog) -> dict[str, Path]:

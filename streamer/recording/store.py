@@ -40,6 +40,7 @@ import pyarrow.parquet as pq
 from msgspec import inspect
 
 from streamer.errors import StreamerError
+from streamer.media_types import PLAYABLE_TYPES, playable_path
 from streamer.records import (
     NS_PER_MS,
     Alert,
@@ -82,21 +83,6 @@ READ_ROWS = 64
 _PART = re.compile(r"([a-z_]+)-(\d{6,})-(\d{6,})\.parquet")
 _INDEX_FILE = "session.json"
 _MEDIA_FOLDER = "media"
-MEDIA_TYPES = {
-    ".mp4": "video/mp4",
-    ".m4v": "video/mp4",
-    ".mov": "video/quicktime",
-    ".mkv": "video/x-matroska",
-    ".webm": "video/webm",
-    ".ogv": "video/ogg",
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".mp3": "audio/mpeg",
-    ".m4a": "audio/mp4",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-}
-"""What is kept and served as the recording of a session; a file of another kind never is."""
 
 
 class RecordingError(StreamerError):
@@ -258,7 +244,7 @@ class Recordings:
         places = [
             (name, folder / _MEDIA_FOLDER / (folder_name(name) + suffix))
             for name in names
-            for suffix in MEDIA_TYPES
+            for suffix in PLAYABLE_TYPES
         ]
         return {name: place for name, place in places if place.is_file()}
 
@@ -386,7 +372,7 @@ class Writer(Recordings):
     def keep_media(self, session: Session) -> None:
         """Copy the media file of each participant beside the records, unless it is there.
 
-        A source that is no file of MEDIA_TYPES here is left out with a warning: a device has no
+        A source that is no file of PLAYABLE_TYPES here is left out with a warning: a device has no
         file, and who may write to the topic must not have any file of this machine copied.
 
         Raises:
@@ -394,7 +380,7 @@ class Writer(Recordings):
         """
         folder = self.path(session.session_id) / _MEDIA_FOLDER
         for person in session.participants:
-            source = next((Path(one) for one in person.sources if _is_media(one)), None)
+            source = next(filter(None, map(_media_file, person.sources)), None)
             if source is None:
                 log.warning(
                     "No media of %s is kept: %s is no media file of this machine.",
@@ -753,9 +739,9 @@ def _set_aside(parts: Iterable[_Part]) -> list[_Part]:
     return sound
 
 
-def _is_media(source: str) -> bool:
-    path = Path(source)
-    return "://" not in source and path.suffix.lower() in MEDIA_TYPES and path.is_file()
+def _media_file(source: str) -> Path | None:
+    path = playable_path(source)
+    return path if path is not None and path.is_file() else None
 
 
 @contextlib.contextmanager

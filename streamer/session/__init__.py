@@ -25,9 +25,8 @@ from typing import Any
 
 import msgspec
 
-from streamer import audio, metrics
+from streamer import audio, capture, metrics
 from streamer import speech as asr
-from streamer.capture import sources as capture
 from streamer.capture.pace import Pace
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config, to_ns
