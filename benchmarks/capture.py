@@ -14,7 +14,8 @@ from measure import compare, show
 
 from streamer import capture
 from streamer.config import build
-from streamer.session import Pipeline, make_plan
+from streamer.session.participant import Pipeline
+from streamer.session.plan import make_plan
 
 VARIANTS: dict[str, dict[str, object]] = {
     "audio only": {"modalities": ["audio"], "engine": "none"},

@@ -22,7 +22,9 @@ from semi_iin.clips import Clip
 from semi_iin.predict import Predictor
 from streamer import audio
 from streamer.config import Config, build
-from streamer.inference import Scorer, Worker, load_predictor, to_clip
+from streamer.inference.batches import Scorer, load_predictor
+from streamer.inference.clips import to_clip
+from streamer.inference.worker import Worker
 from streamer.kafka.messages import Received
 from streamer.records import (
     NS_PER_S,

@@ -15,7 +15,8 @@ from measure import compare, show
 
 from streamer.config import Config
 from streamer.records import CLASS_LABELS, Gate, Presence, Score, Sentiment
-from streamer.smoothing import ParticipantState, SessionState, session_step, step
+from streamer.smoothing.participant import ParticipantState, step
+from streamer.smoothing.session import SessionState, session_step
 
 CONFIG = Config()
 START = datetime(2026, 1, 1, tzinfo=UTC)

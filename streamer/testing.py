@@ -22,7 +22,7 @@ import msgspec
 from streamer.config import Config, build
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.embedded import EmbeddedBroker
-from streamer.kafka.messages import Headers, Position, RawMessage, Received
+from streamer.kafka.messages import EncodedRecord, Headers, Position, RawMessage, Received
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import DEAD_LETTER, Topic, topic_of
 from streamer.records import DeadLetter
@@ -166,6 +166,7 @@ class FakeProducer:
 
     Attributes:
         published: topic kind and record, in order.
+        encoded: topic kind and value of records that came encoded, in order.
         dead_letters: message and reason, in order.
         journal: gets `published`, `acknowledged` and `dead_lettered`.
         check: called with each record before it is accepted; it may raise.
@@ -177,6 +178,7 @@ class FakeProducer:
     def __init__(self, journal: Journal | None = None) -> None:
         """Begin with nothing published."""
         self.published: list[tuple[str, Any]] = []
+        self.encoded: list[tuple[str, bytes]] = []
         self.dead_letters: list[tuple[RawMessage, str]] = []
         self.journal: Journal = [] if journal is None else journal
         self.check: Callable[[Any], None] = lambda _: None
@@ -214,8 +216,21 @@ class FakeProducer:
         topic: Topic[R] | None = None,
     ) -> asyncio.Future[Position]:
         """Accept a record; the future is done some turns of the event loop later."""
+        return await self._accept(topic or topic_of(record), record)
+
+    async def publish_encoded(
+        self,
+        topic: Topic[R],
+        record: R,
+        message: EncodedRecord,
+        timestamp_ms: int | None = None,
+    ) -> asyncio.Future[Position]:
+        """Accept an encoded record, as `publish_soon` accepts one."""
+        self.encoded.append((topic.kind, message.value))
+        return await self._accept(topic, record)
+
+    async def _accept(self, topic: Topic[R], record: R) -> asyncio.Future[Position]:
         self.check(record)
-        topic = topic or topic_of(record)
         position = Position(topic.full_name(PREFIX), 0, len(self.records(topic)))
         self.published.append((topic.kind, record))
         self.journal.append(("published", topic.kind, record))

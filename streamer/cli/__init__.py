@@ -255,12 +255,9 @@ def replay(
     With --recorded or --topic, old windows are scored again, beside the old result: choose the
     model with --set inference.checkpoint=…
     """
-    from streamer.capture import participant_of
-
     chosen = choose(config, set_, broker)
     recorder = Recorder(record, record_windows, record_media)
-    named = [f"{participant_of(file).participant_id}={file}" for file in files or []]
-    specs = [*named, *(participant or [])]
+    specs = [*(f"{participant_name(file)}={file}" for file in files or []), *(participant or [])]
     if recorded is None and topic is None:
         play(
             chosen,
@@ -332,7 +329,9 @@ def again(
     seen: list[Any] = []
 
     def source(config: Config) -> Any:
-        return lambda publisher, ledger: rescore.Rescoring(found, old, new, pace, publisher, ledger)
+        return lambda publisher, in_flight: rescore.Rescoring(
+            found, old, new, pace, publisher, in_flight
+        )
 
     carry(
         chosen,
@@ -347,6 +346,11 @@ def again(
     )
     if before.sentiments and seen:
         screen.print(display.comparison(compared(before, recording_of(new, seen))))
+
+
+def participant_name(file: str) -> str:
+    """The participant that a bare file stands for: its name without folder and ending."""
+    return Path(file.rstrip("/")).stem.replace("=", "-") or "participant"
 
 
 def replay_name(specs: list[str], config: Config) -> str | None:
@@ -378,16 +382,17 @@ def play(
     recorder: Recorder = NO_RECORDER,
 ) -> None:
     """Run all stages over `specs` and show what is published, with `page` in a browser too."""
-    from streamer import capture
-    from streamer import session as sessions
+    from streamer.capture import sources
     from streamer.capture.pace import Pace
+    from streamer.session.plan import make_plan
+    from streamer.session.running import Capture
 
-    participants = [capture.parse_participant(spec) for spec in specs]
-    plan = sessions.make_plan(participants, chosen.config, session_id=session, speed=speed)
+    participants = [sources.parse_participant(spec) for spec in specs]
+    plan = make_plan(participants, chosen.config, session_id=session, speed=speed)
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:
-        return lambda publisher, ledger: sessions.Capture(plan, config, publisher, ledger, pace)
+        return lambda publisher, in_flight: Capture(plan, config, publisher, in_flight, pace)
 
     lengths = [info.duration_s for info in plan.sources.values()]
     carry(
@@ -422,15 +427,16 @@ def carry(
 ) -> None:
     """Take a source through all stages; show, and record where asked, what is published.
 
-    `source` makes, from settings with the broker's address, what `run.through` takes; `pace` is
+    `source` makes, from settings with the broker's address, what `run.run_stages` takes; `pace` is
     of a replay, None for a live session, which no signal makes a failure; `length_s` is the length
     of all recordings together; `also` is called with every published record.
     """
     from streamer import metrics
     from streamer.cli import display
     from streamer.kafka.probe import answers
-    from streamer.local.run import EMBEDDED_NOTICE, Published, reachable_broker, through
-    from streamer.recording.recorder import alongside
+    from streamer.local.follower import Published
+    from streamer.local.run import EMBEDDED_NOTICE, reachable_broker, run_stages
+    from streamer.recording.recorder import record_session
 
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
@@ -443,7 +449,9 @@ def carry(
             config = await stack.enter_async_context(reachable_broker(chosen.config))
             if recorder.folder is not None:
                 keep = {"windows": recorder.windows, "media": recorder.media}
-                await stack.enter_async_context(alongside(config, recorder.folder, session, **keep))
+                await stack.enter_async_context(
+                    record_session(config, recorder.folder, session, **keep)
+                )
             if page:
                 await show_page(stack, config, session, open_page and not as_json)
             if pace is not None:
@@ -457,7 +465,7 @@ def carry(
                         print_json(record)
                     refresh()
 
-                work = through(
+                work = run_stages(
                     session,
                     source(config),
                     config,
@@ -581,39 +589,27 @@ def capture(
     broker: BrokerOption = None,
 ) -> None:
     """Capture participants into windows on the topic, and nothing else."""
-    from streamer import capture as sources
     from streamer import metrics
-    from streamer import session as sessions
-    from streamer.kafka.admin import ensure_topics, on_embedded
+    from streamer.capture import sources
+    from streamer.kafka.admin import ensure_topics
     from streamer.kafka.probe import answers
-    from streamer.kafka.producer import Producer
+    from streamer.local.run import capture_only
+    from streamer.session.plan import make_plan
+    from streamer.session.running import Capture
 
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
     specs = [sources.parse_participant(spec) for spec in participant or []]
     name = session or replay_name(participant or [], chosen.config)
-    plan = sessions.make_plan(specs, chosen.config, session_id=name, speed=speed)
+    plan = make_plan(specs, chosen.config, session_id=name, speed=speed)
+
+    def source(publisher: Any, in_flight: Any) -> Any:
+        return Capture(plan, chosen.config, publisher, in_flight)
 
     async def everything(stop: asyncio.Event) -> Any:
-        from streamer.local.run import Follower
-
         await ensure_topics(chosen.config)
-        async with contextlib.AsyncExitStack() as stack:
-            publisher = await stack.enter_async_context(Producer(chosen.config))
-            ledger = sessions.Ledger(None)
-            if await on_embedded(chosen.config):
-                ledger = sessions.Ledger(chosen.config.capture.in_flight_bytes)
-                follower = await stack.enter_async_context(
-                    Follower(chosen.config, plan.session_id, ledger, lambda record: None)
-                )
-                reading = asyncio.create_task(follower.run())
-                stack.callback(reading.cancel)
-            work = sessions.Capture(plan, chosen.config, publisher, ledger)
-            stopping = asyncio.create_task(stop.wait())
-            stopping.add_done_callback(lambda task: work.stop())
-            stack.callback(stopping.cancel)
-            await metrics.watched(chosen.config, "capture", work.run(), answers)
-            return work
+        work = capture_only(plan.session_id, source, chosen.config, stop)
+        return await metrics.watched(chosen.config, "capture", work, answers)
 
     work, interrupted = until_signal(everything)
     screen.print(f"{plan.session_id}: {sum(work.published.values())} windows published.")
@@ -624,7 +620,8 @@ def capture(
 @app.command()
 def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None) -> None:
     """Score windows with Semi-IIN: one worker, one model, one device."""
-    from streamer import inference, metrics
+    from streamer import metrics
+    from streamer.inference import worker
     from streamer.kafka.admin import ensure_topics
     from streamer.kafka.probe import answers
     from streamer.local.workers import end_with_parent
@@ -635,7 +632,7 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
 
     async def everything(stop: asyncio.Event) -> None:
         await ensure_topics(chosen.config)
-        work = inference.run(chosen.config, stop)
+        work = worker.run(chosen.config, stop)
         await metrics.watched(chosen.config, "inference", work, answers)
 
     until_signal(everything)
@@ -646,13 +643,13 @@ def process(
     config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None
 ) -> None:
     """Smooth scores into sentiment: one Faust worker."""
-    from streamer import processing as processor
     from streamer.local.workers import end_with_parent
+    from streamer.processing import worker
 
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "process")
     end_with_parent()
-    processor.run(chosen.config)
+    worker.run(chosen.config)
 
 
 @app.command()
@@ -980,9 +977,9 @@ def broker(
 @app.command()
 def devices(json_: JsonOption = False) -> None:
     """List cameras and microphones with the names to type."""
-    from streamer.capture.devices import list_devices
+    from streamer.capture.sources import devices as found
 
-    listed = list_devices()
+    listed = found()
     if json_:
         for device in listed:
             print_line(msgspec.json.encode(device).decode())

@@ -31,7 +31,7 @@ from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, 
 from streamer.recording.store import RecordingError, Recordings, Writer
 from streamer.records import Session
 
-__all__ = ["alongside", "run"]
+__all__ = ["record_session", "run"]
 
 FLUSH_S = 2.0
 """What a kill may cost, in seconds, when the topics forget it before the recorder is back."""
@@ -105,7 +105,7 @@ async def run(
 
 
 @asynccontextmanager
-async def alongside(
+async def record_session(
     config: Config, folder: Path, session_id: str, *, windows: bool = False, media: bool = False
 ) -> AsyncIterator[None]:
     """Record one session while the block runs, to its last record.

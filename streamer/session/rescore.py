@@ -28,7 +28,7 @@ from streamer.kafka.producer import Producer
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS
 from streamer.recording.store import Recordings, Writer
 from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
-from streamer.session import Ledger, deliver, patiently
+from streamer.session.sending import InFlight, deliver, wait_for_delivery
 
 __all__ = ["Rescoring", "choose_session", "gather"]
 
@@ -93,7 +93,7 @@ def choose_session(found: Recordings, wanted: str | None) -> str:
 
 @dataclass
 class Rescoring:
-    """A source for `run.through`: `await run()` returns when every window is acknowledged.
+    """A source for `run.run_stages`: `await run()` returns when every window is acknowledged.
 
     Windows of all participants go out in the order of event time. Each participant's first one
     says that those before it are not to be waited for, the last one is `final`.
@@ -111,7 +111,7 @@ class Rescoring:
     new: str
     pace: Pace
     publisher: Producer
-    ledger: Ledger
+    in_flight: InFlight
     counters: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -143,7 +143,7 @@ class Rescoring:
         await self._patiently(self.publisher.publish(self._record("ended", before, first)))
 
     async def _patiently(self, work: Coroutine[Any, Any, object]) -> None:
-        await patiently(work, self.publisher, self._stop)
+        await wait_for_delivery(work, self.publisher, self._stop)
 
     def _last_indices(self) -> dict[str, int]:
         last: dict[str, int] = {}
@@ -161,7 +161,7 @@ class Rescoring:
             final=index == last[name],
             session_participants=len(last),
         )
-        await self._patiently(deliver(changed, self.publisher, self.ledger))
+        await self._patiently(deliver(changed, self.publisher, self.in_flight))
         self.published[name] += 1
 
     def _record(

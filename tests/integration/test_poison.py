@@ -10,8 +10,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from fake_model import FakeModel
 
-from streamer import audio, inference
+from streamer import audio
 from streamer.config import Config, build
+from streamer.inference import worker
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.topics import DEAD_LETTER, SCORES, WINDOWS
@@ -138,13 +139,13 @@ async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Con
     stop, model = asyncio.Event(), FakeModel()
     scored: list[str] = []
     dead: dict[bytes, str] = {}
-    worker = asyncio.create_task(inference.run(config, stop, load=lambda _: model))
+    task = asyncio.create_task(worker.run(config, stop, load=lambda _: model))
     async with (
         Consumer(config, SCORES, group=None, start="earliest") as scores,
         Consumer(config, DEAD_LETTER, group=None, start="earliest") as letters,
     ):
         while len(scored) < GOOD + 1 or len(dead) < len(bad):
-            assert not worker.done(), worker
+            assert not task.done(), task
             scored += [item.record.window_id for item in await scores.batch(100, 100)]
             for received in await letters.batch(100, 100):
                 letter = received.record
@@ -152,7 +153,7 @@ async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Con
                 assert places[letter.partition, letter.offset] == letter.value
                 dead[letter.value] = letter.reason
     stop.set()
-    counters = await worker
+    counters = await task
 
     assert scored == [f"s/ana/{k}" for k in range(GOOD + 1)]
     for kind, (value, reason) in bad.items():

@@ -24,8 +24,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from streamer import processing as processor
-from streamer import smoothing
 from streamer.config import Config, load
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
@@ -41,14 +39,16 @@ from streamer.kafka.topics import (
     SMOOTHED,
     Topic,
 )
+from streamer.processing import app
 from streamer.records import Gate, Presence, Score, Sentiment
+from streamer.smoothing import participant
 
 WORKER = (
     "import logging, sys\n"
     "logging.basicConfig(level=logging.INFO, format='%(relativeCreated)d %(name)s %(message)s')\n"
-    "from streamer import config, errors, processing\n"
+    "from streamer import config, errors\nfrom streamer.processing import worker\n"
     "try:\n"
-    "    processing.run(config.load(None, sys.argv[1:]))\n"
+    "    worker.run(config.load(None, sys.argv[1:]))\n"
     "except errors.StreamerError as error:\n"
     "    print(error, file=sys.stderr)\n"
     "    sys.exit(error.exit_code)\n"
@@ -83,7 +83,7 @@ def smoothed(scores: Sequence[Score], config: Config) -> dict[str, Sentiment]:
     """What the scores of one participant, in this order, must be published as."""
     state, given = None, {}
     for each in scores:
-        state, outputs = smoothing.step(state, each, config.smoothing, config.alerts)
+        state, outputs = participant.step(state, each, config.smoothing, config.alerts)
         given |= {out.window_id: plain(out) for out in outputs if isinstance(out, Sentiment)}
     return given
 
@@ -369,7 +369,7 @@ async def test_changelogs_are_compacted_and_lie_in_as_many_partitions(kafka_benc
         await out.until(lambda records: len(records) > 10)
     finish(worker)
     admin = AdminClient({"bootstrap.servers": bench.config.kafka.broker})
-    for name in processor.changelogs(bench.config):
+    for name in app.changelogs(bench.config):
         assert len(admin.list_topics(name, timeout=10).topics[name].partitions) == 3
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
         settings = admin.describe_configs([resource])[resource].result(timeout=10)

@@ -22,10 +22,13 @@ from semi_iin.features import Encoders
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction
-from streamer import audio, inference
+from streamer import audio
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ModelError, UnreadableRecord
-from streamer.inference import Scorer, Worker, to_clip, to_score
+from streamer.inference import batches, clips
+from streamer.inference.batches import Scorer
+from streamer.inference.clips import to_clip, to_score
+from streamer.inference.worker import Worker
 from streamer.kafka.topics import SCORES, WINDOWS
 from streamer.records import (
     NS_PER_S,
@@ -76,7 +79,7 @@ class Bench:
     def __init__(
         self,
         records: Sequence[Window],
-        model: inference.Model | None = None,
+        model: batches.Model | None = None,
         alone: bool = False,
         **settings,
     ):
@@ -352,7 +355,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 async def test_the_predictor_scores_what_the_checkpoint_knows(checkpoint: str):
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
-    model = inference.load_predictor(config)
+    model = batches.load_predictor(config)
     words_only = window(1, presence=Presence(text=1.0))
     bench = await Bench([window(0), words_only], model).run()
     heard, unheard = bench.scores
@@ -365,8 +368,8 @@ async def test_the_predictor_scores_what_the_checkpoint_knows(checkpoint: str):
 async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str):
     windows = [window(k, audio=pcm16(TONE * k / 12)) for k in range(1, 11)]
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
-    model = inference.load_predictor(config)
-    assert inference._alone(config, model)
+    model = batches.load_predictor(config)
+    assert batches.scored_alone(config, model)
     replays = []
     for max_batch in (1, 3, 10):
         bench = Bench(windows, model, alone=True, max_batch=max_batch)
@@ -386,12 +389,12 @@ async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str):
 )
 def test_one_at_a_time_where_it_costs_little_or_is_wished(wish: str, device: str, alone: bool):
     config = build({"inference": {"reproducible": wish}})
-    assert inference._alone(config, FakeModel(device=torch.device(device))) is alone
+    assert batches.scored_alone(config, FakeModel(device=torch.device(device))) is alone
 
 
 def test_a_batch_says_nearly_the_same_as_one_by_one(checkpoint: str):
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
-    scorer = Scorer(inference.load_predictor(config))
+    scorer = Scorer(batches.load_predictor(config))
     clips = [to_clip(window(k, audio=pcm16(TONE * k / 8)), config) for k in range(1, 6)]
     together = [prediction.valence for prediction in scorer.score(clips)]
     alone = [scorer.score([clip])[0].valence for clip in clips]
@@ -408,7 +411,7 @@ def test_a_batch_says_nearly_the_same_as_one_by_one(checkpoint: str):
 def test_what_cannot_be_loaded_is_told_in_one_sentence(checkpoint, settings: dict, reason: str):
     config = build({"inference": {"checkpoint": checkpoint, **settings}})
     with pytest.raises(ModelError, match=reason) as caught:
-        inference.load_predictor(config)
+        batches.load_predictor(config)
     assert "\n" not in str(caught.value)
 
 
@@ -544,8 +547,8 @@ def test_the_size_in_the_header_is_the_size_of_the_picture(width, height, progre
     shape = (height, width) if grey else (height, width, 3)
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
     data = bytes(cv2.imencode(".jpg", np.full(shape, 99, np.uint8), flags)[1])
-    assert inference._jpeg_size(data) == (width, height)
-    assert inference._decode_jpeg(data).shape == (height, width, 3)
+    assert clips._jpeg_size(data) == (width, height)
+    assert clips._decode_jpeg(data).shape == (height, width, 3)
 
 
 @given(cut=st.integers(0, 1500), at=st.integers(0, 1500), noise=st.binary(max_size=64))

@@ -14,12 +14,12 @@ import msgspec
 import pytest
 from faust.types import TP, Message
 
-from streamer import processing as processor
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
-from streamer.processing import Stage
+from streamer.processing import app, spec
+from streamer.processing.stage import Stage
 from streamer.records import Alert, Gate, Presence, Score, Sentiment
 from streamer.testing import FakeProducer
 
@@ -120,7 +120,7 @@ class Bench:
         self.app = App()
         self.app.offset = self.offset
         self.producer = FakeProducer(self.journal)
-        rules = processor.participant_rules(self.config)
+        rules = spec.participant_spec(self.config)
         self.stage: Stage[Any] = Stage(
             self.app,  # type: ignore[arg-type]
             self.table,
@@ -291,6 +291,7 @@ async def test_a_flush_after_silence_is_written_down_before_it_is_sent() -> None
     written = max(place for place in range(sent) if verbs[place][0] == "table")
     outbox = bench.stage._decode(verbs[written][1]).outbox
     assert [kind for kind, _ in outbox] == ["smoothed", "session_input"] * 2
+    assert bench.producer.encoded[: len(outbox)] == list(outbox), "sent as written, encoded once"
 
 
 async def test_a_flush_that_a_crash_cut_off_is_sent_as_written_and_first() -> None:
@@ -389,7 +390,7 @@ async def test_a_revoked_partition_leaves_nothing_behind() -> None:
 
 def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
     config = build({"smoothing": {"publish": "session", "session_min_participants": 3}})
-    rules = processor.participant_rules(config)
+    rules = spec.participant_spec(config)
     _, outputs = rules.step(None, score(0))
     (sentiment,) = outputs
     assert rules.routes(sentiment) == (SESSION_INPUT,)
@@ -406,15 +407,15 @@ def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
         message="m",
     )
     assert rules.routes(alert) == ()
-    assert processor.participant_rules(build({})).routes(alert) == (ALERTS,)
-    assert processor.session_rules(config).routes(alert) == (ALERTS,)
+    assert spec.participant_spec(build({})).routes(alert) == (ALERTS,)
+    assert spec.session_spec(config).routes(alert) == (ALERTS,)
 
 
 def test_latencies_count_from_the_time_of_the_score() -> None:
-    rules = processor.participant_rules(build({}))
-    _, outputs = rules.step(None, processor.arrived(score(0), 1_000_000))
+    rules = spec.participant_spec(build({}))
+    _, outputs = rules.step(None, spec.arrived(score(0), 1_000_000))
     (sentiment,) = outputs
-    stamped = processor.stamped(sentiment, 1_000_070.5)
+    stamped = spec.stamped(sentiment, 1_000_070.5)
     assert isinstance(stamped, Sentiment)
     assert stamped.latency_ms == {
         "capture": 10.0,
@@ -422,7 +423,7 @@ def test_latencies_count_from_the_time_of_the_score() -> None:
         "smoothing": 70.5,
         "total": 100.5,
     }
-    early = processor.stamped(sentiment, 999_000.0)
+    early = spec.stamped(sentiment, 999_000.0)
     assert isinstance(early, Sentiment)
     assert early.latency_ms["smoothing"] == 0.0
 
@@ -432,14 +433,14 @@ def test_two_systems_on_one_cluster_share_no_changelog() -> None:
     other = build({"kafka": {"topic_prefix": "demo"}})
     assert consumer_group(one, "smoothing") == "sentiment-smoothing"
     assert consumer_group(other, "smoothing") == "demo-sentiment-smoothing"
-    assert set(processor.changelogs(one)).isdisjoint(processor.changelogs(other))
+    assert set(app.changelogs(one)).isdisjoint(app.changelogs(other))
 
 
-def built(**settings: Any) -> processor.Processor:
+def built(**settings: Any) -> app.Processor:
     config: Config = build(settings)
     counts = {"sentiment.scores.v1": 3, "sentiment.session-input.v1": 5}
     producer = FakeProducer()
-    return processor.build_app(config, producer, counts, embedded=False)  # type: ignore[arg-type]
+    return app.build_app(config, producer, counts, embedded=False)  # type: ignore[arg-type]
 
 
 async def test_the_app_has_the_configured_security_and_compression() -> None:
