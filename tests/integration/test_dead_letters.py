@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from streamer import cli
+from streamer.cli import app
 from streamer.config import Config, build
 from streamer.errors import ConfigError
 from streamer.kafka import dead_letters
@@ -58,7 +58,7 @@ async def dead_letter(config: Config, *letters: tuple[RawMessage, str]) -> None:
 def streamer(config: Config, *arguments: str) -> str:
     prefix = ("--set", f"kafka.topic_prefix={config.kafka.topic_prefix}")
     result = CliRunner().invoke(
-        cli.app, ["dead-letter", *arguments, "--broker", config.kafka.broker, *prefix]
+        app.app, ["dead-letter", *arguments, "--broker", config.kafka.broker, *prefix]
     )
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -87,10 +87,10 @@ def test_letters_are_listed_once_shown_and_retried(config: Config):
     assert len(streamer(config, "list", "--json", "--reason", "stumbled").splitlines()) == 1
     assert "[red]not" in streamer(config, "list")
 
-    shown = streamer(config, "show", f"{bad.topic}/2/8")
-    assert r"b'\xff\x00'" in shown
-    assert "0000  00 01 20 6e 6f 20 77 69 6e 64 6f 77" in shown
-    assert ".. no window" in shown
+    live_table = streamer(config, "show", f"{bad.topic}/2/8")
+    assert r"b'\xff\x00'" in live_table
+    assert "0000  00 01 20 6e 6f 20 77 69 6e 64 6f 77" in live_table
+    assert ".. no window" in live_table
 
     assert streamer(config, "retry", f"{good.topic}/2/7") == f"{good.topic}/2/7\n"
     (again,) = asyncio.run(read_windows(config))
@@ -114,5 +114,5 @@ def test_an_unknown_letter_and_a_cut_one_are_refused(embedded_broker: str):
 
 def test_an_empty_topic_has_no_letters(embedded_broker: str):
     config = build({"kafka": {"broker": embedded_broker}})
-    assert streamer(config, "list") == "There is no dead letter.\n"
+    assert streamer(config, "list") == "There are no dead letters.\n"
     assert streamer(config, "list", "--json") == ""

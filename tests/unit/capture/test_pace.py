@@ -53,12 +53,12 @@ def test_resuming_and_stopping_end_a_wait():
 ON_A_TERMINAL = """
 import asyncio, fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from streamer import cli
+from streamer.cli import terminal
 from streamer.capture.pace import Pace
 
 async def main():
     pace = Pace(1)
-    with cli.pausable(pace):
+    with terminal.pausable(pace):
         os.kill(os.getpid(), signal.SIGUSR1)
         while not pace.paused:
             await asyncio.sleep(0.01)
@@ -93,4 +93,4 @@ def test_a_signal_pauses_and_the_space_key_resumes():
         process.wait()
         os.close(ours)
     assert told == b"echo True\n"
-    assert said.split(b"\n")[:2] == [b"Paused; space goes on.", b"Going on."]
+    assert said.split(b"\n")[:2] == [b"Paused; press space to resume.", b"Resumed."]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from streamer import cli
+from streamer.cli import app
 from streamer.kafka import documentation
 from streamer.kafka.topics import topic_of
 from streamer.records import Score, Sentiment, Window
@@ -48,7 +48,7 @@ def test_the_examples_are_records_that_readers_accept(struct):
 
 def test_the_command_writes_records_and_schemas(tmp_path: Path):
     out = tmp_path / "records.md"
-    result = CliRunner().invoke(cli.app, ["schema", str(tmp_path / "s"), "--describe", str(out)])
+    result = CliRunner().invoke(app.app, ["schema", str(tmp_path / "s"), "--describe", str(out)])
     assert result.exit_code == 0
     assert out.read_text("utf-8") == documentation.document()
     assert (tmp_path / "s" / "sentiment.v1.json").is_file()
