@@ -12,7 +12,7 @@ from pathlib import Path
 
 from measure import compare, show
 
-from streamer.capture import sources as capture
+from streamer import capture
 from streamer.config import build
 from streamer.session.participant import Pipeline
 from streamer.session.plan import make_plan

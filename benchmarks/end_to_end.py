@@ -15,7 +15,7 @@ from pathlib import Path
 
 from measure import compare, show
 
-from streamer.capture import sources as capture
+from streamer import capture
 
 VARIANTS: dict[str, list[str]] = {
     "as configured": [],

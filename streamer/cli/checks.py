@@ -22,9 +22,9 @@ from streamer.cli.output import print_line
 @app.command()
 def devices(json_: JsonOption = False) -> None:
     """List cameras and microphones by the names that --participant takes."""
-    from streamer.capture.sources import devices as found
+    from streamer.capture.devices import list_devices
 
-    listed = found()
+    listed = list_devices()
     if json_:
         for device in listed:
             print_line(msgspec.json.encode(device).decode())

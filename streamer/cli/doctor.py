@@ -59,14 +59,14 @@ def _media() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    from streamer.capture.sources import devices
+    from streamer.capture.devices import list_devices
 
     if ctypes.util.find_library("portaudio") is None:
         yield Finding("PortAudio", "missing", "no library", "apt-get install libportaudio2")
     else:
         yield Finding("PortAudio", "ok", "found")
     try:
-        listed = devices()
+        listed = list_devices()
     except StreamerError as error:
         yield Finding("devices", "missing", str(error), "recordings and URLs work without")
         return

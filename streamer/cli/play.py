@@ -9,9 +9,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
@@ -49,6 +49,9 @@ from streamer.config import Config
 from streamer.errors import ConfigError, StreamerError
 from streamer.records import Sentiment, SessionSentiment, wall_clock
 
+if TYPE_CHECKING:
+    from streamer.capture import ParticipantSpec
+
 
 @app.command()
 def demo(
@@ -63,15 +66,15 @@ def demo(
     json_: JsonOption = False,
 ) -> None:
     """Play a generated meeting of two people through every stage."""
+    from streamer.capture import ParticipantSpec
     from streamer.demo import meeting
 
     chosen = choose(config, set_, broker)
     with screen.status("Generating the meeting (speech, faces, subtitles) …"):
         recordings = meeting()
-    specs = [f"{name}={path}" for name, path in recordings.items()]
     play(
         chosen,
-        specs,
+        [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
         session="demo",
         speed=speed,
         as_json=json_,
@@ -97,10 +100,12 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Capture and analyse a live session with all stages; Ctrl-C ends it."""
+    from streamer.capture import parse_participant
+
     chosen = choose(config, set_, broker, consent)
     play(
         chosen,
-        participant or ["me=webcam:0,mic:default"],
+        [parse_participant(text) for text in participant or ["me=webcam:0,mic:default"]],
         session=session,
         speed=1.0,
         as_json=json_,
@@ -152,14 +157,17 @@ def replay(
     With --recorded or --topic, old windows are scored again, beside the old result: choose the
     model with --set inference.checkpoint=…
     """
+    from streamer.capture import parse_participant, participant_of
+
     chosen = choose(config, set_, broker)
     recorder = Recorder(record, record_windows, record_media)
-    specs = [*(f"{participant_name(file)}={file}" for file in files or []), *(participant or [])]
+    specs = [*map(participant_of, files or []), *map(parse_participant, participant or [])]
     if recorded is None and topic is None:
         play(
             chosen,
             specs,
-            session=session or replay_name(specs, chosen.config),
+            session=session
+            or replay_name(specs[0].participant_id if specs else None, chosen.config),
             speed=speed,
             as_json=json_,
             start_stages=not no_stages,
@@ -222,7 +230,7 @@ def again(
     found = Recordings(folder)
     old = rescore.choose_session(found, recorded)
     before = found.read(old)
-    new = session or replay_name([f"{old}-again="], chosen.config) or old
+    new = session or replay_name(f"{old}-again", chosen.config) or old
     pace = Pace(checked_speed(speed))
     seen: list[Any] = []
 
@@ -246,29 +254,21 @@ def again(
         screen.print(display.comparison(compared(before, recording_of(new, seen))))
 
 
-def participant_name(file: str) -> str:
-    """Return the participant of a bare file: its name without folder and suffix."""
-    return Path(file.rstrip("/")).stem.replace("=", "-") or "participant"
+def replay_name(name: str | None, config: Config) -> str | None:
+    """Return the session name of a replay whose first participant is `name`; None stays None.
 
-
-def replay_name(specs: list[str], config: Config) -> str | None:
-    """Return the session name of a replay.
-
-    The first participant's name on a broker that lives only for this replay, so that replays
+    It is the participant's name on a broker that lives only for this replay, so that replays
     are the same to the byte; with the time added on a running broker, where an old session of
     the same name would make the new one look like duplicates.
     """
-    if not specs:
-        return None
-    name = specs[0].partition("=")[0]
-    if config.kafka.broker == "embedded":
+    if name is None or config.kafka.broker == "embedded":
         return name
     return f"{name}-{wall_clock(time.time_ns(), 0):%Y%m%dT%H%M%SZ}"
 
 
 def play(
     chosen: Chosen,
-    specs: list[str],
+    specs: Sequence[ParticipantSpec],
     *,
     session: str | None,
     speed: float,
@@ -280,13 +280,11 @@ def play(
     recorder: Recorder = NO_RECORDER,
 ) -> None:
     """Run all stages over `specs` and show the published records; with `page` in a browser too."""
-    from streamer.capture import sources
     from streamer.capture.pace import Pace
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
 
-    participants = [sources.parse_participant(spec) for spec in specs]
-    plan = make_plan(participants, chosen.config, session_id=session, speed=speed)
+    plan = make_plan(specs, chosen.config, session_id=session, speed=speed)
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:

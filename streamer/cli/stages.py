@@ -38,7 +38,7 @@ def capture(
 ) -> None:
     """Capture participants and publish their windows."""
     from streamer import metrics
-    from streamer.capture import sources
+    from streamer.capture import parse_participant
     from streamer.kafka.admin import ensure_topics
     from streamer.kafka.probe import answers
     from streamer.local.run import capture_only
@@ -47,8 +47,8 @@ def capture(
 
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
-    specs = [sources.parse_participant(spec) for spec in participant or []]
-    name = session or replay_name(participant or [], chosen.config)
+    specs = [parse_participant(text) for text in participant or []]
+    name = session or replay_name(specs[0].participant_id if specs else None, chosen.config)
     plan = make_plan(specs, chosen.config, session_id=name, speed=speed)
 
     def source(publisher: Any, in_flight: Any) -> Any:

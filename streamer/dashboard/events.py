@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamer.dashboard.feed import SessionLog, join
-from streamer.dashboard.server import RECORDS_PER_MESSAGE
 
 log = logging.getLogger(__name__)
+
+RECORDS_PER_MESSAGE = 1_000
 
 
 class Cursor:

@@ -42,7 +42,7 @@ from streamer.dashboard.events import Cursor, is_complete, message
 from streamer.dashboard.feed import Feed, SessionLog, follow
 from streamer.dashboard.history import History, Recorded, media
 from streamer.errors import ConfigError, StreamerError
-from streamer.recording.files import MEDIA_TYPES
+from streamer.media_types import PLAYABLE_TYPES
 from streamer.recording.reader import Recordings
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,6 @@ TOKEN_BYTES = 16
 SHORTEST_TOKEN = 16
 MAX_STREAMS = 64
 """Open pages at a time; one more is told to come later."""
-RECORDS_PER_MESSAGE = 1_000
 STATUS_S = 1.0
 HEARTBEAT_S = 5.0
 """A page that has heard nothing for longer than this may take the connection for dead."""
@@ -328,7 +327,7 @@ class Page:
         path = files.get(request.query.get("participant", ""))
         if path is None:
             raise web.HTTPNotFound
-        headers = {"Content-Type": MEDIA_TYPES[path.suffix.lower()], "Cache-Control": "no-cache"}
+        headers = {"Content-Type": PLAYABLE_TYPES[path.suffix.lower()], "Cache-Control": "no-cache"}
         return web.FileResponse(path, headers=headers)
 
     def _media_of(self, session: SessionLog) -> dict[str, Path]:

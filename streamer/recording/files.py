@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streamer.media_types import playable_path
 from streamer.recording.arrow import arrow_schema, from_arrow, to_arrow
 from streamer.recording.recorded import STRUCTS, RecordedKind, Summary
 
@@ -28,21 +29,6 @@ READ_ROWS = 64
 PART_NAME = re.compile(r"([a-z_]+)-(\d{6,})-(\d{6,})\.parquet")
 INDEX_FILE = "session.json"
 MEDIA_FOLDER = "media"
-MEDIA_TYPES = {
-    ".mp4": "video/mp4",
-    ".m4v": "video/mp4",
-    ".mov": "video/quicktime",
-    ".mkv": "video/x-matroska",
-    ".webm": "video/webm",
-    ".ogv": "video/ogg",
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".mp3": "audio/mpeg",
-    ".m4a": "audio/mp4",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-}
-"""What is kept and served as the recording of a session; a file of another kind never is."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +124,10 @@ def set_aside(parts: Iterable[_Part]) -> list[_Part]:
     return sound
 
 
-def is_media(source: str) -> bool:
-    """Return whether a source is a media file of this machine."""
-    path = Path(source)
-    return "://" not in source and path.suffix.lower() in MEDIA_TYPES and path.is_file()
+def media_file(source: str) -> Path | None:
+    """Return the playable media file that a source names on this machine, or None."""
+    path = playable_path(source)
+    return path if path is not None and path.is_file() else None
 
 
 @contextlib.contextmanager

@@ -16,11 +16,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streamer.media_types import PLAYABLE_TYPES
 from streamer.recording.arrow import from_arrow
 from streamer.recording.files import (
     INDEX_FILE,
     MEDIA_FOLDER,
-    MEDIA_TYPES,
     current_parts,
     group_rows,
     parts_of,
@@ -150,7 +150,7 @@ class Recordings:
         places = [
             (name, folder / MEDIA_FOLDER / (folder_name(name) + suffix))
             for name in names
-            for suffix in MEDIA_TYPES
+            for suffix in PLAYABLE_TYPES
         ]
         return {name: place for name, place in places if place.is_file()}
 

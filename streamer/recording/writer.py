@@ -19,7 +19,7 @@ from streamer.recording.files import (
     MEDIA_FOLDER,
     current_parts,
     index_json,
-    is_media,
+    media_file,
     merge_parts,
     parts_of,
     replacing,
@@ -123,7 +123,7 @@ class Writer(Recordings):
     def keep_media(self, session: Session) -> None:
         """Copy the media file of each participant beside the records, unless it is there.
 
-        A source that is no file of MEDIA_TYPES here is left out with a warning: a device has no
+        A source that is no file of PLAYABLE_TYPES here is left out with a warning: a device has no
         file, and who may write to the topic must not have any file of this machine copied.
 
         Raises:
@@ -131,7 +131,7 @@ class Writer(Recordings):
         """
         folder = self.path(session.session_id) / MEDIA_FOLDER
         for person in session.participants:
-            source = next((Path(one) for one in person.sources if is_media(one)), None)
+            source = next(filter(None, map(media_file, person.sources)), None)
             if source is None:
                 log.warning(
                     "No media of %s is kept: %s is no media file of this machine.",

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from streamer import audio, metrics
+from streamer import audio, capture, metrics
 from streamer import speech as asr
-from streamer.capture import sources as capture
 from streamer.capture.pace import Pace
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config, to_ns
@@ -31,7 +30,7 @@ from streamer.records import (
     Window,
 )
 from streamer.session.plan import Plan
-from streamer.windows import Aligner
+from streamer.windows import Windower
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class Pipeline:
     def __init__(
         self, plan: Plan, spec: ParticipantSpec, config: Config, pace: Pace | None = None
     ) -> None:
-        """Choose the recogniser and prepare the aligner; opens no device yet."""
+        """Choose the recogniser and prepare the windower; opens no device yet."""
         self.spec = spec
         self._pace = pace or Pace(plan.speed)
         self.counters: Counter[str] = Counter()
@@ -76,7 +75,7 @@ class Pipeline:
                 f"{spec.participant_id} has none of the modalities {', '.join(sorted(wanted))}; "
                 "add a source that has one, or widen session.modalities."
             )
-        self._aligner = Aligner(
+        self._windower = Windower(
             session_id=plan.session_id,
             participant_id=spec.participant_id,
             session_start_unix_ns=plan.start_unix_ns,
@@ -105,8 +104,8 @@ class Pipeline:
         for window in self._only_words(stop):
             yield self._encode(window)
         transcript = self._transcriber.finish()
-        tail = [*self._hear(transcript), *self._aligner.finish()]
-        self.counters.update(self._aligner.counters)
+        tail = [*self._hear(transcript), *self._windower.finish()]
+        self.counters.update(self._windower.counters)
         for window in tail:
             yield self._encode(window)
 
@@ -125,33 +124,33 @@ class Pipeline:
                 return
             self._wait_until(event_time_ns, stop)
             yield from self._hear(self._transcriber.advance(event_time_ns))
-            yield from self._aligner.advance(event_time_ns)
+            yield from self._windower.advance(event_time_ns)
 
     def _advance(self, chunk: capture.Chunk) -> Iterator[Window]:
         match chunk:
             case AudioChunk():
                 yield from self._hear(self._transcriber.push(chunk))
                 if "audio" in self._config.session.modalities:
-                    yield from self._aligner.push_audio(chunk)
+                    yield from self._windower.push_audio(chunk)
                 else:
-                    yield from self._aligner.advance(chunk.end_ns)
+                    yield from self._windower.advance(chunk.end_ns)
             case VideoFrame():
                 if not self._hears:
                     yield from self._hear(self._transcriber.advance(chunk.event_time_ns))
                 if self._faces is not None:
                     crop = self._faces.push(chunk)
-                    yield from self._aligner.push_face(crop, chunk.event_time_ns)
+                    yield from self._windower.push_face(crop, chunk.event_time_ns)
             case StreamEnd():
                 if chunk.modality == "audio":
                     self._hears = False
-                yield from self._aligner.end(chunk)
+                yield from self._windower.end(chunk)
             case Notice():
                 self.counters["notices"] += 1
                 log.warning("%s: %s", self.spec.participant_id, chunk.message)
 
     def _hear(self, transcript: asr.Transcript) -> Iterator[Window]:
-        yield from self._aligner.push_speech(transcript.speech, transcript.speech_watermark_ns)
-        yield from self._aligner.push_words(transcript.words, transcript.watermark_ns)
+        yield from self._windower.push_speech(transcript.speech, transcript.speech_watermark_ns)
+        yield from self._windower.push_words(transcript.words, transcript.watermark_ns)
 
     def _encode(self, window: Window) -> Window:
         if window.audio is None or self._config.windows.audio_codec == "pcm16":

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from streamer.capture import sources as capture
+from streamer import capture
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config
 from streamer.errors import ConfigError

@@ -16,8 +16,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamer import metrics
-from streamer.capture import sources as capture
+from streamer import capture, metrics
 from streamer.capture.pace import Pace
 from streamer.config import Config
 from streamer.kafka.producer import Producer
