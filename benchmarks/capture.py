@@ -1,8 +1,8 @@
-"""How many times faster than real a recording becomes windows, and what each modality costs.
+"""Speed from a recording to windows, as a multiple of real time, and the cost of each modality.
 
     python benchmarks/capture.py RECORDING [--rounds 3]
 
-No broker, no model: reading, recognition, faces and alignment in one thread, as in a replay at
+Without broker and model: reading, recognition, faces and windows in one thread, as in a replay at
 full speed. A WebVTT or SRT file beside the recording is used by the `subtitles` variant.
 """
 
@@ -12,14 +12,15 @@ from pathlib import Path
 
 from measure import compare, show
 
-from streamer.capture import sources as capture
+from streamer import capture
 from streamer.config import build
-from streamer.session import Pipeline, make_plan
+from streamer.session.participant import Pipeline
+from streamer.session.plan import make_plan
 
 VARIANTS: dict[str, dict[str, object]] = {
-    "sound only": {"modalities": ["audio"], "engine": "none"},
+    "audio only": {"modalities": ["audio"], "engine": "none"},
     "faces only": {"modalities": ["vision"], "engine": "none"},
-    "sound and faces": {"modalities": ["audio", "vision"], "engine": "none"},
+    "audio and faces": {"modalities": ["audio", "vision"], "engine": "none"},
     "all, PocketSphinx": {"modalities": ["audio", "text", "vision"], "engine": "pocketsphinx"},
     "text only, PocketSphinx": {"modalities": ["text"], "engine": "pocketsphinx"},
 }
@@ -29,7 +30,7 @@ SUBTITLED: dict[str, dict[str, object]] = {
 
 
 def windows_of(recording: Path, settings: dict[str, object]) -> int:
-    """Cut the recording; gives the number of windows."""
+    """Make the windows of a recording; return their number."""
     config = build(
         {
             "session": {"modalities": settings["modalities"]},

@@ -1,10 +1,10 @@
-"""How many times faster than real a recording goes from file to published sentiment.
+"""Speed from a file to published sentiment, as a multiple of real time.
 
     python benchmarks/end_to_end.py RECORDING [RECORDING …] [--rounds 2]
 
-Each variant is `streamer replay … --broker embedded --speed 0 --json` in a process of its own, with
-all that it starts: broker, inference, processing. Several recordings are several participants. The
-time to import and to load the model is in it; a long recording shows the steady rate.
+Each variant is `streamer replay … --broker embedded --speed 0 --json` in a process of its own,
+which starts broker, inference and processing. Several recordings are several participants. The time
+includes imports and the loading of the model; a long recording shows the steady rate.
 """
 
 import argparse
@@ -15,20 +15,20 @@ from pathlib import Path
 
 from measure import compare, show
 
-from streamer.capture import sources as capture
+from streamer import capture
 
 VARIANTS: dict[str, list[str]] = {
     "as configured": [],
     "without recognition": ["asr.engine=none"],
     "text only": ['session.modalities=["text"]'],
-    "sound only": ['session.modalities=["audio"]', "asr.engine=none"],
+    "audio only": ['session.modalities=["audio"]', "asr.engine=none"],
     "max_batch 1": ["inference.max_batch=1"],
     "PCM16": ["windows.audio_codec=pcm16"],
 }
 
 
 def replay(recordings: list[Path], settings: list[str]) -> int:
-    """Replay at full speed; gives the number of participants' records published."""
+    """Replay at full speed; return the number of published participants' records."""
     options = [part for setting in settings for part in ("--set", setting)]
     files = [str(recording) for recording in recordings]
     command = [sys.executable, "-m", "streamer", "replay", *files, *options]

@@ -1,8 +1,8 @@
-"""What a window costs in inference: decoding, each modality, batching, and the whole worker.
+"""Speed of inference: decoding, each modality, batching, and the whole worker.
 
     python benchmarks/inference.py [--checkpoint default] [--threads 1] [--windows 48]
 
-Windows are made here: 5 s of FLAC, 26 crops of 112x112, 12 words, 60 words of context.
+The windows are generated: 5 s of FLAC, 26 crops of 112x112, 12 words, 60 words of context.
 """
 
 import argparse
@@ -22,8 +22,10 @@ from semi_iin.clips import Clip
 from semi_iin.predict import Predictor
 from streamer import audio
 from streamer.config import Config, build
-from streamer.inference import Scorer, Worker, load_predictor, to_clip
-from streamer.kafka.topics import Received
+from streamer.inference.batches import Scorer, load_predictor
+from streamer.inference.clips import to_clip
+from streamer.inference.worker import Worker
+from streamer.kafka.messages import Received
 from streamer.records import (
     NS_PER_S,
     SAMPLE_RATE_HZ,
@@ -40,15 +42,15 @@ SPOKEN = "well I think that the plan is good and we are happy".split()
 
 
 def make_window(index: int, rng: np.random.Generator) -> Window:
-    """A full window of a live session; speech-like noise, a face-like gradient."""
+    """Return a full window of a live session, with speech-like noise and a face-like gradient."""
     start_ns = index * NS_PER_S
     envelope = np.abs(np.sin(np.arange(LENGTH_S * SAMPLE_RATE_HZ) / 3000))
-    sound = (rng.normal(0, 0.1, LENGTH_S * SAMPLE_RATE_HZ) * envelope).clip(-1, 1)
+    samples = (rng.normal(0, 0.1, LENGTH_S * SAMPLE_RATE_HZ) * envelope).clip(-1, 1)
     ramp = np.linspace(40, 220, 112, dtype=np.float32)[:, None, None] * np.ones((1, 112, 3))
     crops = []
     for k in range(CROPS):
-        picture = (ramp + rng.normal(0, 6, ramp.shape)).clip(0, 255).astype(np.uint8)
-        jpeg = bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
+        image = (ramp + rng.normal(0, 6, ramp.shape)).clip(0, 255).astype(np.uint8)
+        jpeg = bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
         crops.append(FaceCrop(start_ns + k * NS_PER_S // 5, jpeg))
     return Window(
         session_id="bench",
@@ -58,7 +60,7 @@ def make_window(index: int, rng: np.random.Generator) -> Window:
         start_ns=start_ns,
         end_ns=start_ns + LENGTH_S * NS_PER_S,
         audio_codec="flac",
-        audio=audio.encode_flac(sound.astype(np.float32)),
+        audio=audio.encode_flac(samples.astype(np.float32)),
         words=tuple(Word(word, start_ns, start_ns + 1) for word in SPOKEN),
         faces=tuple(crops),
         presence=Presence(audio=1.0, text=1.0, vision=1.0),
@@ -67,7 +69,7 @@ def make_window(index: int, rng: np.random.Generator) -> Window:
 
 
 class Memory:
-    """A reader and publisher without a broker: gives the windows once, then stops the worker."""
+    """Consumer and producer without a broker: delivers the windows once, then stops the worker."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self.stop = asyncio.Event()
@@ -78,24 +80,24 @@ class Memory:
         self._left = len(windows)
 
     async def batch(self, max_records: int, max_wait_ms: int) -> list[Received[Window]]:
-        """What is left, at most `max_records`."""
-        given, self._waiting = self._waiting[:max_records], self._waiting[max_records:]
-        await asyncio.sleep(0 if given else max_wait_ms / 1000)
-        return given
+        """Return the windows that are left, up to `max_records`."""
+        batch, self._waiting = self._waiting[:max_records], self._waiting[max_records:]
+        await asyncio.sleep(0 if batch else max_wait_ms / 1000)
+        return batch
 
     async def commit(self, received: Sequence[Received[Window]], /) -> None:
-        """Count; the last one stops the worker."""
+        """Count committed windows; the last one stops the worker."""
         self._left -= len(received)
         if not self._left:
             self.stop.set()
 
     async def publish_soon(self, record: Score, /) -> Awaitable[object]:
-        """Encode and forget."""
+        """Encode the score and drop it."""
         msgspec.json.encode(record)
         return asyncio.sleep(0)
 
     async def dead_letter(self, received: Received[Window], reason: str, /) -> None:
-        """Nothing here is poisoned.
+        """Fail: every window is readable.
 
         Raises:
             RuntimeError: always.
@@ -151,8 +153,8 @@ def main() -> None:
     ]
     text_only = build({"session": {"modalities": ["text"]}})
     decoding = {
-        "FLAC sound and faces": (count, lambda: [to_clip(w, config) for w in windows]),
-        "PCM16 sound and faces": (count, lambda: [to_clip(w, config) for w in raw]),
+        "FLAC audio and faces": (count, lambda: [to_clip(w, config) for w in windows]),
+        "PCM16 audio and faces": (count, lambda: [to_clip(w, config) for w in raw]),
         "text only": (count, lambda: [to_clip(w, text_only) for w in windows]),
     }
     show("Decoding", "windows", compare(decoding, options.rounds), options.json)

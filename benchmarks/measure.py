@@ -1,7 +1,7 @@
-"""Timing of variants side by side: the same machine, the same minute, ratios rather than seconds.
+"""Timing of variants side by side, as ratios in one run.
 
-Each round runs every variant once, in turn, so that whatever else the machine does falls on all of
-them; what is told is the median over rounds and its ratio to the first variant's.
+Each round runs every variant once, in turn, so that other load on the machine affects all of them
+alike. Reported are the median over the rounds, and its ratio to the first variant's.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """One variant: seconds of wall time for `units` of work, median over rounds."""
+    """One variant: median seconds of wall time over the rounds, for `units` of work."""
 
     name: str
     units: float
@@ -27,7 +27,10 @@ class Result:
 
 
 def compare(variants: dict[str, tuple[float, Callable[[], object]]], rounds: int) -> list[Result]:
-    """Run `{name: (units, work)}`; `ratio` is the rate against the first variant's."""
+    """Time `{name: (units, work)}`; `ratio` is the rate divided by the first variant's.
+
+    Every variant runs once before the first round, untimed.
+    """
     for _, work in variants.values():
         work()
     seconds: dict[str, list[float]] = {name: [] for name in variants}

@@ -1,8 +1,8 @@
-"""What a score costs in smoothing: the step alone, with its state as bytes, and for a meeting.
+"""Speed of smoothing: the step alone, with stored state, and for a meeting.
 
     python benchmarks/smoothing.py [--scores 600] [--rounds 5]
 
-The state goes through msgpack where a variant says so, as it does in the processor's tables.
+Variants with stored state encode and decode it with msgpack, as the processor's tables do.
 """
 
 import argparse
@@ -15,14 +15,15 @@ from measure import compare, show
 
 from streamer.config import Config
 from streamer.records import CLASS_LABELS, Gate, Presence, Score, Sentiment
-from streamer.smoothing import ParticipantState, SessionState, session_step, step
+from streamer.smoothing.participant import ParticipantState, step
+from streamer.smoothing.session import SessionState, session_step
 
 CONFIG = Config()
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def make_scores(count: int, participant: str = "ana", crowd: int = 1) -> list[Score]:
-    """A wandering valence, one score per second."""
+    """Return scores of a random walk of valence, one per second."""
     chance = random.Random(participant)
     valence, scores = 0.0, []
     for index in range(count):
@@ -51,7 +52,7 @@ def make_scores(count: int, participant: str = "ana", crowd: int = 1) -> list[Sc
 
 
 def smooth(scores: Sequence[Score]) -> list[Sentiment]:
-    """The step, state kept as it is."""
+    """Run the step with its state in memory."""
     state, published = None, []
     for score in scores:
         state, outputs = step(state, score, CONFIG.smoothing, CONFIG.alerts)
@@ -60,7 +61,7 @@ def smooth(scores: Sequence[Score]) -> list[Sentiment]:
 
 
 def smooth_stored(scores: Sequence[Score]) -> int:
-    """The step with its state written and read back each time; gives the last state's bytes."""
+    """Run the step with its state encoded and decoded each time; return the last state's bytes."""
     decode = msgspec.msgpack.Decoder(ParticipantState).decode
     stored = None
     for score in scores:
@@ -71,7 +72,7 @@ def smooth_stored(scores: Sequence[Score]) -> int:
 
 
 def meet(sentiments: Sequence[Sentiment]) -> int:
-    """The session's step with its state written and read back each time."""
+    """Run the session's step with its state encoded and decoded each time."""
     decode = msgspec.msgpack.Decoder(SessionState).decode
     stored = None
     for sentiment in sentiments:
@@ -82,14 +83,14 @@ def meet(sentiments: Sequence[Sentiment]) -> int:
 
 
 def shuffled(scores: Sequence[Score], by: int = 4) -> list[Score]:
-    """Each score at most `by` places from its own."""
+    """Return the scores in another order, each at most `by` positions from its own."""
     chance = random.Random(0)
     keyed = sorted(enumerate(scores), key=lambda item: item[0] + chance.uniform(0, by))
     return [score for _, score in keyed]
 
 
 def meeting(count: int, crowd: int) -> list[Sentiment]:
-    """`count` sentiments of `crowd` participants, in turn."""
+    """Return `count` sentiments of `crowd` participants, in turn."""
     each = [smooth(make_scores(count // crowd, f"p{n}", crowd)) for n in range(crowd)]
     return [sentiment for at_once in zip(*each, strict=True) for sentiment in at_once]
 
@@ -107,11 +108,11 @@ def main() -> None:
     variants = {
         "step": (count, lambda: smooth(scores)),
         "step, out of order": (count, lambda: smooth(disordered)),
-        "step, state as bytes": (count, lambda: smooth_stored(scores)),
+        "step, stored state": (count, lambda: smooth_stored(scores)),
     }
     for crowd in (2, 10, 50):
         sentiments = meeting(options.scores, crowd)
-        variants[f"session of {crowd}, state as bytes"] = (
+        variants[f"session of {crowd}, stored state"] = (
             len(sentiments),
             lambda sentiments=sentiments: meet(sentiments),
         )

@@ -1,16 +1,21 @@
 """Semi-IIN: multimodal sentiment from text, voice and face, trained here and served by `streamer`.
 
-The way of the data, one room a line:
+From data to predictions:
 
-* `data`: data sets to samples; `faces`: frames to face crops, for training and serving;
-* `features`: pretrained encoders, a clip to token features (the same code trains and serves);
-* `model`: masked attention branches, gate and heads;
-* `train`: one loop; `pretraining`: what trains the embedded encoders; `composing`: words with a
-  voice and a face of like valence; `run`: all of them, from a configuration to a checkpoint;
-* `self_training`: rounds of score, select, retrain;
-* `evaluate`, `experiments`: metrics with intervals; ablations, sweeps, gate shares;
-* `checkpoint`: safetensors, configuration and provenance in one directory;
-* `predict`: a checkpoint and clips to predictions.
+* `data/`: data sets become samples; `faces`: face crops of frames, for training and serving;
+* `clips`, `labels`, `modalities`: the audio, words and faces of one moment, and the vocabulary;
+* `encoders/`: the modalities of a clip become token features; `features`: the encoders of a
+  checkpoint and padded batches; `cache`: features on disk; `weights`: published weights by name;
+* `model`, `model_config`: masked attention branches, gate and heads;
+* `settings`: a run's configuration; `parts`, `examples`, `composing`: its data; `pretraining/`: the
+  training of its encoders; `task`, `loop`: the training of Semi-IIN; `calibration`: temperatures;
+  `run`: all of them, from a configuration to a checkpoint;
+* `self_training`: rounds of scoring, selection and retraining;
+* `evaluate`, `experiments/`: metrics with intervals; ablation, robustness, sweeps, gate shares;
+* `checkpoint`: weights, configuration and provenance in one directory; `paper_weights`, `state`:
+  published weights; `release`: measuring and installing a checkpoint; `export`: other runtimes;
+* `predict`: predictions of a checkpoint on clips; `device`: names of torch devices;
+* `cli/`: the `semi-iin` command.
 
-Nothing here imports `streamer`.
+Nothing here imports `streamer`, and `predict` imports no training.
 """

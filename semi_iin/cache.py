@@ -1,7 +1,7 @@
 """The feature cache: features of a data set are computed once and kept on disk.
 
 Features are stored in shards of safetensors, in a folder whose name depends on the encoders' specs
-and weights, the face cutter and the samples. This module knows no labels and no training.
+and weights, the face cutter and the samples. It depends on no labels and no training.
 """
 
 import hashlib

@@ -1,8 +1,7 @@
 """Calibration: class logits become probabilities by a temperature for each set of modalities.
 
 A model is not as sure of a voice alone as of words and a face, so one temperature for all would
-fit none. Training fits the temperatures and serving applies them; neither models nor data are
-known here.
+fit none. Training fits the temperatures and serving applies them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

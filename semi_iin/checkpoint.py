@@ -4,8 +4,8 @@
     config.json         format version, model configuration, encoders, provenance, metrics
     README.md           the model card
 
-What enters: tensors and a JSON-able mapping, or a directory. What leaves: the same, checked. This
-module knows no training and no encoders. Nothing is unpickled.
+What enters: tensors and a JSON-able mapping, or a directory. What leaves: the same, checked. It
+depends on no training and no encoders. Nothing is unpickled.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The clip: audio, words and face crops of one moment, in memory.
 
 A clip is the input of every encoder and of the predictor. It holds an utterance of a data set, or
-one window of a stream. This module knows no data sets, media files, encoders or models.
+one window of a stream. It depends on no data sets, media files, encoders or models.
 """
 
 from collections.abc import Sequence

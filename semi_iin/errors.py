@@ -1,9 +1,9 @@
 """The one exception of this package that a user can cause.
 
-Raised with one sentence that names the thing at fault and the mend; the command line prints that
-sentence and exits non-zero. Programming errors stay ordinary Python exceptions.
+Its message is one sentence that names the input at fault and how to fix it. The command line prints
+that sentence and exits with code 1. Programming errors stay ordinary Python exceptions.
 """
 
 
 class SemiIINError(Exception):
-    """Something the user gave cannot be used: a file, a configuration, a data set, a tensor."""
+    """A user's input cannot be used: a file, a configuration, a data set or a tensor."""

@@ -1,9 +1,9 @@
-"""The field's metrics, each with a bootstrap interval: arrays in, a JSON-able mapping out.
+"""The usual metrics of sentiment and emotion, each with a bootstrap interval.
 
 What enters: predictions and labels as NumPy arrays. What leaves: `{"n": ..., "mae": {"value": ...,
-"ci95": [low, high]}, ...}`. It does not know models, data sets or files.
+"ci95": [low, high]}, ...}`. It depends on no models, data sets or files.
 
-Every metric is a function of weights (R, n), where row r says how often resample r drew each
+Every metric is a function of weights (R, n), where row r counts how often resample r drew each
 sample. A row of ones gives the value; rows of multinomial counts give the bootstrap, all resamples
 at once.
 
@@ -19,8 +19,8 @@ Conventions, where the field has more than one:
   often each is predicted.
 * The calibration error is that of the seven classes: |confidence - accuracy| in 15 bins of equal
   width, weighted by how many samples fall in each.
-* A sample that the model gave nothing for (no evidence in it) counts as the guess that knows
-  nothing: valence 0 and even class probabilities. `unscored` says how many there were.
+* A sample without a prediction (it has no evidence) counts as the uninformed prediction: valence 0
+  and even class probabilities. `unscored` is the number of such samples.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,10 +58,10 @@ def evaluate_valence(
     """Score predicted valences against labels.
 
     Args:
-        valence: (n,) predicted, None or NaN where the model saw no evidence.
+        valence: (n,) predicted, None or NaN where the model had no evidence.
         label: (n,) true valence in [-3, 3].
-        class_probabilities: (n, 7) predicted, None for a sample without evidence; without any,
-            `ece` is left out.
+        class_probabilities: (n, 7) predicted, None for a sample without evidence; None as a
+            whole leaves `ece` out.
         resamples: bootstrap resamples.
         seed: of the bootstrap.
 
@@ -71,24 +71,24 @@ def evaluate_valence(
         any. A value that is not defined (a correlation with a constant) is None.
 
     Raises:
-        SemiIINError: when there is nothing to score, or labels are not in [-3, 3].
+        SemiIINError: without samples, or for labels outside [-3, 3].
     """
     truth = np.asarray(label, dtype=np.float64)
-    guess, unscored = _valences(valence, len(truth))
+    predicted, unscored = _valences(valence, len(truth))
     _require(len(truth) > 0, "there is no sample to evaluate")
     _require(
         bool(np.all(np.abs(truth) <= 3)),
-        "the labels must be valences in [-3, 3]; a number outside them, or none, was found",
+        "the labels must be valences in [-3, 3]; a number outside them, or no number, was found",
     )
     signed = truth != 0
     metrics: dict[str, Metric] = {
-        "mae": _mean(np.abs(guess - truth)),
-        "corr": _correlation(guess, truth),
-        "acc7": _mean(valence_class(guess) == valence_class(truth)),
-        "acc2_nonneg": _mean((guess >= 0) == (truth >= 0)),
-        "acc2_nonzero": _mean((guess > 0) == (truth > 0), signed),
-        "f1_nonneg": _weighted_f1(guess >= 0, truth >= 0),
-        "f1_nonzero": _weighted_f1(guess > 0, truth > 0, signed),
+        "mae": _mean(np.abs(predicted - truth)),
+        "corr": _correlation(predicted, truth),
+        "acc7": _mean(valence_class(predicted) == valence_class(truth)),
+        "acc2_nonneg": _mean((predicted >= 0) == (truth >= 0)),
+        "acc2_nonzero": _mean((predicted > 0) == (truth > 0), signed),
+        "f1_nonneg": _weighted_f1(predicted >= 0, truth >= 0),
+        "f1_nonzero": _weighted_f1(predicted > 0, truth > 0, signed),
     }
     if class_probabilities is not None:
         probabilities = _probabilities(class_probabilities, len(truth))
@@ -118,8 +118,8 @@ def evaluate_polarity(
     _require(not others, f"the labels must be of {POLARITIES}, but there is {others[:1]}")
     _require(bool(plain), "there is no sample to evaluate")
     truth = np.array([POLARITIES.index(word) for word in plain])
-    guess, unscored = _valences(valence, len(truth))
-    polarity = np.searchsorted([-0.5, 0.5], guess, side="right")
+    predicted, unscored = _valences(valence, len(truth))
+    polarity = np.searchsorted([-0.5, 0.5], predicted, side="right")
     metrics = {"acc3": _mean(polarity == truth), "f1_3class": _weighted_f1(polarity, truth)}
     return _report(metrics, len(truth), unscored, resamples, seed)
 
@@ -135,7 +135,7 @@ def evaluate_emotions(
     """Score voices or faces against emotion classes.
 
     Args:
-        valence: (n,) predicted, None where the model saw no evidence; None as a whole leaves
+        valence: (n,) predicted, None where the model had no evidence; None as a whole leaves
             `valence_sign_balanced_accuracy` out.
         label: (n,) true class in any common spelling.
         emotion: (n,) predicted class, where the encoder has such a head; without it `accuracy`
@@ -149,7 +149,7 @@ def evaluate_emotions(
         one has it below; the other classes are left out of it.
 
     Raises:
-        SemiIINError: when there is nothing to score.
+        SemiIINError: without samples.
     """
     truth = np.array([emotion_name(name) for name in label])
     _require(len(truth) > 0, "there is no sample to evaluate")
@@ -160,10 +160,10 @@ def evaluate_emotions(
         metrics["accuracy"] = _mean(named == truth)
         unscored = int((named == "").sum())
     if valence is not None:
-        guess, unscored = _valences(valence, len(truth))
+        predicted, unscored = _valences(valence, len(truth))
         positive = np.isin(truth, sorted(POSITIVE_EMOTIONS))
         negative = np.isin(truth, sorted(NEGATIVE_EMOTIONS))
-        above, below = _mean(guess > 0, positive), _mean(guess < 0, negative)
+        above, below = _mean(predicted > 0, positive), _mean(predicted < 0, negative)
         metrics["valence_sign_balanced_accuracy"] = lambda weights: (
             (above(weights) + below(weights)) / 2
         )
@@ -171,18 +171,20 @@ def evaluate_emotions(
 
 
 def _mean(values: NDArray[Any], among: NDArray[np.bool_] | None = None) -> Metric:
-    """Weighted mean of (n,) values, over the samples in `among` where given."""
-    kept = np.ones(len(values), dtype=bool) if among is None else among
+    """Return the weighted mean of (n,) values, over the samples in `among` where given."""
+    included = np.ones(len(values), dtype=bool) if among is None else among
 
     def metric(weights: Floats) -> Floats:
-        return _ratio(weights @ (values * kept).astype(np.float64), weights @ kept.astype(float))
+        return _ratio(
+            weights @ (values * included).astype(np.float64), weights @ included.astype(float)
+        )
 
     return metric
 
 
 def _correlation(first: Floats, second: Floats) -> Metric:
-    """Pearson's correlation; NaN where one of them is constant."""
-    # Centred once, so that sums of squares stay small beside the spread.
+    """Return Pearson's correlation; NaN where one of them is constant."""
+    # Centred once, so that sums of squares stay of the size of the spread.
     a, b = first - first.mean(), second - second.mean()
 
     def metric(weights: Floats) -> Floats:
@@ -197,27 +199,27 @@ def _correlation(first: Floats, second: Floats) -> Metric:
 
 
 def _weighted_f1(
-    guess: NDArray[Any], truth: NDArray[Any], among: NDArray[np.bool_] | None = None
+    predicted: NDArray[Any], truth: NDArray[Any], among: NDArray[np.bool_] | None = None
 ) -> Metric:
-    """Each class's F1, averaged by how often the class is the label."""
-    kept = np.ones(len(truth), dtype=bool) if among is None else among
-    classes = np.unique(truth[kept])
+    """Return each class's F1, averaged by how often the class is the label."""
+    included = np.ones(len(truth), dtype=bool) if among is None else among
+    classes = np.unique(truth[included])
 
     def metric(weights: Floats) -> Floats:
         score = np.zeros(len(weights))
         for each in classes:
-            true, predicted = (truth == each) & kept, (guess == each) & kept
+            true, positive = (truth == each) & included, (predicted == each) & included
             support = weights @ true.astype(float)
-            both = weights @ (true & predicted).astype(float)
-            largest = support + weights @ predicted.astype(float)
+            both = weights @ (true & positive).astype(float)
+            largest = support + weights @ positive.astype(float)
             score += support * 2 * both / np.where(largest > 0, largest, 1)
-        return _ratio(score, weights @ kept.astype(float))
+        return _ratio(score, weights @ included.astype(float))
 
     return metric
 
 
 def _calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> Metric:
-    """Expected calibration error of (n, C) probabilities against (n,) classes."""
+    """Return the expected calibration error of (n, C) probabilities against (n,) classes."""
     confidence = probabilities.max(axis=1)
     gap = confidence - (probabilities.argmax(axis=1) == truth)
     bins = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
@@ -232,7 +234,7 @@ def _calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> Metri
 def _report(
     metrics: Mapping[str, Metric], count: int, unscored: int, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Every metric's value and interval, with the number of samples."""
+    """Return every metric's value and interval, with the number of samples."""
     every = np.ones((1, count))
     drawn: dict[str, list[Floats]] = {name: [] for name in metrics}
     generator = np.random.default_rng(seed)
@@ -254,7 +256,7 @@ def _report(
 
 
 def _interval(values: Floats) -> list[float | None]:
-    """The 2.5th and 97.5th percentile of the defined values."""
+    """Return the 2.5th and 97.5th percentile of the defined values."""
     defined = values[~np.isnan(values)]
     if not len(defined):
         return [None, None]
@@ -262,15 +264,19 @@ def _interval(values: Floats) -> list[float | None]:
 
 
 def _valences(valence: Sequence[float | None] | Floats, count: int) -> tuple[Floats, int]:
-    """Predictions as (n,) with 0 where there is none, and how many those are."""
-    guess = np.array([np.nan if value is None else value for value in valence], dtype=np.float64)
-    _require(guess.shape == (count,), f"there are {len(guess)} predictions for {count} labels")
-    missing = np.isnan(guess)
-    return np.where(missing, 0.0, guess), int(missing.sum())
+    """Return predictions (n,), 0 where there is none, and the number of missing ones."""
+    predicted = np.array(
+        [np.nan if value is None else value for value in valence], dtype=np.float64
+    )
+    _require(
+        predicted.shape == (count,), f"there are {len(predicted)} predictions for {count} labels"
+    )
+    missing = np.isnan(predicted)
+    return np.where(missing, 0.0, predicted), int(missing.sum())
 
 
 def _probabilities(rows: Sequence[Sequence[float] | None] | Floats, count: int) -> Floats:
-    """Class probabilities as (n, C), even where there are none."""
+    """Return class probabilities (n, C), uniform where there are none."""
     classes = len(CLASS_NAMES)
     filled = [np.full(classes, 1 / classes) if row is None else np.asarray(row) for row in rows]
     _require(
@@ -281,7 +287,7 @@ def _probabilities(rows: Sequence[Sequence[float] | None] | Floats, count: int) 
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """`above / below`, NaN where `below` is zero."""
+    """Return `above / below`, NaN where `below` is zero."""
     empty = below == 0
     return np.where(empty, np.nan, above / np.where(empty, 1, below))
 

@@ -1,7 +1,7 @@
-"""A checkpoint's Semi-IIN as one file for other runtimes, checked against the model it came from.
+"""Export of a checkpoint's Semi-IIN as one file for other runtimes, checked against the model.
 
 What enters: a model. What leaves: a `.pt2` file (torch.export) or an ONNX file that takes encoder
-features and gives what `SemiIIN` gives. The encoders are not part of it.
+features and has the outputs of `SemiIIN`. The encoders are not part of it.
 
 The batch size is free. Lengths are the model's maxima: shorter inputs are padded and masked, which
 by construction changes no result. A modality that is absent is all zeros under a mask of all False.
@@ -33,7 +33,7 @@ Run = Callable[[dict[str, Tensor]], list[Tensor]]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """A written file.
 
     Attributes:
         path: the file.
@@ -51,7 +51,7 @@ class Exported:
 
 
 def export(model: SemiIIN, path: str | Path, format: Format) -> Exported:
-    """Write a model for another runtime and compare what the file computes with the model.
+    """Write a model for another runtime, and compare the outputs of file and model.
 
     Args:
         model: any variant; it is set to evaluation.
@@ -59,8 +59,8 @@ def export(model: SemiIIN, path: str | Path, format: Format) -> Exported:
         format: "torch" for `torch.export`, "onnx" for ONNX.
 
     Raises:
-        SemiIINError: for an unknown format, an exporter that is not installed, or a file that
-            computes something else (it is removed).
+        SemiIINError: for an unknown format, an exporter that is not installed, or a file with
+            other outputs (which is removed).
     """
     if format not in FORMATS:
         raise SemiIINError(f"there is no export format {format!r}: use one of {', '.join(FORMATS)}")
@@ -69,7 +69,7 @@ def export(model: SemiIIN, path: str | Path, format: Format) -> Exported:
     model = model.cpu().eval()
     write = {"torch": _write_torch, "onnx": _write_onnx}[format]
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporters' own, on names that they deprecate
+        warnings.simplefilter("ignore")  # the exporters use deprecated names of their own
         run = write(model, target)
         difference = _largest_difference(model, run)
     if not difference <= TOLERANCE:
@@ -85,7 +85,7 @@ def export(model: SemiIIN, path: str | Path, format: Format) -> Exported:
 
 
 def example(config: SemiIINConfig, batch: int, seed: int = 0) -> dict[str, Tensor]:
-    """Random inputs of full length with random padding, and a last sample without audio."""
+    """Return random inputs of full length with random padding; the last sample has no audio."""
     generator = torch.Generator().manual_seed(seed)
     inputs: dict[str, Tensor] = {}
     for modality in MODALITIES:
@@ -98,7 +98,7 @@ def example(config: SemiIINConfig, batch: int, seed: int = 0) -> dict[str, Tenso
 
 
 class _PlainTuple(nn.Module):
-    """The model with a plain tuple for its result: files know no named ones."""
+    """The model with a plain tuple as its result, because exported files have no named tuples."""
 
     def __init__(self, model: SemiIIN) -> None:
         super().__init__()
@@ -173,12 +173,12 @@ def _write_onnx(model: SemiIIN, target: Path) -> Run:
 
 
 def _largest_difference(model: SemiIIN, run: Run) -> float:
-    """The largest difference of any output over batches of one, two and five samples."""
+    """Return the largest difference of any output over batches of one, two and five samples."""
     largest = 0.0
     for batch in (1, 2, 5):
         inputs = example(model.config, batch, seed=batch)
-        for expected, given in zip(model(**inputs), run(inputs), strict=True):
-            both = torch.isnan(expected) & torch.isnan(given)
-            difference = torch.where(both, 0.0, (expected - given).abs()).max()
+        for expected, actual in zip(model(**inputs), run(inputs), strict=True):
+            both = torch.isnan(expected) & torch.isnan(actual)
+            difference = torch.where(both, 0.0, (expected - actual).abs()).max()
             largest = max(largest, float(difference.nan_to_num(nan=torch.inf)))
     return largest

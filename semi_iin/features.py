@@ -1,8 +1,7 @@
 """Clips to features: the encoders of a checkpoint, and padded batches with masks.
 
 What enters: clips in memory. What leaves: feature tensors as `SemiIIN` takes them. The same code
-trains and serves. This module knows no data sets, labels or media files, and not the inside of any
-encoder.
+trains and serves. It depends on no data sets, labels or media files.
 
 Legend for shapes: B batch, L frames, D feature width.
 """

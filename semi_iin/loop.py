@@ -2,8 +2,8 @@
 
 What enters: a task, settings and a directory. What leaves: the task's module with the selected
 weights, and in the directory the state, a log and TensorBoard's events. A killed run resumes from
-its state and ends with the same weights. The loop knows no data sets and no encoders; a task
-provides its module, batches, loss and metrics.
+its state and ends with the same weights. The loop depends on no data sets and no encoders; a
+task provides its module, batches, loss and metrics.
 """
 
 import importlib.util

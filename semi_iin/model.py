@@ -1,8 +1,8 @@
 """Semi-IIN: intra- and inter-modal masked attention with a gate (arXiv 2412.09784).
 
 What enters: token features of up to three modalities, each with an optional padding mask. What
-leaves: valence, class logits and the gate's share of inter-modal interaction. This module knows
-no encoders, data sets, losses or checkpoints.
+leaves: valence, class logits and the gate's share of inter-modal interaction. It has no
+encoders, data sets, losses or checkpoints.
 
 Read it from the leaves up: masks, one attention branch, the gate, the model.
 

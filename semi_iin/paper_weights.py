@@ -1,7 +1,7 @@
 """The weights of the paper's released code, as our model.
 
-The release stores the state of its `CMFM` module. The names, shapes and lists of that state are
-known here and nowhere else.
+The release stores the state of its `CMFM` module. Only this module
+depends on the names, shapes and lists of that state.
 """
 
 from collections.abc import Mapping

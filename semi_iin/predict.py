@@ -1,8 +1,8 @@
-"""A checkpoint and clips to predictions: what a stream or an evaluation asks for.
+"""Predictions of a checkpoint on clips, for a stream or an evaluation.
 
-What enters: a checkpoint and clips in memory. What leaves: one prediction a clip, in order. It
-does not know windows, topics or data sets. A clip's prediction does not depend on what else is
-in its batch. One caller at a time: a lock keeps others waiting.
+What enters: a checkpoint and clips in memory. What leaves: one prediction for each clip, in order.
+It depends on no windows, topics or data sets. A clip's prediction does not depend on the other
+clips of its batch. A lock admits one caller at a time.
 """
 
 import math
@@ -25,21 +25,20 @@ from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.model import SemiIIN
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-MAX_BATCH = 32
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model makes of one clip; all None where the clip held nothing it can read.
+    """The prediction for one clip; all None where the clip has no modality that the model reads.
 
     Attributes:
         valence: in [-3, 3].
         class_probabilities: of the seven classes from most negative to most positive, calibrated
             by the checkpoint's temperature; they add up to 1.
-        valence_gate: in [0, 1], how far valence leans on interaction between modalities rather
+        valence_gate: in [0, 1], how far valence relies on interaction between modalities rather
             than within them; None for a model without a gate.
         class_gate: likewise for the classes.
-        modalities: what the clip was scored from, in the model's order.
+        modalities: those that the clip was scored from, in the model's order.
     """
 
     valence: float | None = None
@@ -53,9 +52,9 @@ class Predictor:
     """A model with its encoders on one device.
 
     Attributes:
-        name: the model's id, as records carry it.
+        name: the model's name, which published records carry.
         modalities: those that it reads, in the model's order.
-        device: where it runs.
+        device: of the model and the encoders.
     """
 
     def __init__(
@@ -73,14 +72,14 @@ class Predictor:
         Args:
             model: in any mode; it is set to evaluation.
             encoders: of the modalities to read.
-            name: the model's id.
-            temperatures: what class logits are divided by before softmax, by the combination
-                of modalities in the clip (`calibration.combination`); 1 where none is given.
+            name: the model's name.
+            temperatures: divisors of the class logits before softmax, by the combination of
+                modalities in the clip (`calibration.combination`); a missing one is 1.
             device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
             dtype: "float32", or "bfloat16" or "float16" for encoders and model under autocast.
 
         Raises:
-            SemiIINError: for a device or a dtype that is not there, or a width that does not fit.
+            SemiIINError: for an unknown device or dtype, or a width that does not fit.
         """
         if dtype not in DTYPES:
             raise SemiIINError(f"dtype = {dtype!r} must be one of {', '.join(DTYPES)}")
@@ -110,30 +109,30 @@ class Predictor:
         """Load a checkpoint.
 
         Args:
-            path: a directory; "default" is the one in this package.
+            path: a directory; "default" is the checkpoint in this package.
             device: as for the constructor.
             dtype: as for the constructor.
-            modalities: the ones to read, others are ignored as if absent; None = all that the
+            modalities: the ones to read; others are ignored as if absent. None = all that the
                 checkpoint was trained on.
 
         Raises:
             SemiIINError: naming what is wrong with the checkpoint or with an argument.
         """
         loaded = checkpoints.load(path)
-        wanted = tuple(modalities) if modalities is not None else MODALITIES
-        unknown = [name for name in wanted if name not in MODALITIES]
+        requested = tuple(modalities) if modalities is not None else MODALITIES
+        unknown = [name for name in requested if name not in MODALITIES]
         if unknown:
             raise SemiIINError(
                 f"there is no modality {unknown[0]!r}: use any of {', '.join(MODALITIES)}"
             )
         specs: dict[str, Any] = loaded.config.get("encoders", {})
-        if not any(name in specs for name in wanted):
+        if not any(name in specs for name in requested):
             raise SemiIINError(
                 f"the checkpoint {path} reads {', '.join(specs) or 'no modality'}, "
-                f"and none of those asked for: {', '.join(wanted) or 'none'}"
+                f"and none of the requested ones: {', '.join(requested) or 'none'}"
             )
         encoders = Encoders.build(
-            specs, loaded.tensors, [name for name in MODALITIES if name in wanted]
+            specs, loaded.tensors, [name for name in MODALITIES if name in requested]
         )
         return cls(
             loaded.build_model(),
@@ -145,48 +144,42 @@ class Predictor:
         )
 
     def predict(self, clips: Sequence[Clip]) -> list[Prediction]:
-        """Score clips, in order; batches are made here, of clips of like size.
+        """Score clips as one batch, in order.
+
+        The caller decides the size of the batch, and memory grows with it.
 
         Raises:
             SemiIINError: for a clip that cannot be read (its dtype, shape or numbers).
         """
         for clip in clips:
             clip.check()
-        order = sorted(range(len(clips)), key=lambda index: clips[index].lengths())
-        predictions = [Prediction()] * len(clips)
         with self._lock:
-            for first in range(0, len(order), MAX_BATCH):
-                indices = order[first : first + MAX_BATCH]
-                scored = self._score([clips[index] for index in indices])
-                for index, prediction in zip(indices, scored, strict=True):
-                    predictions[index] = prediction
-        return predictions
+            return self._score(clips)
 
     def emotions(self, clips: Sequence[Clip], modality: Modality) -> list[str | None]:
-        """The likeliest emotion of each clip's voice ("audio") or face ("vision").
+        """Return the likeliest emotion of each voice ("audio") or face ("vision"), as one batch.
 
-        It is what the encoder was trained to tell, before any fusion; None where absent.
+        It comes from the encoder's own head, before any fusion; None where the modality is absent.
 
         Raises:
-            SemiIINError: for an encoder that names no emotions, or a clip that cannot be read.
+            SemiIINError: for an encoder without an emotion head, or an unreadable clip.
         """
         encoder = self._encoders.encoders.get(modality)
         if encoder is None or not encoder.names_emotions:
             raise SemiIINError(f"the checkpoint's {modality} encoder names no emotions")
         for clip in clips:
             clip.check()
-        having = [index for index, clip in enumerate(clips) if clip.has(modality)]
+        indices = [index for index, clip in enumerate(clips) if clip.has(modality)]
         names: list[str | None] = [None] * len(clips)
-        with self._lock, torch.inference_mode():
-            for first in range(0, len(having), MAX_BATCH):
-                indices = having[first : first + MAX_BATCH]
-                found = encoder.emotions([clips[index] for index in indices])
-                for index, name in zip(indices, found, strict=True):
-                    names[index] = name
+        if indices:
+            with self._lock, torch.inference_mode():
+                emotions = encoder.emotions([clips[index] for index in indices])
+            for index, name in zip(indices, emotions, strict=True):
+                names[index] = name
         return names
 
-    def _score(self, clips: list[Clip]) -> list[Prediction]:
-        """One batch. Every row that has evidence gets a prediction."""
+    def _score(self, clips: Sequence[Clip]) -> list[Prediction]:
+        """Score one batch; a clip with evidence gets a prediction."""
         present = [tuple(name for name in self.modalities if clip.has(name)) for clip in clips]
         if not any(present):
             return [Prediction() for _ in clips]
@@ -197,8 +190,8 @@ class Predictor:
             output = self._model(**_cut(self._encoders.encode(clips), self._model).inputs())
         valence = output.valence.float().clamp(-3, 3).tolist()
         logits = output.class_logits.double().cpu().numpy()
-        shown = [combination(used) for used in present]
-        probabilities = class_probabilities(logits, shown, self._temperatures).tolist()
+        combinations = [combination(used) for used in present]
+        probabilities = class_probabilities(logits, combinations, self._temperatures).tolist()
         gates = zip(
             output.valence_gate.float().tolist(), output.class_gate.float().tolist(), strict=True
         )
@@ -213,12 +206,12 @@ class Predictor:
 
 
 def _cut(batch: Batch, model: SemiIIN) -> Batch:
-    """The batch with no more frames than the model takes; the first ones are kept."""
+    """Cut a batch to the model's most frames; the first ones stay."""
     for modality in MODALITIES:
-        most = model.config.max_frames(modality)
+        limit = model.config.max_frames(modality)
         for name in (modality, f"{modality}_mask"):
             value: Tensor | None = getattr(batch, name)
-            setattr(batch, name, value if value is None else value[:, :most])
+            setattr(batch, name, value if value is None else value[:, :limit])
     return batch
 
 

@@ -1,8 +1,7 @@
 """Self-training: score the unlabeled, select the most confident, retrain; in rounds.
 
 What enters: a model, labelled and unlabeled examples. What leaves: the retrained model, and for
-each round a CSV of the selected pseudo-labels with their confidence. This module knows no data
-formats; the loop is `loop.fit`.
+each round a CSV of the selected pseudo-labels with their confidence. The loop is `loop.fit`.
 
 As in the paper, pseudo-labels are classes only, retraining starts from the supervised weights, and
 they weigh 0.2 in the loss (`Objective.pseudo`). The selection is a setting: the k most confident
@@ -151,7 +150,7 @@ def self_train(
     pool = sample(len(unlabeled), settings.share, seed)
     labels = names or [str(index) for index in range(len(unlabeled))]
 
-    def train_round(place: Path, pseudo_labelled: Sequence[Example]) -> Metrics:
+    def train_round(path: Path, pseudo_labelled: Sequence[Example]) -> Metrics:
         task = SentimentTask(
             model,
             [*examples, *pseudo_labelled],
@@ -161,20 +160,20 @@ def self_train(
             seed=seed,
             compose=compose and (lambda example, random: compose(_as_if_labelled(example), random)),
         )
-        return fit(task, training, place, seed=seed, device=device, report=report)
+        return fit(task, training, path, seed=seed, device=device, report=report)
 
     rounds = [Round(0, (), train_round(supervised or directory / "supervised", []))]
     start = {name: value.clone() for name, value in model.state_dict().items()}
     for number in range(1, settings.rounds + 1):
         selected = _pseudo_label(model, unlabeled, pool, selection, settings)
-        place = directory / f"round-{number}"
-        write_pseudo_labels(place / "pseudo_labels.csv", selected, labels)
+        path = directory / f"round-{number}"
+        write_pseudo_labels(path / "pseudo_labels.csv", selected, labels)
         model.load_state_dict(start)
         pseudo_labelled = [
             replace(unlabeled[label.index], valence=None, sentiment=label.sentiment)
             for label in selected
         ]
-        rounds.append(Round(number, tuple(selected), train_round(place, pseudo_labelled)))
+        rounds.append(Round(number, tuple(selected), train_round(path, pseudo_labelled)))
     return rounds
 
 
@@ -301,7 +300,7 @@ def _pseudo_label(
 
 
 def _ranks_in_class(order: Sequence[int], sentiment: NDArray[np.int64]) -> list[int]:
-    """Return how many of the same class precede each index, in the given order."""
+    """Return how many of the same class precede each index, in this order."""
     counts: dict[int, int] = {}
     ranks = []
     for index in order:

@@ -1,8 +1,8 @@
 """The fusion task: Semi-IIN on features. Its examples, its loss, its scores and temperatures.
 
 What enters: a model and examples with features in memory or on disk. What leaves: a task for
-`loop.fit`, predictions, and the temperatures by which class logits are calibrated. This module
-knows no data sets and no encoders.
+`loop.fit`, predictions, and the temperatures by which class logits are calibrated. Data sets
+and encoders are elsewhere.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,8 @@
-"""Sound as the system speaks it: float32 mono at SAMPLE_RATE_HZ, and its bytes inside a Window.
+"""Audio samples: float32 mono at SAMPLE_RATE_HZ, and the encoded bytes inside a Window.
 
-Enters: decoded frames of any rate, format and channel layout; the sound of one window. Leaves:
-samples in [-1, 1], or FLAC and PCM16 bytes. The same samples always give the same bytes. Nothing
-here knows where sound comes from, nor its time.
+Input: decoded frames of any rate, format and channel layout; the audio of one window. Output:
+samples in [-1, 1], or FLAC and PCM16 bytes. The same samples always give the same bytes. This
+module knows neither sources nor times.
 """
 
 from __future__ import annotations
@@ -22,59 +22,76 @@ from streamer.records import SAMPLE_RATE_HZ
 PCM_SCALE = 32_768
 MAX_DECODED_S = 60
 _FLAC_HEADER_BYTES = 42
+_LOOKAHEAD_SAMPLES = 64
+"""More than the taps of FFmpeg's resampling filter, at the lower of the two rates."""
 _MAX_PLANES = 7
-"""Planar frames of more channels are packed first: PyAV 18 reads one plane too many of them."""
+"""Planar frames of more channels are packed first, because PyAV 18 reads one plane too many."""
 _SURROUND_WEIGHTS = (0.7, 0.7, 1.0, 0.0, 0.5, 0.5, 0.5, 0.5)
-"""By position, as 5.1 and 7.1 have them: left, right, centre (speech), low frequencies, others."""
+"""By position in 5.1 and 7.1: left, right, centre (speech), low frequencies, surrounds."""
 
 
 class Resampler:
-    """Frames of one sound stream to float32 mono at SAMPLE_RATE_HZ.
+    """Converts the frames of one audio stream to float32 mono at SAMPLE_RATE_HZ.
 
-    A frame whose rate differs from the one before is taken as it comes: what the filter still
-    held is given out first. Output n samples after a start lies n / SAMPLE_RATE_HZ seconds after
-    it: the filter's delay is made up for by `flush`.
+    n input samples at a rate give ceil(n * SAMPLE_RATE_HZ / rate) output samples once flushed,
+    however the input is split: output sample k lies k / SAMPLE_RATE_HZ after the first input
+    sample. A frame of another rate flushes the filter and starts a new conversion.
     """
 
     def __init__(self) -> None:
-        """Begin without a rate: the first frame brings it."""
+        """Start without a rate; the first frame sets it."""
         self._rate_hz = 0
         self._filter: Any = None
+        self._samples_in = 0
+        self._samples_out = 0
+        self._last_sample = np.float32(0)
 
     def push(self, frame: av.AudioFrame) -> NDArray[np.float32]:
-        """Samples that are ready after `frame`, shape (n,), n may be 0."""
+        """Return the samples that are ready after `frame`, shape (n,); n may be 0."""
         return self.push_mono(downmix(frame), frame.sample_rate)
 
     def push_mono(self, samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-        """Like `push` for float32 mono of shape (n,)."""
-        held = self.flush() if rate_hz != self._rate_hz else _empty()
+        """Like `push`, for float32 mono samples of shape (n,)."""
+        flushed = self.flush() if rate_hz != self._rate_hz else _empty()
         self._rate_hz = rate_hz
         if rate_hz == SAMPLE_RATE_HZ:
-            return np.concatenate([held, samples])
-        if self._filter is None:
-            self._filter = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+            return np.concatenate([flushed, samples])
         if not len(samples):
-            return held
-        return np.concatenate([held, self._filtered(_frame(samples[None], "flt", rate_hz))])
+            return flushed
+        self._samples_in += len(samples)
+        self._last_sample = samples[-1]
+        return np.concatenate([flushed, self._filtered(samples)])
 
     def flush(self) -> NDArray[np.float32]:
-        """What the filter still holds, shape (n,); the next frame starts afresh."""
-        if self._filter is None:
-            return _empty()
-        rest = self._filtered(None)
-        self._filter, self._rate_hz = None, 0
-        return rest
+        """Return the samples that the filter still holds, shape (n,), and start anew.
 
-    def _filtered(self, frame: av.AudioFrame | None) -> NDArray[np.float32]:
-        parts = [part.to_ndarray().reshape(-1) for part in self._filter.resample(frame)]
+        The filter looks ahead: repeating the last input sample makes it return the rest.
+        """
+        parts = [_empty()]
+        total = -(-self._samples_in * SAMPLE_RATE_HZ // self._rate_hz) if self._samples_in else 0
+        repeats = _LOOKAHEAD_SAMPLES * (1 + self._rate_hz // SAMPLE_RATE_HZ)
+        padding = np.full(repeats, self._last_sample, np.float32)
+        while (missing := total - self._samples_out) > 0:
+            parts.append(self._filtered(padding)[:missing])
+        self._filter, self._rate_hz = None, 0
+        self._samples_in = self._samples_out = 0
+        return np.concatenate(parts)
+
+    def _filtered(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._filter is None:
+            self._filter = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+        frames = self._filter.resample(_frame(samples[None], "flt", self._rate_hz))
+        parts = [frame.to_ndarray().reshape(-1) for frame in frames]
         out: NDArray[np.float32] = np.concatenate([_empty(), *parts])
+        self._samples_out += len(out)
         return np.clip(out, -1.0, 1.0)
 
 
 def downmix(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """The channels of a decoded frame as one: float32 in [-1, 1], shape (n,).
+    """Mix the channels of a decoded frame to mono: float32 in [-1, 1], shape (n,).
 
-    A weighted mean, so it never clips: with 6 or 8 channels as in 5.1 and 7.1, else all alike.
+    The result is a weighted mean and so never clips: 6 and 8 channels have the weights of 5.1 and
+    7.1, other layouts equal weights.
     """
     channels = _unit_scale(_channels_first(frame))
     weights = np.ones(len(channels), np.float32)
@@ -85,7 +102,7 @@ def downmix(frame: av.AudioFrame) -> NDArray[np.float32]:
 
 
 def to_pcm16(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.int16]:
-    """Samples as int16, shape (n,): float32 in [-1, 1] is rounded and what is louder is clipped."""
+    """Convert samples to int16, shape (n,): float32 is rounded, and clipped outside [-1, 1]."""
     if samples.dtype == np.int16:
         return samples.astype(np.int16, copy=False)
     scaled = np.rint(np.nan_to_num(samples.astype(np.float32)) * PCM_SCALE)
@@ -93,9 +110,9 @@ def to_pcm16(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.int
 
 
 def encode_flac(samples: NDArray[np.float32] | NDArray[np.int16]) -> bytes:
-    """Mono sound of shape (n,) at SAMPLE_RATE_HZ as a FLAC file of 16-bit samples.
+    """Encode mono samples of shape (n,) at SAMPLE_RATE_HZ as a FLAC file of 16-bit samples.
 
-    The bytes depend on nothing but the samples: no date, no encoder's version.
+    The bytes depend only on the samples: they contain no date and no encoder version.
     """
     pcm = to_pcm16(samples)
     file = io.BytesIO()
@@ -111,18 +128,18 @@ def encode_flac(samples: NDArray[np.float32] | NDArray[np.int16]) -> bytes:
 
 
 def decode(audio: bytes, codec: str, max_samples: int | None = None) -> NDArray[np.float32]:
-    """The sound of a window.
+    """Decode the audio of a window.
 
     Args:
-        audio: what `Window.audio` holds.
+        audio: the bytes of `Window.audio`.
         codec: `flac` or `pcm16`.
-        max_samples: refuse more than this; by default a minute.
+        max_samples: the most samples to accept; by default MAX_DECODED_S seconds.
 
     Returns:
         float32 in [-1, 1], shape (n,), at SAMPLE_RATE_HZ.
 
     Raises:
-        UnreadableRecord: not such bytes, another rate, more than one channel, or too long.
+        UnreadableRecord: the bytes are damaged, of another codec or rate, not mono, or too long.
     """
     limit = MAX_DECODED_S * SAMPLE_RATE_HZ if max_samples is None else max_samples
     if codec == "pcm16":
@@ -165,12 +182,12 @@ def _decode_flac(audio: bytes, limit: int) -> NDArray[np.int16]:
     except (av.FFmpegError, ValueError, IndexError) as error:
         raise UnreadableRecord(f"flac audio cannot be decoded: {type(error).__name__}") from None
     if declared not in (0, total):
-        raise UnreadableRecord(f"flac audio cannot be decoded beyond {total} of {declared} samples")
+        raise UnreadableRecord(f"flac audio ends after {total} of {declared} samples")
     return np.concatenate([np.empty(0, np.int16), *parts])
 
 
 def _frame(data: NDArray[Any], sample_format: str, rate_hz: int) -> av.AudioFrame:
-    """A mono frame over `data` of shape (1, n)."""
+    """Wrap `data` of shape (1, n) in a mono frame."""
     frame = av.AudioFrame.from_ndarray(data, format=sample_format, layout="mono")
     frame.sample_rate = rate_hz
     frame.time_base = Fraction(1, rate_hz)
@@ -178,7 +195,7 @@ def _frame(data: NDArray[Any], sample_format: str, rate_hz: int) -> av.AudioFram
 
 
 def _channels_first(frame: av.AudioFrame) -> NDArray[Any]:
-    """Shape (channels, n) in the frame's own sample type."""
+    """The frame's samples as (channels, n), in its own sample type."""
     count = frame.layout.nb_channels
     if frame.format.is_planar and count > _MAX_PLANES:
         packer = av.AudioResampler(format=frame.format.packed.name)
@@ -189,7 +206,7 @@ def _channels_first(frame: av.AudioFrame) -> NDArray[Any]:
 
 
 def _unit_scale(data: NDArray[Any]) -> NDArray[np.float32]:
-    """Any of FFmpeg's sample types as float32, full scale = 1."""
+    """Convert any of FFmpeg's sample types to float32 with full scale 1."""
     if data.dtype == np.uint8:
         return (data.astype(np.float32) - 128) / np.float32(128)
     if np.issubdtype(data.dtype, np.signedinteger):

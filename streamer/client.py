@@ -13,22 +13,22 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from types import AsyncGeneratorType, ModuleType
 from typing import Any, Literal, cast, overload
 
 from streamer.config import Config, build
-from streamer.kafka.topics import Raw, Reader, Start, event_id
-from streamer.records import Alert, Score, Sentiment, Session, SessionSentiment
+from streamer.errors import ConfigError
+from streamer.kafka.consumer import Consumer, Start
+from streamer.kafka.duplicates import Duplicates
+from streamer.kafka.messages import RawMessage
+from streamer.kafka.topics import PUBLISHED, Published, Topic
+from streamer.records import Alert, Sentiment, SessionSentiment
 
 __all__ = ["subscribe", "subscribe_sync"]
 
-Published = Sentiment | SessionSentiment | Alert | Score | Session
 PublishedKind = Literal["smoothed", "session_smoothed", "alerts", "scores", "sessions"]
 
-REMEMBERED = 65_536
-"""How many records are remembered to recognise a duplicate; the oldest are forgotten."""
 BATCH_RECORDS = 500
 BATCH_WAIT_MS = 200
 
@@ -89,21 +89,24 @@ async def subscribe(
         config: settings for more than that: security, timeouts.
 
     Yields:
-        Records of the type that `kind` says, those already given left out (the last REMEMBERED).
+        Records of the type of `kind`, each once (the latest 65,536 identities are remembered).
 
     Raises:
         BrokerError: nothing answers at `broker`.
         ConfigError: an argument is wrong.
     """
-    reader: Reader[Any] = Reader(_settings(broker, prefix, config), kind, group=group, start=start)
-    seen: OrderedDict[str, None] = OrderedDict()
+    topic = _topic(kind)
+    reader = Consumer[Any](_settings(broker, prefix, config), topic, group=group, start=start)
+    duplicates = Duplicates()
     async with reader:
         while True:
-            used: list[Raw] = []
+            used: list[RawMessage] = []
             try:
                 for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
                     record = received.record
-                    if _wanted(record, session, participant) and _is_new(event_id(record), seen):
+                    if _wanted(record, session, participant) and duplicates.is_new(
+                        topic.event_id(record)
+                    ):
                         yield record
                     used.append(received)
             finally:
@@ -185,6 +188,14 @@ async def _close(records: AsyncGenerator[Any, None]) -> None:
     await records.aclose()
 
 
+def _topic(kind: str) -> Topic[Any]:
+    for topic in PUBLISHED:
+        if topic.kind == kind:
+            return topic
+    kinds = ", ".join(topic.kind for topic in PUBLISHED)
+    raise ConfigError(f"The kind {kind!r} is not published; it must be one of {kinds}.")
+
+
 def _settings(broker: str, prefix: str | None, config: Config | None) -> Config:
     kafka = config.kafka if config is not None else None
     given = {"broker": broker} | ({} if prefix is None else {"topic_prefix": prefix})
@@ -199,15 +210,6 @@ def _wanted(record: Published, session: str | None, participant: str | None) -> 
     if session is not None and record.session_id != session:
         return False
     return participant is None or getattr(record, "participant_id", None) == participant
-
-
-def _is_new(identity: str, seen: OrderedDict[str, None]) -> bool:
-    if identity in seen:
-        return False
-    seen[identity] = None
-    if len(seen) > REMEMBERED:
-        seen.popitem(last=False)
-    return True
 
 
 class _CallableModule(ModuleType):

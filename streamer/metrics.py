@@ -52,7 +52,6 @@ PORTS: dict[StageName, int] = {
 BEAT_S = 1.0
 DEAD_S = 30.0
 """A loop that has not turned for so long is dead: loading a model takes less."""
-PROBE_S = 2.0
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 REGISTRY = CollectorRegistry()
@@ -139,8 +138,19 @@ def ready(yes: bool = True) -> None:
     READY.set(yes)
 
 
-async def watched(config: Config, stage: StageName, work: Coroutine[Any, Any, T]) -> T:
+async def watched(
+    config: Config,
+    stage: StageName,
+    work: Coroutine[Any, Any, T],
+    broker_answers: Callable[[str], bool],
+) -> T:
     """Do `work` and answer over HTTP meanwhile, unless `metrics.enabled` is false.
+
+    Args:
+        config: where to listen, and the broker's address.
+        stage: the name of this process's stage.
+        work: what the stage does.
+        broker_answers: whether a broker at an address accepts connections; called on a thread.
 
     Raises:
         ConfigError: `metrics.port` is set and taken. A stage's default port that is taken, as by
@@ -151,7 +161,7 @@ async def watched(config: Config, stage: StageName, work: Coroutine[Any, Any, T]
     ready(False)
     if not settings.enabled:
         return await work
-    heart = _Heart(config.kafka.broker)
+    heart = _Heart(config.kafka.broker, broker_answers)
     port = settings.port or PORTS[stage]
     try:
         server = _Server((settings.host, port), heart)
@@ -181,8 +191,9 @@ async def watched(config: Config, stage: StageName, work: Coroutine[Any, Any, T]
 class _Heart:
     """Whether the event loop turns and a broker answers."""
 
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers
+    def __init__(self, broker: str, broker_answers: Callable[[str], bool]) -> None:
+        self._broker = broker
+        self._broker_answers = broker_answers
         self._beat_s = time.monotonic()
 
     async def beat(self) -> None:
@@ -199,17 +210,9 @@ class _Heart:
         """Empty, or what is wrong."""
         if not REGISTRY.get_sample_value("streamer_ready"):
             return "starting or stopping"
-        return self.alive() or self._unreachable()
-
-    def _unreachable(self) -> str:
-        for address in self._brokers.split(","):
-            host, _, port = address.strip().rpartition(":")
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), PROBE_S).close()
-                return ""
-            except (OSError, ValueError):
-                continue
-        return f"no broker answers at {self._brokers}"
+        if wrong := self.alive():
+            return wrong
+        return "" if self._broker_answers(self._broker) else f"no broker answers at {self._broker}"
 
 
 class _Server(ThreadingHTTPServer):

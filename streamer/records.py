@@ -350,17 +350,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes | None
 
 
-Record = Window | Score | Sentiment | SessionSentiment | Alert | Session
-
-
 def window_id(session_id: str, participant_id: str, window_index: int) -> str:
     """Deterministic identity of a window: `session_id/participant_id/window_index`."""
     return f"{session_id}/{participant_id}/{window_index}"
-
-
-def partition_key(session_id: str, participant_id: str) -> bytes:
-    """Kafka key that keeps one participant's windows in order."""
-    return f"{session_id}/{participant_id}".encode()
 
 
 def class_index(valence: float) -> int:

@@ -1,9 +1,9 @@
-"""Sound, words and faces → aligned windows of one participant.
+"""Audio, words and face crops → aligned windows of one participant.
 
-What enters: AudioChunk, Word, speech spans and FaceCrop in session time, each from its own stream,
-in any interleaving. What leaves: Window records, in order, each exactly once. The same input gives
-the same windows byte for byte, at any speed and, within lateness, in any order of arrival.
-What this deliberately does not know: clocks, threads, devices, codecs, Kafka, models.
+Input: AudioChunk, Word, speech spans and FaceCrop in session time, each from its own stream, in
+any interleaving. Output: Window records, in order, each exactly once. The same input gives the
+same windows byte for byte, at any speed and, within the allowed lateness, in any arrival order.
+This module knows neither clocks, threads, devices, codecs, Kafka nor models.
 
 Window k ends at `(k+1)·hop` and is the half-open `[max(0, end − length), end)`; a stream of D
 seconds has `ceil(D/hop)` windows, the last one cut at D and marked `final`:
@@ -15,8 +15,8 @@ seconds has `ceil(D/hop)` windows, the last one cut at D and marked `final`:
     window 3                                [───────────)
     window 4, final                             [─────────)
 
-A window goes out as soon as the watermark reaches its end and the stream is known to go on beyond
-it (so that the last one, and only the last one, is final); what is left goes out at `finish`.
+A window closes as soon as the watermark reaches its end and the stream is known to continue after
+it (so that the last window, and only the last one, is final); `finish` closes the rest.
 """
 
 from __future__ import annotations
@@ -49,29 +49,29 @@ Span = tuple[int, int]
 
 @dataclass(slots=True)
 class _Stream:
-    """How far one stream has come: everything of it before `reached_ns` has been seen."""
+    """Progress of one stream: everything before `reached_ns` has arrived."""
 
     reached_ns: int = 0
     ended: bool = False
     stalled: bool = False
 
 
-class Aligner:
+class Windower:
     """Cuts one participant's streams into windows; pure, synchronous, without a clock.
 
-    The watermark is the time before which every stream has been seen. Sound and faces hold it
-    back by their latest event time; words and speech spans by the watermark given with them, but
-    never by more than `allowed_lateness` behind sound and faces. A stream of sound or faces more
-    than `stall_timeout` behind the furthest one stops holding it until it has caught up. A stream
-    that has ended does not hold it.
+    The watermark is the time before which every stream has arrived. Audio and faces hold it back
+    by their latest event time; words and speech spans by the watermark given with them, but never
+    by more than `allowed_lateness` behind audio and faces. A stream of audio or faces that falls
+    more than `stall_timeout` behind the furthest one stops holding the watermark back until it
+    has caught up. A stream that has ended does not hold it back.
 
-    Late is what belongs to a window that is already out: it is counted in `counters`
-    (`late_words`, `late_audio_samples`, `late_faces`) and still goes into those windows to come
-    that cover it. `counters` also has `windows`, `stalled` (how often a stream began to stall) and
-    `words_past_end` (words that begin after the stream's end, so in no window).
+    Data that belongs to a window that has already closed is late. It is counted in `counters`
+    (`late_words`, `late_audio_samples`, `late_faces`) and still goes into the later windows that
+    cover it. `counters` also has `windows`, `stalled` (how often a stream began to stall) and
+    `words_past_end` (words that begin after the stream's end and so are in no window).
 
-    Memory: sound, words and faces of at most length + max(stall_timeout, allowed_lateness) + one
-    hop of the furthest stream, `context_words` old words, and words given ahead of their time.
+    Memory: audio, words and faces of at most length + max(stall_timeout, allowed_lateness) + one
+    hop of the furthest stream, `context_words` earlier words, and words given ahead of their time.
     """
 
     def __init__(
@@ -85,21 +85,21 @@ class Aligner:
         *,
         session_participants: int = 0,
     ) -> None:
-        """Begin at session time 0.
+        """Start at session time 0.
 
         Args:
-            session_id: goes into every window.
-            participant_id: goes into every window.
+            session_id: written into every window.
+            participant_id: written into every window.
             session_start_unix_ns: wall clock at session time 0.
-            modalities_expected: the streams that windows wait for and hold; others are ignored.
-                Where `audio` is among them speech spans are waited for like words. Where neither
-                `audio` nor `vision` is, `advance` alone says how far the stream is.
-            windows: lengths and patience.
+            modalities_expected: the streams that windows wait for and contain; others are
+                ignored. With `audio`, windows wait for speech spans as they do for words. With
+                neither `audio` nor `vision`, only `advance` moves the stream on.
+            windows: lengths, hop, lateness and stall timeout.
             face_rate_hz: crops per second to expect, for `Presence.vision`.
-            session_participants: goes into every window.
+            session_participants: written into every window.
         """
         if not modalities_expected:
-            raise ValueError("an aligner needs at least one expected modality")
+            raise ValueError("a windower needs at least one expected modality")
         self._session_id = session_id
         self._participant_id = participant_id
         self._session_start_unix_ns = session_start_unix_ns
@@ -109,88 +109,88 @@ class Aligner:
 
         self._expected = frozenset(modalities_expected)
         self._media = {name: _Stream() for name in modalities_expected if name != "text"}
-        self._passed_ns = 0
+        self._advanced_ns = 0
         self._words_reached_ns = 0
         self._speech_reached_ns = 0
         self._text_ended = False
         self._watermark_ns = 0
 
         self._next_index = 0
-        self._out_ns = 0
-        self._sound: list[tuple[int, NDArray[np.int16]]] = []
+        self._closed_ns = 0
+        self._audio: list[tuple[int, NDArray[np.int16]]] = []
         self._faces: list[FaceCrop] = []
         self._words: list[Word] = []
-        self._past: list[Word] = []
+        self._context: list[Word] = []
         self._speech: list[Span] = []
         self.counters: Counter[str] = Counter()
 
     @property
     def watermark_ns(self) -> int:
-        """Windows that end at or before this time may go out; it never falls."""
+        """Windows that end at or before this time may close; it never falls."""
         return self._watermark_ns
 
     def push_audio(self, chunk: AudioChunk) -> list[Window]:
-        """Take sound; a sample belongs where its rounded place on the 16 kHz grid lies.
+        """Add audio; each sample goes to its nearest position on the 16 kHz grid.
 
-        Gaps are silence. Where chunks overlap the one pushed last counts.
+        Gaps are silence. Where chunks overlap, the chunk pushed last wins.
 
         Args:
             chunk: float32 mono; values outside [-1, 1] are clipped, NaN is silence.
 
         Returns:
-            The windows that this completes, oldest first.
+            The windows that this closes, oldest first.
         """
         first = _sample_at(chunk.event_time_ns)
-        late = min(len(chunk.samples), max(0, _sample_at(self._out_ns) - first))
+        late = min(len(chunk.samples), max(0, _sample_at(self._closed_ns) - first))
         self.counters["late_audio_samples"] += late
         if "audio" in self._expected and len(chunk.samples) and not self._finished:
-            self._sound.append((first, _pcm16(chunk.samples)))
-        return self._reach("audio", chunk.end_ns)
+            self._audio.append((first, _pcm16(chunk.samples)))
+        return self._advance_stream("audio", chunk.end_ns)
 
     def push_face(self, face: FaceCrop | None, event_time_ns: int) -> list[Window]:
-        """Take what was seen in the frame at `event_time_ns`; None is a frame without a face.
+        """Add the face in the frame at `event_time_ns`, or None for a frame without a face.
 
-        Frames come in the order of their times.
+        Frames must come in event-time order.
 
         Returns:
-            The windows that this completes, oldest first.
+            The windows that this closes, oldest first.
         """
         if face is not None:
-            self.counters["late_faces"] += face.event_time_ns < self._out_ns
+            self.counters["late_faces"] += face.event_time_ns < self._closed_ns
             if "vision" in self._expected and not self._finished:
-                insort(self._faces, face, key=_seen)
-        return self._reach("vision", event_time_ns)
+                insort(self._faces, face, key=_face_order)
+        return self._advance_stream("vision", event_time_ns)
 
     def push_words(self, words: Sequence[Word], watermark_ns: int) -> list[Window]:
-        """Take recognised words, in any order, and how far the recogniser is.
+        """Add recognised words, in any order, and the recogniser's watermark.
 
-        A word belongs to every window that overlaps its `[start_ns, end_ns)`; one without a
-        duration to those that hold its start.
+        A word belongs to every window that overlaps its `[start_ns, end_ns)`; a word without a
+        duration to the windows that contain its start.
 
         Args:
-            words: new words; each is given once.
-            watermark_ns: no word that starts before this time is still to come; it may lie
-                beyond the stream's end (subtitles are known at once).
+            words: new words, each given once.
+            watermark_ns: no later word starts before this time; it may be after the stream's end
+                (a transcript is complete from the start).
 
         Returns:
-            The windows that this completes, oldest first.
+            The windows that this closes, oldest first.
         """
         for word in words:
-            self.counters["late_words"] += word.start_ns < self._out_ns
+            self.counters["late_words"] += word.start_ns < self._closed_ns
             if "text" in self._expected and not self._finished:
-                insort(self._words, word, key=_spoken)
+                insort(self._words, word, key=_word_order)
         self._words_reached_ns = max(self._words_reached_ns, watermark_ns)
         return self._close_ready()
 
     def push_speech(self, spans: Sequence[Span], watermark_ns: int) -> list[Window]:
-        """Take spans of time in which there is speech; they may touch and overlap.
+        """Add spans of time that contain speech; they may touch and overlap.
 
         Args:
-            spans: `[start_ns, end_ns)` each; a growing span may be given piece by piece.
-            watermark_ns: every speech before this time has been given.
+            spans: `[start_ns, end_ns)` each; a span that grows may be given in parts.
+            watermark_ns: all speech before this time has been given.
 
         Returns:
-            The windows that this completes, oldest first.
+            The windows that this closes, oldest first.
         """
         if not self._finished:
             self._speech = _union([*self._speech, *spans])
@@ -198,54 +198,54 @@ class Aligner:
         return self._close_ready()
 
     def advance(self, event_time_ns: int) -> list[Window]:
-        """Let event time pass that no expected stream shows.
+        """Let event time pass without data of an expected stream.
 
-        Text-only: the sound is heard by the recogniser, never given here, and drives the windows
-        through this.
+        In a text-only session only the recogniser gets the audio; the audio's time drives the
+        windows through this method.
 
         Returns:
-            The windows that this completes, oldest first.
+            The windows that this closes, oldest first.
         """
-        self._passed_ns = max(self._passed_ns, event_time_ns)
+        self._advanced_ns = max(self._advanced_ns, event_time_ns)
         return self._close_ready()
 
     def end(self, end: StreamEnd) -> list[Window]:
-        """Note that a modality has ended for good; `text` ends words and speech spans.
+        """End a modality for good; `text` ends words and speech spans.
 
         The end of a modality that is not expected lets event time pass, as `advance` does.
 
         Returns:
-            The windows that this completes, oldest first.
+            The windows that this closes, oldest first.
         """
         if end.modality in self._media:
             self._media[end.modality].ended = True
-            return self._reach(end.modality, end.event_time_ns)
+            return self._advance_stream(end.modality, end.event_time_ns)
         self._text_ended |= end.modality == "text"
         return self._close_ready() if end.modality == "text" else self.advance(end.event_time_ns)
 
     def finish(self) -> list[Window]:
-        """Flush at end of stream: every window left, none waits any more, the last is final.
+        """Close every remaining window at the end of the stream; the last one is final.
 
-        The stream's end D is the latest time that sound, faces or `advance` reached. Nothing at
-        all, D = 0, has no window. What is pushed afterwards is late.
+        The stream's end D is the latest time that audio, faces or `advance` reached. An empty
+        stream (D = 0) has no window. Data pushed afterwards is late.
         """
         end_ns, closed = self._extent_ns, []
-        while self._out_ns < end_ns and not self._finished:
+        while self._closed_ns < end_ns and not self._finished:
             closed.append(self._close(end_ns))
         self.counters["words_past_end"] += sum(word.start_ns >= end_ns for word in self._words)
-        self._sound, self._faces, self._words, self._speech = [], [], [], []
-        self._out_ns = sys.maxsize
+        self._audio, self._faces, self._words, self._speech = [], [], [], []
+        self._closed_ns = sys.maxsize
         return closed
 
     @property
     def _finished(self) -> bool:
-        return self._out_ns == sys.maxsize
+        return self._closed_ns == sys.maxsize
 
     @property
     def _extent_ns(self) -> int:
-        return max([self._passed_ns, *(s.reached_ns for s in self._media.values())])
+        return max([self._advanced_ns, *(s.reached_ns for s in self._media.values())])
 
-    def _reach(self, modality: Modality, reached_ns: int) -> list[Window]:
+    def _advance_stream(self, modality: Modality, reached_ns: int) -> list[Window]:
         if modality in self._media:
             stream = self._media[modality]
             stream.reached_ns = max(stream.reached_ns, reached_ns)
@@ -253,9 +253,9 @@ class Aligner:
 
     def _close_ready(self) -> list[Window]:
         self._mark_stalled()
-        self._watermark_ns = max(self._watermark_ns, self._present_watermark_ns())
+        self._watermark_ns = max(self._watermark_ns, self._computed_watermark_ns())
         extent_ns, closed = self._extent_ns, []
-        while (next_end_ns := self._out_ns + self._settings.hop_ns) <= self._watermark_ns:
+        while (next_end_ns := self._closed_ns + self._settings.hop_ns) <= self._watermark_ns:
             if next_end_ns >= extent_ns:
                 break
             closed.append(self._close(extent_ns))
@@ -269,28 +269,28 @@ class Aligner:
             self.counters["stalled"] += stalled and not stream.stalled
             stream.stalled = stalled
 
-    def _present_watermark_ns(self) -> int:
+    def _computed_watermark_ns(self) -> int:
         holding = [s.reached_ns for s in self._media.values() if not (s.ended or s.stalled)]
         media_ns = min(holding, default=self._extent_ns)
-        patience_ns = media_ns - self._settings.allowed_lateness_ns
-        return min(media_ns, max(self._heard_ns(), patience_ns))
+        latest_wait_ns = media_ns - self._settings.allowed_lateness_ns
+        return min(media_ns, max(self._text_watermark_ns(), latest_wait_ns))
 
-    def _heard_ns(self) -> int:
-        """How far words and speech spans are known; no limit once they have ended."""
+    def _text_watermark_ns(self) -> int:
+        """Watermark of words and speech spans; no limit once they have ended."""
         if self._text_ended:
             return sys.maxsize
-        heard_ns = self._words_reached_ns if "text" in self._expected else sys.maxsize
+        watermark_ns = self._words_reached_ns if "text" in self._expected else sys.maxsize
         audio = self._media.get("audio")
         if audio is None or (audio.ended and self._speech_reached_ns >= audio.reached_ns):
-            return heard_ns
-        return min(heard_ns, self._speech_reached_ns)
+            return watermark_ns
+        return min(watermark_ns, self._speech_reached_ns)
 
     def _close(self, extent_ns: int) -> Window:
-        settings, nominal_end_ns = self._settings, self._out_ns + self._settings.hop_ns
+        settings, nominal_end_ns = self._settings, self._closed_ns + self._settings.hop_ns
         start_ns = max(0, nominal_end_ns - settings.length_ns)
         end_ns = min(nominal_end_ns, extent_ns)
         self._retire_words(start_ns)
-        audio = self._sound_between(start_ns, end_ns)
+        audio = self._audio_between(start_ns, end_ns)
         words = tuple(word for word in self._words_before(end_ns) if _span(word)[1] > start_ns)
         faces = tuple(face for face in self._faces if start_ns <= face.event_time_ns < end_ns)
         window = Window(
@@ -304,12 +304,12 @@ class Aligner:
             words=words,
             faces=faces,
             presence=self._presence(start_ns, end_ns, audio, words, faces),
-            context=" ".join(word.text for word in self._past),
+            context=" ".join(word.text for word in self._context),
             final=nominal_end_ns >= extent_ns,
             session_participants=self._session_participants,
         )
         self._next_index += 1
-        self._out_ns = nominal_end_ns
+        self._closed_ns = nominal_end_ns
         self.counters["windows"] += 1
         self._prune(max(0, nominal_end_ns + settings.hop_ns - settings.length_ns))
         return window
@@ -332,32 +332,32 @@ class Aligner:
             vision=_share(len(faces), expected_faces),
         )
 
-    def _sound_between(self, start_ns: int, end_ns: int) -> bytes | None:
+    def _audio_between(self, start_ns: int, end_ns: int) -> bytes | None:
         """PCM16 of every sample in `[start_ns, end_ns)`, gaps as zeros; None without a sample."""
         first, last = _sample_at(start_ns), _sample_at(end_ns)
-        samples, found = np.zeros(last - first, dtype="<i2"), False
-        for chunk_first, chunk in self._sound:
+        samples, has_audio = np.zeros(last - first, dtype="<i2"), False
+        for chunk_first, chunk in self._audio:
             low, high = max(first, chunk_first), min(last, chunk_first + len(chunk))
             if low < high:
                 samples[low - first : high - first] = chunk[low - chunk_first : high - chunk_first]
-                found = True
-        return samples.tobytes() if found else None
+                has_audio = True
+        return samples.tobytes() if has_audio else None
 
     def _words_before(self, end_ns: int) -> list[Word]:
         return self._words[: bisect_left(self._words, end_ns, key=lambda word: word.start_ns)]
 
     def _retire_words(self, start_ns: int) -> None:
-        """Move words that ended by `start_ns` to the context, which keeps the newest."""
+        """Move words that ended by `start_ns` to the context, which holds the newest."""
         begun = self._words_before(start_ns)
         ended = [word for word in begun if _span(word)[1] <= start_ns]
         self._words[: len(begun)] = [word for word in begun if _span(word)[1] > start_ns]
-        past = sorted([*self._past, *ended], key=_spoken)
-        self._past = past[max(0, len(past) - self._settings.context_words) :]
+        past = sorted([*self._context, *ended], key=_word_order)
+        self._context = past[max(0, len(past) - self._settings.context_words) :]
 
     def _prune(self, start_ns: int) -> None:
-        """Drop what lies before the start of the next window."""
+        """Drop data from before the start of the next window."""
         first = _sample_at(start_ns)
-        self._sound = [(at, chunk) for at, chunk in self._sound if at + len(chunk) > first]
+        self._audio = [(at, chunk) for at, chunk in self._audio if at + len(chunk) > first]
         self._faces = [face for face in self._faces if face.event_time_ns >= start_ns]
         self._speech = [span for span in self._speech if span[1] > start_ns]
 
@@ -373,11 +373,11 @@ def _pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.rint(np.clip(scaled, -32768.0, 32767.0)).astype(np.int16)
 
 
-def _spoken(word: Word) -> tuple[int, int, str]:
+def _word_order(word: Word) -> tuple[int, int, str]:
     return word.start_ns, word.end_ns, word.text
 
 
-def _seen(face: FaceCrop) -> tuple[int, bytes]:
+def _face_order(face: FaceCrop) -> tuple[int, bytes]:
     return face.event_time_ns, face.jpeg
 
 
@@ -386,7 +386,7 @@ def _span(word: Word) -> Span:
 
 
 def _union(spans: Iterable[Span]) -> list[Span]:
-    """The same time as disjoint spans in order."""
+    """Merge spans into disjoint ones in order."""
     merged: list[Span] = []
     for start_ns, end_ns in sorted(spans):
         if merged and start_ns <= merged[-1][1]:
@@ -397,11 +397,11 @@ def _union(spans: Iterable[Span]) -> list[Span]:
 
 
 def _covered_ns(spans: Iterable[Span], start_ns: int, end_ns: int) -> int:
-    """How much of `[start_ns, end_ns)` lies in the spans."""
+    """Nanoseconds of `[start_ns, end_ns)` that the spans cover."""
     inside = ((max(start_ns, low), min(end_ns, high)) for low, high in spans)
     return sum(high - low for low, high in _union(inside))
 
 
 def _share(part: int, whole: int) -> float:
-    """`part / whole` in [0, 1], rounded up to 1/10,000: what is there never counts as absent."""
+    """`part / whole` in [0, 1], rounded up to 1/10,000, so that a present part is never 0."""
     return min(10_000, -(-10_000 * part // whole)) / 10_000 if part else 0.0

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from streamer.errors import BrokerError
-from streamer.kafka.broker import EmbeddedBroker, KafkaBroker
+from streamer.kafka.apache import KafkaBroker
+from streamer.kafka.embedded import EmbeddedBroker
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -18,8 +18,8 @@ import torch
 
 from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
-from streamer import inference
 from streamer.config import Config, build
+from streamer.inference import worker
 
 
 @dataclass
@@ -67,7 +67,7 @@ async def _work(config: Config, model: FakeModel) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    counters = await inference.run(config, stop, load=lambda _: model)
+    counters = await worker.run(config, stop, load=lambda _: model)
     print(json.dumps(counters), flush=True)
 
 

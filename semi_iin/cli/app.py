@@ -1,6 +1,7 @@
 """The application: every command, and errors as one sentence with an exit code."""
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -28,10 +29,17 @@ app.command()(checkpoints.convert)
 app.command()(checkpoints.release)
 
 
-def main() -> None:
-    """Run the command line; print an error that a user can cause as one sentence."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; print an error that a user can cause as one sentence.
+
+    Args:
+        arguments: without the program's name; None = those of the process.
+
+    Raises:
+        SystemExit: always, with the exit code.
+    """
     try:
-        app()
+        app(arguments)
     except SemiIINError as error:
         screen.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)

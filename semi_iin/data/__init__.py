@@ -7,6 +7,6 @@ data set with the same conventions.
 * `media`: audio and faces of media files, read when a sample's clip is read;
 * `text_csv`, `clips`, `features`, `ravdess`, `expressions`: one reader each.
 
-A modality that a row does not have stays absent; nothing is imputed. Readers know no encoders, no
-models and no training.
+A modality that a row does not have stays absent; nothing is imputed. Readers depend on no encoders,
+models or training.
 """

@@ -11,7 +11,7 @@ from semi_iin.encoders.transformer import TransformerEncoder, load_pretrained
 
 
 class TextEncoder(TransformerEncoder):
-    """Last hidden states of a transformer over the words, read with what was said before.
+    """Last hidden states of a transformer over the words, read with their context.
 
     The input is `[CLS] words [SEP]`, followed by `context [SEP]` where there is context. Only the
     states of the first part are features: the context shapes them through attention.

@@ -8,5 +8,5 @@
 * `gates`: how far the gate relies on inter-modal interaction;
 * `reporting`: tables as Markdown and CSV, and plots.
 
-Experiments return records of numbers. They know no command line and no data formats.
+Experiments return records of numbers. They depend on no command line and no data formats.
 """

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin import evaluate
 from semi_iin.calibration import class_probabilities, combination
+from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
 from semi_iin.errors import SemiIINError
 from semi_iin.examples import ready_example
@@ -19,7 +21,9 @@ from semi_iin.predict import Prediction, Predictor
 from semi_iin.task import Example, score
 
 CHUNK = 128  # clips in memory at a time
+BATCH = 32  # clips scored together
 Advance = Callable[[int, int], None]  # done, of all
+Result = TypeVar("Result")
 
 
 def evaluate_checkpoint(
@@ -65,15 +69,28 @@ def evaluate_checkpoint(
         clips = [sample.clip() for sample in samples[first : first + CHUNK]]
         if not context:
             clips = [replace(clip, context=None) for clip in clips]
-        predictions += predictor.predict(clips)
+        predictions += _in_batches(clips, predictor.predict)
         if emotional in predictor.modalities:
-            emotions += predictor.emotions(clips, emotional)
+            emotions += _in_batches(clips, partial(predictor.emotions, modality=emotional))
         advance(len(predictions), len(samples))
     if not any(prediction.modalities for prediction in predictions):
         raise SemiIINError(
             f"no sample has a modality that the checkpoint reads: {', '.join(predictor.modalities)}"
         )
     return report_samples(samples, predictions, emotions or None, resamples=resamples)
+
+
+def _in_batches(
+    clips: Sequence[Clip], score_batch: Callable[[Sequence[Clip]], Sequence[Result]]
+) -> list[Result]:
+    """Score clips in batches of similar length; return the results in the order of the clips."""
+    order = sorted(range(len(clips)), key=lambda index: clips[index].lengths())
+    results: dict[int, Result] = {}
+    for first in range(0, len(order), BATCH):
+        indices = order[first : first + BATCH]
+        scored = score_batch([clips[index] for index in indices])
+        results.update(zip(indices, scored, strict=True))
+    return [results[index] for index in range(len(clips))]
 
 
 def _emotional_modality(samples: Sequence[Sample], specs: Mapping[str, Any]) -> Modality | None:

@@ -56,6 +56,9 @@ class FaceTask:
             logits, self.targets[batch].to(device), label_smoothing=self.SMOOTHING
         )
 
+    def fusion_weights(self) -> None:
+        """Return None: no Semi-IIN is trained along."""
+
     def measure(self) -> Metrics:
         """Return accuracy, and balanced accuracy of the valence's sign."""
         predicted = [

@@ -18,10 +18,11 @@ from semi_iin.encoders.text import TextEncoder
 from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders
-from semi_iin.loop import Report, Task, fit
+from semi_iin.loop import Report, fit
 from semi_iin.modalities import Modality
 from semi_iin.parts import Part
 from semi_iin.pretraining.face import FaceTask
+from semi_iin.pretraining.protocol import EncoderTask
 from semi_iin.pretraining.text import TextTask
 from semi_iin.pretraining.voice import VoiceTask
 from semi_iin.settings import EncoderSettings, RunConfig, Training
@@ -66,8 +67,7 @@ def train_encoders(
         fit(task, settings.training, run / modality, seed=config.seed, device=device, report=report)
         encoder = encoders.encoders[modality].eval().cpu()
         encoder.finish_training(settings.rank)
-        if isinstance(task, TextTask):
-            start = {name: value.cpu() for name, value in task.model.state_dict().items()}
+        start = task.fusion_weights() or start
         stored.update(Encoders({modality: encoder}).tensors())
     return Encoders.build(specs, stored).to(device), start
 
@@ -128,8 +128,8 @@ def _task(
     modality: Modality,
     samples: Sequence[Sample],
     selection: Sequence[Sample],
-) -> Task:
-    """Return the task that trains an encoder; the one place that knows which task trains which."""
+) -> EncoderTask:
+    """Return the task that trains an encoder; the only place that maps encoders to tasks."""
     encoder: Encoder = encoders.encoders[modality]
     size, seed = training.batch_size, config.seed
     match encoder:

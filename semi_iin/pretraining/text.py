@@ -84,6 +84,10 @@ class TextTask:
         output: SemiIINOutput = self.model(text=states, text_mask=words[:, : states.shape[1]])
         return output
 
+    def fusion_weights(self) -> dict[str, Tensor]:
+        """Return the weights of the Semi-IIN, on the CPU."""
+        return {name: value.cpu() for name, value in self.model.state_dict().items()}
+
     def measure(self) -> Metrics:
         """Return mean absolute error and correlation on the selection part, with context."""
         order = sorted(self.selection, key=lambda sample: len(sample.text or ""))

@@ -75,6 +75,9 @@ class VoiceTask:
             odds[signed], self.positive[targets[signed]].float(), pos_weight=rare
         )
 
+    def fusion_weights(self) -> None:
+        """Return None: no Semi-IIN is trained along."""
+
     def measure(self) -> Metrics:
         """Return accuracy, and balanced accuracy of the valence's sign."""
         clips = [Clip(audio=audio) for audio in self.selection]

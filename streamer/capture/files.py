@@ -1,10 +1,8 @@
-"""A media container, as PyAV opens it, → chunks of sound and pictures in event-time order.
+"""One pass over an open media container: packets → chunks in event-time order.
 
-What enters: an open container (file, URL or device), which of its streams are wanted, and where in
-the session it begins. What leaves: AudioChunks without a gap, upright VideoFrames at the wanted
-rate, Notices. Real files lie about time: a start above zero is taken off, missing time stamps are
-filled in, a leap of the clock is left out, gaps in the sound become silence and overlaps are cut,
-so that the count of samples and event time never part. Nothing here knows devices, faces or words.
+Input: a container that PyAV has opened (a file, a URL or a device), the streams to read and the
+session time at which it begins. Output: AudioChunks, VideoFrames and Notices. Damaged parts are
+skipped and missing timestamps filled in. This module knows neither devices, faces nor words.
 """
 
 from __future__ import annotations
@@ -12,323 +10,142 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
-from streamer.audio import Resampler
-from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, Notice, VideoFrame
+from streamer.capture.timeline import Timeline
+from streamer.capture.tracks import AudioTrack, VideoTrack
+from streamer.errors import SourceError
+from streamer.records import NS_PER_S, AudioChunk, Notice, VideoFrame
 
-Piece = AudioChunk | VideoFrame | Notice
-Kind = Literal["audio", "vision"]
+MediaChunk = AudioChunk | VideoFrame | Notice
+Kind = Literal["audio", "video"]
 
-CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
-"""AudioChunks hold a tenth of a second and begin at multiples of it; the last may be shorter."""
-NS_PER_SAMPLE = NS_PER_S // SAMPLE_RATE_HZ
-SOUND_TOLERANCE_NS = 100 * NS_PER_MS
-"""Sound whose time stamp is off by less is joined without a seam; more is a gap or an overlap."""
-BACKWARD_TOLERANCE_NS = 500 * NS_PER_MS
-"""A time stamp that falls back further than this is a leap of the clock."""
-MAX_SIDE_PX = 1280
-"""Larger pictures are scaled down to this, since a face crop needs no more."""
-WAIT_BYTES = 64 * 1024 * 1024
-WAIT_NS = 30 * NS_PER_S
-"""How much of one stream is held back while the file shows nothing of the other one."""
-BAD_READS_IN_A_ROW = 20
+QUEUED_BYTES_LIMIT = 64 * 1024 * 1024
+QUEUED_TIME_LIMIT_NS = 30 * NS_PER_S
+"""Bounds for the packets of one stream that wait while the container has none of the other."""
+BAD_READS_LIMIT = 20
+"""Reading ends after so many failed reads in a row."""
 NOTICES_IN_FULL = 5
-CUT_SHORT_NS = NS_PER_S
-"""Ending this much before the declared end is worth a notice."""
+"""Further notices of the same kind are only counted."""
+TRUNCATED_NS = NS_PER_S
+"""A recording that ends this much before its declared end gives a notice."""
 
 
-# --- time ---------------------------------------------------------------------------------------
+# --- opening ------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Line:
-    """One stream's place on the timeline: its shift and where its next packet is expected."""
-
-    shift_ns: int = 0
-    expected_ns: int = 0
-
-
-class Timeline:
-    """Packet time stamps → session time, with leaps of the clock taken out.
-
-    A stamp that lies more than `max_gap_ns` ahead of everything read so far, or falls back by more
-    than BACKWARD_TOLERANCE_NS, is a leap: the stream goes on where the furthest one is. Other
-    streams of the container take the same leap when they come to it, so that sound and picture
-    stay together. A gap that another stream fills is real and stays. With a `now`, for live
-    streams, the first packet and whatever follows a leap begin at the time that it gives.
-    """
-
-    def __init__(
-        self,
-        origin_ns: int | None,
-        start_ns: int,
-        max_gap_ns: int,
-        now: Callable[[], int] | None = None,
-    ) -> None:
-        """Begin `start_ns` into the session; `origin_ns` is the container's first stamp."""
-        self.leaps: list[tuple[int, int]] = []
-        self._start_ns = start_ns
-        self._max_gap_ns = max_gap_ns
-        self._now = now
-        self._shifts: list[int] = [] if origin_ns is None else [start_ns - origin_ns]
-        self._lines: dict[int, _Line] = {}
-        self._furthest_ns = start_ns
-
-    def shift_for(self, stream: int, stamp_ns: int, duration_ns: int) -> int:
-        """What to add to a packet's stamps, in nanoseconds, to have session time."""
-        line = self._lines.get(stream)
-        if line is None:
-            line = self._lines[stream] = self._begin(stamp_ns)
-        line.shift_ns = self._fitting(line, stamp_ns)
-        line.expected_ns = max(line.expected_ns, stamp_ns + line.shift_ns + duration_ns)
-        self._furthest_ns = max(self._furthest_ns, line.expected_ns)
-        return line.shift_ns
-
-    def _begin(self, stamp_ns: int) -> _Line:
-        if not self._shifts:
-            begin_ns = self._start_ns if self._now is None else self._now()
-            self._shifts.append(begin_ns - stamp_ns)
-            self._furthest_ns = max(self._furthest_ns, begin_ns)
-        expected_ns = self._furthest_ns if self.leaps else self._start_ns
-        return _Line(self._shifts[-1], expected_ns)
-
-    def _fitting(self, line: _Line, stamp_ns: int) -> int:
-        """The known shift that explains the stamp best, or a new one after a leap."""
-        known = [line.shift_ns, *(s for s in reversed(self._shifts) if s != line.shift_ns)]
-        fitting = [shift for shift in known if self._fits(line, stamp_ns + shift)]
-        if fitting:
-            return min(fitting, key=lambda shift: abs(stamp_ns + shift - line.expected_ns))
-        go_on_ns = max(self._furthest_ns, self._now() if self._now else 0)
-        shift = go_on_ns - stamp_ns
-        self.leaps.append((go_on_ns, stamp_ns + line.shift_ns - go_on_ns))
-        self._shifts = [*self._shifts[-7:], shift]
-        return shift
-
-    def _fits(self, line: _Line, time_ns: int) -> bool:
-        if time_ns < line.expected_ns - BACKWARD_TOLERANCE_NS:
-            return False
-        return time_ns <= max(line.expected_ns, self._furthest_ns) + self._max_gap_ns
-
-
-# --- sound --------------------------------------------------------------------------------------
-
-
-class SoundTrack:
-    """Sound with session times → AudioChunks that follow each other without a gap.
-
-    `max_fill_ns` bounds the silence that a gap becomes (None: any length); after a longer one the
-    next chunk simply begins later. An overlap is cut from what comes second, and what lies beyond
-    `limit_ns` is left out.
-    """
-
-    def __init__(
-        self, start_ns: int, tolerance_ns: int = SOUND_TOLERANCE_NS, max_fill_ns: int | None = None
-    ) -> None:
-        """Begin at `start_ns`, rounded to a sample."""
-        self._tolerance_ns = tolerance_ns
-        self._max_fill_ns = max_fill_ns
-        self.limit_ns: int | None = None
-        self._resampler = Resampler()
-        self._next = self._given = _sample_at(start_ns)
-        self._held: list[NDArray[np.float32]] = []
-        self._skip = 0
-        self._run_start_ns: int | None = None
-        self._run_samples = 0
-        self._run_rate_hz = 0
-
-    @property
-    def end_ns(self) -> int:
-        """Time just after the last sample taken in."""
-        return self._next * NS_PER_SAMPLE
-
-    def push(self, frame: av.AudioFrame, time_ns: int | None) -> Iterator[AudioChunk]:
-        """Take a decoded frame at `time_ns` (None: right after the one before)."""
-        rate_hz = frame.sample_rate
-        yield from self._place(time_ns, rate_hz)
-        self._run_samples += frame.samples
-        yield from self._add(self._resampler.push(frame))
-
-    def push_mono(
-        self, samples: NDArray[np.float32], rate_hz: int, time_ns: int | None
-    ) -> Iterator[AudioChunk]:
-        """Like `push` for float32 mono of shape (n,)."""
-        yield from self._place(time_ns, rate_hz)
-        self._run_samples += len(samples)
-        yield from self._add(self._resampler.push_mono(samples, rate_hz))
-
-    def silence_until(self, time_ns: int) -> Iterator[AudioChunk]:
-        """Fill up with silence to `time_ns`; what later turns out to belong before it is cut."""
-        if _sample_at(time_ns) > self._next:
-            yield from self._end_run()
-            yield from self._fill(_sample_at(time_ns))
-
-    def flush(self) -> Iterator[AudioChunk]:
-        """Give out everything, the last chunk as short as it comes."""
-        yield from self._end_run()
-        if self._held:
-            yield self._chunk(np.concatenate(self._held))
-            self._held = []
-
-    def _place(self, time_ns: int | None, rate_hz: int) -> Iterator[AudioChunk]:
-        """Before sound at `time_ns`: go on with the run, or end it and fill or cut."""
-        running = self._run_start_ns is not None
-        expected_ns = self.end_ns
-        if self._run_start_ns is not None:
-            expected_ns = self._run_start_ns + self._run_samples * NS_PER_S // self._run_rate_hz
-        at_ns = expected_ns if time_ns is None else time_ns
-        if running and rate_hz == self._run_rate_hz:
-            if abs(at_ns - expected_ns) <= self._tolerance_ns:
-                return
-        elif running and abs(at_ns - expected_ns) <= self._tolerance_ns:
-            at_ns = expected_ns
-        yield from self._end_run()
-        target = _sample_at(at_ns)
-        if target > self._next:
-            yield from self._fill(target)
-        self._skip = max(0, self._next - target)
-        self._run_start_ns, self._run_samples, self._run_rate_hz = at_ns, 0, rate_hz
-
-    def _end_run(self) -> Iterator[AudioChunk]:
-        if self._run_start_ns is not None:
-            yield from self._add(self._resampler.flush())
-            self._run_start_ns = None
-
-    def _fill(self, target: int) -> Iterator[AudioChunk]:
-        longest = self._max_fill_ns
-        if longest is not None and (target - self._next) * NS_PER_SAMPLE > longest:
-            if self._held:
-                yield self._chunk(np.concatenate(self._held))
-                self._held = []
-            self._next = self._given = target
-            return
-        self._skip = 0
-        while self._next < target:
-            step = min(target - self._next, CHUNK_SAMPLES)
-            yield from self._add(np.zeros(step, np.float32))
-
-    def _add(self, samples: NDArray[np.float32]) -> Iterator[AudioChunk]:
-        if self.limit_ns is not None:
-            room = _sample_at(self.limit_ns) - self._next + self._skip
-            samples = samples[: max(0, room)]
-        cut = min(self._skip, len(samples))
-        self._skip -= cut
-        if cut == len(samples):
-            return
-        self._held.append(samples[cut:])
-        self._next += len(samples) - cut
-        boundary = self._next - self._next % CHUNK_SAMPLES
-        if boundary <= self._given:
-            return
-        sound = np.concatenate(self._held)
-        while self._given < boundary:
-            size = CHUNK_SAMPLES - self._given % CHUNK_SAMPLES
-            yield self._chunk(sound[:size])
-            sound = sound[size:]
-        self._held = [sound] if len(sound) else []
-
-    def _chunk(self, samples: NDArray[np.float32]) -> AudioChunk:
-        chunk = AudioChunk(self._given * NS_PER_SAMPLE, samples)
-        self._given += len(samples)
-        return chunk
-
-
-def _sample_at(time_ns: int) -> int:
-    return round(time_ns / NS_PER_SAMPLE)
-
-
-# --- pictures -----------------------------------------------------------------------------------
-
-
-class PictureTrack:
-    """Decoded pictures with session times → upright RGB frames, at most one per 1/`rate_hz`.
-
-    Time is cut into slots of 1/`rate_hz` from the session's start; the first picture of a slot is
-    given, the others are let go before their colours are converted.
-    """
-
-    def __init__(self, start_ns: int, rate_hz: float) -> None:
-        """Begin at `start_ns`."""
-        self._rate_hz = rate_hz
-        self._slot = -1
-        self._last_ns = start_ns - 1
-        self.end_ns = start_ns
-
-    def push(
-        self, frame: av.VideoFrame, time_ns: int | None, duration_ns: int, pixel_aspect: float = 1.0
-    ) -> VideoFrame | None:
-        """Take a picture at `time_ns` (None: right after the one before) and maybe give it."""
-        at_ns = self.end_ns if time_ns is None else time_ns
-        if at_ns <= self._last_ns or at_ns < 0:
-            return None
-        self._last_ns, self.end_ns = at_ns, at_ns + duration_ns
-        slot = int(at_ns * self._rate_hz // NS_PER_S)
-        if slot <= self._slot:
-            return None
-        self._slot = slot
-        return VideoFrame(at_ns, upright(frame, pixel_aspect))
-
-
-def upright(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> NDArray[np.uint8]:
-    """A decoded picture as RGB of shape (height, width, 3), as it is meant to be seen.
-
-    Turned by the rotation that it carries, its pixels (`pixel_aspect` wide for 1 high) made square,
-    at most MAX_SIDE_PX long.
-    """
-    width, height = frame.width * pixel_aspect, frame.height
-    shrink = min(1.0, MAX_SIDE_PX / max(width, height))
-    rgb = frame.reformat(
-        width=max(1, round(width * shrink)), height=max(1, round(height * shrink)), format="rgb24"
-    )
-    image = rgb.to_ndarray()
-    quarters = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, quarters) if quarters else image)
-
-
-# --- a container --------------------------------------------------------------------------------
-
-
-@dataclass
-class Wanted:
-    """The streams of a container to be read; None where there is none or it is not wanted."""
+@dataclass(frozen=True, slots=True)
+class SelectedStreams:
+    """The streams of a container to read; None where there is none or it is not read."""
 
     audio: Any = None
     video: Any = None
 
     @property
-    def streams(self) -> list[Any]:
-        """Those that are there."""
+    def present(self) -> list[Any]:
+        """The streams that are not None."""
         return [stream for stream in (self.audio, self.video) if stream is not None]
 
 
+def open_file(path: Path) -> Any:
+    """Open a media file.
+
+    Raises:
+        SourceError: the file is missing, empty, not readable or not media.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"The file {path} is empty; there is nothing to read.")
+        return av.open(str(path), "r", metadata_errors="ignore")
+    except FileNotFoundError:
+        raise SourceError(f"There is no file {path}; check the name.") from None
+    except PermissionError:
+        raise SourceError(f"The file {path} may not be read; check its permissions.") from None
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(
+            f"The file {path} cannot be read as media ({reason(error)}); "
+            "it may be of another type, or truncated before its index."
+        ) from None
+
+
+def select_streams(container: Any, name: str, audio_stream: int | None = None) -> SelectedStreams:
+    """Select the best audio and video streams that can be decoded; cover images do not count.
+
+    Args:
+        container: open for reading.
+        name: of the source, for messages.
+        audio_stream: index among the audio streams; None for the best one.
+
+    Raises:
+        SourceError: nothing can be decoded, or there is no such audio stream.
+    """
+    audio = [s for s in container.streams.audio if s.codec_context is not None]
+    video = [
+        s
+        for s in container.streams.video
+        if s.codec_context is not None and not s.disposition & s.disposition.attached_pic
+    ]
+    if not audio and not video:
+        raise SourceError(f"{name} contains neither audio nor video that can be decoded.")
+    if audio_stream is None:
+        return SelectedStreams(_best(container, "audio", audio), _best(container, "video", video))
+    if audio_stream >= len(audio):
+        raise SourceError(
+            f"{name} has {len(audio)} audio streams, counted from #a:0; "
+            f"there is no #a:{audio_stream}."
+        )
+    return SelectedStreams(audio[audio_stream], _best(container, "video", video))
+
+
+def _best(container: Any, kind: str, decodable: list[Any]) -> Any:
+    best = container.streams.best(kind)
+    return best if best in decodable else next(iter(decodable), None)
+
+
+def declared_length_ns(container: Any) -> int | None:
+    """The length that the container declares, from its first timestamp; None when unknown."""
+    if not container.duration:
+        return None
+    from_zero = "matroska" in container.format.name
+    length_us = container.duration - (max(0, container.start_time or 0) if from_zero else 0)
+    return int(length_us) * 1000 if length_us > 0 else None
+
+
+def reason(error: BaseException) -> str:
+    """The cause of an error in a few words, without FFmpeg's numbers."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
 @dataclass
-class Reading:
-    """One pass over one container. Iterate `pieces` once; `end_ns` holds afterwards.
+class ContainerReader:
+    """Reads one container once, through `read` or `read_live`; `end_ns` is valid afterwards.
 
     Attributes:
         container: open for reading.
-        wanted: its streams to read.
-        name: how notices call it.
-        start_ns: session time at which it begins.
-        frame_rate_hz: pictures per second to keep.
+        streams: the streams to read.
+        name: of the source, for notices.
+        start_ns: session time at which the container begins.
         max_gap_ns: see Timeline.
-        sound: track that goes on from a recording before this one; made here when None.
+        audio: the track that gets the audio; needed where `streams` has an audio stream. A track
+            that already has audio continues.
+        video: the track that gets the frames; needed where `streams` has a video stream.
         now: the live clock; None for recordings.
-        counters: gets `damaged_packets` and `clock_leaps`.
+        counters: gets `damaged_packets` and `clock_leaps` (jumps of the container's clock).
     """
 
     container: Any
-    wanted: Wanted
+    streams: SelectedStreams
     name: str
     start_ns: int
-    frame_rate_hz: float
     max_gap_ns: int
-    sound: SoundTrack | None = None
-    pictures: PictureTrack | None = None
+    audio: AudioTrack | None = None
+    video: VideoTrack | None = None
     now: Callable[[], int] | None = None
     counters: Counter[str] = field(default_factory=Counter)
 
@@ -337,24 +154,18 @@ class Reading:
         start = self.container.start_time
         origin_ns = None if start is None or self.now else start * 1000
         self._timeline = Timeline(origin_ns, self.start_ns, self.max_gap_ns, self.now)
-        self._queues: dict[int, deque[Any]] = {s.index: deque() for s in self.wanted.streams}
+        self._queues: dict[int, deque[Any]] = {s.index: deque() for s in self.streams.present}
         self._queued_bytes = 0
         self._ended = False
         self._bad_reads = 0
-        self._notices: deque[Notice] = deque()
-        self._told: Counter[str] = Counter()
-        self._last_told = ""
+        self._notices = _Notices(self.name)
         self._only_dts = self.container.format.name == "avi"
         self._packets = self._demux()
-        if self.wanted.audio is not None and self.sound is None:
-            self.sound = SoundTrack(self.start_ns)
-        if self.wanted.video is not None and self.pictures is None:
-            self.pictures = PictureTrack(self.start_ns, self.frame_rate_hz)
-        if self.sound is not None:
-            self.sound.limit_ns = self._declared_end_ns()
+        if self.audio is not None:
+            self.audio.limit_ns = self._declared_end_ns()
 
     def _declared_end_ns(self) -> int | None:
-        """Where the sound of an MP4 ends: what follows only fills the codec's last frame."""
+        """The end of an MP4's audio; later samples only fill the codec's last frame."""
         declared_ns = declared_length_ns(self.container)
         if self.now or declared_ns is None or "mp4" not in self.container.format.name:
             return None
@@ -362,68 +173,69 @@ class Reading:
 
     @property
     def end_ns(self) -> int:
-        """Session time of the end of what has been read, over both streams."""
+        """Session time at which the data read so far ends, over both streams."""
         ends = [self.start_ns]
-        if self.wanted.audio is not None and self.sound is not None:
-            ends.append(self.sound.end_ns)
-        if self.wanted.video is not None and self.pictures is not None:
-            ends.append(self.pictures.end_ns)
+        if self.streams.audio is not None and self.audio is not None:
+            ends.append(self.audio.end_ns)
+        if self.streams.video is not None and self.video is not None:
+            ends.append(self.video.end_ns)
         return max(ends)
 
-    def pieces(self) -> Iterator[Piece]:
-        """Everything readable, in event-time order; never raises for damaged media."""
-        makers: dict[Kind, Iterator[Piece | None]] = {}
-        if self.wanted.audio is not None:
-            makers["audio"] = self._sound_pieces()
-        if self.wanted.video is not None:
-            makers["vision"] = self._picture_pieces()
-        heads: dict[Kind, Piece] = {}
-        while makers:
-            for kind in list(makers):
-                if kind not in heads and not self._next_head(kind, makers, heads):
-                    del makers[kind]
-            yield from self._take_notices()
+    def read(self) -> Iterator[MediaChunk]:
+        """Yield everything readable in event-time order; damaged media raise nothing."""
+        readers: dict[Kind, Iterator[MediaChunk | None]] = {}
+        if self.streams.audio is not None:
+            readers["audio"] = self._read_audio()
+        if self.streams.video is not None:
+            readers["video"] = self._read_stream(self.streams.video)
+        heads: dict[Kind, MediaChunk] = {}
+        while readers:
+            for kind in list(readers):
+                if kind not in heads and not self._next_head(kind, readers, heads):
+                    del readers[kind]
+            yield from self._notices.take()
             if heads:
                 first = min(heads, key=lambda kind: _time_of(heads[kind]))
-                if "audio" in makers and "audio" not in heads and self.sound is not None:
-                    yield from self.sound.silence_until(_time_of(heads[first]))
+                if "audio" in readers and "audio" not in heads and self.audio is not None:
+                    yield from self.audio.silence_until(_time_of(heads[first]))
                 yield heads.pop(first)
-        yield from self._closing_notices()
+        self._check_length()
+        yield from self._notices.close()
 
-    def live_pieces(self) -> Iterator[Piece]:
-        """Everything in the order in which it arrives; raises what reading raises."""
+    def read_live(self) -> Iterator[MediaChunk]:
+        """Yield chunks in arrival order; errors of the container are raised."""
         for packet in self._packets:
-            self._stamp(packet)
-            yield from self._decoded(packet.stream, packet)
-            yield from self._take_notices()
+            self._shift(packet)
+            yield from self._decode(packet.stream, packet)
+            yield from self._notices.take()
 
     def _next_head(
         self,
         kind: Kind,
-        makers: dict[Kind, Iterator[Piece | None]],
-        heads: dict[Kind, Piece],
+        readers: dict[Kind, Iterator[MediaChunk | None]],
+        heads: dict[Kind, MediaChunk],
     ) -> bool:
-        """Fetch the next piece of `kind` if there is one yet; False at its end."""
-        for piece in makers[kind]:
-            if piece is not None:
-                heads[kind] = piece
+        """Fetch the next chunk of `kind` if there is one yet; False at its end."""
+        for chunk in readers[kind]:
+            if chunk is not None:
+                heads[kind] = chunk
             return True
         return False
 
     # -- packets --
 
     def _demux(self) -> Iterator[Any]:
-        for packet in self.container.demux(*self.wanted.streams):
+        for packet in self.container.demux(*self.streams.present):
             if packet.size:
                 yield packet
 
-    def _pull(self, stream: Any) -> Any | None:
-        """The next packet of `stream`; None when there is none yet (`_ended`: nor ever)."""
+    def _next_packet(self, stream: Any) -> Any | None:
+        """The next packet of `stream`; None when there is none yet, or at the end (`_ended`)."""
         queue = self._queues[stream.index]
-        while not queue and not self._ended and not self._holding_too_much():
-            packet = self._read()
+        while not queue and not self._ended and not self._queues_full():
+            packet = self._read_packet()
             if packet is not None:
-                self._stamp(packet)
+                self._shift(packet)
                 self._queues[packet.stream_index].append(packet)
                 self._queued_bytes += packet.size
         if not queue:
@@ -432,51 +244,51 @@ class Reading:
         self._queued_bytes -= packet.size
         return packet
 
-    def _holding_too_much(self) -> bool:
-        if self._queued_bytes > WAIT_BYTES:
+    def _queues_full(self) -> bool:
+        if self._queued_bytes > QUEUED_BYTES_LIMIT:
             return True
         return any(
-            len(queue) > 1 and _stamp_ns(queue[-1]) - _stamp_ns(queue[0]) > WAIT_NS
+            len(queue) > 1 and _packet_ns(queue[-1]) - _packet_ns(queue[0]) > QUEUED_TIME_LIMIT_NS
             for queue in self._queues.values()
         )
 
-    def _read(self) -> Any | None:
-        """One packet from the container, or None when this read gave nothing."""
+    def _read_packet(self) -> Any | None:
+        """Read one packet from the container; None at its end and after a failed read."""
         try:
             packet = next(self._packets, None)
         except (av.FFmpegError, OSError) as error:
             self._bad_reads += 1
             self.counters["damaged_packets"] += 1
-            self._tell("read", f"cannot be read on from {_clock(self.end_ns)}: {_reason(error)}")
+            self._notices.add("read", f"read error at {_clock(self.end_ns)}: {reason(error)}")
             self._packets = self._demux()
-            self._ended = self._bad_reads >= BAD_READS_IN_A_ROW
+            self._ended = self._bad_reads >= BAD_READS_LIMIT
             return None
         self._bad_reads = 0
         self._ended = packet is None
         return packet
 
-    def _stamp(self, packet: Any) -> None:
-        """Rewrite a packet's stamps to session time."""
+    def _shift(self, packet: Any) -> None:
+        """Rewrite a packet's timestamps to session time."""
         base = packet.time_base
         if self._only_dts:
             packet.pts = packet.dts
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if stamp is None or not base:
+        timestamp = packet.dts if packet.dts is not None else packet.pts
+        if timestamp is None or not base:
             return
-        leaps = len(self._timeline.leaps)
+        jumps = len(self._timeline.jumps)
         shift_ns = self._timeline.shift_for(
             packet.stream_index,
-            round(stamp * base * NS_PER_S),
+            round(timestamp * base * NS_PER_S),
             round((packet.duration or 0) * base * NS_PER_S),
         )
-        for at_ns, leap_ns in self._timeline.leaps[leaps:]:
+        for jump in self._timeline.jumps[jumps:]:
             self.counters["clock_leaps"] += 1
-            if self.sound is not None:
-                self.sound.limit_ns = None
-            self._tell(
-                "leap",
-                f"its clock leaps by {leap_ns / NS_PER_S:+.1f} s at {_clock(at_ns)}; "
-                "the leap is left out",
+            if self.audio is not None:
+                self.audio.limit_ns = None
+            self._notices.add(
+                "jump",
+                f"timestamps jump by {jump.size_ns / NS_PER_S:+.1f} s at {_clock(jump.at_ns)}; "
+                "the jump is removed",
             )
         shift = round(shift_ns / NS_PER_S / base)
         if packet.pts is not None:
@@ -484,102 +296,106 @@ class Reading:
         if packet.dts is not None:
             packet.dts += shift
 
-    # -- pieces --
+    # -- chunks --
 
-    def _sound_pieces(self) -> Iterator[Piece | None]:
-        yield from self._stream_pieces(self.wanted.audio)
-        if self.sound is not None:
-            yield from self.sound.flush()
+    def _read_audio(self) -> Iterator[MediaChunk | None]:
+        yield from self._read_stream(self.streams.audio)
+        if self.audio is not None:
+            yield from self.audio.flush()
 
-    def _picture_pieces(self) -> Iterator[Piece | None]:
-        yield from self._stream_pieces(self.wanted.video)
-
-    def _stream_pieces(self, stream: Any) -> Iterator[Piece | None]:
-        """Pieces of one stream; None each time that the file shows no packet of it for now."""
+    def _read_stream(self, stream: Any) -> Iterator[MediaChunk | None]:
+        """Yield the chunks of one stream, and None whenever it has no packet for now."""
         while True:
-            packet = self._pull(stream)
+            packet = self._next_packet(stream)
             if packet is not None:
-                yield from self._decoded(stream, packet)
+                yield from self._decode(stream, packet)
             elif self._ended:
                 break
             else:
                 yield None
-        yield from self._decoded(stream, None)
+        yield from self._decode(stream, None)
 
-    def _decoded(self, stream: Any, packet: Any | None) -> Iterator[Piece]:
-        """What a packet (None: the end) brings out of the decoder."""
+    def _decode(self, stream: Any, packet: Any | None) -> Iterator[MediaChunk]:
+        """Decode a packet; None flushes the decoder at the end."""
         try:
             frames = stream.codec_context.decode(packet)
         except (av.FFmpegError, ValueError) as error:
-            self._damaged(error)
+            self._count_damage(reason(error))
             return
         for frame in frames:
-            time_ns = _frame_ns(frame)
-            if stream.type == "audio" and self.sound is not None:
+            if stream.type == "audio" and self.audio is not None:
                 if frame.samples:
-                    yield from self.sound.push(frame, time_ns)
-            elif self.pictures is not None:
-                if frame.is_corrupt:
-                    self._damaged(None)
-                    continue
-                duration_ns = _frame_duration_ns(frame, stream)
-                aspect = float(stream.codec_context.sample_aspect_ratio or 1)
-                picture = self.pictures.push(frame, time_ns, duration_ns, aspect)
-                if picture is not None:
-                    yield picture
+                    yield from self.audio.push(frame, _frame_ns(frame))
+            elif self.video is not None:
+                yield from self._video_frame(self.video, stream, frame)
+
+    def _video_frame(self, track: VideoTrack, stream: Any, frame: Any) -> Iterator[VideoFrame]:
+        if frame.is_corrupt:
+            self._count_damage("a corrupt frame")
+            return
+        aspect = float(stream.codec_context.sample_aspect_ratio or 1)
+        chunk = track.push(frame, _frame_ns(frame), _duration_ns(frame, stream), aspect)
+        if chunk is not None:
+            yield chunk
 
     # -- notices --
 
-    def _damaged(self, error: Exception | None) -> None:
+    def _count_damage(self, cause: str) -> None:
         self.counters["damaged_packets"] += 1
-        reason = "a broken picture" if error is None else _reason(error)
-        self._tell("damage", f"is damaged near {_clock(self.end_ns)} ({reason}); it is left out")
+        self._notices.add(
+            "damage", f"damaged data near {_clock(self.end_ns)} ({cause}) was skipped"
+        )
 
-    def _tell(self, kind: str, what: str) -> None:
-        if what == self._last_told:
-            return
-        self._last_told = what
-        self._told[kind] += 1
-        if self._told[kind] <= NOTICES_IN_FULL:
-            self._notices.append(Notice(f"{self.name}: {what}."))
-
-    def _take_notices(self) -> Iterator[Notice]:
-        while self._notices:
-            yield self._notices.popleft()
-
-    def _closing_notices(self) -> Iterator[Notice]:
-        yield from self._take_notices()
-        for count in self._told.values():
-            if count > NOTICES_IN_FULL:
-                rest = count - NOTICES_IN_FULL
-                yield Notice(f"{self.name}: {rest} more places of the same kind.")
+    def _check_length(self) -> None:
+        """Add a notice when the recording ends well before its declared end."""
         declared_ns = declared_length_ns(self.container)
-        if declared_ns is None or self._timeline.leaps:
+        if declared_ns is None or self._timeline.jumps:
             return
         missing_ns = self.start_ns + declared_ns - self.end_ns
-        if missing_ns > CUT_SHORT_NS:
-            yield Notice(
-                f"{self.name}: it ends at {_clock(self.end_ns - self.start_ns)}, "
-                f"{missing_ns / NS_PER_S:.1f} s before its declared end; it may be cut off."
+        if missing_ns > TRUNCATED_NS:
+            self._notices.add(
+                "length",
+                f"ends at {_clock(self.end_ns - self.start_ns)}, {missing_ns / NS_PER_S:.1f} s "
+                "before its declared end; it may be truncated",
             )
 
 
-def declared_length_ns(container: Any) -> int | None:
-    """How long the container says it is, from its first time stamp; None when it does not say."""
-    if not container.duration:
-        return None
-    from_zero = "matroska" in container.format.name
-    length_us = container.duration - (max(0, container.start_time or 0) if from_zero else 0)
-    return int(length_us) * 1000 if length_us > 0 else None
+class _Notices:
+    """Notices of one source: repeats are dropped, and each kind is limited and then counted."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._waiting: deque[Notice] = deque()
+        self._counts: Counter[str] = Counter()
+        self._last = ""
+
+    def add(self, kind: str, message: str) -> None:
+        if message == self._last:
+            return
+        self._last = message
+        self._counts[kind] += 1
+        if self._counts[kind] <= NOTICES_IN_FULL:
+            self._waiting.append(Notice(f"{self._name}: {message}."))
+
+    def take(self) -> Iterator[Notice]:
+        while self._waiting:
+            yield self._waiting.popleft()
+
+    def close(self) -> Iterator[Notice]:
+        yield from self.take()
+        for count in self._counts.values():
+            if count > NOTICES_IN_FULL:
+                more = count - NOTICES_IN_FULL
+                yield Notice(f"{self._name}: {more} more notices of the same kind.")
 
 
-def _time_of(piece: Piece) -> int:
-    return -1 if isinstance(piece, Notice) else piece.event_time_ns
+def _time_of(chunk: MediaChunk) -> int:
+    return -1 if isinstance(chunk, Notice) else chunk.event_time_ns
 
 
-def _stamp_ns(packet: Any) -> int:
-    stamp = packet.dts if packet.dts is not None else packet.pts
-    return 0 if stamp is None else round(stamp * packet.time_base * NS_PER_S)
+def _packet_ns(packet: Any) -> int:
+    timestamp = packet.dts if packet.dts is not None else packet.pts
+    return 0 if timestamp is None else round(timestamp * packet.time_base * NS_PER_S)
 
 
 def _frame_ns(frame: Any) -> int | None:
@@ -589,7 +405,7 @@ def _frame_ns(frame: Any) -> int | None:
     return time_ns
 
 
-def _frame_duration_ns(frame: Any, stream: Any) -> int:
+def _duration_ns(frame: Any, stream: Any) -> int:
     seconds = 1 / (stream.average_rate or stream.guessed_rate or 25)
     if frame.duration and frame.time_base:
         seconds = frame.duration * frame.time_base
@@ -600,7 +416,3 @@ def _frame_duration_ns(frame: Any, stream: Any) -> int:
 def _clock(time_ns: int) -> str:
     seconds = time_ns / NS_PER_S
     return f"{int(seconds // 3600)}:{int(seconds // 60 % 60):02d}:{seconds % 60:04.1f}"
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or type(error).__name__

@@ -1,43 +1,51 @@
-"""How fast a replay goes: event time against the wall clock, with a pause in between.
+"""The speed of a replay: event time against a clock, with pauses.
 
-Knows no record and no source: it is told the event time of what comes next, and waits.
+Input: the event time of the next record. Output: a wait until that time is due. This module knows
+neither records nor sources.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from streamer.records import NS_PER_S
 
 __all__ = ["Pace"]
 
-LOOK_S = 0.2
-"""How soon a wait notices a stop."""
+POLL_S = 0.2
+"""How often a wait checks for a stop."""
 
 
 class Pace:
-    """One clock for all participants of a replay, so that they stay together, paused too.
+    """One clock for all participants of a replay, so that they stay together, also in a pause.
 
-    Every method may be called from any thread. Live sources need none: they cannot wait.
+    Every method may be called from any thread. Live sources need no Pace, because they cannot wait.
     """
 
-    def __init__(self, speed: float) -> None:
-        """`speed`: 1 as recorded, 4 four times as fast, 0 without waiting (but for a pause)."""
+    def __init__(self, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start unpaused.
+
+        Args:
+            speed: 1 as recorded, 4 four times as fast, 0 without waiting (except in a pause).
+            clock: seconds that pass.
+        """
         self._speed = speed
+        self._clock = clock
         self._changed = threading.Condition()
         self._started_s: float | None = None
         self._paused_s: float | None = None
 
     @property
     def paused(self) -> bool:
-        """Whether it stands still."""
+        """Whether the replay is paused."""
         return self._paused_s is not None
 
     def toggle(self) -> bool:
-        """Pause, or go on where it was; returns whether it stands still now."""
+        """Pause, or resume at the same event time; return whether the replay is paused now."""
         with self._changed:
-            now_s = time.monotonic()
+            now_s = self._clock()
             if self._paused_s is None:
                 self._paused_s = now_s
             else:
@@ -47,24 +55,25 @@ class Pace:
             self._changed.notify_all()
             return self.paused
 
-    def wait(self, event_time_ns: int, stop: threading.Event) -> None:
-        """Return when `event_time_ns` is due and it is not paused, or `stop` is set.
+    def remaining_s(self, event_time_ns: int) -> float:
+        """Return the seconds until `event_time_ns` is due, 0 or less when it is, inf in a pause.
 
-        The clock starts at the first call.
+        The first call outside a pause starts the clock, unless the speed is 0.
         """
-        with self._changed:
-            while not stop.is_set():
-                left_s = self._left_s(event_time_ns)
-                if left_s <= 0:
-                    return
-                self._changed.wait(min(left_s, LOOK_S))
-
-    def _left_s(self, event_time_ns: int) -> float:
         if self._paused_s is not None:
-            return LOOK_S
+            return float("inf")
         if self._speed == 0:
             return 0.0
-        now_s = time.monotonic()
+        now_s = self._clock()
         if self._started_s is None:
             self._started_s = now_s
         return self._started_s + event_time_ns / NS_PER_S / self._speed - now_s
+
+    def wait(self, event_time_ns: int, stop: threading.Event) -> None:
+        """Return when `event_time_ns` is due and the replay is not paused, or `stop` is set."""
+        with self._changed:
+            while not stop.is_set():
+                left_s = self.remaining_s(event_time_ns)
+                if left_s <= 0:
+                    return
+                self._changed.wait(min(left_s, POLL_S))

@@ -58,7 +58,7 @@ class _Row:
 
 @dataclass
 class Board:
-    """Everything shown, built up record by record.
+    """Everything live_table, built up record by record.
 
     `length_s` is how long the participants' recordings are altogether; None for what is live.
     """

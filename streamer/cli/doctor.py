@@ -59,14 +59,14 @@ def _media() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    from streamer.capture.sources import devices
+    from streamer.capture.devices import list_devices
 
     if ctypes.util.find_library("portaudio") is None:
         yield Finding("PortAudio", "missing", "no library", "apt-get install libportaudio2")
     else:
         yield Finding("PortAudio", "ok", "found")
     try:
-        listed = devices()
+        listed = list_devices()
     except StreamerError as error:
         yield Finding("devices", "missing", str(error), "recordings and URLs work without")
         return
@@ -123,12 +123,12 @@ def _program(name: str, purpose: str, mend: str) -> Finding:
 
 
 async def _broker(config: Config) -> Finding:
-    from streamer.kafka import topics
+    from streamer.kafka.producer import Producer
 
     if config.kafka.broker == "embedded":
         return Finding("broker", "ok", "embedded (for trying out; see `streamer broker --kafka`)")
     try:
-        async with topics.Publisher(config):
+        async with Producer(config):
             pass
     except StreamerError as error:
         return Finding("broker", "broken", str(error), "start it, or correct --broker")

@@ -26,21 +26,18 @@ import msgspec
 
 from streamer.config import Config
 from streamer.errors import BrokerError
-from streamer.kafka.topics import Backlog, Reader, Work, event_id
+from streamer.kafka.backlog import Backlog, Work
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.probe import answers
+from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 
 log = logging.getLogger("streamer.dashboard")
 
 Shown = Sentiment | SessionSentiment | Alert | Session
-ShownKind = Literal["smoothed", "session_smoothed", "alerts", "sessions"]
 BrokerState = Literal["connecting", "up", "down", "none"]
 
-KINDS: dict[type[Shown], ShownKind] = {
-    Sentiment: "smoothed",
-    SessionSentiment: "session_smoothed",
-    Alert: "alerts",
-    Session: "sessions",
-}
+SHOWN: tuple[Topic[Any], ...] = (SMOOTHED, SESSION_SMOOTHED, ALERTS, SESSIONS)
 OMITTED = (
     "schema_version",
     "session_id",
@@ -210,7 +207,7 @@ def encode(record: Shown) -> bytes:
     """A record as one line of JSON: which `topic` it is from, and its fields less OMITTED."""
     plain = msgspec.to_builtins(record)
     kept = {name: value for name, value in plain.items() if name not in OMITTED}
-    return msgspec.json.encode({"topic": KINDS[type(record)], **kept})
+    return msgspec.json.encode({"topic": topic_of(record).kind, **kept})
 
 
 class Feed:
@@ -230,7 +227,7 @@ class Feed:
         """Empty, `connecting`."""
         self.broker = broker
         self.version = 0
-        self.lags: dict[ShownKind, int] = {}
+        self.lags: dict[str, int] = {}
         self.stages: dict[str, dict[str, float | None]] = {}
         self.sessions: dict[str, SessionLog] = {}
         self._past: dict[str, dict[str, Any]] = {}
@@ -269,7 +266,8 @@ class Feed:
 
     def add(self, record: Shown, timestamp_ms: int) -> None:
         """Take in one published record; one that is known already changes nothing."""
-        identity = f"{KINDS[type(record)]} {event_id(record)}"
+        topic = topic_of(record)
+        identity = f"{topic.kind} {topic.event_id(record)}"
         if identity in self._seen:
             return
         self._seen[identity] = None
@@ -319,9 +317,7 @@ async def follow(config: Config, feed: Feed) -> None:
     Raises:
         ConfigError: the settings of the connection are wrong.
     """
-    await asyncio.gather(
-        *(_read(config, kind, feed) for kind in KINDS.values()), _watch(config, feed)
-    )
+    await asyncio.gather(*(_read(config, topic, feed) for topic in SHOWN), _watch(config, feed))
 
 
 async def _watch(config: Config, feed: Feed) -> None:
@@ -356,14 +352,13 @@ def stages(
     return found
 
 
-async def _read(config: Config, kind: ShownKind, feed: Feed) -> None:
+async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
     start: datetime | Literal["earliest"] = datetime.now(UTC) - LOOK_BACK
     while True:
         try:
-            reader: Reader[Any] = Reader(config, kind, start=start)
-            async with reader:
+            async with Consumer[Any](config, topic, start=start) as reader:
                 feed.state = "up"
-                await _pass_on(reader, kind, config.kafka.broker, feed)
+                await _pass_on(reader, topic.kind, config.kafka.broker, feed)
         except BrokerError as error:
             if feed.state != "down":
                 log.warning("The page waits for the broker: %s", error)
@@ -371,7 +366,7 @@ async def _read(config: Config, kind: ShownKind, feed: Feed) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _pass_on(reader: Reader[Any], kind: ShownKind, broker: str, feed: Feed) -> None:
+async def _pass_on(reader: Consumer[Any], kind: str, broker: str, feed: Feed) -> None:
     heard_s = time.monotonic()
     while True:
         received = await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS)
@@ -383,20 +378,8 @@ async def _pass_on(reader: Reader[Any], kind: ShownKind, broker: str, feed: Feed
             await reader.commit()
         elif time.monotonic() - heard_s > PROBE_S:
             heard_s = time.monotonic()
-            feed.state = "up" if await answers(broker) else "down"
+            feed.state = "up" if await asyncio.to_thread(answers, broker) else "down"
         feed.lags[kind] = reader.lag()
-
-
-async def answers(broker: str) -> bool:
-    """Whether any of `host:port[,host:port…]` takes a connection."""
-    for address in broker.split(","):
-        host, _, port = address.strip().rpartition(":")
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(PROBE_S):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            writer.close()
-            return True
-    return False
 
 
 def _now_ms() -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamer.dashboard.feed import SessionLog
-from streamer.recording.store import MEDIA_TYPES, Recordings
+from streamer.media_types import playable_path
+from streamer.recording.reader import Recordings
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 
 MAX_RECORDS = 1_000_000
@@ -86,14 +87,14 @@ def media(session: Session | None, folder: Path | None, *, anywhere: bool) -> di
     """The media file of each participant that has one here.
 
     A session's record names its sources, and whoever may write to the topic may write any name
-    into it: so a file counts only when it is of MEDIA_TYPES and either lies in `folder`, which
+    into it: so a file counts only when it is of PLAYABLE_TYPES and either lies in `folder`, which
     the person who started the page chose, or `anywhere` allows the path as it was recorded.
     """
     found = {}
     for person in () if session is None else session.participants:
         for source in person.sources:
-            named = Path(source)
-            if "://" in source or named.suffix.lower() not in MEDIA_TYPES:
+            named = playable_path(source)
+            if named is None:
                 continue
             places = [folder / named.name] if folder is not None else []
             places += [named] if anywhere else []

@@ -1,56 +1,33 @@
-"""All stages in one go: broker, workers, capture, and what is published handed to the caller.
+"""All stages in one go: broker, workers, capture, and the published records for the caller.
 
 What enters: a source and settings. What leaves: every published record of the session through
-`on_record`, in the order of publication, duplicates removed. The stages are the same processes
-that `streamer infer` and `streamer process` start on other machines; this only starts and stops
-them. Live it runs until `stop`; a replay ends when every window is published or dead-lettered.
+`on_record`. The stages are the same processes that `streamer infer` and `streamer process` start on
+other machines; this module starts and stops them. A live session runs until `stop`; a replay ends
+when every window is published or dead-lettered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from streamer.config import Config
-from streamer.errors import StreamerError
-from streamer.kafka import topics
-from streamer.kafka.broker import EmbeddedBroker
+from streamer.kafka.admin import ensure_topics, on_embedded
+from streamer.kafka.embedded import EmbeddedBroker
+from streamer.kafka.producer import Producer
 from streamer.local import workers
-from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
-from streamer.session import Ledger
-
-log = logging.getLogger("streamer.run")
-
-Published = Sentiment | SessionSentiment | Alert
-STALL_TIMEOUT_S = 120.0
-BATCH = 200
-POLL_MS = 200
-KINDS: tuple[topics.Kind | Literal["dead_letter"], ...] = (
-    "scores",
-    "smoothed",
-    "session_smoothed",
-    "alerts",
-    "dead_letter",
-)
-AFTERMATH_S = 0.5
-"""How long session records and alerts are still read once the last sentiment is out."""
+from streamer.local.follower import Follower, Published
+from streamer.session.sending import InFlight
 
 EMBEDDED_NOTICE = (
     "Embedded broker: in memory, for trying out and for tests; it keeps 5 MB per partition and "
     "forgets everything at the end (for real use: `streamer broker --kafka`, then --broker)."
 )
-
-
-class NoProgress(StreamerError):
-    """Windows went out and nothing came back for STALL_TIMEOUT_S."""
-
-    exit_code = 7
 
 
 @dataclass
@@ -76,7 +53,7 @@ async def reachable_broker(config: Config) -> AsyncIterator[Config]:
         BrokerError: nothing answers at the address.
     """
     if config.kafka.broker != "embedded":
-        await topics.ensure_topics(config)
+        await ensure_topics(config)
         yield config
         return
     with EmbeddedBroker() as broker:
@@ -99,9 +76,9 @@ class Source(Protocol):
         ...
 
 
-async def through(
+async def run_stages(
     session_id: str,
-    source: Callable[[topics.Publisher, Ledger], Source],
+    source: Callable[[Producer, InFlight], Source],
     config: Config,
     *,
     on_record: Callable[[Published], None],
@@ -127,15 +104,13 @@ async def through(
     """
     verbs = {"inference": "infer", "processing": "process"} if start_stages else {}
     commands = {name: [verb, *stage_arguments] for name, verb in verbs.items()}
-    embedded = await topics.on_embedded(config)
-    limit = config.capture.in_flight_bytes if embedded else None
-    ledger = Ledger(limit)
+    in_flight = InFlight(await _in_flight_bytes(config))
     async with (
-        topics.Publisher(config) as publisher,
-        Follower(config, session_id, ledger, on_record) as follower,
+        Producer(config) as publisher,
+        Follower(config, session_id, in_flight, on_record) as follower,
         workers.running(commands, log_dir) as started,
     ):
-        capture = source(publisher, ledger)
+        capture = source(publisher, in_flight)
 
         async def to_the_end() -> None:
             await capture.run()
@@ -153,7 +128,48 @@ async def through(
             )
         finally:
             capture.stop()
-    return Outcome(capture.published, follower.sentiments, ledger.dead_letters, capture.counters)
+    return Outcome(capture.published, follower.sentiments, in_flight.dead_letters, capture.counters)
+
+
+async def capture_only(
+    session_id: str,
+    source: Callable[[Producer, InFlight], Source],
+    config: Config,
+    stop: asyncio.Event,
+) -> Source:
+    """Send the windows of a source; the other stages run elsewhere.
+
+    Args:
+        session_id: the session under which the source sends.
+        source: makes the source.
+        config: with a running broker's address.
+        stop: set to end capture early; captured windows are still sent.
+
+    Returns:
+        The source, when the broker has all of its windows.
+
+    Raises:
+        StreamerError: a source or the broker failed.
+    """
+    limit = await _in_flight_bytes(config)
+    in_flight = InFlight(limit)
+    async with Producer(config) as publisher, contextlib.AsyncExitStack() as stack:
+        if limit is not None:
+            follower = Follower(config, session_id, in_flight, lambda record: None)
+            await stack.enter_async_context(follower)
+            reading = asyncio.create_task(follower.run())
+            stack.callback(reading.cancel)
+        capture = source(publisher, in_flight)
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda task: capture.stop())
+        stack.callback(stopping.cancel)
+        await capture.run()
+        return capture
+
+
+async def _in_flight_bytes(config: Config) -> int | None:
+    """Return how many bytes may be in flight: bounded on the embedded broker, which drops more."""
+    return config.capture.in_flight_bytes if await on_embedded(config) else None
 
 
 async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
@@ -167,103 +183,3 @@ async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
-
-
-class Follower:
-    """Reads what becomes of one session on the topics and keeps its ledger; no consumer group.
-
-    The readers stand at the topics' ends before the first window goes out, so that nothing of
-    the session is missed. A record seen before (same window and revision) is dropped.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        session_id: str,
-        ledger: Ledger,
-        on_record: Callable[[Published], None],
-    ) -> None:
-        """Enter the context to connect."""
-        self.sentiments = 0
-        self._config = config
-        self._session_id = session_id
-        self._ledger = ledger
-        self._on_record = on_record
-        self._by_session = config.smoothing.publish == "session"
-        self._seen: set[tuple[type, str]] = set()
-        self._news = asyncio.Event()
-        self._stack = contextlib.AsyncExitStack()
-        self._readers: list[topics.Reader[Any]] = []
-        self._windows_topic = topics.Topics(config.kafka.topic_prefix).windows
-
-    async def __aenter__(self) -> Follower:
-        for kind in KINDS:
-            reader: topics.Reader[Any] = topics.Reader(self._config, kind, start="latest")
-            self._readers.append(await self._stack.enter_async_context(reader))
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._stack.aclose()
-
-    async def run(self) -> None:
-        """Read all five topics until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for reader in self._readers:
-                tasks.create_task(self._read(reader))
-
-    async def drain(self) -> None:
-        """Return when nothing more is to come of what was captured.
-
-        Raises:
-            NoProgress: nothing came for STALL_TIMEOUT_S although windows are open.
-        """
-        while self._ledger.open_windows:
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), STALL_TIMEOUT_S)
-            except TimeoutError:
-                raise NoProgress(
-                    f"{self._ledger.open_windows} windows of session {self._session_id} were not "
-                    f"answered for {STALL_TIMEOUT_S:g} s; look whether inference and processing "
-                    "run against this broker, and whether the session name was used before."
-                ) from None
-        patience_s = AFTERMATH_S
-        if self._by_session:
-            patience_s += self._config.smoothing.idle_flush_s
-        self._news.set()
-        while self._news.is_set():
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), patience_s)
-
-    async def _read(self, reader: topics.Reader[Any]) -> None:
-        while True:
-            for received in await reader.batch(BATCH, POLL_MS):
-                await self._take(received.record)
-            await reader.commit()
-
-    async def _dead(self, letter: DeadLetter) -> None:
-        if letter.topic == self._windows_topic:
-            self._news.set()
-            await self._ledger.dead(letter.partition, letter.offset)
-
-    async def _take(self, record: Score | Published | DeadLetter) -> None:
-        if isinstance(record, DeadLetter):
-            await self._dead(record)
-            return
-        if record.session_id != self._session_id:
-            return
-        self._news.set()
-        key = (type(record), topics.event_id(record))
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        if isinstance(record, Score):
-            await self._ledger.scored(record.window_id)
-            if self._by_session:
-                await self._ledger.published(record.window_id)
-            return
-        if isinstance(record, Sentiment):
-            self.sentiments += 1
-            await self._ledger.published(record.window_id)
-        self._on_record(record)

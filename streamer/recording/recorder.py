@@ -23,11 +23,17 @@ from typing import Any
 
 from streamer import metrics
 from streamer.config import Config
-from streamer.kafka.topics import Reader, Received, Start, ensure_topics, patiently
-from streamer.recording.store import RecordedKind, RecordingError, Recordings, Writer
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.connection import wait_for_broker
+from streamer.kafka.consumer import Consumer, Start
+from streamer.kafka.messages import Received
+from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS, Topic
+from streamer.recording.reader import Recordings
+from streamer.recording.recorded import RecordingError
+from streamer.recording.writer import Writer
 from streamer.records import Session
 
-__all__ = ["alongside", "run"]
+__all__ = ["record_session", "run"]
 
 FLUSH_S = 2.0
 """What a kill may cost, in seconds, when the topics forget it before the recorder is back."""
@@ -71,11 +77,11 @@ async def run(
         BrokerError: the broker cannot be reached, or did not answer at the stop.
     """
     counters: Counter[str] = Counter()
-    kinds: list[RecordedKind] = ["sessions", "smoothed", "session_smoothed", "alerts"]
+    recorded: list[Topic[Any]] = [SESSIONS, SMOOTHED, SESSION_SMOOTHED, ALERTS]
     if windows:
-        kinds.append("windows")
+        recorded.append(WINDOWS)
     await ensure_topics(config)
-    counters["topics"] = len(kinds)
+    counters["topics"] = len(recorded)
     metrics.watch("recording", counters)
     writer = await asyncio.to_thread(Writer, folder)
     disk = asyncio.Lock()
@@ -83,11 +89,13 @@ async def run(
         group = _group(folder, sessions)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for kind in kinds:
-                    reader: Reader[Any] = Reader(config, kind, group=f"{group}-{kind}", start=start)
+                for topic in recorded:
+                    reader = Consumer[Any](
+                        config, topic, group=f"{group}-{topic.kind}", start=start
+                    )
                     lane = _Lane(reader, writer, disk, frozenset(sessions), media, counters)
                     tasks.create_task(
-                        patiently(lane.run(stop), stop.is_set, config.kafka, UNCOMMITTED)
+                        wait_for_broker(lane.run(stop), stop.is_set, config.kafka, UNCOMMITTED)
                     )
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -99,7 +107,7 @@ async def run(
 
 
 @asynccontextmanager
-async def alongside(
+async def record_session(
     config: Config, folder: Path, session_id: str, *, windows: bool = False, media: bool = False
 ) -> AsyncIterator[None]:
     """Record one session while the block runs, to its last record.
@@ -138,7 +146,7 @@ class _Lane:
 
     def __init__(
         self,
-        reader: Reader[Any],
+        reader: Consumer[Any],
         writer: Writer,
         disk: asyncio.Lock,
         sessions: frozenset[str],

@@ -23,20 +23,17 @@ from streamer import metrics
 from streamer.capture.pace import Pace
 from streamer.config import Config
 from streamer.errors import ConfigError
-from streamer.kafka import topics
-from streamer.recording.store import RecordedKind, Recordings, Writer
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS
+from streamer.recording.reader import Recordings
+from streamer.recording.writer import Writer
 from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
-from streamer.session import Ledger, deliver, patiently
+from streamer.session.sending import InFlight, deliver, wait_for_delivery
 
 __all__ = ["Rescoring", "choose_session", "gather"]
 
-GATHERED: tuple[RecordedKind, ...] = (
-    "windows",
-    "smoothed",
-    "session_smoothed",
-    "alerts",
-    "sessions",
-)
+GATHERED = (WINDOWS, SMOOTHED, SESSION_SMOOTHED, ALERTS, SESSIONS)
 FLUSH_EVERY = 200
 
 
@@ -60,12 +57,11 @@ async def gather(
     """
     writer = await asyncio.to_thread(Writer, folder)
     try:
-        for kind in GATHERED:
-            until_ms = end.timestamp() * 1000 if end and kind == "windows" else float("inf")
-            reader: topics.Reader[Window] = topics.Reader(config, kind, start=start)
-            async with reader:
+        for topic in GATHERED:
+            until_ms = end.timestamp() * 1000 if end and topic is WINDOWS else float("inf")
+            async with Consumer[Any](config, topic, start=start) as reader:
                 count = 0
-                async for received in reader.present():
+                async for received in reader.snapshot():
                     if received.timestamp_ms >= until_ms:
                         continue
                     writer.add(received.record)
@@ -98,7 +94,7 @@ def choose_session(found: Recordings, wanted: str | None) -> str:
 
 @dataclass
 class Rescoring:
-    """A source for `run.through`: `await run()` returns when every window is acknowledged.
+    """A source for `run.run_stages`: `await run()` returns when every window is acknowledged.
 
     Windows of all participants go out in the order of event time. Each participant's first one
     says that those before it are not to be waited for, the last one is `final`.
@@ -115,8 +111,8 @@ class Rescoring:
     old: str
     new: str
     pace: Pace
-    publisher: topics.Publisher
-    ledger: Ledger
+    publisher: Producer
+    in_flight: InFlight
     counters: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -148,7 +144,7 @@ class Rescoring:
         await self._patiently(self.publisher.publish(self._record("ended", before, first)))
 
     async def _patiently(self, work: Coroutine[Any, Any, object]) -> None:
-        await patiently(work, self.publisher, self._stop)
+        await wait_for_delivery(work, self.publisher, self._stop)
 
     def _last_indices(self) -> dict[str, int]:
         last: dict[str, int] = {}
@@ -166,7 +162,7 @@ class Rescoring:
             final=index == last[name],
             session_participants=len(last),
         )
-        await self._patiently(deliver(changed, self.publisher, self.ledger))
+        await self._patiently(deliver(changed, self.publisher, self.in_flight))
         self.published[name] += 1
 
     def _record(

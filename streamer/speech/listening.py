@@ -35,7 +35,7 @@ CUT_FROM = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What has become known, from a transcriber to the aligner.
+    """What has become known, from a transcriber to the windower.
 
     Attributes:
         words: newly settled words, by time; never before the last watermark.

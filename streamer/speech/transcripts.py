@@ -19,7 +19,6 @@ import av
 from streamer.errors import SourceError
 from streamer.records import NS_PER_MS, NS_PER_S, Word
 
-SUFFIXES = (".vtt", ".srt")
 MAX_FILE_BYTES = 32 * 1024 * 1024
 NOTICES_IN_FULL = 5
 NS_PER_CHARACTER = 65 * NS_PER_MS
@@ -56,22 +55,6 @@ class _Cue:
     start_ns: int
     end_ns: int | None
     lines: tuple[str, ...]
-
-
-def beside(media: Path) -> Path | None:
-    """The subtitle file that belongs to a recording: same folder and stem, or stem.language.
-
-    `talk.vtt` comes before `talk.srt`, and both before `talk.en.vtt`.
-    """
-    for suffix in SUFFIXES:
-        if (exact := media.with_suffix(suffix)).is_file():
-            return exact
-    try:
-        names = sorted(entry for entry in media.parent.iterdir() if entry.suffix in SUFFIXES)
-    except OSError:
-        return None
-    language = re.compile(re.escape(media.stem) + r"\.[A-Za-z]{2,3}(-[A-Za-z0-9]+)*")
-    return next((name for name in names if language.fullmatch(name.stem)), None)
 
 
 def parse_subtitles(path: Path | str) -> Subtitles:

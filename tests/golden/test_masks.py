@@ -1,4 +1,4 @@
-"""Who may attend to whom, against tables written by hand, and a seeded forward against its file."""
+"""The attention masks against tables written by hand, and a fixed forward against its file."""
 
 import json
 from pathlib import Path
@@ -50,11 +50,11 @@ def drawn(table: str) -> Tensor:
 @pytest.mark.parametrize(
     ("mask", "table"), [(intra_mask, INTRA), (inter_mask, INTER), (global_mask, GLOBAL)]
 )
-def test_mask_is_the_table(mask, table):
+def test_the_mask_equals_its_table(mask, table):
     assert torch.equal(mask(torch.tensor(GROUPS)), drawn(table))
 
 
-def test_the_branches_see_these_masks_and_the_padding():
+def test_the_branches_use_these_masks_and_the_padding():
     config = SemiIINConfig(audio_width=3, text_width=3, vision_width=3, hidden=8, heads=2)
     model = SemiIIN(config)
     real = torch.tensor([[True, True, True, False, True, True, True]])
@@ -85,7 +85,7 @@ def ramp(*shape: int) -> Tensor:
     return torch.sin(torch.arange(count, dtype=torch.float32) * 0.7).reshape(shape)
 
 
-def test_a_forward_with_fixed_weights_is_the_golden_one():
+def test_a_forward_with_fixed_weights_equals_the_golden_file():
     model = SemiIIN(tiny()).eval()
     with torch.no_grad():
         for index, parameter in enumerate(model.parameters()):

@@ -1,17 +1,18 @@
-"""The bytes of each record on its topic: another program relies on them, so they never change.
+"""The bytes of each record on its topic: other programs rely on them, so they never change.
 
-A change here is a new schema version. The bytes stand in `wire.json`, values as text where they
-are JSON and in base64 where they are msgpack.
+A change here is a new schema version. `wire.json` contains the bytes: JSON values as text, msgpack
+values in base64.
 """
 
 import base64
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from streamer.kafka.topics import Topics, decode, encode
+from streamer.kafka.topics import TOPICS, WINDOWS, EncodedRecord, Topic
 from streamer.records import (
     Alert,
     FaceCrop,
@@ -130,26 +131,31 @@ RECORDS = {
     ),
 }
 RECORDS["session_input"] = RECORDS["smoothed"]
+ENCODED = [topic for topic in TOPICS if topic.kind in RECORDS]
 
 
-def as_golden(wire) -> dict:
-    """A Wire as `wire.json` holds it."""
-    in_text = wire.headers[-1] == ("content-type", b"application/json")
+def as_golden(topic: Topic[Any], message: EncodedRecord) -> dict[str, Any]:
+    """Return a message as it is stored in `wire.json`."""
+    is_text = topic is not WINDOWS
     return {
-        "topic": wire.topic,
-        "key": wire.key.decode(),
-        "value": wire.value.decode() if in_text else base64.b64encode(wire.value).decode(),
-        "headers": [[name, value.decode()] for name, value in wire.headers],
+        "topic": topic.full_name("sentiment"),
+        "key": message.key.decode(),
+        "value": message.value.decode() if is_text else base64.b64encode(message.value).decode(),
+        "headers": [[name, value.decode()] for name, value in message.headers],
     }
 
 
-@pytest.mark.parametrize("kind", RECORDS)
-def test_the_bytes_are_what_they_always_were(kind):
-    assert as_golden(encode(RECORDS[kind], Topics("sentiment"), kind)) == GOLDEN[kind]
+def test_every_topic_of_records_is_covered():
+    assert len(ENCODED) == len(RECORDS) == len(GOLDEN) == len(TOPICS) - 1
 
 
-@pytest.mark.parametrize("kind", RECORDS)
-def test_the_bytes_give_the_record_back(kind):
-    held = GOLDEN[kind]["value"]
-    value = base64.b64decode(held) if kind == "windows" else held.encode()
-    assert decode(kind, value) == RECORDS[kind]
+@pytest.mark.parametrize("topic", ENCODED, ids=lambda topic: topic.name)
+def test_the_bytes_do_not_change(topic):
+    assert as_golden(topic, topic.encode(RECORDS[topic.kind])) == GOLDEN[topic.kind]
+
+
+@pytest.mark.parametrize("topic", ENCODED, ids=lambda topic: topic.name)
+def test_the_bytes_decode_to_the_record(topic):
+    stored = GOLDEN[topic.kind]["value"]
+    value = base64.b64decode(stored) if topic is WINDOWS else stored.encode()
+    assert topic.decode(value) == RECORDS[topic.kind]

@@ -1,7 +1,7 @@
-"""The topics on real brokers, embedded and Apache Kafka: the same tests on both.
+"""The topics on real brokers: the same tests on the embedded broker and on Apache Kafka.
 
-Read back with our client, with kcat and with Kafka's own console consumer. What only a real broker
-can do (restart, SASL, TLS, retention) is tested on Apache Kafka alone.
+Records are read with our client, with kcat and with Kafka's own console consumer. Restart, SASL,
+TLS and retention are tested on Apache Kafka only.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import subprocess
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -19,9 +20,20 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 
 from streamer.config import Config, build
 from streamer.errors import BrokerError
-from streamer.kafka import topics
-from streamer.kafka.broker import KafkaBroker, kafka_command
-from streamer.kafka.topics import Publisher, Raw, Reader, Topics, ensure_topics
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.apache import KafkaBroker
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.java import kafka_command
+from streamer.kafka.messages import RawMessage
+from streamer.kafka.producer import BUFFER_BYTES, Producer
+from streamer.kafka.topics import (
+    DEAD_LETTER,
+    SCORES,
+    SMOOTHED,
+    TOPICS,
+    WINDOWS,
+    Topic,
+)
 from streamer.records import (
     Alert,
     Gate,
@@ -44,7 +56,7 @@ OUTAGE_S = 20
 
 
 def settings(address: str, **kafka) -> Config:
-    """Settings for a fresh set of topics at `address`."""
+    """Return settings with a new topic prefix at `address`."""
     return build(
         {"kafka": {"broker": address, "topic_prefix": f"t{uuid.uuid4().hex[:12]}", **kafka}}
     )
@@ -60,6 +72,10 @@ async def config(address) -> Config:
     chosen = settings(address)
     await ensure_topics(chosen)
     return chosen
+
+
+def name_of(config: Config, topic: Topic[Any]) -> str:
+    return topic.full_name(config.kafka.topic_prefix)
 
 
 @pytest.fixture
@@ -164,24 +180,24 @@ def one_of_each() -> dict[str, object]:
     }
 
 
-async def read(reader: Reader, count: int) -> list:
-    """The next `count` messages."""
+async def read(consumer: Consumer[Any], count: int) -> list[Any]:
+    """Read the next `count` messages."""
     taken: list = []
     async with asyncio.timeout(60):
         while len(taken) < count:
-            taken += await reader.batch(100, 200)
+            taken += await consumer.batch(100, 200)
     assert len(taken) == count
     return taken
 
 
 async def publish(config: Config, *records) -> None:
-    async with Publisher(config) as publisher:
+    async with Producer(config) as producer:
         for record in records:
-            await publisher.publish(record)
+            await producer.publish(record)
 
 
 async def send_raw(config: Config, topic: str, *values: bytes | None) -> list[tuple[int, int]]:
-    """Put raw values on a topic; gives partition and Kafka offset of each."""
+    """Send raw values to a topic; return the partition and offset of each."""
     producer = AIOKafkaProducer(bootstrap_servers=config.kafka.broker)
     await producer.start()
     try:
@@ -203,30 +219,34 @@ def kcat(address: str, topic: str, form: str) -> list[str]:
     return lines_of(["kcat", "-b", address, "-t", topic, "-C", "-e", "-q", "-f", form + "\n"])
 
 
-# --- what goes out comes back -------------------------------------------------------------------
+# --- what is published is read -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", one_of_each())
-async def test_every_kind_comes_back_as_it_went(config, kind):
-    record = one_of_each()[kind]
-    async with Publisher(config) as publisher:
-        place = await publisher.publish(record, [("capture_latency_ms", b"12.5")], kind=kind)
-    async with Reader(config, kind) as reader:
-        (received,) = await read(reader, 1)
+@pytest.mark.parametrize(
+    "topic",
+    [topic for topic in TOPICS if topic is not DEAD_LETTER],
+    ids=lambda topic: topic.name,
+)
+async def test_a_record_of_each_topic_is_read_as_it_was_published(config, topic):
+    record = one_of_each()[topic.kind]
+    async with Producer(config) as producer:
+        position = await producer.publish(record, [("capture_latency_ms", b"12.5")], topic=topic)
+    async with Consumer(config, topic) as consumer:
+        (received,) = await read(consumer, 1)
     assert received.record == record
     assert (received.topic, received.partition, received.offset) == (
-        place.topic,
-        place.partition,
-        place.offset,
+        position.topic,
+        position.partition,
+        position.offset,
     )
     assert received.headers["capture_latency_ms"] == b"12.5"
-    assert received.headers["ce_id"].decode() == topics.event_id(record)
+    assert received.headers["ce_id"].decode() == topic.event_id(record)
     assert abs(received.timestamp_ms / 1000 - datetime.now(UTC).timestamp()) < 60
 
 
 async def test_kcat_reads_the_sentiment_and_its_headers(config):
     await publish(config, *(sentiment(k) for k in range(3)))
-    topic = Topics(config.kafka.topic_prefix).smoothed
+    topic = name_of(config, SMOOTHED)
     values = kcat(config.kafka.broker, topic, "%k %s")
     assert [line.split(" ", 1)[0] for line in values] == ["s/Zoë"] * 3
     trees = [json.loads(line.split(" ", 1)[1]) for line in values]
@@ -242,9 +262,9 @@ async def test_kcat_reads_the_sentiment_and_its_headers(config):
 
 @pytest.mark.slow
 @pytest.mark.kafka
-async def test_kafkas_own_console_consumer_reads_the_sentiment(kafka_config):
+async def test_kafkas_console_consumer_reads_the_sentiment(kafka_config):
     await publish(kafka_config, *(sentiment(k) for k in range(3)))
-    topic = Topics(kafka_config.kafka.topic_prefix).smoothed
+    topic = name_of(kafka_config, SMOOTHED)
     command = kafka_command(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         *("--bootstrap-server", kafka_config.kafka.broker, "--topic", topic),
@@ -261,119 +281,121 @@ async def test_kafkas_own_console_consumer_reads_the_sentiment(kafka_config):
 
 
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
-async def test_compressed_topics_are_read_by_us_and_by_kcat(address, compression):
+async def test_our_client_and_kcat_read_compressed_topics(address, compression):
     config = settings(address, compression=compression)
     await ensure_topics(config)
     await publish(config, *(sentiment(k) for k in range(20)))
-    async with Reader(config, "smoothed") as reader:
-        received = await read(reader, 20)
+    async with Consumer(config, SMOOTHED) as consumer:
+        received = await read(consumer, 20)
     assert [item.record for item in received] == [sentiment(k) for k in range(20)]
-    seen = kcat(address, Topics(config.kafka.topic_prefix).smoothed, "%s")
+    seen = kcat(address, name_of(config, SMOOTHED), "%s")
     assert len(seen) == 20 and json.loads(seen[7])["window_index"] == 7
 
 
-async def test_a_participant_stays_in_order_whatever_is_in_flight(config):
+async def test_records_of_a_participant_stay_in_order(config):
     people = [f"p{number}" for number in range(6)]
-    async with Publisher(config) as publisher:
+    async with Producer(config) as producer:
         sent = [
-            await publisher.publish_soon(window(k, participant, size=2000))
+            await producer.publish_soon(window(k, participant, size=2000))
             for k in range(60)
             for participant in people
         ]
         await asyncio.gather(*sent)
-    async with Reader(config, "windows") as reader:
-        received = [item.record for item in await read(reader, 360)]
+    async with Consumer(config, WINDOWS) as consumer:
+        received = [item.record for item in await read(consumer, 360)]
     for participant in people:
         own = [item.window_index for item in received if item.participant_id == participant]
         assert own == list(range(60))
 
 
-# --- what cannot go out -------------------------------------------------------------------------
+# --- what cannot be sent -----------------------------------------------------------------------
 
 
-async def test_a_record_over_the_limit_is_refused_with_the_arithmetic(config):
-    async with Publisher(config) as publisher:
+async def test_a_record_over_the_limit_is_refused_with_its_size(config):
+    async with Producer(config) as producer:
         with pytest.raises(BrokerError, match=r"exceeds kafka\.max_message_bytes = 1,048,576"):
-            await publisher.publish(window(0, size=1_100_000))
-        await publisher.publish(window(1, size=1_000_000))
-    async with Reader(config, "windows") as reader:
-        (received,) = await read(reader, 1)
+            await producer.publish(window(0, size=1_100_000))
+        await producer.publish(window(1, size=1_000_000))
+    async with Consumer(config, WINDOWS) as consumer:
+        (received,) = await read(consumer, 1)
     assert received.record.window_index == 1
 
 
 @pytest.mark.kafka
 async def test_a_record_that_the_broker_refuses_fails_alone(kafka_config):
-    """A client that is allowed more than the topic is."""
+    """The client's limit is higher than the topic's."""
     kafka = kafka_config.kafka.model_copy(update={"max_message_bytes": 3_000_000})
-    async with Publisher(kafka_config.model_copy(update={"kafka": kafka})) as publisher:
-        too_large = await publisher.publish_soon(window(0, size=2_000_000))
+    async with Producer(kafka_config.model_copy(update={"kafka": kafka})) as producer:
+        too_large = await producer.publish_soon(window(0, size=2_000_000))
         with pytest.raises(BrokerError, match="MessageSizeTooLarge"):
             await too_large
-        after = [await publisher.publish_soon(window(k)) for k in range(1, 4)]
+        after = [await producer.publish_soon(window(k)) for k in range(1, 4)]
         await asyncio.gather(*after)
-        assert publisher.counters["refused"] == 1
-    async with Reader(kafka_config, "windows") as reader:
-        received = await read(reader, 3)
+        assert producer.counters["refused"] == 1
+    async with Consumer(kafka_config, WINDOWS) as consumer:
+        received = await read(consumer, 3)
     assert [item.record.window_index for item in received] == [1, 2, 3]
 
 
-async def test_nobody_at_the_address_is_told_within_the_time():
+async def test_a_missing_broker_is_reported_within_the_time():
     config = settings("127.0.0.1:1", connect_timeout_s=0.5)
-    for attempt in (ensure_topics(config), Publisher(config).__aenter__()):
+    for attempt in (ensure_topics(config), Producer(config).__aenter__()):
         with pytest.raises(BrokerError, match=r"No Kafka broker answers at 127\.0\.0\.1:1"):
             await attempt
     with pytest.raises(BrokerError, match=r"streamer broker"):
-        await Reader(config, "scores").__aenter__()
+        await Consumer(config, SCORES).__aenter__()
 
 
 # --- what cannot be read ------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-async def test_the_unreadable_goes_to_dead_letter_and_stops_nothing(config):
-    names = Topics(config.kafka.topic_prefix)
-    good = topics.encode(window(0), names).value
+async def test_unreadable_messages_are_dead_lettered_and_reading_continues(config):
+    good = WINDOWS.encode(window(0)).value
     values = [b"\x00rubbish", None, good, b"", None]
-    places = await send_raw(config, names.windows, *values)
-    async with Reader(config, "windows", group="g") as reader:
-        (received,) = await read(reader, 1)
-        await reader.commit([received])
-        while reader.counters["unreadable"] < 2 or reader.counters["tombstones"] < 2:
-            assert await reader.batch(100, 200) == []
-        assert reader.counters["read"] == 1
-    async with Reader(config, "dead_letter") as reader:
-        letters = [item.record for item in await read(reader, 2)]
+    places = await send_raw(config, name_of(config, WINDOWS), *values)
+    async with Consumer(config, WINDOWS, group="g") as consumer:
+        (received,) = await read(consumer, 1)
+        await consumer.commit([received])
+        while consumer.counters["unreadable"] < 2 or consumer.counters["tombstones"] < 2:
+            assert await consumer.batch(100, 200) == []
+        assert consumer.counters["read"] == 1
+    async with Consumer(config, DEAD_LETTER) as consumer:
+        letters = [item.record for item in await read(consumer, 2)]
     assert [letter.value for letter in letters] == [b"\x00rubbish", b""]
     assert [(letter.partition, letter.offset) for letter in letters] == [places[0], places[3]]
-    assert all(letter.topic == names.windows and letter.key == b"s/ana" for letter in letters)
+    assert all(
+        letter.topic == name_of(config, WINDOWS) and letter.key == b"s/ana" for letter in letters
+    )
     assert all("not a record of windows" in letter.reason for letter in letters)
-    # All of it is committed: the next of the group finds nothing.
-    async with Reader(config, "windows", group="g") as reader:
+    # Everything is committed: the next consumer of the group begins after it.
+    async with Consumer(config, WINDOWS, group="g") as consumer:
         await publish(config, window(1))
-        (received,) = await read(reader, 1)
+        (received,) = await read(consumer, 1)
         assert received.record.window_index == 1
 
 
-async def test_a_reader_without_a_group_writes_no_dead_letters(config):
-    names = Topics(config.kafka.topic_prefix)
-    await send_raw(config, names.smoothed, b"rubbish", None)
+async def test_a_consumer_without_a_group_writes_no_dead_letters(config):
+    await send_raw(config, name_of(config, SMOOTHED), b"rubbish", None)
     await publish(config, sentiment(0))
-    async with Reader(config, "smoothed") as reader:
-        (received,) = await read(reader, 1)
-        while not (reader.counters["unreadable"] and reader.counters["tombstones"]):
-            await reader.batch(1, 100)
+    async with Consumer(config, SMOOTHED) as consumer:
+        (received,) = await read(consumer, 1)
+        while not (consumer.counters["unreadable"] and consumer.counters["tombstones"]):
+            await consumer.batch(1, 100)
         assert received.record == sentiment(0)
-    assert kcat(config.kafka.broker, names.dead_letter, "%s") == []
+    assert kcat(config.kafka.broker, name_of(config, DEAD_LETTER), "%s") == []
 
 
-async def test_a_dead_letter_keeps_origin_and_headers(config):
-    raw = Raw("elsewhere", 3, 41, 1_700_000_000_123, b"k", b"\xff" * 10, {"ce_id": b"s/ana/0/0"})
-    async with Publisher(config) as publisher:
-        await publisher.dead_letter(raw, "it is rubbish")
-        whole = Raw("elsewhere", 3, 42, 0, None, b"x" * config.kafka.max_message_bytes)
-        await publisher.dead_letter(whole, "too large to keep")
-    async with Reader(config, "dead_letter") as reader:
-        received = sorted(await read(reader, 2), key=lambda item: item.record.offset)
+async def test_a_dead_letter_contains_origin_and_headers(config):
+    raw = RawMessage(
+        "elsewhere", 3, 41, 1_700_000_000_123, b"k", b"\xff" * 10, {"ce_id": b"s/ana/0/0"}
+    )
+    async with Producer(config) as producer:
+        await producer.dead_letter(raw, "it is rubbish")
+        whole = RawMessage("elsewhere", 3, 42, 0, None, b"x" * config.kafka.max_message_bytes)
+        await producer.dead_letter(whole, "too large to keep")
+    async with Consumer(config, DEAD_LETTER) as consumer:
+        received = sorted(await read(consumer, 2), key=lambda item: item.record.offset)
     letter = received[0].record
     assert (letter.topic, letter.partition, letter.offset) == ("elsewhere", 3, 41)
     assert (letter.key, letter.value) == (b"k", b"\xff" * 10)
@@ -385,20 +407,21 @@ async def test_a_dead_letter_keeps_origin_and_headers(config):
     assert len(received[1].record.value) < config.kafka.max_message_bytes
 
 
-# --- where reading begins, and where it goes on -------------------------------------------------
+# --- where reading begins and continues ----------------------------------------------------------
 
 
-async def test_reading_begins_where_it_is_told_to(config):
-    await publish(config, *(sentiment(k) for k in range(3)))
-    await asyncio.sleep(0.02)
-    then = datetime.now(UTC)
-    await asyncio.sleep(0.02)
-    await publish(config, sentiment(3))
+async def test_reading_begins_at_the_configured_start(config):
+    then = datetime.now(UTC) - timedelta(minutes=1)
+    then_ms = round(then.timestamp() * 1000)
+    async with Producer(config) as producer:
+        for k in range(3):
+            await producer.publish(sentiment(k), timestamp_ms=then_ms - 1)
+        await producer.publish(sentiment(3), timestamp_ms=then_ms)
     async with (
-        Reader(config, "smoothed", start="earliest") as whole,
-        Reader(config, "smoothed", start=then) as later,
-        Reader(config, "smoothed", start="latest") as newest,
-        Reader(config, "smoothed", start=datetime.now(UTC) + timedelta(hours=1)) as future,
+        Consumer(config, SMOOTHED, start="earliest") as whole,
+        Consumer(config, SMOOTHED, start=then) as later,
+        Consumer(config, SMOOTHED, start="latest") as newest,
+        Consumer(config, SMOOTHED, start=datetime.now(UTC) + timedelta(hours=1)) as future,
     ):
         await publish(config, sentiment(4))
         assert [item.record.window_index for item in await read(whole, 5)] == [0, 1, 2, 3, 4]
@@ -408,42 +431,42 @@ async def test_reading_begins_where_it_is_told_to(config):
 
 
 @pytest.mark.slow
-async def test_a_group_goes_on_behind_its_commit(config):
+async def test_a_group_continues_after_its_commit(config):
     await publish(config, *(window(k) for k in range(5)))
-    async with Reader(config, "windows", group="g") as reader:
-        received = await read(reader, 5)
-        await reader.commit(received[:2])
-        assert reader.lag() == 0 or reader.lag() == 3
-    async with Reader(config, "windows", group="g") as reader:
-        again = await read(reader, 3)
+    async with Consumer(config, WINDOWS, group="g") as consumer:
+        received = await read(consumer, 5)
+        await consumer.commit(received[:2])
+        assert consumer.lag() in (0, 3)
+    async with Consumer(config, WINDOWS, group="g") as consumer:
+        again = await read(consumer, 3)
         assert [item.record.window_index for item in again] == [2, 3, 4]
-        await reader.commit()
+        await consumer.commit()
         await publish(config, window(5))
-        await read(reader, 1)
-    async with Reader(config, "windows", group="g") as reader:
-        assert [item.record.window_index for item in await read(reader, 1)] == [5]
+        await read(consumer, 1)
+    async with Consumer(config, WINDOWS, group="g") as consumer:
+        assert [item.record.window_index for item in await read(consumer, 1)] == [5]
 
 
-# --- Apache Kafka alone -------------------------------------------------------------------------
+# --- Apache Kafka only --------------------------------------------------------------------------
 
 
 @pytest.mark.kafka
-async def test_a_rebalance_waits_for_the_records_in_hand(kafka_config):
-    """Two share a group; nothing is lost, and what was in hand is not given out again.
+async def test_a_rebalance_waits_for_the_records_in_use(kafka_config):
+    """Two consumers share a group; none of its records is lost or read again.
 
-    (The embedded broker refuses commits during a rebalance: there, it is given out again.)
+    (The embedded broker refuses commits during a rebalance: there they are read again.)
     """
     people = [f"p{number}" for number in range(12)]
     await publish(kafka_config, *(window(0, participant) for participant in people))
-    async with Reader(kafka_config, "windows", group="g") as first:
-        in_hand = await read(first, len(people))
-        async with Reader(kafka_config, "windows", group="g") as second:
-            seen_by_second: list = []
+    async with Consumer(kafka_config, WINDOWS, group="g") as first:
+        in_use = await read(first, len(people))
+        async with Consumer(kafka_config, WINDOWS, group="g") as second:
+            read_by_second: list = []
 
             async def follow() -> None:
                 while True:
                     received = await second.batch(100, 200)
-                    seen_by_second.extend(received)
+                    read_by_second.extend(received)
                     await second.commit(received)
 
             following = asyncio.create_task(follow())
@@ -451,18 +474,18 @@ async def test_a_rebalance_waits_for_the_records_in_hand(kafka_config):
             async with asyncio.timeout(60):
                 while not first.counters["rebalances"]:  # noqa: ASYNC110 - a counter
                     await asyncio.sleep(0.05)
-            await first.commit(in_hand)
+            await first.commit(in_use)
             more = list(await waiting)
             await publish(kafka_config, *(window(1, participant) for participant in people))
             async with asyncio.timeout(60):
-                while len(more) + len(seen_by_second) < len(people):
+                while len(more) + len(read_by_second) < len(people):
                     received = await first.batch(100, 200)
                     more += received
                     await first.commit(received)
             following.cancel()
             await asyncio.wait([following])
-    assert seen_by_second, "the second reader got no partition"
-    both = [item.record for item in (*more, *seen_by_second)]
+    assert read_by_second, "the second consumer got no partition"
+    both = [item.record for item in (*more, *read_by_second)]
     assert sorted(item.participant_id for item in both) == sorted(people)
     assert {item.window_index for item in both} == {1}
 
@@ -472,70 +495,71 @@ async def test_topics_have_the_configured_partitions_and_retention(kafka_broker)
     config = settings(kafka_broker, partitions=6, windows_retention_ms=600_000)
     await ensure_topics(config)
     await ensure_topics(config)
-    names = Topics(config.kafka.topic_prefix)
+    names = [name_of(config, topic) for topic in TOPICS]
     admin = AdminClient({"bootstrap.servers": kafka_broker})
     present = admin.list_topics(timeout=10).topics
-    assert {len(present[name].partitions) for name in names.all} == {6}
-    kinds = {name: ConfigResource(ConfigResource.Type.TOPIC, name) for name in names.all}
+    assert {len(present[name].partitions) for name in names} == {6}
+    kinds = {name: ConfigResource(ConfigResource.Type.TOPIC, name) for name in names}
     described = admin.describe_configs(list(kinds.values()))
     retention = {
         name: int(described[resource].result(10)["retention.ms"].value)
         for name, resource in kinds.items()
     }
-    assert retention.pop(names.windows) == 600_000
+    assert retention.pop(name_of(config, WINDOWS)) == 600_000
     assert set(retention.values()) == {config.kafka.retention_ms}
 
 
 @pytest.mark.kafka
 @pytest.mark.slow
-async def test_a_broker_that_is_gone_for_twenty_seconds_costs_nothing(tmp_path):
-    """Publisher, group reader and plain reader go on; the publisher's buffer stays bounded."""
+async def test_an_outage_of_twenty_seconds_loses_no_record(tmp_path):
+    """Producer, group and plain consumer continue; the producer's buffer stays bounded."""
     broker = KafkaBroker(tmp_path / "kafka", port=0)
     await asyncio.to_thread(broker.start)
     try:
         config = settings(broker.address)
         await ensure_topics(config)
         async with (
-            Publisher(config) as publisher,
-            Reader(config, "windows", group="g") as group,
-            Reader(config, "windows") as plain,
+            Producer(config) as producer,
+            Consumer(config, WINDOWS, group="g") as group,
+            Consumer(config, WINDOWS) as plain,
         ):
-            await publisher.publish(window(0))
+            await producer.publish(window(0))
             await group.commit(await read(group, 1))
             await read(plain, 1)
 
             await asyncio.to_thread(broker.stop)
-            whole = 120
+            count = 120
             sent: list[asyncio.Future] = []
 
             async def produce() -> None:
-                for k in range(1, whole):
-                    sent.append(await publisher.publish_soon(window(k, size=150_000)))
+                for k in range(1, count):
+                    sent.append(await producer.publish_soon(window(k, size=150_000)))
 
             producing = asyncio.create_task(produce())
             reading = {
-                reader: asyncio.create_task(read(reader, whole - 1)) for reader in (group, plain)
+                consumer: asyncio.create_task(read(consumer, count - 1))
+                for consumer in (group, plain)
             }
             await asyncio.sleep(OUTAGE_S)
             assert not producing.done()
-            assert 150_000 * len(sent) <= topics.BUFFER_BYTES
+            assert 150_000 * len(sent) <= BUFFER_BYTES
             assert not any(item.done() for item in sent)
             await asyncio.to_thread(broker.start)
             await asyncio.wait_for(producing, 90)
             await asyncio.wait_for(asyncio.gather(*sent), 90)
-            for reader, task in reading.items():
+            for consumer, task in reading.items():
                 received = await asyncio.wait_for(task, 90)
-                assert [item.record.window_index for item in received] == list(range(1, whole))
-                await reader.commit(received)
-        async with Reader(config, "windows", group="g") as group:
-            await publish(config, window(whole))
-            assert [item.record.window_index for item in await read(group, 1)] == [whole]
+                assert [item.record.window_index for item in received] == list(range(1, count))
+                await consumer.commit(received)
+        async with Consumer(config, WINDOWS, group="g") as group:
+            await publish(config, window(count))
+            assert [item.record.window_index for item in await read(group, 1)] == [count]
     finally:
         await asyncio.to_thread(broker.stop)
 
 
 @pytest.mark.kafka
-async def test_records_that_never_reached_the_broker_are_told_at_the_end(tmp_path):
+async def test_closing_reports_the_records_that_never_reached_the_broker(tmp_path):
     broker = KafkaBroker(tmp_path / "kafka", port=0)
     await asyncio.to_thread(broker.start)
     try:
@@ -543,17 +567,17 @@ async def test_records_that_never_reached_the_broker_are_told_at_the_end(tmp_pat
         await ensure_topics(config)
         short = config.kafka.model_copy(update={"connect_timeout_s": 1.0})
         with pytest.raises(BrokerError, match="3 records could not be delivered"):
-            async with Publisher(config.model_copy(update={"kafka": short})) as publisher:
-                await publisher.publish(window(0))
+            async with Producer(config.model_copy(update={"kafka": short})) as producer:
+                await producer.publish(window(0))
                 await asyncio.to_thread(broker.stop)
                 for k in range(1, 4):
-                    await publisher.publish_soon(window(k))
+                    await producer.publish_soon(window(k))
     finally:
         await asyncio.to_thread(broker.stop)
 
 
 def certificates(folder: Path) -> dict[str, Path]:
-    """A certificate authority, a server's key and certificate, and a client's."""
+    """Make a certificate authority, and a key and certificate of a server and of a client."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl; install Debian's openssl")
 
@@ -578,18 +602,18 @@ def certificates(folder: Path) -> dict[str, Path]:
     }
 
 
-async def goes_round(config: Config) -> None:
+async def publish_and_read(config: Config) -> None:
     await ensure_topics(config)
     await publish(config, sentiment(0))
-    async with Reader(config, "smoothed", group="g") as reader:
-        (received,) = await read(reader, 1)
-        await reader.commit()
+    async with Consumer(config, SMOOTHED, group="g") as consumer:
+        (received,) = await read(consumer, 1)
+        await consumer.commit()
     assert received.record == sentiment(0)
 
 
 @pytest.mark.kafka
 @pytest.mark.slow
-async def test_sasl_lets_in_who_knows_the_password_and_nobody_else(tmp_path):
+async def test_sasl_accepts_the_password_and_refuses_others(tmp_path):
     password = 'pass "word" \\ =,1'
     broker = KafkaBroker(tmp_path / "kafka", port=0, users={"ana": password, "bo": "other"})
     await asyncio.to_thread(broker.start)
@@ -601,7 +625,7 @@ async def test_sasl_lets_in_who_knows_the_password_and_nobody_else(tmp_path):
                 "username": "ana",
                 "password": password,
             }
-            await goes_round(settings(broker.address, security=security))
+            await publish_and_read(settings(broker.address, security=security))
             wrong = {**security, "password": "guess"}
             config = settings(broker.address, security=wrong, connect_timeout_s=3)
             with pytest.raises(BrokerError, match=r"kafka\.security"):
@@ -637,7 +661,7 @@ async def test_tls_with_client_certificates(tmp_path, users):
     distrustful = {**security, "ca_file": ""}
     await asyncio.to_thread(broker.start)
     try:
-        await goes_round(settings(broker.address, security=security))
+        await publish_and_read(settings(broker.address, security=security))
         for refused in (stranger, distrustful):
             config = settings(broker.address, security=refused, connect_timeout_s=3)
             with pytest.raises(BrokerError, match=r"kafka\.security"):

@@ -34,9 +34,10 @@ from streamer import dashboard
 from streamer.config import build
 from streamer.dashboard.feed import Feed, Shown
 from streamer.dashboard.history import Recorded
-from streamer.kafka import topics
-from streamer.kafka.broker import EmbeddedBroker
-from streamer.recording.store import Recordings, Writer
+from streamer.kafka.embedded import EmbeddedBroker
+from streamer.kafka.producer import Producer
+from streamer.recording.reader import Recordings
+from streamer.recording.writer import Writer
 from streamer.records import Participant
 from tests import media
 from tests.published import alert, meeting, sentiment, session
@@ -614,7 +615,7 @@ def test_the_command_serves_until_it_is_interrupted(embedded_broker):
 
 
 async def publish(address: str, records: list[Shown]) -> None:
-    async with topics.Publisher(build({"kafka": {"broker": address}})) as publisher:
+    async with Producer(build({"kafka": {"broker": address}})) as publisher:
         for record in records:
             await publisher.publish(record)
 

@@ -1,4 +1,4 @@
-"""Dead letters listed, shown and sent again, through the command line, on both brokers."""
+"""The dead-letter commands list, show and retry, on both brokers."""
 
 import asyncio
 import json
@@ -8,10 +8,15 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from streamer import cli
+from streamer.cli import app
 from streamer.config import Config, build
 from streamer.errors import ConfigError
-from streamer.kafka import dead_letters, topics
+from streamer.kafka import dead_letters
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.messages import RawMessage, Received
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import WINDOWS
 from streamer.records import NS_PER_S, Window
 
 pytestmark = pytest.mark.timeout(120)
@@ -19,10 +24,10 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
 def config(request: pytest.FixtureRequest) -> Config:
-    """Settings for a fresh set of topics on each of the two brokers."""
+    """Return settings with a new topic prefix on each of the two brokers."""
     address = request.getfixturevalue(f"{request.param}_broker")
     settings = build({"kafka": {"broker": address, "topic_prefix": f"t{uuid.uuid4().hex[:12]}"}})
-    asyncio.run(topics.ensure_topics(settings))
+    asyncio.run(ensure_topics(settings))
     return settings
 
 
@@ -38,36 +43,38 @@ WINDOW = msgspec.msgpack.encode(
 )
 
 
-def raw(config: Config, offset: int, value: bytes) -> topics.Raw:
-    windows = topics.Topics(config.kafka.topic_prefix).windows
+def raw(config: Config, offset: int, value: bytes) -> RawMessage:
+    windows = WINDOWS.full_name(config.kafka.topic_prefix)
     headers = {"ce_id": b"s/ana/0/0", "odd": b"\xff\x00"}
-    return topics.Raw(windows, 2, offset, 1_700_000_000_000, b"s/ana", value, headers)
+    return RawMessage(windows, 2, offset, 1_700_000_000_000, b"s/ana", value, headers)
 
 
-async def bury(config: Config, *letters: tuple[topics.Raw, str]) -> None:
-    async with topics.Publisher(config) as publisher:
+async def dead_letter(config: Config, *letters: tuple[RawMessage, str]) -> None:
+    async with Producer(config) as producer:
         for message, reason in letters:
-            await publisher.dead_letter(message, reason)
+            await producer.dead_letter(message, reason)
 
 
 def streamer(config: Config, *arguments: str) -> str:
     prefix = ("--set", f"kafka.topic_prefix={config.kafka.topic_prefix}")
     result = CliRunner().invoke(
-        cli.app, ["dead-letter", *arguments, "--broker", config.kafka.broker, *prefix]
+        app.app, ["dead-letter", *arguments, "--broker", config.kafka.broker, *prefix]
     )
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.stdout
 
 
-async def read_windows(config: Config) -> list[topics.Received[Window]]:
-    async with topics.Reader(config, "windows") as reader:
-        return [received async for received in reader.present()]
+async def read_windows(config: Config) -> list[Received[Window]]:
+    async with Consumer(config, WINDOWS) as consumer:
+        return [received async for received in consumer.snapshot()]
 
 
-def test_letters_are_listed_once_shown_and_sent_again(config: Config):
+def test_letters_are_listed_once_shown_and_retried(config: Config):
     good, bad = raw(config, 7, WINDOW), raw(config, 8, b"\x00\x01 no window")
-    asyncio.run(bury(config, (good, "the model stumbled"), (bad, "[red]not msgpack"), (good, "x")))
+    asyncio.run(
+        dead_letter(config, (good, "the model stumbled"), (bad, "[red]not msgpack"), (good, "x"))
+    )
 
     first, second = sorted(streamer(config, "list", "--json").splitlines())
     assert json.loads(first) == {
@@ -80,10 +87,10 @@ def test_letters_are_listed_once_shown_and_sent_again(config: Config):
     assert len(streamer(config, "list", "--json", "--reason", "stumbled").splitlines()) == 1
     assert "[red]not" in streamer(config, "list")
 
-    shown = streamer(config, "show", f"{bad.topic}/2/8")
-    assert r"b'\xff\x00'" in shown
-    assert "0000  00 01 20 6e 6f 20 77 69 6e 64 6f 77" in shown
-    assert ".. no window" in shown
+    live_table = streamer(config, "show", f"{bad.topic}/2/8")
+    assert r"b'\xff\x00'" in live_table
+    assert "0000  00 01 20 6e 6f 20 77 69 6e 64 6f 77" in live_table
+    assert ".. no window" in live_table
 
     assert streamer(config, "retry", f"{good.topic}/2/7") == f"{good.topic}/2/7\n"
     (again,) = asyncio.run(read_windows(config))
@@ -97,15 +104,15 @@ def test_letters_are_listed_once_shown_and_sent_again(config: Config):
 def test_an_unknown_letter_and_a_cut_one_are_refused(embedded_broker: str):
     config = build({"kafka": {"broker": embedded_broker, "max_message_bytes": 500_000}})
     large = raw(config, 3, b"x" * 600_000)
-    asyncio.run(bury(config, (large, "too large")))
+    asyncio.run(dead_letter(config, (large, "too large")))
     with pytest.raises(ConfigError, match="There is no dead letter 'elsewhere/0/1'"):
         asyncio.run(dead_letters.find(config, "elsewhere/0/1"))
-    with pytest.raises(ConfigError, match=r"only .* of its 600000 bytes"):
+    with pytest.raises(ConfigError, match=r"only .* of 600000 bytes"):
         asyncio.run(dead_letters.retry(config, [f"{large.topic}/2/3"]))
     assert asyncio.run(dead_letters.retry(config, None)) == []
 
 
 def test_an_empty_topic_has_no_letters(embedded_broker: str):
     config = build({"kafka": {"broker": embedded_broker}})
-    assert streamer(config, "list") == "There is no dead letter.\n"
+    assert streamer(config, "list") == "There are no dead letters.\n"
     assert streamer(config, "list", "--json") == ""

@@ -14,7 +14,8 @@ from made_records import alert, no_evidence, sentiment
 
 from streamer import dashboard
 from streamer.config import Config, build
-from streamer.kafka import topics
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.producer import Producer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_S = 60
@@ -26,8 +27,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 async def config(embedded_broker: str) -> Config:
     """A broker with a small session on it."""
     chosen = build({"kafka": {"broker": embedded_broker}})
-    await topics.ensure_topics(chosen)
-    async with topics.Publisher(chosen) as publisher:
+    await ensure_topics(chosen)
+    async with Producer(chosen) as publisher:
         for record in (
             sentiment(0, valence=0.5, text="good morning"),
             sentiment(0, "bo", session="another"),
@@ -65,7 +66,7 @@ async def test_follow(config: Config):
     async with running(*command) as output:
         assert await line(output) == "ana 1 0.5 neutral good morning"
         assert await line(output) == f"ana 2 None None {no_evidence(1).text}"
-        async with topics.Publisher(config) as publisher:
+        async with Producer(config) as publisher:
             await publisher.publish(sentiment(2, text="and now"))
         assert await line(output) == "ana 3 0.2 neutral and now"
 

@@ -16,7 +16,10 @@ from pathlib import Path
 import pytest
 
 from streamer.config import Config, build
-from streamer.kafka import topics
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import SCORES
 from streamer.records import NS_PER_S, Presence, Score, Window, Word
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +75,7 @@ async def worker(config: Config, name: str, delay_ms: int = 40) -> AsyncIterator
 class Scores:
     """Everything on the scores topic so far."""
 
-    def __init__(self, reader: topics.Reader[Score]) -> None:
+    def __init__(self, reader: Consumer[Score]) -> None:
         self.by_window: defaultdict[str, list[Score]] = defaultdict(list)
         self.by_model: defaultdict[str, int] = defaultdict(int)
         self._reader = reader
@@ -92,7 +95,7 @@ class Scores:
 class Capture:
     """Sends windows of eight participants in turn, and knows which it has sent."""
 
-    def __init__(self, publisher: topics.Publisher) -> None:
+    def __init__(self, publisher: Producer) -> None:
         self.sent: set[str] = set()
         self._publisher = publisher
         self._next = 0
@@ -125,10 +128,10 @@ def spoken_window(participant: str, index: int) -> Window:
 
 @asynccontextmanager
 async def both_ends(config: Config) -> AsyncIterator[tuple[Capture, Scores]]:
-    await topics.ensure_topics(config)
+    await ensure_topics(config)
     async with (
-        topics.Publisher(config) as publisher,
-        topics.Reader(config, "scores", group=None, start="earliest") as reader,
+        Producer(config) as publisher,
+        Consumer(config, SCORES, group=None, start="earliest") as reader,
     ):
         yield Capture(publisher), Scores(reader)
 

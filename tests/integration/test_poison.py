@@ -10,9 +10,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from fake_model import FakeModel
 
-from streamer import audio, inference
+from streamer import audio
 from streamer.config import Config, build
-from streamer.kafka import topics
+from streamer.inference import worker
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.topics import DEAD_LETTER, SCORES, WINDOWS
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, FaceCrop, Presence, Window, Word
 
 GOOD = 12
@@ -113,7 +116,7 @@ def config(request: pytest.FixtureRequest) -> Config:
 
 async def send(config: Config, values: list[bytes | None]) -> list[tuple[int, int]]:
     """Put raw values on the windows topic; gives partition and Kafka offset of each."""
-    topic = topics.Topics(config.kafka.topic_prefix).windows
+    topic = WINDOWS.full_name(config.kafka.topic_prefix)
     producer = AIOKafkaProducer(bootstrap_servers=config.kafka.broker)
     await producer.start()
     try:
@@ -130,19 +133,19 @@ async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Con
     for k, (value, _) in enumerate(bad.values()):
         values += [value, packed(window(k)) if k < GOOD else None]
     values.append(packed(window(GOOD, final=True)))
-    await topics.ensure_topics(config)
+    await ensure_topics(config)
     places = dict(zip(await send(config, values), values, strict=True))
 
     stop, model = asyncio.Event(), FakeModel()
     scored: list[str] = []
     dead: dict[bytes, str] = {}
-    worker = asyncio.create_task(inference.run(config, stop, load=lambda _: model))
+    task = asyncio.create_task(worker.run(config, stop, load=lambda _: model))
     async with (
-        topics.Reader(config, "scores", group=None, start="earliest") as scores,
-        topics.Reader(config, "dead_letter", group=None, start="earliest") as letters,
+        Consumer(config, SCORES, group=None, start="earliest") as scores,
+        Consumer(config, DEAD_LETTER, group=None, start="earliest") as letters,
     ):
         while len(scored) < GOOD + 1 or len(dead) < len(bad):
-            assert not worker.done(), worker
+            assert not task.done(), task
             scored += [item.record.window_id for item in await scores.batch(100, 100)]
             for received in await letters.batch(100, 100):
                 letter = received.record
@@ -150,11 +153,11 @@ async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Con
                 assert places[letter.partition, letter.offset] == letter.value
                 dead[letter.value] = letter.reason
     stop.set()
-    counters = await worker
+    counters = await task
 
     assert scored == [f"s/ana/{k}" for k in range(GOOD + 1)]
     for kind, (value, reason) in bad.items():
         assert reason in dead[value], kind
     assert counters["scored"] == GOOD + 1
-    async with topics.Reader(config, "windows", group=config.inference.consumer_group) as rest:
+    async with Consumer(config, WINDOWS, group=config.inference.consumer_group) as rest:
         assert await rest.batch(100, 5000) == [], "the poison was not committed"

@@ -24,20 +24,31 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from streamer import processing as processor
-from streamer import smoothing
 from streamer.config import Config, load
-from streamer.kafka import topics
-from streamer.kafka.broker import EmbeddedBroker
-from streamer.kafka.topics import Publisher, Reader, Topics
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.embedded import EmbeddedBroker
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import (
+    ALERTS,
+    DEAD_LETTER,
+    SCORES,
+    SESSION_INPUT,
+    SESSION_SMOOTHED,
+    SMOOTHED,
+    Topic,
+)
+from streamer.processing import app
 from streamer.records import Gate, Presence, Score, Sentiment
+from streamer.smoothing import participant
 
 WORKER = (
     "import logging, sys\n"
     "logging.basicConfig(level=logging.INFO, format='%(relativeCreated)d %(name)s %(message)s')\n"
-    "from streamer import config, errors, processor\n"
+    "from streamer import config, errors\nfrom streamer.processing import worker\n"
     "try:\n"
-    "    processor.run(config.load(None, sys.argv[1:]))\n"
+    "    worker.run(config.load(None, sys.argv[1:]))\n"
     "except errors.StreamerError as error:\n"
     "    print(error, file=sys.stderr)\n"
     "    sys.exit(error.exit_code)\n"
@@ -72,7 +83,7 @@ def smoothed(scores: Sequence[Score], config: Config) -> dict[str, Sentiment]:
     """What the scores of one participant, in this order, must be published as."""
     state, given = None, {}
     for each in scores:
-        state, outputs = smoothing.step(state, each, config.smoothing, config.alerts)
+        state, outputs = participant.step(state, each, config.smoothing, config.alerts)
         given |= {out.window_id: plain(out) for out in outputs if isinstance(out, Sentiment)}
     return given
 
@@ -92,7 +103,7 @@ class Bench:
             f"smoothing.consumer_group={name}-smoothing",
         ]
         self.config = load(None, self.overrides, environment={})
-        self.topics = Topics(name)
+        self.prefix = name
         self.logs = logs
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -112,23 +123,24 @@ class Bench:
         return "\n".join(path.read_text() for path in sorted(self.logs.glob("worker-*.log")))
 
     @asynccontextmanager
-    async def publisher(self) -> AsyncIterator[Publisher]:
-        async with Publisher(self.config) as publisher:
+    async def publisher(self) -> AsyncIterator[Producer]:
+        async with Producer(self.config) as publisher:
             yield publisher
 
-    async def publish(self, publisher: Publisher, scores: Sequence[Score]) -> None:
+    async def publish(self, publisher: Producer, scores: Sequence[Score]) -> None:
         await asyncio.gather(*[await publisher.publish_soon(each) for each in scores])
 
-    async def committed(self, topic: str) -> int:
+    async def committed(self, topic: Topic[Any]) -> int:
         """How many messages of a topic the group has done with, over all partitions."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.config.kafka.broker,
-            group_id=processor.app_id(self.config),
+            group_id=consumer_group(self.config, "smoothing"),
             enable_auto_commit=False,
         )
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic, number) for number in range(4)]
+            name = topic.full_name(self.prefix)
+            partitions = [TopicPartition(name, number) for number in range(4)]
             offsets = [await consumer.committed(partition) for partition in partitions]
             return sum(offset or 0 for offset in offsets)
         finally:
@@ -138,7 +150,7 @@ class Bench:
 class Out:
     """Everything on one output topic so far."""
 
-    def __init__(self, reader: Reader[Any]) -> None:
+    def __init__(self, reader: Consumer[Any]) -> None:
         self._reader = reader
         self.records: list[Any] = []
 
@@ -161,9 +173,9 @@ class Out:
 
 
 @asynccontextmanager
-async def reading(bench: Bench, kind: str) -> AsyncIterator[Out]:
-    await topics.ensure_topics(bench.config)
-    async with Reader(bench.config, kind, group=None, start="earliest") as reader:
+async def reading(bench: Bench, topic: Topic[Any]) -> AsyncIterator[Out]:
+    await ensure_topics(bench.config)
+    async with Consumer(bench.config, topic, group=None, start="earliest") as reader:
         yield Out(reader)
 
 
@@ -233,36 +245,36 @@ async def test_starts_before_its_topics_and_passes_tombstones_and_garbage(bench:
     try:
         for index, each in enumerate(good):
             key = b"s/ana"
-            wire = topics.encode(each, bench.topics)
-            await producer.send_and_wait(bench.topics.scores, None, key=key)
-            await producer.send_and_wait(bench.topics.scores, b"{not json", key=key)
+            value = SCORES.encode(each).value
+            await producer.send_and_wait(SCORES.full_name(bench.prefix), None, key=key)
+            await producer.send_and_wait(SCORES.full_name(bench.prefix), b"{not json", key=key)
             if index != 4:
-                await producer.send_and_wait(bench.topics.scores, wire.value, key=key)
-            await producer.send_and_wait(bench.topics.session_input, None, key=b"s")
-            await producer.send_and_wait(bench.topics.session_input, b"\xff", key=b"s")
+                await producer.send_and_wait(SCORES.full_name(bench.prefix), value, key=key)
+            await producer.send_and_wait(SESSION_INPUT.full_name(bench.prefix), None, key=b"s")
+            await producer.send_and_wait(SESSION_INPUT.full_name(bench.prefix), b"\xff", key=b"s")
     finally:
         await producer.stop()
     expected = {each.window_id for each in good if each.window_index != 4}
-    async with reading(bench, "smoothed") as out, reading(bench, "session_smoothed") as meeting:
+    async with reading(bench, SMOOTHED) as out, reading(bench, SESSION_SMOOTHED) as meeting:
         records = await out.windows(expected)  # window 5 by the flush after silence
         assert [each.window_index for each in records] == [0, 1, 2, 3, 5]
         assert all(each.latency_ms["total"] >= 30.0 for each in records)
         await meeting.windows({f"s/*/{index}" for index in (0, 1, 2, 3, 5)})
     finish(worker)
-    assert await bench.committed(bench.topics.scores) == 17
-    assert await bench.committed(bench.topics.session_input) == 12 + 5
+    assert await bench.committed(SCORES) == 17
+    assert await bench.committed(SESSION_INPUT) == 12 + 5
     buried = await dead_letters(bench)
     assert len(buried) == 12
     origins = {(each["original_topic"], each["reason"][:16]) for each in buried}
     assert origins == {
-        (bench.topics.scores.encode(), b"not a record of "),
-        (bench.topics.session_input.encode(), b"not a record of "),
+        (SCORES.full_name(bench.prefix).encode(), b"not a record of "),
+        (SESSION_INPUT.full_name(bench.prefix).encode(), b"not a record of "),
     }
 
 
 async def dead_letters(bench: Bench) -> list[dict[str, bytes]]:
     consumer = AIOKafkaConsumer(
-        bench.topics.dead_letter,
+        DEAD_LETTER.full_name(bench.prefix),
         bootstrap_servers=bench.config.kafka.broker,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
@@ -280,7 +292,7 @@ async def dead_letters(bench: Bench) -> list[dict[str, bytes]]:
 async def test_killed_in_the_middle_publishes_every_window_with_one_value(bench: Bench) -> None:
     people, windows = ("ana", "bo", "cy", "di", "eve"), 240
     scores = [score("s", person, index) for index in range(windows) for person in people]
-    async with bench.publisher() as publisher, reading(bench, "smoothed") as out:
+    async with bench.publisher() as publisher, reading(bench, SMOOTHED) as out:
         worker = bench.start()
         await bench.publish(publisher, scores[: len(scores) // 2])
         await out.until(lambda records: len(records) > 150)
@@ -296,7 +308,7 @@ async def test_killed_in_the_middle_publishes_every_window_with_one_value(bench:
 async def test_recovers_from_a_long_changelog(bench: Bench) -> None:
     people, windows = tuple(f"p{number}" for number in range(6)), 400
     scores = [score("s", person, index) for index in range(windows) for person in people]
-    async with bench.publisher() as publisher, reading(bench, "smoothed") as out:
+    async with bench.publisher() as publisher, reading(bench, SMOOTHED) as out:
         worker = bench.start()
         await bench.publish(publisher, scores)
         await out.until(lambda records: len(records) == len(scores))
@@ -312,7 +324,7 @@ async def test_recovers_from_a_long_changelog(bench: Bench) -> None:
 
 
 async def test_a_worker_takes_over_from_one_that_is_killed(bench: Bench) -> None:
-    async with reading(bench, "smoothed") as out:
+    async with reading(bench, SMOOTHED) as out:
         async with talking(bench, ("ana", "bo", "cy", "di")) as scores:
             first = bench.start()
             await out.until(lambda records: len(records) > 50)
@@ -332,7 +344,7 @@ async def test_workers_that_join_leave_and_die_lose_nothing(
     pytest.importorskip("rocksdict")
     bench = kafka_bench
     bench.set("smoothing.store=rocksdb", f"smoothing.data_dir={tmp_path}/tables")
-    async with reading(bench, "smoothed") as out:
+    async with reading(bench, SMOOTHED) as out:
         async with talking(bench, [f"p{number}" for number in range(8)]) as scores:
             first = bench.start()
             await out.until(lambda records: len(records) > 50)
@@ -352,12 +364,12 @@ async def test_workers_that_join_leave_and_die_lose_nothing(
 async def test_changelogs_are_compacted_and_lie_in_as_many_partitions(kafka_bench: Bench) -> None:
     bench = kafka_bench
     bench.set("kafka.partitions=3", "kafka.compression=zstd")
-    async with reading(bench, "smoothed") as out, talking(bench, ["ana"]):
+    async with reading(bench, SMOOTHED) as out, talking(bench, ["ana"]):
         worker = bench.start()
         await out.until(lambda records: len(records) > 10)
     finish(worker)
     admin = AdminClient({"bootstrap.servers": bench.config.kafka.broker})
-    for name in processor.changelogs(bench.config):
+    for name in app.changelogs(bench.config):
         assert len(admin.list_topics(name, timeout=10).topics[name].partitions) == 3
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
         settings = admin.describe_configs([resource])[resource].result(timeout=10)
@@ -370,7 +382,7 @@ async def talking(bench: Bench, people: Sequence[str]) -> AsyncIterator[list[Sco
     scores: list[Score] = []
     stop = asyncio.Event()
 
-    async def talk(publisher: Publisher) -> None:
+    async def talk(publisher: Producer) -> None:
         while not stop.is_set():
             turn = [score("s", person, len(scores) // len(people)) for person in people]
             scores.extend(turn)
@@ -401,13 +413,13 @@ async def test_publishes_the_meeting_and_no_person_when_told_so(bench: Bench) ->
         for index in range(windows)
         for person in people
     ]
-    async with bench.publisher() as publisher, reading(bench, "session_smoothed") as out:
+    async with bench.publisher() as publisher, reading(bench, SESSION_SMOOTHED) as out:
         worker = bench.start()
         await bench.publish(publisher, scores)
         records = await out.windows({f"s/*/{index}" for index in range(windows)})
         finish(worker)
     assert records[-1].final
-    async with reading(bench, "smoothed") as persons, reading(bench, "alerts") as alerts:
+    async with reading(bench, SMOOTHED) as persons, reading(bench, ALERTS) as alerts:
         for _ in range(5):
             await persons.until(lambda records: True)
             persons.records += [each.record for each in await persons._reader.batch(500, 200)]

@@ -16,8 +16,10 @@ import pytest
 from made_records import over_all, recorded, sentiment, session, window
 
 from streamer.config import Config, build
-from streamer.kafka import topics
-from streamer.recording.store import Recording, RecordingError, Recordings
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.producer import Producer
+from streamer.recording.reader import Recordings
+from streamer.recording.recorded import Recording, RecordingError
 from streamer.records import Sentiment
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ async def config(request: pytest.FixtureRequest) -> Config:
     """Settings for a fresh set of topics on each of the two brokers."""
     address = request.getfixturevalue(f"{request.param}_broker")
     chosen = build({"kafka": {"broker": address, "topic_prefix": f"t{uuid.uuid4().hex[:12]}"}})
-    await topics.ensure_topics(chosen)
+    await ensure_topics(chosen)
     return chosen
 
 
@@ -90,14 +92,14 @@ def steps(first: int, last: int) -> list[Sentiment]:
     ]
 
 
-async def publish(publisher: topics.Publisher, records) -> None:
+async def publish(publisher: Producer, records) -> None:
     await asyncio.gather(*[await publisher.publish_soon(record) for record in records])
 
 
 async def test_a_recorder_killed_in_the_middle_loses_nothing_and_spoils_no_file(
     config: Config, tmp_path: Path
 ):
-    async with topics.Publisher(config) as publisher:
+    async with Producer(config) as publisher:
         await publish(publisher, [session(), *steps(0, 50)])
         async with recorder(config, tmp_path) as first:
             await on_disk(tmp_path, 100, first)
@@ -125,7 +127,7 @@ async def test_a_recorder_killed_in_the_middle_loses_nothing_and_spoils_no_file(
     assert entry.counts == {"session_smoothed": 1, "sessions": 2, "smoothed": 1200}
 
 
-async def trickle(publisher: topics.Publisher, first: int, last: int) -> None:
+async def trickle(publisher: Producer, first: int, last: int) -> None:
     for k in range(first, last):
         await publish(publisher, steps(k, k + 1))
         await asyncio.sleep(0.01)
@@ -133,7 +135,7 @@ async def trickle(publisher: topics.Publisher, first: int, last: int) -> None:
 
 async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path):
     other = sentiment(0, session="secret")
-    async with topics.Publisher(config) as publisher:
+    async with Producer(config) as publisher:
         await publish(publisher, [sentiment(0), other, window(0)])
     async with recorder(config, tmp_path / "plain", "--session", "standup") as process:
         await on_disk(tmp_path / "plain", 1, process)
@@ -156,7 +158,7 @@ async def test_a_second_recorder_in_the_same_folder_is_refused(
     embedded_broker: str, tmp_path: Path
 ):
     config = build({"kafka": {"broker": embedded_broker}})
-    async with topics.Publisher(config) as publisher:
+    async with Producer(config) as publisher:
         await publish(publisher, [sentiment(0)])
     async with recorder(config, tmp_path) as first:
         await on_disk(tmp_path, 1, first)
@@ -203,7 +205,7 @@ async def test_a_folder_that_cannot_be_written_ends_the_recorder_and_loses_nothi
     config = build({"kafka": {"broker": embedded_broker}})
     in_the_way = tmp_path / "standup"
     in_the_way.write_text("a file", "utf-8")
-    async with topics.Publisher(config) as publisher:
+    async with Producer(config) as publisher:
         await publish(publisher, [sentiment(0), sentiment(1)])
     async with recorder(config, tmp_path) as first:
         assert await asyncio.wait_for(first.wait(), 60) == 1

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 from streamer.demo import LENGTH_S, meeting
-from streamer.recording.store import Recordings
+from streamer.recording.reader import Recordings
 from streamer.records import Window
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -319,7 +319,7 @@ def test_a_recorded_replay_keeps_windows_and_media_when_asked(short, tmp_path):
 def test_what_to_record_without_a_place_for_it_is_refused(short):
     refused = replay(short["ana"], "--record-windows")
     assert refused.code == 2
-    assert "Say with --record where to record." in refused.errors
+    assert "--record-windows and --record-media require --record DIR." in refused.errors
 
 
 def test_ctrl_c_ends_a_replay_cleanly(recordings):

@@ -11,8 +11,11 @@ import pytest
 from made_records import recorded, sentiment, session, window
 
 from streamer.config import build
-from streamer.kafka import topics
-from streamer.recording.store import Recordings
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import SCORES
+from streamer.recording.reader import Recordings
 from streamer.records import NS_PER_S, Presence, Sentiment, Window, Word
 
 ROOT = Path(__file__).parents[2]
@@ -90,9 +93,9 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
 ):
     prefix = f"t{uuid.uuid4().hex[:12]}"
     config = build({"kafka": {"broker": embedded_broker, "topic_prefix": prefix}})
-    await topics.ensure_topics(config)
+    await ensure_topics(config)
     published_ms = 1_777_800_000_000
-    async with topics.Publisher(config) as publisher:
+    async with Producer(config) as publisher:
         for record in old_session():
             index = record.window_index if isinstance(record, Window) else SECONDS
             await publisher.publish(record, timestamp_ms=published_ms + 1000 * index)
@@ -108,8 +111,8 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
     assert [one.window_index for one in found["ana"]] == [2, 3, 4]
     assert [one.window_index for one in found["bo"]] == [2, 3, 4]
     assert b"everybody" in told
-    async with topics.Reader(config, "scores") as reader:
-        assert [one async for one in reader.present()] == []
+    async with Consumer(config, SCORES) as reader:
+        assert [one async for one in reader.snapshot()] == []
 
 
 async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path):

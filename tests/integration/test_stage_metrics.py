@@ -16,7 +16,8 @@ from made_records import sentiment, session, window
 
 from streamer.config import Config, build
 from streamer.demo import meeting
-from streamer.kafka import topics
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.producer import Producer
 from streamer.records import Gate, Presence, Score
 from tests.unit.test_metrics import free_port, samples
 
@@ -36,7 +37,7 @@ async def config(request: pytest.FixtureRequest) -> Config:
             "metrics": {"port": free_port()},
         }
     )
-    await topics.ensure_topics(chosen)
+    await ensure_topics(chosen)
     return chosen
 
 
@@ -120,7 +121,7 @@ async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_p
 
 
 async def test_inference_tells_what_it_scored_and_what_waits(config: Config):
-    async with stage(config, "infer"), topics.Publisher(config) as publisher:
+    async with stage(config, "infer"), Producer(config) as publisher:
         await until(config, ("streamer_ready",), 1)
         assert await answer(config, "/readyz") == "ok\n"
         for index in range(3):
@@ -133,7 +134,7 @@ async def test_inference_tells_what_it_scored_and_what_waits(config: Config):
 
 
 async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
-    async with stage(config, "process"), topics.Publisher(config) as publisher:
+    async with stage(config, "process"), Producer(config) as publisher:
         await until(config, ("streamer_ready",), 1)
         assert await answer(config, "/readyz") == "ok\n"
         for index in range(20):
@@ -149,7 +150,7 @@ async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
 async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path):
     async with (
         stage(config, "record", "--dir", str(tmp_path)),
-        topics.Publisher(config) as publisher,
+        Producer(config) as publisher,
     ):
         await until(config, ("streamer_ready",), 1)
         for record in (session(), sentiment(0), sentiment(1)):

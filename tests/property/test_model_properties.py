@@ -1,4 +1,4 @@
-"""Padding, absence and company never change a sample's result."""
+"""Padding, absent modalities and the rest of a batch never change a sample's result."""
 
 import torch
 from hypothesis import given, settings
@@ -72,7 +72,7 @@ def run(model: SemiIIN, inputs: dict[str, torch.Tensor]) -> SemiIINOutput:
     chosen=st.lists(lengths, min_size=1, max_size=4),
     junk=st.sampled_from([0.0, 1e6, float("nan")]),
 )
-def test_padding_and_company_change_nothing(model, chosen, junk):
+def test_padding_and_the_rest_of_the_batch_change_nothing(model, chosen, junk):
     samples = [sample(one, seed) for seed, one in enumerate(chosen)]
     limits = {"audio": 43, "text": 8, "vision": 6}
     together = run(model, padded(samples, limits, junk))

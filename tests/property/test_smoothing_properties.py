@@ -19,15 +19,9 @@ from streamer.records import (
     SessionSentiment,
     window_id,
 )
-from streamer.smoothing import (
-    NO_KNOWLEDGE,
-    ParticipantState,
-    SessionState,
-    flush,
-    session_flush,
-    session_step,
-    step,
-)
+from streamer.smoothing.estimate import NO_KNOWLEDGE
+from streamer.smoothing.participant import ParticipantState, flush, step
+from streamer.smoothing.session import SessionState, session_flush, session_step
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 ALERTS = AlertsConfig(negative_for_s=2.0, drop_by=0.5)

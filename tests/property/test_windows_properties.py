@@ -1,4 +1,4 @@
-"""The aligner against a model that sees everything at once, over generated streams."""
+"""The windower against a reference that has all data at once, over generated streams."""
 
 import pickle
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from streamer.config import WindowsConfig
 from streamer.records import AudioChunk, FaceCrop, Modality, StreamEnd, Window, Word
-from streamer.windows import Aligner
+from streamer.windows import Windower
 
 MS = 1_000_000
-Push = Callable[[Aligner], list[Window]]
+Push = Callable[[Windower], list[Window]]
 ALL: tuple[Modality, ...] = ("audio", "text", "vision")
 calm = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)  # a busy machine is no failure
+)  # a busy machine must not fail a test
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A participant's whole stream: what it holds and how it is cut into windows."""
+    """A participant's whole stream: its data and how it is cut into windows."""
 
     hop_ms: int
     length_ms: int
@@ -32,16 +32,16 @@ class Stream:
     words: tuple[Word, ...]
 
     @property
-    def sound(self) -> np.ndarray:
+    def audio(self) -> np.ndarray:
         return (np.arange(self.duration_ms * 16) % 30_011 - 15_000).astype(np.int16)
 
     @property
     def chunks(self) -> list[AudioChunk]:
-        sound = self.sound.astype(np.float32) / 32_768
+        audio = self.audio.astype(np.float32) / 32_768
         step = self.chunk_ms * 16
         return [
-            AudioChunk(first * MS // 16, sound[first : first + step])
-            for first in range(0, len(sound), step)
+            AudioChunk(first * MS // 16, audio[first : first + step])
+            for first in range(0, len(audio), step)
         ]
 
     @property
@@ -55,29 +55,29 @@ class Stream:
         ends = [(k + 1) * self.hop_ms for k in range(count)]
         return [(max(0, e - self.length_ms), min(e, self.duration_ms)) for e in ends]
 
-    def aligner(self, *, lateness_s: float = 1e6, stall_s: float = 1e6) -> Aligner:
+    def windower(self, *, lateness_s: float = 1e6, stall_s: float = 1e6) -> Windower:
         config = WindowsConfig(
             length_s=self.length_ms / 1000,
             hop_s=self.hop_ms / 1000,
             allowed_lateness_s=lateness_s,
             stall_timeout_s=stall_s,
         )
-        return Aligner("s", "p", 0, ALL, config, 5.0)
+        return Windower("s", "p", 0, ALL, config, 5.0)
 
     def ends(self) -> list[Push]:
         return [lambda a, m=m: a.end(StreamEnd(m, self.duration_ms * MS)) for m in ALL]
 
 
 def chunk_push(chunk: AudioChunk) -> Push:
-    return lambda aligner: aligner.push_audio(chunk)
+    return lambda windower: windower.push_audio(chunk)
 
 
 def face_push(face: FaceCrop) -> Push:
-    return lambda aligner: aligner.push_face(face, face.event_time_ns)
+    return lambda windower: windower.push_face(face, face.event_time_ns)
 
 
 def word_push(word: Word) -> Push:
-    return lambda aligner: aligner.push_words([word], 0)
+    return lambda windower: windower.push_words([word], 0)
 
 
 def overlaps(word: Word, start_ns: int, end_ns: int) -> bool:
@@ -85,10 +85,10 @@ def overlaps(word: Word, start_ns: int, end_ns: int) -> bool:
 
 
 def check_complete(stream: Stream, windows: list[Window]) -> None:
-    """Every sample, word and face is in every window that covers it, and nothing else is."""
+    """Assert that each window contains exactly the samples, words and faces that it covers."""
     assert [(w.start_ns // MS, w.end_ns // MS) for w in windows] == stream.spans_ms
     for window, (start_ms, end_ms) in zip(windows, stream.spans_ms, strict=True):
-        assert window.audio == stream.sound[start_ms * 16 : end_ms * 16].tobytes()
+        assert window.audio == stream.audio[start_ms * 16 : end_ms * 16].tobytes()
         covered = [w for w in stream.words if overlaps(w, start_ms * MS, end_ms * MS)]
         assert list(window.words) == sorted(covered, key=lambda w: (w.start_ns, w.end_ns, w.text))
         assert list(window.faces) == [
@@ -96,14 +96,14 @@ def check_complete(stream: Stream, windows: list[Window]) -> None:
         ]
 
 
-def feed(aligner: Aligner, pushes: list[Push]) -> list[Window]:
-    """Push everything and flush, watching the watermark."""
+def feed(windower: Windower, pushes: list[Push]) -> list[Window]:
+    """Push everything and finish; assert that the watermark never falls."""
     windows, watermark_ns = [], 0
     for push in pushes:
-        windows += push(aligner)
-        assert aligner.watermark_ns >= watermark_ns, "the watermark never falls"
-        watermark_ns = aligner.watermark_ns
-    windows += aligner.finish()
+        windows += push(windower)
+        assert windower.watermark_ns >= watermark_ns, "the watermark never falls"
+        watermark_ns = windower.watermark_ns
+    windows += windower.finish()
     assert [w.window_index for w in windows] == list(range(len(windows)))
     assert [w.final for w in windows] == [False] * (len(windows) - 1) + [True]
     return windows
@@ -140,30 +140,28 @@ def streams(draw: st.DrawFn) -> Stream:
 
 @calm
 @given(streams(), st.data())
-def test_any_interleaving_gives_every_window_all_that_it_covers(
-    stream: Stream, data: st.DataObject
-) -> None:
-    # sound and faces each in order, words in any order, anything between anything
-    sound = [chunk_push(chunk) for chunk in stream.chunks]
+def test_every_window_is_complete_in_any_interleaving(stream: Stream, data: st.DataObject) -> None:
+    # audio and faces each in order, words in any order, anything between anything
+    audio = [chunk_push(chunk) for chunk in stream.chunks]
     faces = [face_push(face) for face in stream.faces]
     spoken = data.draw(st.permutations([word_push(word) for word in stream.words]))
     turns = data.draw(
-        st.permutations(["sound"] * len(sound) + ["faces"] * len(faces) + ["words"] * len(spoken))
+        st.permutations(["audio"] * len(audio) + ["faces"] * len(faces) + ["words"] * len(spoken))
     )
-    queues = {"sound": iter(sound), "faces": iter(faces), "words": iter(spoken)}
-    aligner = stream.aligner()
-    windows = feed(aligner, [next(queues[turn]) for turn in turns] + stream.ends())
+    queues = {"audio": iter(audio), "faces": iter(faces), "words": iter(spoken)}
+    windower = stream.windower()
+    windows = feed(windower, [next(queues[turn]) for turn in turns] + stream.ends())
 
     check_complete(stream, windows)
-    assert not any(aligner.counters[name] for name in aligner.counters if name != "windows")
+    assert not any(windower.counters[name] for name in windower.counters if name != "windows")
 
 
 @calm
 @given(streams(), st.integers(0, 3_000), st.integers(0, 2_000), st.data())
-def test_what_arrives_within_lateness_is_complete(
+def test_windows_are_complete_when_data_arrives_within_the_allowed_lateness(
     stream: Stream, lateness_ms: int, lag_ms: int, data: st.DataObject
 ) -> None:
-    # keyed by arrival: sound when it ends, faces a fixed lag later, words up to the lateness later
+    # keyed by arrival: audio when it ends, faces a fixed lag later, words up to the lateness later
     arrivals = [(chunk.end_ns, chunk_push(chunk)) for chunk in stream.chunks]
     arrivals += [(face.event_time_ns + lag_ms * MS, face_push(face)) for face in stream.faces]
     for word in stream.words:
@@ -171,23 +169,23 @@ def test_what_arrives_within_lateness_is_complete(
         arrivals.append((word.start_ns + delay_ms * MS, word_push(word)))
     pushes = [push for _, push in sorted(arrivals, key=lambda arrival: arrival[0])]
     patience_s = (lag_ms + stream.chunk_ms + stream.face_step_ms) / 1000
-    aligner = stream.aligner(lateness_s=lateness_ms / 1000, stall_s=patience_s)
+    windower = stream.windower(lateness_s=lateness_ms / 1000, stall_s=patience_s)
 
-    check_complete(stream, feed(aligner, pushes + stream.ends()))
-    assert aligner.counters["late_words"] == aligner.counters["stalled"] == 0
+    check_complete(stream, feed(windower, pushes + stream.ends()))
+    assert windower.counters["late_words"] == windower.counters["stalled"] == 0
 
 
 @calm
 @given(streams(), st.integers(0, 1_000), st.integers(1, 1_000), st.data())
-def test_in_any_disorder_the_windows_come_in_order_and_what_is_missing_is_counted(
+def test_windows_stay_in_order_and_missing_data_is_counted_in_any_arrival_order(
     stream: Stream, lateness_ms: int, stall_ms: int, data: st.DataObject
 ) -> None:
     pushes = [chunk_push(chunk) for chunk in stream.chunks]
     pushes += [face_push(face) for face in stream.faces]
     pushes += [word_push(word) for word in stream.words]
     disorder = data.draw(st.permutations(pushes))
-    aligner = stream.aligner(lateness_s=lateness_ms / 1000, stall_s=stall_ms / 1000)
-    windows = feed(aligner, [*disorder, *stream.ends()])
+    windower = stream.windower(lateness_s=lateness_ms / 1000, stall_s=stall_ms / 1000)
+    windows = feed(windower, [*disorder, *stream.ends()])
 
     assert [(w.start_ns // MS, w.end_ns // MS) for w in windows] == stream.spans_ms
     missed = {
@@ -196,22 +194,22 @@ def test_in_any_disorder_the_windows_come_in_order_and_what_is_missing_is_counte
         for window in windows
         if overlaps(word, window.start_ns, window.end_ns) and word not in window.words
     }
-    assert aligner.counters["late_words"] == len(missed)
+    assert windower.counters["late_words"] == len(missed)
     missed_faces = {
         face.event_time_ns
         for face in stream.faces
         for window in windows
         if window.start_ns <= face.event_time_ns < window.end_ns and face not in window.faces
     }
-    assert aligner.counters["late_faces"] == len(missed_faces)
+    assert windower.counters["late_faces"] == len(missed_faces)
 
 
 @calm
 @given(streams())
-def test_a_window_goes_out_before_the_end_unless_it_is_the_last(stream: Stream) -> None:
-    aligner = stream.aligner(lateness_s=0.0)
-    early = [w for chunk in stream.chunks for w in aligner.push_audio(chunk)]
-    early += aligner.end(StreamEnd("vision", 0)) + aligner.end(StreamEnd("text", 0))
+def test_every_window_but_the_last_closes_before_the_end_of_the_stream(stream: Stream) -> None:
+    windower = stream.windower(lateness_s=0.0)
+    early = [w for chunk in stream.chunks for w in windower.push_audio(chunk)]
+    early += windower.end(StreamEnd("vision", 0)) + windower.end(StreamEnd("text", 0))
 
     assert len(early) == len(stream.spans_ms) - 1
     assert not any(w.final for w in early)
@@ -219,13 +217,13 @@ def test_a_window_goes_out_before_the_end_unless_it_is_the_last(stream: Stream) 
 
 @calm
 @given(streams())
-def test_presence_is_a_share_and_absent_only_where_nothing_is(stream: Stream) -> None:
-    aligner = stream.aligner()
+def test_presence_is_zero_only_without_data(stream: Stream) -> None:
+    windower = stream.windower()
     pushes = [chunk_push(chunk) for chunk in stream.chunks]
     pushes += [face_push(face) for face in stream.faces]
     pushes += [word_push(word) for word in stream.words]
     pushes.append(lambda a: a.push_speech([(0, stream.duration_ms * MS // 2)], 0))
-    for window in feed(aligner, pushes + stream.ends()):
+    for window in feed(windower, pushes + stream.ends()):
         presence = window.presence
         assert all(0 <= share <= 1 for share in (presence.audio, presence.text, presence.vision))
         assert (presence.text > 0) == bool(window.words)
@@ -233,18 +231,18 @@ def test_presence_is_a_share_and_absent_only_where_nothing_is(stream: Stream) ->
         assert (presence.audio > 0) == (window.start_ns < stream.duration_ms * MS // 2)
 
 
-def test_four_hours_take_no_more_memory_than_four_minutes() -> None:
+def test_four_hours_of_windows_need_no_more_memory_than_four_minutes() -> None:
     config = WindowsConfig(length_s=0.5, hop_s=0.5, allowed_lateness_s=2.0, stall_timeout_s=3.0)
-    aligner = Aligner("s", "p", 0, ALL, config, 5.0)
+    windower = Windower("s", "p", 0, ALL, config, 5.0)
     sizes = []
     for second in range(4 * 3_600):
         at = second * 1000 * MS
-        aligner.push_audio(AudioChunk(at, np.ones(160, dtype=np.float32)))
-        aligner.push_face(FaceCrop(event_time_ns=at, jpeg=b"jpeg"), at)
-        aligner.push_words([Word(text="word", start_ns=at, end_ns=at + 300 * MS)], at)
-        aligner.push_speech([(at, at + 300 * MS)], at)
+        windower.push_audio(AudioChunk(at, np.ones(160, dtype=np.float32)))
+        windower.push_face(FaceCrop(event_time_ns=at, jpeg=b"jpeg"), at)
+        windower.push_words([Word(text="word", start_ns=at, end_ns=at + 300 * MS)], at)
+        windower.push_speech([(at, at + 300 * MS)], at)
         if second in (4 * 60, 4 * 3_600 - 1):
-            sizes.append(len(pickle.dumps(aligner)))
+            sizes.append(len(pickle.dumps(windower)))
 
-    assert aligner.counters["windows"] > 28_000
+    assert windower.counters["windows"] > 28_000
     assert sizes[1] < sizes[0] + 1_000

@@ -34,21 +34,21 @@ def resampled(path) -> np.ndarray:
         ("libopus", "mka", 48_000, "stereo"),
     ],
 )
-def test_any_rate_and_channels_become_the_same_tone(tmp_path, codec, suffix, rate, layout):
+def test_a_tone_survives_every_rate_codec_and_channel_layout(tmp_path, codec, suffix, rate, layout):
     path = media.write(
         tmp_path / f"tone.{suffix}",
         media.Audio(seconds=1, codec=codec, rate=rate, layout=layout, bit_rate=256_000),
     )
-    sound = resampled(path)
-    assert sound.dtype == np.float32
-    assert abs(len(sound) - 16_000) <= 1024 * 16_000 / rate + 1
-    middle = sound[4000:12_000]
+    samples = resampled(path)
+    assert samples.dtype == np.float32
+    assert abs(len(samples) - 16_000) <= 1024 * 16_000 / rate + 1
+    middle = samples[4000:12_000]
     spectrum = np.abs(np.fft.rfft(middle))
     assert np.argmax(spectrum) * 16_000 / len(middle) == pytest.approx(440, abs=3)
     assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.5, abs=0.03)
 
 
-def test_ten_planar_channels_are_read(tmp_path):
+def test_ten_planar_channels_are_decoded(tmp_path):
     track = media.Audio(
         seconds=1, codec="libopus", rate=48_000, layout="10 channels",
         options={"mapping_family": "255"},
@@ -56,12 +56,12 @@ def test_ten_planar_channels_are_read(tmp_path):
     assert np.abs(resampled(media.write(tmp_path / "ten.mka", track))).max() > 0.4
 
 
-def test_sound_at_16_khz_is_not_touched():
+def test_audio_at_16_khz_is_not_changed():
     wave = np.random.default_rng(1).uniform(-1, 1, 1000).astype(np.float32)
     assert np.array_equal(audio.Resampler().push_mono(wave, 16_000), wave)
 
 
-def test_a_change_of_rate_in_the_middle_loses_nothing():
+def test_a_change_of_rate_loses_no_samples():
     resampler = audio.Resampler()
     out = [
         resampler.push_mono(np.full(44_100, 0.5, np.float32), 44_100),
@@ -71,7 +71,18 @@ def test_a_change_of_rate_in_the_middle_loses_nothing():
     assert sum(map(len, out)) == 32_000
 
 
-def test_speech_in_the_centre_of_five_channels_stays_louder_than_the_bass():
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
+def test_even_the_shortest_audio_keeps_its_length(rate_hz):
+    for count in (1, 2, 6, 50, 300, 1000):
+        resampler = audio.Resampler()
+        wave = np.full(count, 0.5, np.float32)
+        out = np.concatenate([resampler.push_mono(wave, rate_hz), resampler.flush()])
+        assert len(out) == -(-count * 16_000 // rate_hz)
+        assert np.abs(out).max() < 0.55  # no overshoot at the end
+        assert len(resampler.flush()) == 0
+
+
+def test_the_centre_channel_is_louder_than_the_bass_in_a_downmix():
     def level(position: int) -> float:
         data = np.zeros((100, 6), np.float32)
         data[:, position] = 1.0
@@ -91,7 +102,7 @@ def test_a_downmix_never_clips(layout):
     assert audio.downmix(frame) == pytest.approx(np.ones(10))
 
 
-def test_broken_numbers_become_silence():
+def test_nan_becomes_silence_and_infinity_full_scale():
     data = np.array([[np.nan, np.inf, -np.inf, 0.25]], np.float32)
     frame = av.AudioFrame.from_ndarray(data, format="flt", layout="mono")
     frame.sample_rate = 16_000
@@ -99,26 +110,26 @@ def test_broken_numbers_become_silence():
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 4607, 80_000])
-def test_flac_gives_back_every_sample(length):
+def test_flac_is_lossless(length):
     pcm = np.random.default_rng(length).integers(-32_768, 32_767, length).astype(np.int16)
     back = audio.decode(audio.encode_flac(pcm), "flac")
     assert np.array_equal(audio.to_pcm16(back), pcm)
 
 
-def test_flac_bytes_depend_on_the_samples_alone():
-    sound = np.sin(np.arange(16_000) / 20).astype(np.float32)
-    first, second = audio.encode_flac(sound), audio.encode_flac(sound.copy())
+def test_flac_bytes_depend_only_on_the_samples():
+    samples = np.sin(np.arange(16_000) / 20).astype(np.float32)
+    first, second = audio.encode_flac(samples), audio.encode_flac(samples.copy())
     assert first == second
     assert b"Lavf" not in first
 
 
 def test_floats_are_rounded_and_clipped():
-    sound = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, np.nan], np.float32)
+    samples = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, np.nan], np.float32)
     expected = [0, 32_767, -32_768, 32_767, -32_768, 16_384, 0]
-    assert audio.to_pcm16(sound).tolist() == expected
+    assert audio.to_pcm16(samples).tolist() == expected
 
 
-def test_pcm16_is_read_as_little_endian():
+def test_pcm16_is_little_endian():
     assert audio.decode(b"\x00\x40\x00\xc0", "pcm16").tolist() == [0.5, -0.5]
 
 
@@ -140,9 +151,9 @@ def foreign(rate: int, layout: str, sample_format: str = "s16") -> bytes:
     ("data", "codec", "reason"),
     [
         (b"", "flac", "cannot be decoded"),
-        (b"not sound" * 40, "flac", "cannot be decoded"),
+        (b"not audio" * 40, "flac", "cannot be decoded"),
         (audio.encode_flac(np.zeros(9999, np.float32))[:30], "flac", "cannot be decoded"),
-        (audio.encode_flac(np.ones(1999, np.float32))[:-5], "flac", "beyond"),
+        (audio.encode_flac(np.ones(1999, np.float32))[:-5], "flac", "ends after"),
         (foreign(8000, "mono"), "flac", "8000 Hz"),
         (foreign(16_000, "stereo"), "flac", "2 channels"),
         (foreign(16_000, "mono", "s32"), "flac", "not s16"),
@@ -152,6 +163,6 @@ def foreign(rate: int, layout: str, sample_format: str = "s16") -> bytes:
         (bytes(2 * 2001), "pcm16", "limit"),
     ],
 )
-def test_bytes_that_are_no_window_sound_are_refused(data, codec, reason):
+def test_bytes_that_are_not_valid_audio_are_refused(data, codec, reason):
     with pytest.raises(UnreadableRecord, match=reason):
         audio.decode(data, codec, max_samples=2000)

@@ -5,16 +5,15 @@ import contextlib
 import subprocess
 import sys
 import threading
-from collections import OrderedDict
 from datetime import UTC, datetime
 
 import pytest
 
 import streamer
-from streamer import client as module
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
-from streamer.kafka.topics import Publisher, ensure_topics
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.producer import Producer
 from streamer.records import Alert, Presence, Sentiment
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -67,7 +66,7 @@ def alert(state: str) -> Alert:
 
 
 async def publish(config: Config, *records) -> None:
-    async with Publisher(config) as publisher:
+    async with Producer(config) as publisher:
         for record in records:
             await publisher.publish(record)
 
@@ -181,11 +180,3 @@ def test_the_client_is_callable_however_it_was_imported(imports):
 def test_importing_the_package_alone_brings_no_client():
     code = "import streamer, sys; assert 'aiokafka' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_remembered_identities_are_bounded():
-    seen: OrderedDict[str, None] = OrderedDict()
-    for k in range(module.REMEMBERED + 10):
-        assert module._is_new(str(k), seen)
-    assert len(seen) == module.REMEMBERED
-    assert not module._is_new(str(module.REMEMBERED), seen)

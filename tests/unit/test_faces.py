@@ -11,8 +11,7 @@ import pytest
 
 from semi_iin.data.media import largest_face
 from semi_iin.faces import Box, FaceCutter, decode_jpeg
-from streamer import faces
-from streamer.capture import sources as capture
+from streamer import capture, faces
 from streamer.config import Config, FacesConfig, build
 from streamer.demo.synthetic import draw_face
 from streamer.errors import ConfigError
@@ -85,7 +84,7 @@ def test_the_default_configuration_cuts_faces_as_training_does():
 
 
 def test_capture_does_not_import_torch():
-    code = "import sys, streamer.faces, streamer.capture.sources; print('torch' in sys.modules)"
+    code = "import sys, streamer.faces, streamer.capture; print('torch' in sys.modules)"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"

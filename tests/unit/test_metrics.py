@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamer import metrics
 from streamer.config import Config, build
 from streamer.errors import ConfigError
+from streamer.kafka.probe import answers
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,13 +74,13 @@ async def test_what_is_counted_elsewhere_is_told(broker: int):
     metrics.watch_lag("scores", reading.lag)
 
     counters["scored"] += 1
-    found = samples(await metrics.watched(config, "inference", fetch_metrics(config)))
+    found = samples(await metrics.watched(config, "inference", fetch_metrics(config), answers))
     assert found["streamer_events_total", "scored", "a room"] == 4
     assert found["streamer_lag_records", "scores"] == 7
     assert any(name[0] == "streamer_build_info" and "inference" in name for name in found)
     assert found["process_resident_memory_bytes",] > 0
     del counters, reading
-    again = samples(await metrics.watched(config, "inference", fetch_metrics(config)))
+    again = samples(await metrics.watched(config, "inference", fetch_metrics(config), answers))
     assert ("streamer_events_total", "scored", "a room") not in again
 
 
@@ -93,12 +94,12 @@ async def test_latencies_are_histograms_each_stage_once(broker: int):
     def counts(text: str, stage: str) -> float:
         return samples(text).get(("streamer_latency_seconds_count", stage), 0.0)
 
-    before = await metrics.watched(config, "processing", fetch_metrics(config))
+    before = await metrics.watched(config, "processing", fetch_metrics(config), answers)
     spoken = sentiment(0, latency_ms={"inference": 30.0, "smoothing": 4.0, "total": 2000.0})
     metrics.sent(spoken, "smoothed")
     metrics.sent(spoken, "session_input")
     metrics.sent(no_evidence(1, latency_ms={}), "smoothed")
-    after = await metrics.watched(config, "processing", fetch_metrics(config))
+    after = await metrics.watched(config, "processing", fetch_metrics(config), answers)
     assert counts(after, "total") - counts(before, "total") == 1
     assert counts(after, "inference") == counts(before, "inference")
     evidence = "streamer_evidence_modalities_count"
@@ -115,7 +116,7 @@ async def test_ready_once_the_stage_says_so_and_a_broker_answers(broker: int):
         assert await get(config, "/readyz") == (200, "ok\n")
         assert (await get(config, "/"))[0] == 404
 
-    await metrics.watched(config, "inference", work())
+    await metrics.watched(config, "inference", work(), answers)
     gone = settings(free_port())
 
     async def without_broker() -> None:
@@ -124,7 +125,7 @@ async def test_ready_once_the_stage_says_so_and_a_broker_answers(broker: int):
         assert (code, why) == (503, f"no broker answers at {gone.kafka.broker}\n")
         assert (await get(gone, "/healthz"))[0] == 200
 
-    await metrics.watched(gone, "inference", without_broker())
+    await metrics.watched(gone, "inference", without_broker(), answers)
     with pytest.raises(urllib.error.URLError):
         await get(config, "/healthz")
 
@@ -132,7 +133,7 @@ async def test_ready_once_the_stage_says_so_and_a_broker_answers(broker: int):
 async def test_a_loop_that_hangs_is_told(broker: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(metrics, "DEAD_S", 0.2)
     config = settings(broker)
-    answers = []
+    replies = []
 
     async def work() -> None:
         asking = asyncio.create_task(get(config, "/healthz"))
@@ -145,13 +146,13 @@ async def test_a_loop_that_hangs_is_told(broker: int, monkeypatch: pytest.Monkey
                 urllib.request.urlopen(url, timeout=10)
             except urllib.error.HTTPError as error:
                 with error:
-                    answers.append((error.code, error.read()))
+                    replies.append((error.code, error.read()))
 
         await asking
         ask()  # in the loop itself: it hangs for the whole of it
 
-    await metrics.watched(config, "inference", work())
-    ((code, why),) = answers
+    await metrics.watched(config, "inference", work(), answers)
+    ((code, why),) = replies
     assert code == 503
     assert why.startswith(b"the event loop hangs since")
 
@@ -163,9 +164,9 @@ async def test_a_taken_port_is_an_error_only_when_it_was_asked_for(
         return "done"
 
     with pytest.raises(ConfigError, match=r"set metrics\.host and metrics\.port"):
-        await metrics.watched(settings(broker, port=broker), "inference", work())
+        await metrics.watched(settings(broker, port=broker), "inference", work(), answers)
     monkeypatch.setitem(metrics.PORTS, "inference", broker)
-    assert await metrics.watched(settings(broker, port=0), "inference", work()) == "done"
+    assert await metrics.watched(settings(broker, port=0), "inference", work(), answers) == "done"
     assert "goes on without them" in caplog.text
 
 
@@ -177,7 +178,7 @@ async def test_nothing_listens_when_it_is_switched_off(broker: int):
             await get(config, "/metrics")
         return True
 
-    assert await metrics.watched(config, "capture", work())
+    assert await metrics.watched(config, "capture", work(), answers)
 
 
 def names_there_are() -> set[str]:

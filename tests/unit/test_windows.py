@@ -1,18 +1,18 @@
-"""Which windows open, what lies in them and when they go out, drawn above the assertions."""
+"""Windows: their spans, contents and closing times, drawn above the assertions."""
 
 import numpy as np
 import pytest
 
 from streamer.config import WindowsConfig
 from streamer.records import AudioChunk, FaceCrop, Modality, Presence, StreamEnd, Window, Word
-from streamer.windows import Aligner
+from streamer.windows import Windower
 
 S = 1_000_000_000
 MS = 1_000_000
 ALL: tuple[Modality, ...] = ("audio", "text", "vision")
 
 
-def aligner(
+def windower(
     *expected: Modality,
     length_s: float = 3.0,
     hop_s: float = 1.0,
@@ -20,7 +20,7 @@ def aligner(
     stall_s: float = 3.0,
     context_words: int = 60,
     face_rate_hz: float = 5.0,
-) -> Aligner:
+) -> Windower:
     settings = WindowsConfig(
         length_s=length_s,
         hop_s=hop_s,
@@ -28,10 +28,10 @@ def aligner(
         stall_timeout_s=stall_s,
         context_words=context_words,
     )
-    return Aligner("standup", "ana", 1_700_000_000 * S, expected, settings, face_rate_hz)
+    return Windower("standup", "ana", 1_700_000_000 * S, expected, settings, face_rate_hz)
 
 
-def sound(start_s: float, end_s: float, value: int = 1) -> AudioChunk:
+def audio(start_s: float, end_s: float, value: int = 1) -> AudioChunk:
     count = round(end_s * 16_000) - round(start_s * 16_000)
     return AudioChunk(round(start_s * S), np.full(count, value / 32_768, dtype=np.float32))
 
@@ -44,7 +44,7 @@ def face(time_s: float, jpeg: bytes = b"jpeg") -> FaceCrop:
     return FaceCrop(event_time_ns=round(time_s * S), jpeg=jpeg)
 
 
-def see(windows: Aligner, time_s: float) -> list[Window]:
+def see(windows: Windower, time_s: float) -> list[Window]:
     return windows.push_face(face(time_s), round(time_s * S))
 
 
@@ -57,15 +57,15 @@ def samples(window: Window) -> list[int]:
     return np.frombuffer(window.audio, dtype="<i2").tolist()
 
 
-def test_windows_of_a_stream_and_its_cut_end() -> None:
+def test_a_stream_has_one_window_per_hop_and_the_last_is_cut_at_its_end() -> None:
     #            0    1    2    3    4    5 s
-    # sound      ██████████████████████
+    # audio      ██████████████████████
     # window 0   [────)
     # window 1   [─────────)
     # window 2   [──────────────)
     # window 3        [──────────────)
     # window 4             [───────────)      cut at 4.5, final
-    windows = aligner("vision")
+    windows = windower("vision")
     out = [w for tick in range(10) for w in see(windows, tick * 0.5)]
     out += windows.end(StreamEnd("vision", round(4.5 * S))) + windows.finish()
 
@@ -75,12 +75,12 @@ def test_windows_of_a_stream_and_its_cut_end() -> None:
     assert {w.session_start_unix_ns for w in out} == {1_700_000_000 * S}
 
 
-def test_a_stream_that_ends_on_a_hop_has_no_empty_window_after_it() -> None:
+def test_a_stream_that_ends_on_a_hop_has_no_empty_last_window() -> None:
     #            0    1    2 s
     # frames     •    •    |            the stream ends at 2.0
     # window 0   [────)
     # window 1   [─────────)            held until the end is known, final
-    windows = aligner("vision")
+    windows = windower("vision")
     out = see(windows, 0.0) + see(windows, 1.0) + see(windows, 2.0)
 
     assert spans_s(out) == [(0, 1)]
@@ -91,34 +91,36 @@ def test_a_stream_that_ends_on_a_hop_has_no_empty_window_after_it() -> None:
     assert windows.finish() == []
 
 
-def test_a_window_says_how_many_are_in_the_session() -> None:
-    windows = Aligner("standup", "ana", 0, ["vision"], WindowsConfig(), 5.0, session_participants=3)
+def test_a_window_contains_the_number_of_participants() -> None:
+    windows = Windower(
+        "standup", "ana", 0, ["vision"], WindowsConfig(), 5.0, session_participants=3
+    )
     see(windows, 0.5)
 
     assert windows.finish()[0].session_participants == 3
 
 
-def test_nothing_has_no_windows() -> None:
-    windows = aligner(*ALL)
+def test_an_empty_stream_has_no_windows() -> None:
+    windows = windower(*ALL)
     windows.end(StreamEnd("audio", 0))
 
     assert windows.finish() == []
     assert windows.counters["windows"] == 0
 
 
-def test_no_expected_modality_is_a_mistake() -> None:
+def test_a_windower_without_expected_modalities_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one expected modality"):
-        aligner()
+        windower()
 
 
-def test_samples_lie_where_their_time_is_and_gaps_are_silence() -> None:
+def test_samples_are_placed_by_their_time_and_gaps_are_silence() -> None:
     #            0      1      2      3 s
-    # sound      111111        333333
+    # audio      111111        333333
     # window 0   [1111111)
-    # window 1          [0000000)          length 1 s: no sample in it, no sound
+    # window 1          [0000000)          length 1 s: no sample in it, no audio
     # window 2                 [3333333)
-    windows = aligner("audio", length_s=1.0, lateness_s=0.0)
-    out = windows.push_audio(sound(0, 1, 1)) + windows.push_audio(sound(2, 3, 3))
+    windows = windower("audio", length_s=1.0, lateness_s=0.0)
+    out = windows.push_audio(audio(0, 1, 1)) + windows.push_audio(audio(2, 3, 3))
     out += windows.finish()
 
     assert samples(out[0]) == [1] * 16_000
@@ -126,23 +128,23 @@ def test_samples_lie_where_their_time_is_and_gaps_are_silence() -> None:
     assert samples(out[2]) == [3] * 16_000
 
 
-def test_half_a_window_of_sound_is_padded_with_silence() -> None:
-    windows = aligner("audio", length_s=1.0, lateness_s=0.0)
-    out = windows.push_audio(sound(0.5, 1.25, 7))
+def test_audio_for_half_a_window_is_padded_with_silence() -> None:
+    windows = windower("audio", length_s=1.0, lateness_s=0.0)
+    out = windows.push_audio(audio(0.5, 1.25, 7))
 
     assert samples(out[0]) == [0] * 8_000 + [7] * 8_000
 
 
-def test_sound_lies_at_the_nearest_sample_and_value() -> None:
+def test_audio_is_rounded_to_the_nearest_sample_and_value() -> None:
     # a sample lasts 62,500 ns
     for event_time_ns, place in ((31_249, 0), (31_251, 1)):
-        windows = aligner("audio", length_s=1.0)
+        windows = windower("audio", length_s=1.0)
         windows.push_audio(AudioChunk(event_time_ns, np.full(4, 0.6 / 32_768, dtype=np.float32)))
         assert samples(windows.finish()[0])[: place + 1] == [0] * place + [1]
 
 
-def test_sound_is_clipped_and_what_is_no_number_is_silent() -> None:
-    windows = aligner("audio", length_s=1.0)
+def test_audio_is_clipped_and_nan_becomes_silence() -> None:
+    windows = windower("audio", length_s=1.0)
     values = np.array([2.0, -2.0, np.nan, np.inf, 0.5, -1.0], dtype=np.float32)
     windows.push_audio(AudioChunk(0, values))
 
@@ -156,8 +158,8 @@ def test_a_word_is_in_every_window_that_it_overlaps() -> None:
     # window 0   [─────)  hi a
     # window 1         [─────)  a well
     # window 2               [───)  well, zero
-    windows = aligner("audio", "text", length_s=1.0)
-    windows.push_audio(sound(0, 2.5))
+    windows = windower("audio", "text", length_s=1.0)
+    windows.push_audio(audio(0, 2.5))
     windows.push_words(
         [
             word("beyond", 2.6, 3.0),
@@ -175,20 +177,20 @@ def test_a_word_is_in_every_window_that_it_overlaps() -> None:
     assert windows.counters["late_words"] == 0
 
 
-def test_faces_are_in_the_half_open_window() -> None:
-    windows = aligner("vision", length_s=1.0)
+def test_a_window_contains_the_faces_of_its_half_open_interval() -> None:
+    windows = windower("vision", length_s=1.0)
     out = [w for time_s in (0.0, 0.999, 1.0, 1.5, 2.5) for w in see(windows, time_s)]
 
     assert [[f.event_time_ns // MS for f in w.faces] for w in out] == [[0, 999], [1000, 1500]]
 
 
-def test_context_is_what_ended_before_the_window_newest_last() -> None:
+def test_the_context_is_the_words_that_ended_before_the_window() -> None:
     #            0     1     2     3     4 s       length 1 s
     # words      [a)[b)[c─────)  [d)
     # window 2               [─────)   context a b   (c overlaps it: not context)
     # window 3                     [─────)   context c d   (the newest two)
-    windows = aligner("audio", "text", length_s=1.0, context_words=2, lateness_s=9.0)
-    windows.push_audio(sound(0, 4))
+    windows = windower("audio", "text", length_s=1.0, context_words=2, lateness_s=9.0)
+    windows.push_audio(audio(0, 4))
     windows.push_words(
         [word("c", 1.0, 2.2), word("a", 0, 0.4), word("b", 0.5, 0.9), word("d", 2.5, 2.8)], 0
     )
@@ -197,89 +199,89 @@ def test_context_is_what_ended_before_the_window_newest_last() -> None:
     assert [w.context for w in out] == ["", "a b", "a b", "c d"]
 
 
-def test_a_late_word_takes_its_place_in_the_context() -> None:
+def test_a_late_word_is_sorted_into_the_context() -> None:
     #            0     1     2     3 s       length 1 s
     # words      [a)[late──)                 b arrives first; late ends where window 1 begins
-    windows = aligner("audio", "text", length_s=1.0, lateness_s=0.0)
-    out = windows.push_words([word("b", 0.5, 0.9)], 0) + windows.push_audio(sound(0, 2.5))
+    windows = windower("audio", "text", length_s=1.0, lateness_s=0.0)
+    out = windows.push_words([word("b", 0.5, 0.9)], 0) + windows.push_audio(audio(0, 2.5))
     out += windows.push_words([word("a", 0.0, 0.4), word("late", 0.4, 1.0)], 0)
-    out += windows.push_audio(sound(2.5, 3.5)) + windows.finish()
+    out += windows.push_audio(audio(2.5, 3.5)) + windows.finish()
 
     assert [w.context for w in out] == ["", "b", "a late b", "a late b"]
 
 
-def test_a_word_that_ends_where_the_window_begins_is_before_it() -> None:
-    windows = aligner("audio", "text", length_s=1.0, lateness_s=9.0)
-    windows.push_audio(sound(0, 2))
+def test_a_word_that_ends_at_the_start_of_a_window_is_context() -> None:
+    windows = windower("audio", "text", length_s=1.0, lateness_s=9.0)
+    windows.push_audio(audio(0, 2))
     windows.push_words([word("hi", 0.5, 1.0)], 0)
 
     assert [(w.text, w.context) for w in windows.finish()] == [("hi", ""), ("", "hi")]
 
 
 def test_context_can_be_switched_off() -> None:
-    windows = aligner("audio", "text", length_s=1.0, context_words=0, lateness_s=9.0)
-    windows.push_audio(sound(0, 3))
+    windows = windower("audio", "text", length_s=1.0, context_words=0, lateness_s=9.0)
+    windows.push_audio(audio(0, 3))
     windows.push_words([word("a", 0, 0.4)], 0)
 
     assert [w.context for w in windows.finish()] == ["", "", ""]
 
 
-def test_the_slowest_stream_holds_the_window() -> None:
-    # sound      ███████████████▏ 3
+def test_the_slowest_stream_holds_the_window_back() -> None:
+    # audio      ███████████████▏ 3
     # frames     •  •  ▏ 0.6               the watermark is 0.6: window 0 waits
     # frames     •  •  •  •  ▏ 1.0         the watermark is 1.0: it goes
-    windows = aligner("audio", "vision")
+    windows = windower("audio", "vision")
     windows.push_speech([], 10 * S)
 
-    assert windows.push_audio(sound(0, 3)) == []
+    assert windows.push_audio(audio(0, 3)) == []
     assert see(windows, 0.6) == []
     assert windows.watermark_ns == round(0.6 * S)
     assert spans_s(see(windows, 1.0)) == [(0, 1)]
 
 
-def test_words_are_waited_for_until_the_allowed_lateness() -> None:
+def test_a_window_waits_for_words_up_to_the_allowed_lateness() -> None:
     #            0    1    2    3 s       lateness 2 s
-    # sound      ██████████████▏ 2.9      window 0 ends at 1: waits for words until 3
-    # sound      ███████████████▏ 3.0     goes without
-    windows = aligner("audio", "text")
+    # audio      ██████████████▏ 2.9      window 0 ends at 1: waits for words until 3
+    # audio      ███████████████▏ 3.0     goes without
+    windows = windower("audio", "text")
     windows.push_speech([], 10 * S)
 
-    assert windows.push_audio(sound(0, 2.9)) == []
-    assert spans_s(windows.push_audio(sound(2.9, 3.0))) == [(0, 1)]
+    assert windows.push_audio(audio(0, 2.9)) == []
+    assert spans_s(windows.push_audio(audio(2.9, 3.0))) == [(0, 1)]
     assert spans_s(windows.push_words([word("hi", 1.2, 1.4)], 2 * S)) == [(0, 2)]
 
 
-def test_speech_spans_are_waited_for_like_words() -> None:
-    windows = aligner("audio", "text")
-    windows.push_audio(sound(0, 2))
+def test_a_window_waits_for_speech_spans_as_for_words() -> None:
+    windows = windower("audio", "text")
+    windows.push_audio(audio(0, 2))
 
     assert windows.push_words([word("hi", 0.0, 0.5)], 2 * S) == []
     out = windows.push_speech([(0, S // 2)], 2 * S)
     assert out[0].presence == Presence(audio=0.5, text=1.0)
 
 
-def test_late_words_are_counted_and_kept_for_windows_to_come() -> None:
+def test_late_words_are_counted_and_go_into_later_windows() -> None:
     #            0    1    2    3 s
     # window 0   [────)   out
     # words        [late) arrives now: missed by window 0, in windows 1 and 2
-    windows = aligner("audio", "text", lateness_s=0.0)
-    out = windows.push_audio(sound(0, 1.5))
+    windows = windower("audio", "text", lateness_s=0.0)
+    out = windows.push_audio(audio(0, 1.5))
     out += windows.push_words([word("late", 0.5, 0.9), word("fine", 1.0, 1.2)], 0)
-    out += windows.push_audio(sound(1.5, 3)) + windows.finish()
+    out += windows.push_audio(audio(1.5, 3)) + windows.finish()
 
     assert [w.text for w in out] == ["", "late fine", "late fine"]
     assert windows.counters["late_words"] == 1
 
 
-def test_a_stalled_stream_is_left_out_and_taken_back() -> None:
+def test_a_stalled_stream_holds_nothing_back_until_it_catches_up() -> None:
     #            0    1    2    3    4    5    6 s     stall after 3 s
     # frames     ••••                  ↯ ••••••        come back late, at 4
-    # sound      ████████████████████████████████
-    # window 0   [────)                                goes when sound is at 4.5
-    windows = aligner("audio", "vision", stall_s=3.0, lateness_s=0.0, length_s=1.0)
+    # audio      ████████████████████████████████
+    # window 0   [────)                                goes when audio is at 4.5
+    windows = windower("audio", "vision", stall_s=3.0, lateness_s=0.0, length_s=1.0)
     see(windows, 0.5)
-    assert windows.push_audio(sound(0, 3.5)) == []
-    out = windows.push_audio(sound(3.5, 4.5))
+    assert windows.push_audio(audio(0, 3.5)) == []
+    out = windows.push_audio(audio(3.5, 4.5))
     assert spans_s(out) == [(0, 1), (1, 2), (2, 3), (3, 4)]
     assert [len(w.faces) for w in out] == [1, 0, 0, 0]
     assert [w.presence.vision for w in out] == [0.2, 0.0, 0.0, 0.0]
@@ -288,51 +290,51 @@ def test_a_stalled_stream_is_left_out_and_taken_back() -> None:
     assert see(windows, 3.9) == []
     assert windows.counters["late_faces"] == 1
     assert windows.watermark_ns == round(4.5 * S), "it never falls"
-    assert windows.push_audio(sound(4.5, 5.5)) == [], "the caught-up stream holds it again"
+    assert windows.push_audio(audio(4.5, 5.5)) == [], "the caught-up stream holds it again"
     assert [len(w.faces) for w in see(windows, 5.2)] == [0]
 
 
-def test_a_stream_that_never_comes_stalls() -> None:
-    windows = aligner("audio", "vision", stall_s=3.0, lateness_s=0.0)
-    out = windows.push_audio(sound(0, 3.5))
+def test_a_stream_without_any_data_stalls() -> None:
+    windows = windower("audio", "vision", stall_s=3.0, lateness_s=0.0)
+    out = windows.push_audio(audio(0, 3.5))
 
     assert spans_s(out) == [(0, 1), (0, 2), (0, 3)]
     assert {w.presence.vision for w in out} == {0.0}
 
 
-def test_an_ended_stream_holds_nothing() -> None:
-    windows = aligner("audio", "text", "vision", stall_s=60.0, lateness_s=60.0)
+def test_an_ended_stream_holds_nothing_back() -> None:
+    windows = windower("audio", "text", "vision", stall_s=60.0, lateness_s=60.0)
     windows.end(StreamEnd("text", 0))
     windows.end(StreamEnd("audio", 0))
 
     assert spans_s(see(windows, 1.5)) == [(0, 1)]
 
 
-def test_speech_is_not_waited_for_beyond_the_end_of_the_sound() -> None:
-    windows = aligner("audio", "vision", lateness_s=60.0)
-    windows.push_audio(sound(0, 0.5))
+def test_no_window_waits_for_speech_after_the_end_of_the_audio() -> None:
+    windows = windower("audio", "vision", lateness_s=60.0)
+    windows.push_audio(audio(0, 0.5))
     windows.push_speech([(0, S // 4)], S // 2)
     windows.end(StreamEnd("audio", S // 2))
 
     assert [w.presence.audio for w in see(windows, 1.5)] == [0.25]
 
 
-def test_late_samples_are_counted_and_kept_for_windows_to_come() -> None:
-    windows = aligner("audio", "vision", lateness_s=0.0, stall_s=1.0)
+def test_late_samples_are_counted_and_go_into_later_windows() -> None:
+    windows = windower("audio", "vision", lateness_s=0.0, stall_s=1.0)
     assert spans_s(see(windows, 1.5)) == [(0, 1)]
-    windows.push_audio(sound(0.75, 1.25, 5))
+    windows.push_audio(audio(0.75, 1.25, 5))
     out = windows.finish()
 
     assert windows.counters["late_audio_samples"] == 4_000
     assert samples(out[0])[11_999:12_001] == [0, 5]
 
 
-def test_what_comes_after_the_finish_is_late() -> None:
-    windows = aligner("audio", "text", "vision")
-    windows.push_audio(sound(0, 1))
+def test_data_pushed_after_finish_is_late() -> None:
+    windows = windower("audio", "text", "vision")
+    windows.push_audio(audio(0, 1))
     windows.finish()
 
-    assert windows.push_audio(sound(1, 2)) == []
+    assert windows.push_audio(audio(1, 2)) == []
     assert windows.push_words([word("late", 1, 2)], 9 * S) == []
     assert windows.push_speech([(S, 2 * S)], 9 * S) == []
     assert see(windows, 9.0) == []
@@ -341,11 +343,11 @@ def test_what_comes_after_the_finish_is_late() -> None:
     assert windows.counters["late_words"] == windows.counters["late_faces"] == 1
 
 
-def test_text_only_is_driven_by_the_time_that_passes() -> None:
+def test_a_text_only_stream_is_driven_by_advance() -> None:
     #            0    1    2    3 s       lateness 1 s
     # time       ────────────▏2.5
     # words      hi▏ 0.5                 window 0 ends at 1: waits for words until 2
-    windows = aligner("text", lateness_s=1.0)
+    windows = windower("text", lateness_s=1.0)
     windows.push_words([word("hi", 0.0, 0.4)], S // 2)
     windows.push_speech([(0, 8 * S // 10)], 2 * S)
 
@@ -358,8 +360,8 @@ def test_text_only_is_driven_by_the_time_that_passes() -> None:
     assert spans_s(windows.finish()) == [(0, 2.5)]
 
 
-def test_words_known_ahead_of_time_make_no_windows() -> None:
-    windows = aligner("text")
+def test_words_ahead_of_time_close_no_windows() -> None:
+    windows = windower("text")
 
     assert windows.push_words([word("hi", 0.2, 0.5)], 2**63) == []
     assert windows.end(StreamEnd("text", 2**63)) == []
@@ -367,9 +369,9 @@ def test_words_known_ahead_of_time_make_no_windows() -> None:
     assert [w.text for w in out] == ["hi", "hi"]
 
 
-def test_a_modality_that_is_not_wanted_stays_outside() -> None:
-    windows = aligner("vision", length_s=1.0)
-    windows.push_audio(sound(0, 60))
+def test_an_unexpected_modality_is_ignored() -> None:
+    windows = windower("vision", length_s=1.0)
+    windows.push_audio(audio(0, 60))
     windows.push_words([word("hi", 0, 1)], 60 * S)
     out = see(windows, 0.5) + see(windows, 1.5) + windows.finish()
 
@@ -377,14 +379,14 @@ def test_a_modality_that_is_not_wanted_stays_outside() -> None:
     assert [(w.audio, w.words) for w in out] == [(None, ()), (None, ())]
 
 
-def test_presence_counts_speech_words_in_speech_and_expected_faces() -> None:
+def test_presence_is_the_share_of_speech_of_words_in_speech_and_of_expected_faces() -> None:
     #            0         1 s
-    # sound      ███████████
+    # audio      ███████████
     # speech       ███ ██          0.2 to 0.4, 0.4 to 0.6 (touching), 0.5 to 0.7 (overlapping)
     # words        ██              0.2 to 0.3, 0.25 to 0.45
     # faces      •   •   •         3 of 5
-    windows = aligner("audio", "text", "vision")
-    windows.push_audio(sound(0, 1))
+    windows = windower("audio", "text", "vision")
+    windows.push_audio(audio(0, 1))
     windows.push_speech([(200 * MS, 400 * MS), (400 * MS, 600 * MS), (500 * MS, 700 * MS)], S)
     windows.push_words([word("oh", 0.2, 0.3), word("no", 0.25, 0.45)], S)
     for time_s in (0.0, 0.2, 0.4):
@@ -394,26 +396,26 @@ def test_presence_counts_speech_words_in_speech_and_expected_faces() -> None:
     assert windows.finish()[0].presence == Presence(audio=0.5, text=0.5, vision=0.6)
 
 
-def test_words_without_sound_are_wholly_present() -> None:
-    windows = aligner("text", "vision")
+def test_words_without_audio_have_full_presence() -> None:
+    windows = windower("text", "vision")
     windows.push_words([word("hi", 0.2, 0.3)], S)
     windows.end(StreamEnd("vision", S))
 
     assert windows.finish()[0].presence == Presence(text=1.0)
 
 
-def test_the_faintest_evidence_is_not_absent() -> None:
-    windows = aligner("audio", "text")
-    windows.push_audio(sound(0, 1))
+def test_a_tiny_share_of_evidence_is_not_rounded_to_absent() -> None:
+    windows = windower("audio", "text")
+    windows.push_audio(audio(0, 1))
     windows.push_speech([(0, S)], S)
     windows.push_words([word("zero", 0.5, 0.5)], S)
 
     assert windows.finish()[0].presence.text == 0.0001
 
 
-def test_silence_is_sound_without_evidence() -> None:
-    windows = aligner("audio", "text", "vision")
-    windows.push_audio(sound(0, 1, value=0))
+def test_silence_is_audio_without_evidence() -> None:
+    windows = windower("audio", "text", "vision")
+    windows.push_audio(audio(0, 1, value=0))
     windows.push_speech([], S)
     windows.push_face(None, S // 2)
     window = windows.finish()[0]
@@ -422,10 +424,10 @@ def test_silence_is_sound_without_evidence() -> None:
     assert not window.presence.any
 
 
-def test_a_leap_in_time_costs_no_memory_for_the_silence() -> None:
-    windows = aligner("audio", lateness_s=0.0, length_s=1.0)
-    windows.push_audio(sound(0, 1))
-    out = windows.push_audio(sound(7_200, 7_200.1)) + windows.finish()
+def test_a_jump_in_time_allocates_no_silence() -> None:
+    windows = windower("audio", lateness_s=0.0, length_s=1.0)
+    windows.push_audio(audio(0, 1))
+    out = windows.push_audio(audio(7_200, 7_200.1)) + windows.finish()
 
     assert len(out) == 7_201
     assert sum(w.audio is not None for w in out) == 2

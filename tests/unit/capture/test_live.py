@@ -1,26 +1,22 @@
-"""Live sources: FFmpeg's generators stand for devices, a loopback server for cameras on the net."""
+"""Live sources: FFmpeg's test sources as devices, local servers as network streams."""
 
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 import threading
 import time
-import types
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from streamer.capture import live as devices
-from streamer.capture import sources as capture
-from streamer.capture.live import Device, Feed, LiveQueue
+from streamer import capture
+from streamer.capture import live
+from streamer.capture.live import Feed, LiveQueue, ReadFeed
+from streamer.capture.sources import Source
 from streamer.config import CaptureConfig, Config, build
 from streamer.errors import SourceError
 from streamer.records import (
@@ -35,12 +31,12 @@ from tests import media
 from tests.rtsp import tone_server
 
 SINE = "lavfi:sine=frequency=440:sample_rate=44100"
-PICTURE = "lavfi:testsrc2=size=64x48:rate=25"
+CAMERA = "lavfi:testsrc2=size=64x48:rate=25"
 QUICK = build({"capture": {"reconnect_s": 0.05}})
 
 
 def collect(*sources: str, enough, config: Config = QUICK, counters=None, **options) -> list:
-    """Everything until `enough(list)` is true, and what comes after stopping."""
+    """All chunks until `enough(chunks)` is true, and those that follow the stop."""
     stop = threading.Event()
     got: list = []
     spec = capture.ParticipantSpec("ana", sources)
@@ -55,80 +51,80 @@ def of(kind: type, chunks: list) -> list:
     return [chunk for chunk in chunks if isinstance(chunk, kind)]
 
 
-def sound_s(chunks: list) -> float:
+def audio_s(chunks: list) -> float:
     return sum(len(chunk.samples) for chunk in of(AudioChunk, chunks)) / SAMPLE_RATE_HZ
 
 
-def told(chunks: list, words: str) -> bool:
+def noticed(chunks: list, words: str) -> bool:
     return any(words in notice.message for notice in of(Notice, chunks))
 
 
 # --- devices that work --------------------------------------------------------------------------
 
 
-def test_a_camera_and_a_microphone_give_one_stream():
-    chunks = collect(PICTURE, SINE, enough=lambda got: sound_s(got) >= 1)
-    pieces, frames = of(AudioChunk, chunks), of(VideoFrame, chunks)
+def test_a_camera_and_a_microphone_are_read_as_one_stream():
+    chunks = collect(CAMERA, SINE, enough=lambda got: audio_s(got) >= 1)
+    audio, frames = of(AudioChunk, chunks), of(VideoFrame, chunks)
     assert [type(chunk) for chunk in chunks[-2:]] == [StreamEnd, StreamEnd]
     assert {end.modality for end in chunks[-2:]} == {"audio", "vision"}
     assert frames[0].image.shape == (48, 64, 3)
-    for one, two in itertools.pairwise(pieces):
-        assert two.event_time_ns == one.end_ns
+    for first, second in itertools.pairwise(audio):
+        assert second.event_time_ns == first.end_ns
     slots = [frame.event_time_ns * 5 // NS_PER_S for frame in frames]
     assert slots == sorted(set(slots))
-    sound = np.concatenate([piece.samples for piece in pieces])
-    sound = sound[np.flatnonzero(sound)[0] + 800 :][:8000]
-    spectrum = np.abs(np.fft.rfft(sound))
-    assert np.argmax(spectrum) * SAMPLE_RATE_HZ / len(sound) == pytest.approx(440, abs=5)
+    samples = np.concatenate([chunk.samples for chunk in audio])
+    samples = samples[np.flatnonzero(samples)[0] + 800 :][:8000]
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert np.argmax(spectrum) * SAMPLE_RATE_HZ / len(samples) == pytest.approx(440, abs=5)
 
 
-def test_one_source_may_give_both():
+def test_one_live_source_can_provide_audio_and_video():
     source = "lavfi:testsrc2=size=64x48:rate=25[out0];sine=sample_rate=48000[out1]"
     info = capture.info(capture.ParticipantSpec("ana", (source,)))
     assert (info.live, info.has_audio, info.has_video) == (True, True, True)
-    chunks = collect(source, enough=lambda got: sound_s(got) > 0.3 and of(VideoFrame, got))
+    chunks = collect(source, enough=lambda got: audio_s(got) > 0.3 and of(VideoFrame, got))
     assert {end.modality for end in of(StreamEnd, chunks)} == {"audio", "vision"}
 
 
-def test_only_what_is_wanted_is_taken():
-    chunks = collect(PICTURE, SINE, enough=lambda got: sound_s(got) > 0.3, modalities={"text"})
+def test_only_the_requested_modalities_of_a_live_source_are_read():
+    chunks = collect(CAMERA, SINE, enough=lambda got: audio_s(got) > 0.3, modalities={"text"})
     assert not of(VideoFrame, chunks)
     assert [end.modality for end in of(StreamEnd, chunks)] == ["audio"]
 
 
-def test_a_session_that_began_earlier_gives_later_times():
+def test_live_times_count_from_the_start_of_the_session():
     began = time.time_ns() - 100 * NS_PER_S
-    chunks = collect(PICTURE, enough=lambda got: len(of(VideoFrame, got)) > 1, start_unix_ns=began)
+    chunks = collect(CAMERA, enough=lambda got: len(of(VideoFrame, got)) > 1, start_unix_ns=began)
     assert of(VideoFrame, chunks)[0].event_time_ns >= 100 * NS_PER_S
 
 
 # --- devices that leave -------------------------------------------------------------------------
 
 
-def test_a_device_that_leaves_is_told_once_and_comes_back_while_the_other_goes_on():
+def test_a_disconnected_device_reconnects_while_the_other_continues():
     counters: Counter[str] = Counter()
 
     def enough(got: list) -> bool:
         return counters["reconnects"] >= 2 and len(of(VideoFrame, got)) >= 3
 
-    chunks = collect(PICTURE, f"{SINE}:duration=0.2", enough=enough, counters=counters)
-    assert told(chunks, "has left (it ended); the other sources go on")
-    assert told(chunks, "is back")
+    chunks = collect(CAMERA, f"{SINE}:duration=0.2", enough=enough, counters=counters)
+    assert noticed(chunks, "disconnected (the stream ended); the other sources continue")
+    assert noticed(chunks, "reconnected")
     kinds = [type(c) for c in chunks if not isinstance(c, (StreamEnd, VideoFrame))]
-    left = [i for i, c in enumerate(chunks) if isinstance(c, Notice) and "has left" in c.message]
+    lost = [i for i, c in enumerate(chunks) if noticed([c], "disconnected")]
     assert kinds.count(AudioChunk) > 2
-    assert not any(isinstance(c, StreamEnd) for c in chunks[: left[-1]])
+    assert not any(isinstance(c, StreamEnd) for c in chunks[: lost[-1]])
     times = [chunk.event_time_ns for chunk in of(AudioChunk, chunks)]
     assert times == sorted(times)
 
 
 class Unplugged:
-    """A device that can be opened, pulled out, found missing several times, and put back."""
+    """A device that is unplugged after its first chunk, missing three times, then back."""
 
     def __init__(self) -> None:
         self.tries = 0
 
-    def pieces(self, feed, tracks, config, stopped, clock) -> Iterator[AudioChunk]:
+    def read(self, feed, tracks, config, stopped, clock) -> Iterator[AudioChunk]:
         self.tries += 1
         if self.tries in (2, 3, 4):
             raise OSError(19, "No such device")
@@ -140,33 +136,33 @@ class Unplugged:
             threading.Event().wait(0.01)
 
 
-def run(feeds: list[Feed], config: CaptureConfig, enough) -> tuple[list, Counter[str]]:
+def run(feed: Feed, read_feed: ReadFeed, enough) -> tuple[list, Counter[str]]:
     stop, counters = threading.Event(), Counter()
-    time_ns = iter(range(0, 10**15, 10**7))
+    time_ns = itertools.count(0, 10**7)
     got: list = []
-    for chunk in devices.run(feeds, config, stop, lambda: next(time_ns), counters):
+    config = CaptureConfig(reconnect_s=0.01)
+    for chunk in live.run([feed], config, stop, lambda: next(time_ns), counters, read_feed):
         got.append(chunk)
         if enough(got):
             stop.set()
     return got, counters
 
 
-def test_an_unplugged_device_is_tried_until_it_is_back(monkeypatch):
+def test_an_unplugged_device_is_opened_again_until_it_is_back():
     device = Unplugged()
-    monkeypatch.setattr(devices, "pieces_of", device.pieces)
-    feed = Feed("mic:0", audio=True, video=False, frame_rate_hz=5)
-    got, counters = run([feed], CaptureConfig(reconnect_s=0.01), lambda got: told(got, "is back"))
+    feed = Feed(Source("mic", "0"), audio=True, video=False, frame_rate_hz=5)
+    got, counters = run(feed, device.read, lambda got: noticed(got, "reconnected"))
     assert device.tries == 5
     assert counters["reconnects"] == 1
     messages = [notice.message for notice in of(Notice, got)]
     assert messages == [
-        "mic:0 has left (Input/output error); the other sources go on, "
-        "and it is tried again every 0.01 s.",
-        "mic:0 is back.",
+        "mic:0 disconnected (Input/output error); the other sources continue, "
+        "and it is opened again every 0.01 s.",
+        "mic:0 reconnected.",
     ]
 
 
-def test_a_device_that_cannot_be_opened_at_first_ends_the_start():
+def test_a_device_that_cannot_be_opened_at_the_start_is_an_error():
     with pytest.raises(SourceError, match=r"webcam:/dev/nothing cannot be opened"):
         collect(SINE, "webcam:/dev/nothing", enough=lambda got: False)
 
@@ -180,7 +176,7 @@ def test_a_device_that_cannot_be_opened_at_first_ends_the_start():
         ("nosuch://host/a", "cannot be opened"),
     ],
 )
-def test_what_cannot_be_reached_is_told_in_one_sentence_without_secrets(source, words):
+def test_an_unreachable_address_is_an_error_without_secrets(source, words):
     with pytest.raises(SourceError, match=words) as caught:
         capture.info(capture.ParticipantSpec("ana", (source,)))
     assert "secret" not in str(caught.value)
@@ -207,7 +203,7 @@ def chunk(time_ns: int) -> AudioChunk:
     return AudioChunk(time_ns, np.zeros(1, np.float32))
 
 
-def test_a_full_queue_drops_the_oldest_picture_first_then_the_oldest_sound():
+def test_a_full_queue_drops_the_oldest_frame_first_then_the_oldest_audio():
     counters: Counter[str] = Counter()
     queue = LiveQueue(4, counters)
     for item in (chunk(1), frame(2), chunk(3), frame(4), chunk(5), frame(6), chunk(7), chunk(8)):
@@ -220,18 +216,18 @@ def test_a_full_queue_drops_the_oldest_picture_first_then_the_oldest_sound():
     assert counters == {"dropped_video_frames": 3, "dropped_audio_chunks": 2}
 
 
-def test_notices_stay_in_a_queue_full_of_notices():
+def test_a_queue_full_of_notices_drops_none():
     queue = LiveQueue(2, Counter())
     for number in range(4):
         queue.put(Notice(str(number)))
     assert [queue.get(0).message for _ in range(4)] == ["0", "1", "2", "3"]
 
 
-def test_a_reader_that_is_slow_loses_pictures_and_they_are_counted():
+def test_frames_that_a_slow_reader_misses_are_counted():
     config = build({"capture": {"queue_chunks": 4}})
     counters: Counter[str] = Counter()
     stop = threading.Event()
-    spec = capture.ParticipantSpec("ana", (PICTURE, SINE))
+    spec = capture.ParticipantSpec("ana", (CAMERA, SINE))
     for _ in capture.read(spec, config, stop, 25, counters=counters):
         threading.Event().wait(0.05)
         if counters["dropped_video_frames"] >= 3:
@@ -268,7 +264,7 @@ def web(answer) -> Iterator[str]:
         thread.join()
 
 
-def test_a_recording_on_the_web_is_a_recording(tmp_path):
+def test_a_recording_at_a_url_is_not_live(tmp_path):
     data = media.talking_head(tmp_path / "a.mp4", seconds=2).read_bytes()
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -285,11 +281,11 @@ def test_a_recording_on_the_web_is_a_recording(tmp_path):
         info = capture.info(spec)
         chunks = list(capture.read(spec, Config(), threading.Event(), 5))
     assert (info.live, info.duration_s) == (False, pytest.approx(2, abs=0.05))
-    assert sound_s(chunks) == pytest.approx(2, abs=0.05)
+    assert audio_s(chunks) == pytest.approx(2, abs=0.05)
     assert len(of(VideoFrame, chunks)) == 10
 
 
-def test_a_stream_on_the_web_is_live_and_comes_back_when_it_breaks_off(tmp_path):
+def test_a_stream_at_a_url_is_live_and_reconnects(tmp_path):
     part = media.write(
         tmp_path / "a.ts", media.Audio(codec="mp2", rate=48_000, seconds=1), media.Video(seconds=1)
     ).read_bytes()
@@ -303,209 +299,17 @@ def test_a_stream_on_the_web_is_live_and_comes_back_when_it_breaks_off(tmp_path)
     with web(answer) as address:
         source = f"{address}/live"
         assert capture.info(capture.ParticipantSpec("ana", (source,))).live
-        chunks = collect(source, enough=lambda got: told(got, "is back"))
-    assert told(chunks, "has left")
+        chunks = collect(source, enough=lambda got: noticed(got, "reconnected"))
+    assert noticed(chunks, "disconnected")
     assert of(AudioChunk, chunks)
     assert of(VideoFrame, chunks)
 
 
-def test_a_camera_that_speaks_rtsp():
+def test_an_rtsp_camera_is_read():
     with tone_server() as address:
         info = capture.info(capture.ParticipantSpec("ana", (address,)))
-        chunks = collect(address, enough=lambda got: sound_s(got) > 0.5)
+        chunks = collect(address, enough=lambda got: audio_s(got) > 0.5)
     assert (info.live, info.has_audio, info.has_video) == (True, True, False)
-    assert told(chunks, "no picture")
-    sound = np.concatenate([piece.samples for piece in of(AudioChunk, chunks)])
-    assert np.abs(sound).max() == pytest.approx(0.5, abs=0.05)
-
-
-# --- microphones --------------------------------------------------------------------------------
-
-
-def test_without_portaudio_one_sentence_names_the_package(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(SourceError, match="libportaudio2"):
-        devices.microphones()
-    with pytest.raises(SourceError, match="libportaudio2"):
-        collect("mic:default", enough=lambda got: False)
-    assert all(device.kind == "camera" for device in devices.devices())
-
-
-class FakePortAudio(types.ModuleType):
-    """The part of sounddevice that capture uses, with one microphone of 48 kHz stereo."""
-
-    class PortAudioError(Exception):
-        pass
-
-    def __init__(self, blocks: int) -> None:
-        super().__init__("sounddevice")
-        self.blocks = blocks
-        self.scans = 0
-        self.streams: list[FakeMicrophone] = []
-
-    def query_devices(self, device=None, kind=None):
-        entries = [
-            {"name": "Speaker", "max_input_channels": 0, "default_samplerate": 48_000.0},
-            {"name": "Headset", "max_input_channels": 2, "default_samplerate": 48_000.0},
-        ]
-        if kind is None:
-            return entries
-        if device not in (None, 1, "Headset"):
-            raise ValueError(f"No input device matching {device!r}")
-        return entries[1]
-
-    def _terminate(self) -> None:
-        assert not self.streams
-        self.scans += 1
-
-    def _initialize(self) -> None:
-        pass
-
-    def InputStream(self, **settings):
-        return FakeMicrophone(self, **settings)
-
-
-class FakeMicrophone:
-    def __init__(self, owner, *, samplerate, channels, blocksize, callback, **rest) -> None:
-        self._owner = owner
-        self._callback = callback
-        wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(blocksize) / samplerate)
-        self._block = np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
-
-    def start(self) -> None:
-        self._owner.streams.append(self)
-        for _ in range(self._owner.blocks):
-            self._callback(self._block, len(self._block), None, None)
-
-    def close(self, ignore_errors: bool) -> None:
-        self._owner.streams.remove(self)
-
-
-def test_a_microphone_is_heard_and_listed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sounddevice", FakePortAudio(blocks=20))
-    for name in ("default", "1", "Headset"):
-        chunks = collect(f"mic:{name}", enough=lambda got: sound_s(got) > 0.3)
-        peak = max(float(np.abs(piece.samples).max()) for piece in of(AudioChunk, chunks))
-        assert peak == pytest.approx(0.5, abs=0.02)
-    assert devices.microphones() == [
-        Device("mic:default", "microphone", "what the system takes by default"),
-        Device("mic:1", "microphone", "Headset, 2 ch"),
-    ]
-    with pytest.raises(SourceError, match=r"mic:7 cannot be opened .*streamer devices"):
-        collect("mic:7", enough=lambda got: False)
-
-
-def test_a_microphone_that_falls_silent_has_left(monkeypatch):
-    fake = FakePortAudio(blocks=8)
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    monkeypatch.setattr(devices, "SILENT_DEVICE_S", 0.05)
-    chunks = collect("mic:default", enough=lambda got: told(got, "is back"))
-    assert told(chunks, "gives no sound any more")
-    assert fake.scans >= 2  # so that a microphone plugged in again is seen
-    assert fake.streams == []
-
-
-ALSA = """
-pcm.!default {{
-    type file
-    slave.pcm "null"
-    file "/dev/null"
-    infile "{tone}"
-    format "raw"
-}}
-pcm.null {{ type null }}
-"""
-LISTEN = """
-import sys, threading, numpy as np
-from streamer.capture import sources as capture
-from streamer.config import Config
-from streamer.records import AudioChunk
-stop = threading.Event()
-names = [device.name_to_type for device in capture.devices()]
-got, last = [], -1
-for chunk in capture.read(capture.ParticipantSpec("ana", ("mic:default",)), Config(), stop, 5):
-    if isinstance(chunk, AudioChunk):
-        assert chunk.event_time_ns > last
-        last = chunk.event_time_ns
-        got.append(chunk.samples)
-        if len(got) == 20:
-            stop.set()
-print("mic:default" in names, np.abs(np.concatenate(got)).max())
-"""
-
-
-def test_the_real_portaudio_hears_an_alsa_device_made_of_a_file(tmp_path):
-    if not sys.platform.startswith("linux"):
-        pytest.skip("hardware: ALSA is Linux's")
-    tone = tmp_path / "tone.raw"
-    np.full(44_100 * 2 * 60, 0.25, np.float32).tofile(tone)
-    settings = tmp_path / "asound.conf"
-    settings.write_text(ALSA.format(tone=tone))
-    environment = os.environ | {"ALSA_CONFIG_PATH": str(settings)}
-    result = subprocess.run(
-        [sys.executable, "-c", LISTEN],
-        env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    if "libportaudio2" in result.stderr:
-        pytest.skip("the PortAudio library is missing: install libportaudio2")
-    listed, peak = result.stdout.split()
-    assert listed == "True"
-    assert float(peak) == pytest.approx(0.25, abs=0.01)
-
-
-# --- cameras ------------------------------------------------------------------------------------
-
-
-def test_cameras_are_listed_by_the_name_to_type(tmp_path):
-    dev, sysfs = tmp_path / "dev", tmp_path / "sys"
-    for number, index, name in ((0, 0, "HD Webcam"), (1, 1, "HD Webcam"), (10, 0, "Capture Card")):
-        (dev).mkdir(exist_ok=True)
-        (dev / f"video{number}").touch()
-        node = sysfs / f"video{number}"
-        node.mkdir(parents=True)
-        (node / "index").write_text(f"{index}\n")
-        (node / "name").write_text(f"{name}\n")
-    (dev / "videotape").touch()
-    assert devices.cameras(dev, sysfs) == [
-        Device("webcam:0", "camera", f"HD Webcam ({dev / 'video0'})"),
-        Device("webcam:10", "camera", f"Capture Card ({dev / 'video10'})"),
-    ]
-    assert devices.cameras(tmp_path / "none", sysfs) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "system", "place"),
-    [
-        ("0", "v4l2", "/dev/video0"),
-        ("/dev/video3", "v4l2", "/dev/video3"),
-        ("1", "avfoundation", "1:none"),
-        ("FaceTime HD", "avfoundation", "FaceTime HD:none"),
-        ("Integrated Camera", "dshow", "video=Integrated Camera"),
-    ],
-)
-def test_cameras_are_opened_as_each_system_names_them(name, system, place):
-    assert devices.camera_place(name, system) == place
-
-
-def test_a_missing_camera_is_told_with_the_mend():
-    with pytest.raises(SourceError, match=r"webcam:77 cannot be opened .*streamer devices"):
-        devices.open_camera("77", CaptureConfig())
-
-
-def test_a_real_camera_gives_pictures():
-    if not devices.cameras():
-        pytest.skip("hardware: this machine has no camera")
-    name = devices.cameras()[0].name_to_type
-    chunks = collect(name, enough=lambda got: len(of(VideoFrame, got)) >= 3)
-    assert of(VideoFrame, chunks)[0].image.ndim == 3
-
-
-def test_the_path_of_a_camera_is_a_camera():
-    info = capture.info(capture.ParticipantSpec("ana", ("/dev/video0",)))
-    assert (info.live, info.has_video, info.has_audio) == (True, True, False)
-
-
-def test_a_pipe_is_no_recording(tmp_path: Path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SourceError, match="neither a file nor a folder"):
-        capture.info(capture.ParticipantSpec("ana", (str(tmp_path / "pipe"),)))
+    assert noticed(chunks, "has no video")
+    samples = np.concatenate([chunk.samples for chunk in of(AudioChunk, chunks)])
+    assert np.abs(samples).max() == pytest.approx(0.5, abs=0.05)

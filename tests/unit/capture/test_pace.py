@@ -1,5 +1,6 @@
-"""A replay's clock: speed, pause, stop."""
+"""The clock of a replay: speed, pause, stop."""
 
+import math
 import os
 import pty
 import subprocess
@@ -11,57 +12,53 @@ from streamer.capture.pace import Pace
 from streamer.records import NS_PER_S
 
 
-def waiting(pace: Pace, event_time_ns: int, stop: threading.Event) -> threading.Thread:
-    thread = threading.Thread(target=pace.wait, args=(event_time_ns, stop), daemon=True)
-    thread.start()
-    return thread
-
-
-def test_without_a_speed_nothing_waits_but_for_a_pause():
+def test_a_replay_without_a_speed_never_waits_except_in_a_pause():
     pace, stop = Pace(0), threading.Event()
     pace.wait(10_000 * NS_PER_S, stop)
     assert pace.toggle() and pace.paused
-    thread = waiting(pace, 0, stop)
-    thread.join(0.3)
-    assert thread.is_alive()
+    assert pace.remaining_s(0) == math.inf
     assert not pace.toggle()
-    thread.join(10)
-    assert not thread.is_alive()
+    pace.wait(10_000 * NS_PER_S, stop)
 
 
-def test_event_time_passes_at_the_speed_and_not_while_paused(monkeypatch):
-    now_s = [100.0]
-    monkeypatch.setattr("streamer.capture.pace.time.monotonic", lambda: now_s[0])
-    pace = Pace(2)
-    assert pace._left_s(0) == 0  # the clock starts
-    assert pace._left_s(10 * NS_PER_S) == 5
-    now_s[0] += 4
+def test_event_time_passes_at_the_speed_and_not_in_a_pause():
+    now_s = 100.0
+    pace = Pace(2, lambda: now_s)
+    assert pace.remaining_s(0) == 0  # the clock starts
+    assert pace.remaining_s(10 * NS_PER_S) == 5
+    now_s += 4
     pace.toggle()
-    now_s[0] += 1000
+    now_s += 1000
+    assert pace.remaining_s(0) == math.inf
     pace.toggle()
-    assert pace._left_s(10 * NS_PER_S) == 1
-    now_s[0] += 1
-    assert pace._left_s(10 * NS_PER_S) == 0
+    assert pace.remaining_s(10 * NS_PER_S) == 1
+    now_s += 1
+    assert pace.remaining_s(10 * NS_PER_S) == 0
 
 
-def test_a_stop_ends_the_wait_even_when_paused():
-    pace, stop = Pace(1), threading.Event()
-    pace.toggle()
-    thread = waiting(pace, 3600 * NS_PER_S, stop)
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+def test_resuming_and_stopping_end_a_wait():
+    for end in ("resume", "stop"):
+        pace, stop = Pace(1, lambda: 0.0), threading.Event()
+        pace.toggle()
+        waiting = threading.Thread(target=pace.wait, args=(0, stop), daemon=True)
+        waiting.start()
+        if end == "resume":
+            pace.toggle()
+        else:
+            stop.set()
+        waiting.join(10)
+        assert not waiting.is_alive()
 
 
 ON_A_TERMINAL = """
 import asyncio, fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from streamer import cli
+from streamer.cli import terminal
 from streamer.capture.pace import Pace
 
 async def main():
     pace = Pace(1)
-    with cli.pausable(pace):
+    with terminal.pausable(pace):
         os.kill(os.getpid(), signal.SIGUSR1)
         while not pace.paused:
             await asyncio.sleep(0.01)
@@ -74,7 +71,7 @@ asyncio.run(main())
 """
 
 
-def test_a_signal_pauses_and_space_on_the_terminal_goes_on():
+def test_a_signal_pauses_and_the_space_key_resumes():
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", ON_A_TERMINAL],
@@ -96,4 +93,4 @@ def test_a_signal_pauses_and_space_on_the_terminal_goes_on():
         process.wait()
         os.close(ours)
     assert told == b"echo True\n"
-    assert said.split(b"\n")[:2] == [b"Paused; space goes on.", b"Going on."]
+    assert said.split(b"\n")[:2] == [b"Paused; press space to resume.", b"Resumed."]

@@ -13,13 +13,20 @@ import pytest
 from streamer import dashboard
 from streamer.config import build
 from streamer.dashboard import feed as feeds
+from streamer.dashboard.access import is_loopback
+from streamer.dashboard.events import Cursor
 from streamer.dashboard.feed import Feed, SessionLog, encode
 from streamer.dashboard.history import Recorded, media
-from streamer.dashboard.server import Cursor, Page, is_loopback
+from streamer.dashboard.server import Page
 from streamer.errors import ConfigError
-from streamer.kafka import topics
-from streamer.processing import app_id
-from streamer.recording.store import Recordings, Writer
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.backlog import Backlog, Work
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import SCORES
+from streamer.recording.reader import Recordings
+from streamer.recording.writer import Writer
 from streamer.records import Participant, Session
 from tests.published import alert, meeting, score, sentiment, session
 
@@ -351,44 +358,35 @@ async def test_a_broker_that_is_away_is_said_and_waited_for():
 async def test_what_waits_for_a_stage_is_what_it_has_not_committed(broker, request):
     address = request.getfixturevalue(broker)
     config = build({"kafka": {"broker": address, "topic_prefix": "waits"}})
-    idle = topics.Work(0, 0)
-    async with topics.Backlog(config) as backlog, topics.Publisher(config) as publisher:
+    idle = Work(0, 0)
+    async with Backlog(config) as backlog, Producer(config) as publisher:
         assert await backlog.read() == {}
-        await topics.ensure_topics(config)
+        await ensure_topics(config)
         for index in range(5):
             await publisher.publish(score(index))
-        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(5, None)}
-        group = topics.smoothing_group(config)
-        async with topics.Reader(config, "scores", group=group) as reader:
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, None)}
+        group = consumer_group(config, "smoothing")
+        async with Consumer(config, SCORES, group=group) as reader:
             taken: list[object] = []
             while len(taken) < 3:
                 taken += await reader.batch(3 - len(taken), 500)
             await reader.commit()
-        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(5, 2)}
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, 2)}
         await publisher.publish(score(5))
-        assert await backlog.read() == {"inference": idle, "smoothing": topics.Work(6, 3)}
-
-
-def test_the_smoothing_group_is_the_one_under_which_processing_commits():
-    for settings in (
-        {},
-        {"kafka": {"topic_prefix": "mood"}},
-        {"smoothing": {"consumer_group": "x"}},
-    ):
-        assert topics.smoothing_group(build(settings)) == app_id(build(settings))
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(6, 3)}
 
 
 def test_the_rate_of_windows_is_that_of_the_last_seconds():
     published: deque[tuple[float, int]] = deque()
     told = [
-        feeds.stages({"inference": topics.Work(2 * second, 1)}, published, float(second))
+        feeds.stages({"inference": Work(2 * second, 1)}, published, float(second))
         for second in range(0, 60, 2)
     ]
     assert told[0] == {"capture": {"windows_per_s": 0.0}, "inference": {"waiting": 1}}
     assert told[-1]["capture"] == {"windows_per_s": 2.0}
-    later = feeds.stages({"inference": topics.Work(116, 0)}, published, 100.0)
+    later = feeds.stages({"inference": Work(116, 0)}, published, 100.0)
     assert later["capture"] == {"windows_per_s": 0.0}
-    assert feeds.stages({"smoothing": topics.Work(3, None)}, deque(), 0.0) == {
+    assert feeds.stages({"smoothing": Work(3, None)}, deque(), 0.0) == {
         "smoothing": {"waiting": None}
     }
 

@@ -22,11 +22,14 @@ from semi_iin.features import Encoders
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction
-from streamer import audio, inference
+from streamer import audio
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ModelError, UnreadableRecord
-from streamer.inference import Scorer, Worker, to_clip, to_score
-from streamer.kafka.topics import Received
+from streamer.inference import batches, clips
+from streamer.inference.batches import Scorer
+from streamer.inference.clips import to_clip, to_score
+from streamer.inference.worker import Worker
+from streamer.kafka.topics import SCORES, WINDOWS
 from streamer.records import (
     NS_PER_S,
     SAMPLE_RATE_HZ,
@@ -37,6 +40,7 @@ from streamer.records import (
     Window,
     Word,
 )
+from streamer.testing import FakeConsumer, FakeProducer, Journal, received
 
 TONE = (np.sin(np.arange(SAMPLE_RATE_HZ) / 20) * 0.3).astype(np.float32)
 START_UNIX_NS = 1_700_000_000 * NS_PER_S
@@ -69,113 +73,45 @@ def window(index: int = 0, text: str = "good day", participant: str = "ana", **c
     return msgspec.structs.replace(whole, **changes)
 
 
-def received(record: Window, kafka_offset: int = 0, **headers: bytes) -> Received[Window]:
-    return Received(
-        record=record,
-        topic="sentiment.windows.v1",
-        partition=0,
-        offset=kafka_offset,
-        timestamp_ms=1_700_000_000_000,
-        headers=headers,
-        key=b"s/ana",
-        value=b"raw",
-    )
-
-
-class FakeReader:
-    """Gives out `records`, sets `stop` when all are committed.
-
-    `emptied` is set once everything was given out.
-    """
-
-    def __init__(self, records: Sequence[Window], journal: list[tuple[str, str]]) -> None:
-        self.waiting = [received(record, at) for at, record in enumerate(records)]
-        self.stop, self.emptied = asyncio.Event(), asyncio.Event()
-        self._left = len(records)
-        self._journal = journal
-
-    async def batch(self, max_records: int, max_wait_ms: int) -> list[Received[Window]]:
-        await asyncio.sleep(0)
-        given, self.waiting = self.waiting[:max_records], self.waiting[max_records:]
-        if not self.waiting:
-            self.emptied.set()
-        if not given:
-            await asyncio.sleep(max_wait_ms / 10_000)
-        return given
-
-    async def commit(self, received: Sequence[Received[Window]]) -> None:
-        self._journal += [("commit", item.record.window_id) for item in received]
-        self._left -= len(received)
-        if not self._left:
-            self.stop.set()
-
-
-class FakePublisher:
-    """Acknowledges after a few turns of the loop, in a journal shared with the reader."""
-
-    def __init__(self, journal: list[tuple[str, str]]) -> None:
-        self.scores: list[Score] = []
-        self.asked = asyncio.Event()
-        self.dead: dict[str, str] = {}
-        self.failure: Exception | None = None
-        self.unacceptable = ""
-        self.answers = True
-        self._journal = journal
-
-    async def publish_soon(self, record: Score) -> asyncio.Future[None]:
-        if record.window_id == self.unacceptable:
-            raise UnreadableRecord("not a record of scores")
-        self.scores.append(record)
-        self.asked.set()
-        return asyncio.ensure_future(self._acknowledge(record))
-
-    async def _acknowledge(self, record: Score) -> None:
-        for _ in range(5):
-            await asyncio.sleep(0)
-        if not self.answers:
-            await asyncio.Event().wait()
-        if self.failure:
-            raise self.failure
-        self._journal.append(("published", record.window_id))
-
-    async def dead_letter(self, received: Received[Window], reason: str) -> None:
-        self.dead[received.record.window_id] = reason
-        self._journal.append(("published", received.record.window_id))
-
-
 class Bench:
     """A worker over fakes."""
 
     def __init__(
         self,
         records: Sequence[Window],
-        model: inference.Model | None = None,
+        model: batches.Model | None = None,
         alone: bool = False,
         **settings,
     ):
-        self.journal: list[tuple[str, str]] = []
-        self.reader = FakeReader(records, self.journal)
-        self.publisher = FakePublisher(self.journal)
+        self.journal: Journal = []
+        self.consumer = FakeConsumer(WINDOWS, records, self.journal)
+        self.producer = FakeProducer(self.journal)
         self.model = model or FakeModel()
         kafka = {"broker": "kafka:9092", "connect_timeout_s": 0.2}
         self.config = build({"kafka": kafka, "inference": {"max_wait_ms": 20, **settings}})
         self._threads = ThreadPoolExecutor(1)
         self.scorer = Scorer(self.model, alone=alone)
-        self.worker = Worker(self.config, self.scorer, self.reader, self.publisher, self._threads)
+        self.worker = Worker(self.config, self.scorer, self.consumer, self.producer, self._threads)
 
     async def run(self) -> "Bench":
         try:
-            await asyncio.wait_for(self.worker.run(self.reader.stop), 30)
+            await asyncio.wait_for(self.worker.run(self.consumer.finished), 30)
         finally:
             self._threads.shutdown()
         return self
 
     @property
     def scores(self) -> list[Score]:
-        return self.publisher.scores
+        return self.producer.records(SCORES)
 
-    def said(self, what: str) -> list[str]:
-        return [window_id for kind, window_id in self.journal if kind == what]
+    @property
+    def dead(self) -> dict[str, str]:
+        """Reason of each dead letter, by window."""
+        return {message.record.window_id: reason for message, reason in self.producer.dead_letters}
+
+    def did(self, action: str) -> list[str]:
+        """Window ids of an action in the journal, in order."""
+        return [record.window_id for done, _, record in self.journal if done == action]
 
 
 def ids(windows: Sequence[Window]) -> list[str]:
@@ -185,11 +121,12 @@ def ids(windows: Sequence[Window]) -> list[str]:
 async def test_every_window_is_scored_in_order_and_committed_after_its_acknowledgement():
     windows = [window(k) for k in range(40)]
     bench = await Bench(windows, max_batch=4).run()
-    assert [score.window_id for score in bench.publisher.scores] == ids(windows)
-    assert bench.said("commit") == ids(windows)
+    assert [score.window_id for score in bench.scores] == ids(windows)
+    assert bench.did("committed") == ids(windows)
+    order = [(action, record.window_id) for action, _, record in bench.journal]
     for window_id in ids(windows):
-        published = bench.journal.index(("published", window_id))
-        assert published < bench.journal.index(("commit", window_id))
+        acknowledged = order.index(("acknowledged", window_id))
+        assert acknowledged < order.index(("committed", window_id))
     assert bench.worker.counters["scored"] == 40
 
 
@@ -208,7 +145,7 @@ async def test_without_evidence_the_model_is_not_asked():
     silent = window(0, "", presence=Presence(), faces=())
     bench = await Bench([silent]).run()
     assert bench.model.batches == []
-    (score,) = bench.publisher.scores
+    (score,) = bench.scores
     assert (score.valence, score.class_probabilities, score.gate, score.evidence) == (
         None,
         None,
@@ -220,40 +157,40 @@ async def test_without_evidence_the_model_is_not_asked():
 
 async def test_a_poisoned_window_goes_to_dead_letter_alone():
     windows = [window(k) for k in range(6)]
-    windows[2] = window(2, faces=(FaceCrop(0, b"no picture"),))
+    windows[2] = window(2, faces=(FaceCrop(2 * NS_PER_S, b"no picture"),))
     bench = await Bench(windows, max_batch=6).run()
-    assert bench.publisher.dead == {"s/ana/2": "a face crop is not a whole JPEG"}
-    assert [score.window_index for score in bench.publisher.scores] == [0, 1, 3, 4, 5]
-    assert bench.said("commit") == ids(windows)
+    assert bench.dead == {"s/ana/2": "a face crop is not a whole JPEG"}
+    assert [score.window_index for score in bench.scores] == [0, 1, 3, 4, 5]
+    assert bench.did("committed") == ids(windows)
 
 
 async def test_when_the_model_fails_only_the_culprit_is_dead_lettered():
     windows = [window(k, "crash" if k == 3 else "good day") for k in range(6)]
     bench = await Bench(windows, max_batch=6).run()
-    assert list(bench.publisher.dead) == ["s/ana/3"]
-    assert "the model stumbled" in bench.publisher.dead["s/ana/3"]
-    assert len(bench.publisher.scores) == 5
+    assert list(bench.dead) == ["s/ana/3"]
+    assert "the model stumbled" in bench.dead["s/ana/3"]
+    assert len(bench.scores) == 5
     assert bench.worker.counters["retried_alone"] == 6
 
 
 async def test_a_number_that_is_none_is_refused():
     bench = await Bench([window(0, "nan"), window(1)]).run()
-    assert list(bench.publisher.dead) == ["s/ana/0"]
-    assert math.isfinite(bench.publisher.scores[0].valence)
+    assert list(bench.dead) == ["s/ana/0"]
+    assert math.isfinite(bench.scores[0].valence)
 
 
 async def test_a_broken_model_ends_the_worker_and_blames_no_window():
     bench = Bench([window(k) for k in range(3)], FakeModel(broken=True))
     with pytest.raises(ModelError, match=r"known to be good \(RuntimeError: device-side assert\)"):
         await bench.run()
-    assert bench.publisher.dead == {}
+    assert bench.dead == {}
     assert bench.journal == []
 
 
 async def test_out_of_memory_halves_the_batch_and_loses_nothing():
     windows = [window(k) for k in range(16)]
     bench = await Bench(windows, FakeModel(memory=3), max_batch=8).run()
-    assert [score.window_id for score in bench.publisher.scores] == ids(windows)
+    assert [score.window_id for score in bench.scores] == ids(windows)
     sizes = [len(batch) for batch in bench.model.batches]
     assert sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
     assert bench.worker.counters["out_of_memory"] == 2
@@ -301,11 +238,11 @@ async def test_while_the_model_works_the_loop_runs_and_the_next_batch_is_read():
 
     async def let_go_when_the_next_is_read() -> None:
         await asyncio.to_thread(model.entered.wait)
-        await bench.reader.emptied.wait()
+        await bench.consumer.exhausted.wait()
         model.go.set()
 
     await asyncio.gather(let_go_when_the_next_is_read(), bench.run())
-    assert len(bench.publisher.scores) == 2
+    assert len(bench.scores) == 2
 
 
 async def test_a_slow_model_makes_the_reader_wait():
@@ -330,49 +267,56 @@ async def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest():
 
     async def stop() -> None:
         await asyncio.to_thread(model.entered.wait)
-        bench.reader.stop.set()
+        bench.consumer.finished.set()
         model.go.set()
 
     await asyncio.gather(stop(), bench.run())
-    assert bench.said("published") == bench.said("commit") == ["s/ana/0", "s/ana/1"]
+    assert bench.did("acknowledged") == bench.did("committed") == ["s/ana/0", "s/ana/1"]
     counters = bench.worker.counters
     assert counters["taken"] == counters["scored"] + counters["left"]
 
 
 async def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_gone():
     bench = Bench([window(k) for k in range(4)], max_batch=4)
-    bench.publisher.answers = False
+    bench.producer.broker_away = True
 
     async def stop() -> None:
-        await bench.publisher.asked.wait()
-        bench.reader.stop.set()
+        await bench.producer.called.wait()
+        bench.consumer.finished.set()
 
-    with pytest.raises(BrokerError, match=r"kafka:9092 for 0\.2 s .* not committed"):
+    with pytest.raises(BrokerError, match=r"kafka:9092 did not answer for 0\.2 s .* not committed"):
         await asyncio.gather(stop(), bench.run())
-    assert bench.said("commit") == []
+    assert bench.did("committed") == []
 
 
 async def test_a_score_that_no_reader_would_accept_is_dead_lettered_alone():
     bench = Bench([window(k) for k in range(3)])
-    bench.publisher.unacceptable = "s/ana/1"
+
+    def refuse(score: Score) -> None:
+        if score.window_id == "s/ana/1":
+            raise UnreadableRecord("not a record of scores")
+
+    bench.producer.check = refuse
     await bench.run()
-    assert bench.publisher.dead == {"s/ana/1": "not a record of scores"}
-    assert [score.window_index for score in bench.publisher.scores] == [0, 2]
+    assert bench.dead == {"s/ana/1": "not a record of scores"}
+    assert [score.window_index for score in bench.scores] == [0, 2]
 
 
 async def test_what_was_not_acknowledged_is_not_committed():
     bench = Bench([window(k) for k in range(4)], max_batch=4)
-    bench.publisher.failure = BrokerError("gone")
+    bench.producer.failure = BrokerError("gone")
     with pytest.raises(BrokerError, match="gone"):
         await bench.run()
-    assert bench.said("commit") == []
+    assert bench.did("committed") == []
 
 
 async def test_latency_is_told_per_stage():
     bench = Bench([window()])
-    bench.reader.waiting = [received(window(), capture_latency_ms=b"12.5")]
+    bench.consumer.waiting = [
+        received(WINDOWS, window(), extra_headers=[("capture_latency_ms", b"12.5")])
+    ]
     await bench.run()
-    latency_ms = bench.publisher.scores[0].latency_ms
+    latency_ms = bench.scores[0].latency_ms
     assert list(latency_ms) == ["capture", "queue", "inference"]
     assert latency_ms["capture"] == 12.5
     assert latency_ms["queue"] > 0
@@ -381,9 +325,11 @@ async def test_latency_is_told_per_stage():
 @pytest.mark.parametrize("said", [b"nan", b"inf", b"soon", b"", b"\xff"])
 async def test_a_strange_capture_latency_is_left_out(said: bytes):
     bench = Bench([window()])
-    bench.reader.waiting = [received(window(), capture_latency_ms=said)]
+    bench.consumer.waiting = [
+        received(WINDOWS, window(), extra_headers=[("capture_latency_ms", said)])
+    ]
     await bench.run()
-    assert list(bench.publisher.scores[0].latency_ms) == ["queue", "inference"]
+    assert list(bench.scores[0].latency_ms) == ["queue", "inference"]
 
 
 # --- the real predictor -------------------------------------------------------------------------
@@ -409,10 +355,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 async def test_the_predictor_scores_what_the_checkpoint_knows(checkpoint: str):
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
-    model = inference.load_predictor(config)
+    model = batches.load_predictor(config)
     words_only = window(1, presence=Presence(text=1.0))
     bench = await Bench([window(0), words_only], model).run()
-    heard, unheard = bench.publisher.scores
+    heard, unheard = bench.scores
     assert heard.evidence == ("audio", "vision")
     assert heard.model == "small"
     assert abs(heard.valence) <= 3 and math.isclose(sum(heard.class_probabilities), 1, abs_tol=1e-4)
@@ -422,8 +368,8 @@ async def test_the_predictor_scores_what_the_checkpoint_knows(checkpoint: str):
 async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str):
     windows = [window(k, audio=pcm16(TONE * k / 12)) for k in range(1, 11)]
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
-    model = inference.load_predictor(config)
-    assert inference._alone(config, model)
+    model = batches.load_predictor(config)
+    assert batches.scored_alone(config, model)
     replays = []
     for max_batch in (1, 3, 10):
         bench = Bench(windows, model, alone=True, max_batch=max_batch)
@@ -443,12 +389,12 @@ async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str):
 )
 def test_one_at_a_time_where_it_costs_little_or_is_wished(wish: str, device: str, alone: bool):
     config = build({"inference": {"reproducible": wish}})
-    assert inference._alone(config, FakeModel(device=torch.device(device))) is alone
+    assert batches.scored_alone(config, FakeModel(device=torch.device(device))) is alone
 
 
 def test_a_batch_says_nearly_the_same_as_one_by_one(checkpoint: str):
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
-    scorer = Scorer(inference.load_predictor(config))
+    scorer = Scorer(batches.load_predictor(config))
     clips = [to_clip(window(k, audio=pcm16(TONE * k / 8)), config) for k in range(1, 6)]
     together = [prediction.valence for prediction in scorer.score(clips)]
     alone = [scorer.score([clip])[0].valence for clip in clips]
@@ -465,7 +411,7 @@ def test_a_batch_says_nearly_the_same_as_one_by_one(checkpoint: str):
 def test_what_cannot_be_loaded_is_told_in_one_sentence(checkpoint, settings: dict, reason: str):
     config = build({"inference": {"checkpoint": checkpoint, **settings}})
     with pytest.raises(ModelError, match=reason) as caught:
-        inference.load_predictor(config)
+        batches.load_predictor(config)
     assert "\n" not in str(caught.value)
 
 
@@ -515,7 +461,7 @@ def test_only_the_modalities_of_the_setting_reach_the_model(
 
 def test_what_the_setting_leaves_out_is_not_even_decoded():
     config = build({"session": {"modalities": ["text"]}})
-    clip = to_clip(window(audio=b"odd", faces=(FaceCrop(0, b"no picture"),)), config)
+    clip = to_clip(window(audio=b"odd", faces=(FaceCrop(2 * NS_PER_S, b"no picture"),)), config)
     assert clip == Clip(text="good day")
 
 
@@ -601,8 +547,8 @@ def test_the_size_in_the_header_is_the_size_of_the_picture(width, height, progre
     shape = (height, width) if grey else (height, width, 3)
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
     data = bytes(cv2.imencode(".jpg", np.full(shape, 99, np.uint8), flags)[1])
-    assert inference._jpeg_size(data) == (width, height)
-    assert inference._decode_jpeg(data).shape == (height, width, 3)
+    assert clips._jpeg_size(data) == (width, height)
+    assert clips._decode_jpeg(data).shape == (height, width, 3)
 
 
 @given(cut=st.integers(0, 1500), at=st.integers(0, 1500), noise=st.binary(max_size=64))

@@ -14,13 +14,14 @@ import msgspec
 import pytest
 from faust.types import TP, Message
 
-from streamer import processing as processor
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
-from streamer.kafka import topics
-from streamer.kafka.topics import Topics
-from streamer.processing import Stage
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
+from streamer.processing import app, spec
+from streamer.processing.stage import Stage
 from streamer.records import Alert, Gate, Presence, Score, Sentiment
+from streamer.testing import FakeProducer
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -30,28 +31,6 @@ class Journal(list[tuple[Any, ...]]):
 
     def of(self, verb: str) -> list[tuple[Any, ...]]:
         return [entry[1:] for entry in self if entry[0] == verb]
-
-
-class Publisher:
-    """Acknowledges each record one turn of the loop after it came."""
-
-    def __init__(self, journal: Journal) -> None:
-        self.topics = Topics("sentiment")
-        self.journal = journal
-        self.fail_after: int | None = None
-
-    async def publish_soon(self, record: Any, *, kind: str) -> asyncio.Future[None]:
-        if self.fail_after is not None and len(self.journal.of("sent")) >= self.fail_after:
-            raise Crash
-        self.journal.append(("sent", kind, record))
-        return asyncio.ensure_future(self._acknowledge(kind, record))
-
-    async def _acknowledge(self, kind: str, record: Any) -> None:
-        await asyncio.sleep(0.001)
-        self.journal.append(("acknowledged", kind, record))
-
-    async def dead_letter(self, raw: topics.Raw, reason: str) -> None:
-        self.journal.append(("buried", raw, reason))
 
 
 class Crash(Exception):
@@ -140,13 +119,13 @@ class Bench:
     def restart(self) -> None:
         self.app = App()
         self.app.offset = self.offset
-        self.publisher = Publisher(self.journal)
-        rules = processor.participant_rules(self.config)
+        self.producer = FakeProducer(self.journal)
+        rules = spec.participant_spec(self.config)
         self.stage: Stage[Any] = Stage(
             self.app,  # type: ignore[arg-type]
             self.table,
             rules,
-            self.publisher,  # type: ignore[arg-type]
+            self.producer,  # type: ignore[arg-type]
             self.config,
         )
 
@@ -223,7 +202,7 @@ def score(index: int, **changes: Any) -> Score:
 
 
 def wire(*indices: int) -> list[bytes]:
-    return [topics.encode(score(index), Topics("sentiment")).value for index in indices]
+    return [SCORES.encode(score(index)).value for index in indices]
 
 
 def windows(journal: Journal, kind: str = "smoothed") -> list[int]:
@@ -242,7 +221,7 @@ async def test_outputs_are_acknowledged_before_changelog_table_and_commit() -> N
     bench = Bench()
     async with bench.working():
         await bench.feed(*map(bench.event, wire(0, 1, 2)))
-    order = [entry[0] for entry in bench.journal if entry[0] != "sent"]
+    order = [entry[0] for entry in bench.journal if entry[0] != "published"]
     steps = ["acknowledged", "changelog", "table", "committable"]
     assert [step for step in dict.fromkeys(order)] == steps
     assert order == sorted(order, key=steps.index)
@@ -288,9 +267,9 @@ async def test_tombstones_and_garbage_do_not_stop_it() -> None:
     async with bench.working():
         await bench.feed(*map(bench.event, values))
     assert bench.journal.of("committable") == [(0,), (1,), (2,), (3,)]
-    buried = bench.journal.of("buried")
-    assert [(raw.offset, raw.value) for raw, _ in buried] == [(1, values[1]), (3, values[3])]
-    assert "schema version 99" in buried[1][1]
+    letters = bench.producer.dead_letters
+    assert [(raw.offset, raw.value) for raw, _ in letters] == [(1, values[1]), (3, values[3])]
+    assert "schema version 99" in letters[1][1]
     assert windows(bench.journal) == [0]
     assert bench.stage.counters["tombstones"] == 1
     assert bench.stage.counters["unreadable"] == 2
@@ -307,28 +286,35 @@ async def test_a_flush_after_silence_is_written_down_before_it_is_sent() -> None
     sent = next(
         place
         for place, (verb, record) in enumerate(verbs)
-        if verb == "sent" and record.window_index == 2
+        if verb == "published" and record.window_index == 2
     )
     written = max(place for place in range(sent) if verbs[place][0] == "table")
     outbox = bench.stage._decode(verbs[written][1]).outbox
     assert [kind for kind, _ in outbox] == ["smoothed", "session_input"] * 2
+    assert bench.producer.encoded[: len(outbox)] == list(outbox), "sent as written, encoded once"
 
 
 async def test_a_flush_that_a_crash_cut_off_is_sent_as_written_and_first() -> None:
     bench = Bench()
     async with bench.working():
         await bench.feed(*map(bench.event, wire(0, 2, 3)))
-    bench.publisher.fail_after = len(bench.journal.of("sent")) + 1
+    limit = len(bench.journal.of("published")) + 1
+
+    def crash_at_limit(_: object) -> None:
+        if len(bench.journal.of("published")) >= limit:
+            raise Crash
+
+    bench.producer.check = crash_at_limit
     async with bench.working():
         async with bench.stage._lock:
             with pytest.raises(Crash):
                 await bench.stage._flush(b"s/ana")
-    sent_before = bench.journal.of("sent")[-1]
+    sent_before = bench.journal.of("published")[-1]
     bench.journal.clear()
     bench.restart()
     async with bench.working():
         await bench.feed(*map(bench.event, wire(1, 4)))
-    sent = bench.journal.of("sent")
+    sent = bench.journal.of("published")
     assert sent[0] == sent_before
     assert [record.window_index for kind, record in sent if kind == "smoothed"] == [2, 3, 4]
 
@@ -404,10 +390,10 @@ async def test_a_revoked_partition_leaves_nothing_behind() -> None:
 
 def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
     config = build({"smoothing": {"publish": "session", "session_min_participants": 3}})
-    rules = processor.participant_rules(config)
+    rules = spec.participant_spec(config)
     _, outputs = rules.step(None, score(0))
     (sentiment,) = outputs
-    assert rules.routes(sentiment) == ("session_input",)
+    assert rules.routes(sentiment) == (SESSION_INPUT,)
     alert = Alert(
         alert_id="a",
         session_id="s",
@@ -421,15 +407,15 @@ def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
         message="m",
     )
     assert rules.routes(alert) == ()
-    assert processor.participant_rules(build({})).routes(alert) == ("alerts",)
-    assert processor.session_rules(config).routes(alert) == ("alerts",)
+    assert spec.participant_spec(build({})).routes(alert) == (ALERTS,)
+    assert spec.session_spec(config).routes(alert) == (ALERTS,)
 
 
 def test_latencies_count_from_the_time_of_the_score() -> None:
-    rules = processor.participant_rules(build({}))
-    _, outputs = rules.step(None, processor.arrived(score(0), 1_000_000))
+    rules = spec.participant_spec(build({}))
+    _, outputs = rules.step(None, spec.arrived(score(0), 1_000_000))
     (sentiment,) = outputs
-    stamped = processor.stamped(sentiment, 1_000_070.5)
+    stamped = spec.stamped(sentiment, 1_000_070.5)
     assert isinstance(stamped, Sentiment)
     assert stamped.latency_ms == {
         "capture": 10.0,
@@ -437,7 +423,7 @@ def test_latencies_count_from_the_time_of_the_score() -> None:
         "smoothing": 70.5,
         "total": 100.5,
     }
-    early = processor.stamped(sentiment, 999_000.0)
+    early = spec.stamped(sentiment, 999_000.0)
     assert isinstance(early, Sentiment)
     assert early.latency_ms["smoothing"] == 0.0
 
@@ -445,16 +431,16 @@ def test_latencies_count_from_the_time_of_the_score() -> None:
 def test_two_systems_on_one_cluster_share_no_changelog() -> None:
     one = build({})
     other = build({"kafka": {"topic_prefix": "demo"}})
-    assert processor.app_id(one) == "sentiment-smoothing"
-    assert processor.app_id(other) == "demo-sentiment-smoothing"
-    assert set(processor.changelogs(one)).isdisjoint(processor.changelogs(other))
+    assert consumer_group(one, "smoothing") == "sentiment-smoothing"
+    assert consumer_group(other, "smoothing") == "demo-sentiment-smoothing"
+    assert set(app.changelogs(one)).isdisjoint(app.changelogs(other))
 
 
-def built(**settings: Any) -> processor.Processor:
+def built(**settings: Any) -> app.Processor:
     config: Config = build(settings)
     counts = {"sentiment.scores.v1": 3, "sentiment.session-input.v1": 5}
-    publisher = Publisher(Journal())
-    return processor.build_app(config, publisher, counts, embedded=False)  # type: ignore[arg-type]
+    producer = FakeProducer()
+    return app.build_app(config, producer, counts, embedded=False)  # type: ignore[arg-type]
 
 
 async def test_the_app_has_the_configured_security_and_compression() -> None:

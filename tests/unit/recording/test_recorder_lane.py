@@ -1,41 +1,24 @@
-"""A recorder's lane over a reader and a writer that tell what happens to them."""
+"""A recorder's lane over a fake consumer and a fake writer."""
 
 import asyncio
 import threading
 from collections import Counter
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from streamer.kafka.topics import SMOOTHED
 from streamer.recording.recorder import _Lane
+from streamer.records import Sentiment
+from streamer.testing import FakeConsumer
+from tests.published import sentiment
 
 
-class Reader:
-    """Gives one record, then nothing; `commit` waits for ever when the broker is gone."""
-
-    def __init__(self, *, gone: bool) -> None:
-        self.committed = 0
-        self.given = asyncio.Event()
-        self._gone = gone
-
-    async def __aenter__(self) -> "Reader":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def batch(self, max_records: int, max_wait_ms: int) -> list[Any]:
-        await asyncio.sleep(0.001)
-        if self.given.is_set():
-            return []
-        self.given.set()
-        return [SimpleNamespace(value=b"{}", record=SimpleNamespace(session_id="s"))]
-
-    async def commit(self) -> None:
-        if self._gone:
-            await asyncio.Event().wait()
-        self.committed += 1
+def consumer(*, broker_away: bool = False) -> FakeConsumer[Sentiment]:
+    """Return a consumer of one record whose commits wait without end while the broker is away."""
+    fake = FakeConsumer(SMOOTHED, [sentiment(0)])
+    fake.broker_away = broker_away
+    return fake
 
 
 class Writer:
@@ -57,34 +40,34 @@ class Writer:
         self._alone.release()
 
 
-def lane(reader: Reader, writer: Writer) -> Any:
+def lane(reader: FakeConsumer[Sentiment], writer: Writer) -> Any:
     return _Lane(reader, writer, asyncio.Lock(), frozenset(), False, Counter())  # type: ignore[arg-type]
 
 
 async def test_what_came_is_kept_and_committed_at_the_stop() -> None:
-    reader, writer, stop = Reader(gone=False), Writer(), asyncio.Event()
+    reader, writer, stop = consumer(), Writer(), asyncio.Event()
     task = asyncio.create_task(lane(reader, writer).run(stop))
-    await reader.given.wait()
+    await reader.exhausted.wait()
     stop.set()
     await task
-    assert (len(writer.kept), reader.committed) == (1, 1)
+    assert (len(writer.kept), len(reader.committed)) == (1, 1)
 
 
 async def test_a_cancelled_lane_keeps_what_came_all_the_same() -> None:
-    reader, writer = Reader(gone=False), Writer()
+    reader, writer = consumer(), Writer()
     task = asyncio.create_task(lane(reader, writer).run(asyncio.Event()))
-    await reader.given.wait()
+    await reader.exhausted.wait()
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (len(writer.kept), reader.committed) == (1, 0)
+    assert (len(writer.kept), len(reader.committed)) == (1, 0)
 
 
 async def test_a_lane_whose_commit_waits_in_vain_has_kept_what_came() -> None:
-    reader, writer, stop = Reader(gone=True), Writer(), asyncio.Event()
+    reader, writer, stop = consumer(broker_away=True), Writer(), asyncio.Event()
     task = asyncio.create_task(lane(reader, writer).run(stop))
-    await reader.given.wait()
+    await reader.exhausted.wait()
     stop.set()
     await asyncio.to_thread(writer.entered.wait)
     task.cancel()
@@ -94,10 +77,10 @@ async def test_a_lane_whose_commit_waits_in_vain_has_kept_what_came() -> None:
 
 
 async def test_cancelling_waits_for_the_thread_that_writes() -> None:
-    reader, writer, stop = Reader(gone=False), Writer(), asyncio.Event()
+    reader, writer, stop = consumer(), Writer(), asyncio.Event()
     writer.free.clear()
     task = asyncio.create_task(lane(reader, writer).run(stop))
-    await reader.given.wait()
+    await reader.exhausted.wait()
     stop.set()
     await asyncio.to_thread(writer.entered.wait)
     task.cancel()

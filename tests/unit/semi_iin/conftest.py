@@ -1,10 +1,16 @@
-"""Tiny pretrained encoders, made here, for the tests of semi_iin."""
+"""Tiny generated encoders for the tests of semi_iin."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizer
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizer,
+)
+
+from semi_iin.features import Encoders
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ["i", "love", "hate", "this", "film", "good", "bad", "it", "was", ".", ",", "'"]
@@ -28,3 +34,15 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def embedded(tiny_bert: Path) -> Encoders:
+    torch.manual_seed(0)
+    return Encoders.build(
+        {
+            "text": {"kind": "transformer_text", "source": str(tiny_bert), "context_tokens": 8},
+            "audio": {"kind": "log_mel_audio", "width": 24, "channels": [4, 8, 8, 8]},
+            "vision": {"kind": "face_cnn", "width": 20, "channels": [4, 8, 8, 8]},
+        }
+    )

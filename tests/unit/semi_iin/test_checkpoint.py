@@ -44,11 +44,11 @@ def saved(tmp_path):
     return checkpoint.save(tmp_path / "saved", *contents(small()))
 
 
-def test_what_is_saved_is_loaded(saved):
+def test_a_saved_checkpoint_is_loaded_unchanged(saved):
     model = small()
-    found = checkpoint.load(saved)
-    assert found.config["provenance"] == {"data": "made up"}
-    built = found.build_model()
+    loaded = checkpoint.load(saved)
+    assert loaded.config["provenance"] == {"data": "made up"}
+    built = loaded.build_model()
     assert built.config == model.config
     assert built.state_dict().keys() == model.state_dict().keys()
     for name, value in model.state_dict().items():
@@ -61,22 +61,22 @@ def test_what_is_saved_is_loaded(saved):
     assert "made up" in (saved / "README.md").read_text()
 
 
-def test_others_may_read_what_is_saved(saved):
+def test_other_users_may_read_a_saved_checkpoint(saved):
     assert saved.stat().st_mode & 0o777 == 0o755
     assert {path.stat().st_mode & 0o444 for path in saved.iterdir()} == {0o444}
 
 
-def test_other_prefixes_travel_along(tmp_path):
+def test_tensors_under_other_prefixes_are_saved_too(tmp_path):
     tensors, config = contents(small())
     tensors["text_encoder.lora"] = torch.ones(3)
     path = checkpoint.save(tmp_path / "saved", tensors, config, card="# Card\n")
-    found = checkpoint.load(path)
-    assert torch.equal(found.under("text_encoder.")["lora"], torch.ones(3))
-    found.build_model()
+    loaded = checkpoint.load(path)
+    assert torch.equal(loaded.under("text_encoder.")["lora"], torch.ones(3))
+    loaded.build_model()
     assert (path / "README.md").read_text() == "# Card\n"
 
 
-def test_saving_again_replaces_the_whole(saved):
+def test_saving_again_replaces_the_whole_directory(saved):
     tensors, config = contents(small())
     (saved / "left-over.txt").write_text("old")
     checkpoint.save(saved, tensors, config | {"metrics": {"mae": 0.5}})
@@ -85,7 +85,7 @@ def test_saving_again_replaces_the_whole(saved):
     assert not (saved / "left-over.txt").exists()
 
 
-def test_saving_over_something_else_is_refused(tmp_path):
+def test_saving_over_another_directory_is_refused(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
     with pytest.raises(SemiIINError, match="no checkpoint"):
@@ -93,7 +93,7 @@ def test_saving_over_something_else_is_refused(tmp_path):
     assert (tmp_path / "photos" / "cat.jpg").exists()
 
 
-def test_a_failed_save_leaves_the_old_one(saved):
+def test_a_failed_save_leaves_the_old_checkpoint(saved):
     tensors, config = contents(small())
     with pytest.raises(SemiIINError, match="JSON"):
         checkpoint.save(saved, tensors, config | {"metrics": {"mae": torch.zeros(1)}})
@@ -117,19 +117,19 @@ def edit_config(saved, **changes):
         (lambda path: edit_config(path, model=None), "no model configuration"),
     ],
 )
-def test_damage_is_named(saved, damage, message):
+def test_an_error_names_the_damage(saved, damage, message):
     damage(saved)
     with pytest.raises(SemiIINError, match=message):
         checkpoint.load(saved)
 
 
-def test_weights_that_do_not_fit_are_named(saved):
+def test_an_error_names_weights_that_do_not_fit(saved):
     edit_config(saved, model=small().config.to_dict() | {"max_text": 9, "variant": "intra"})
     with pytest.raises(SemiIINError, match=r"unknown branches\.inter.*position_embedding is"):
         checkpoint.load(saved).build_model()
 
 
-def test_a_missing_directory_is_named(tmp_path):
+def test_an_error_names_a_missing_directory(tmp_path):
     with pytest.raises(SemiIINError, match=r"no checkpoint at .*nowhere"):
         checkpoint.load(tmp_path / "nowhere")
 
@@ -141,11 +141,11 @@ def test_pickles_are_refused(tmp_path):
         checkpoint.load(path)
 
 
-def test_a_file_of_the_checkpoint_names_it(saved):
+def test_a_checkpoint_can_be_loaded_by_one_of_its_files(saved):
     assert checkpoint.load(saved / "model.safetensors").path == saved
 
 
-def test_the_loader_reads_what_safetensors_wrote(tmp_path):
+def test_files_of_safetensors_are_loaded(tmp_path):
     tensors, config = contents(small())
     (tmp_path / "config.json").write_text(json.dumps(config | {"format_version": 1}))
     save_file(tensors, tmp_path / "model.safetensors")

@@ -1,4 +1,4 @@
-"""The model's sizes, variants, refusals and modes; the released forward is in test_checkpoint."""
+"""The model's sizes, variants, errors and modes."""
 
 import json
 import math
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from semi_iin.errors import SemiIINError
-from semi_iin.model import SemiIIN, SemiIINOutput, sinusoidal_positions
+from semi_iin.modalities import Modality
+from semi_iin.model import Branch, Gate, SemiIIN, SemiIINOutput, sinusoidal_positions
 from semi_iin.model_config import VARIANTS, SemiIINConfig
 
 
@@ -32,9 +33,21 @@ def build(seed: int = 0, **changes: object) -> SemiIIN:
     return SemiIIN(tiny(**changes)).eval()
 
 
+def gate(model: SemiIIN, token: str) -> Gate:
+    module = model.gates[token]
+    assert isinstance(module, Gate)
+    return module
+
+
+def branch(model: SemiIIN, name: str) -> Branch:
+    module = model.branches[name]
+    assert isinstance(module, Branch)
+    return module
+
+
 def features(config: SemiIINConfig, batch: int = 2, seed: int = 1) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    lengths = {"audio": 23, "text": 7, "vision": 5}
+    lengths: dict[Modality, int] = {"audio": 23, "text": 7, "vision": 5}
     return {
         name: torch.randn(batch, length, config.width(name), generator=generator)
         for name, length in lengths.items()
@@ -45,7 +58,7 @@ def parameter_count(model: SemiIIN) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_parameters_agree_with_the_paper():
+def test_the_parameter_counts_are_the_papers():
     # Published as 1.60 M and 1.33 M, cut after the second digit. The baseline's count includes the
     # position embedding, which the release registers and does not use.
     assert parameter_count(SemiIIN(SemiIINConfig())) == 1_602_376
@@ -53,7 +66,7 @@ def test_parameters_agree_with_the_paper():
     assert parameter_count(SemiIIN(baseline)) == 1_338_056
 
 
-def test_the_paper_sequence_has_252_slots():
+def test_the_papers_sequence_has_252_slots():
     config = SemiIINConfig()
     assert config.slots == 252
     assert [config.first_slot(name) for name in ("audio", "text", "vision")] == [2, 102, 202]
@@ -81,7 +94,7 @@ def test_every_variant_scores_and_learns(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_only_a_gate_has_a_share(variant):
+def test_only_the_gate_variant_has_a_gate_share(variant):
     model = build(variant=variant)
     output = model(**features(model.config))
     for share in (output.valence_gate, output.class_gate):
@@ -91,22 +104,22 @@ def test_only_a_gate_has_a_share(variant):
             assert share.isnan().all()
 
 
-def test_the_gate_reports_the_share_it_mixes_with():
+def test_the_gate_returns_its_mean_share():
     model = build()
     with torch.no_grad():
-        model.gates["val"].intra.bias.fill_(50.0)  # all of `val` from the inter-modal branch
-        model.gates["cls"].intra.bias.fill_(-50.0)
+        gate(model, "val").intra.bias.fill_(50.0)  # all of `val` from the inter-modal branch
+        gate(model, "cls").intra.bias.fill_(-50.0)
     output = model(**features(model.config))
     torch.testing.assert_close(output.valence_gate, torch.ones(2))
     torch.testing.assert_close(output.class_gate, torch.zeros(2))
     # With `val` inter-modal only, the intra-modal branch no longer counts for the valence.
     with torch.no_grad():
-        model.branches["intra"].final_norm.bias.add_(1.0)
+        branch(model, "intra").final_norm.bias.add_(1.0)
     torch.testing.assert_close(model(**features(model.config)).valence, output.valence)
 
 
-def test_inter_branch_hides_a_modality_from_itself():
-    """With one modality, InterMA's tokens see only `val` and `cls`; with two they see more."""
+def test_a_modality_does_not_attend_to_itself_in_the_inter_branch():
+    """With one modality, InterMA's tokens attend to `val` and `cls` only; with two, to more."""
     model = build(variant="inter")
     inputs = features(model.config)
     groups = torch.tensor([0, 0, 2, 2])
@@ -117,7 +130,7 @@ def test_inter_branch_hides_a_modality_from_itself():
     assert (alone - both).abs().min() > 1e-5
 
 
-def test_the_position_switch_changes_only_what_it_says():
+def test_the_position_switch_only_removes_the_position_embedding():
     with_positions = build(variant="global")
     without = SemiIIN(tiny(variant="global", use_position_embedding=False)).eval()
     without.load_state_dict(with_positions.state_dict())
@@ -128,7 +141,7 @@ def test_the_position_switch_changes_only_what_it_says():
     torch.testing.assert_close(with_positions(**inputs), without(**inputs), equal_nan=True)
 
 
-def test_sparse_attention_keeps_all_when_k_covers_the_sequence():
+def test_sparse_attention_uses_all_keys_when_k_covers_the_sequence():
     dense, sparse = build(), SemiIIN(tiny(sparse_top_k=99)).eval()
     few = SemiIIN(tiny(sparse_top_k=2)).eval()
     for model in (sparse, few):
@@ -144,18 +157,19 @@ def test_entropy_is_one_for_even_attention_and_less_for_sharp():
     usual = model(**inputs).attention_entropy
     assert ((usual > 0) & (usual < 1)).all()
     with torch.no_grad():
-        for branch in model.branches.values():
-            branch.in_proj.weight[: model.config.hidden].zero_()  # queries of zero: even attention
-            branch.in_proj.bias[: model.config.hidden].zero_()
+        for name in model.branches:  # queries of zero: uniform attention
+            projection = branch(model, name).in_proj
+            projection.weight[: model.config.hidden].zero_()
+            projection.bias[: model.config.hidden].zero_()
     torch.testing.assert_close(model(**inputs).attention_entropy, torch.ones(2))
 
 
-def test_the_entropy_can_be_trained_on():
+def test_training_on_the_entropy_sharpens_attention():
     model = build(entropy_weight=0.1).train()
     inputs = features(model.config)
     mask = torch.tensor([[True] * 7, [True] * 2 + [False] * 5])
     model(**inputs, text_mask=mask).attention_entropy.mean().backward()
-    gradient = model.branches["intra"].in_proj.weight.grad
+    gradient = branch(model, "intra").in_proj.weight.grad
     assert gradient is not None
     assert gradient.isfinite().all()
     assert gradient.abs().sum() > 0
@@ -166,7 +180,7 @@ def test_entropy_is_zero_when_it_has_no_weight():
     assert model(**features(model.config)).attention_entropy.tolist() == [0.0, 0.0]
 
 
-def test_dropout_sleeps_in_evaluation():
+def test_dropout_is_off_in_evaluation():
     model = build()
     inputs = features(model.config)
     torch.testing.assert_close(model(**inputs), model(**inputs), rtol=0, atol=0)
@@ -174,7 +188,7 @@ def test_dropout_sleeps_in_evaluation():
     assert (model(**inputs).valence != model(**inputs).valence).any()
 
 
-def test_a_sample_without_any_modality_is_finite_and_disturbs_nobody():
+def test_a_sample_without_any_modality_is_finite_and_does_not_affect_others():
     model = build()
     inputs = features(model.config)
     masks = {
@@ -197,7 +211,7 @@ def test_bfloat16_is_near_float32():
 
 
 @pytest.mark.parametrize("changes", [{}, {"sparse_top_k": 3}, {"entropy_weight": 0.1}])
-def test_it_compiles_into_one_graph(changes):
+def test_the_model_compiles_into_one_graph(changes):
     model = build(**changes)
     inputs = features(model.config)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -210,7 +224,7 @@ DEVICES += ["mps"] if torch.backends.mps.is_available() else []
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_every_device_gives_what_double_precision_gives(device):
+def test_every_device_agrees_with_double_precision(device):
     model = build()
     inputs = features(model.config)
     given = model.to(device)(**{name: value.to(device) for name, value in inputs.items()})
@@ -218,7 +232,7 @@ def test_every_device_gives_what_double_precision_gives(device):
     torch.testing.assert_close(given.valence.cpu().double(), exact.valence, atol=1e-4, rtol=1e-3)
 
 
-def test_the_shortest_inputs_score():
+def test_the_shortest_inputs_are_scored():
     model = build()
     one = {name: value[:, :1] for name, value in features(model.config).items()}
     assert model(**one).valence.isfinite().all()
@@ -234,7 +248,7 @@ def test_the_shortest_inputs_score():
         ({"text": (3, 5)}, "text features"),
     ],
 )
-def test_unfit_inputs_are_refused_in_one_sentence(inputs, message):
+def test_an_error_names_unfit_inputs(inputs, message):
     with pytest.raises(SemiIINError, match=message):
         build()(**{name: torch.zeros(shape) for name, shape in inputs.items()})
 
@@ -260,11 +274,11 @@ def test_a_mask_of_another_shape_is_refused():
         ({"hidden": "8"}, "cannot be read"),
     ],
 )
-def test_unfit_settings_are_refused_by_name(changes, message):
+def test_an_error_names_unfit_settings(changes, message):
     with pytest.raises(SemiIINError, match=message):
         tiny(**changes)
 
 
-def test_a_configuration_survives_json():
+def test_a_configuration_is_unchanged_by_json():
     config = tiny(variant="concat", sparse_top_k=4)
     assert SemiIINConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

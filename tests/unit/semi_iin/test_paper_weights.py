@@ -11,7 +11,7 @@ from semi_iin.errors import SemiIINError
 from semi_iin.paper_weights import convert_release, from_release
 
 HIDDEN = 16
-AUDIO, TEXT, VISION = 12, 10, 6  # encoder widths of the small release; lengths stay the paper's
+AUDIO, TEXT, VISION = 12, 10, 6  # encoder widths of the small release; lengths are the paper's
 SEQUENCE = 252
 
 State = dict[str, Tensor]
@@ -102,7 +102,7 @@ def positions() -> Tensor:
 
 
 def attention_bias(kind: str) -> Tensor:
-    """Zeros, with -inf where the released code forbids a query (row) to see a key (column)."""
+    """Zeros, with -inf where the released code masks a key (column) from a query (row)."""
     bias = torch.zeros(SEQUENCE, SEQUENCE)
     if kind == "global":
         return bias
@@ -149,14 +149,16 @@ def release_forward(
 ) -> tuple[Tensor, Tensor]:
     """The released forward in evaluation, one full-length sample at a time."""
     types = state["token_type_embeddings.weight"]
-    sound = convolve(convolve(audio, state["proj_1aa.weight"], 2), state["proj_2aa.weight"], 4)
+    audio_tokens = convolve(
+        convolve(audio, state["proj_1aa.weight"], 2), state["proj_2aa.weight"], 4
+    )
     words = convolve(text, state["proj_1tt.weight"], 1)
     faces = convolve(vision, state["proj_1vv.weight"], 1)
     sequence = torch.cat(
         [
             state["val_token"][0],
             state["cls_token"][0],
-            sound + types[0],
+            audio_tokens + types[0],
             words + types[1],
             faces + types[2],
         ]
@@ -191,7 +193,7 @@ def release_forward(
 
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "global"])
 @pytest.mark.parametrize(("heads", "applications"), [(4, 2), (2, 2)])
-def test_the_forward_equals_the_release(masked, heads, applications):
+def test_the_forward_equals_the_released_forward(masked, heads, applications):
     state = release_state(masked)
     generator = torch.Generator().manual_seed(1)
     audio = torch.randn(2, 800, AUDIO, generator=generator)
@@ -219,7 +221,7 @@ def test_full_masks_change_nothing():
     torch.testing.assert_close(model(**inputs, **masks), model(**inputs))
 
 
-def test_applications_are_the_argument_when_the_state_holds_no_copies():
+def test_applications_are_the_argument_when_the_state_has_no_copies():
     state = {
         name: value
         for name, value in release_state(True).items()
@@ -228,7 +230,7 @@ def test_applications_are_the_argument_when_the_state_holds_no_copies():
     assert from_release(state, applications=3).config.applications == 3
 
 
-def test_the_baseline_is_loaded_as_it_runs_there():
+def test_the_baseline_is_loaded_without_its_unused_position_embedding():
     model = from_release(release_state(False))
     assert model.config.variant == "global"
     assert not model.config.use_position_embedding
@@ -256,12 +258,12 @@ def without(state: State, *names: str) -> State:
         (lambda _: {}, "no proj_1aa.weight"),
     ],
 )
-def test_an_unfit_release_is_refused_by_name(change, message):
+def test_an_error_names_the_unfit_tensor(change, message):
     with pytest.raises(SemiIINError, match=message):
         from_release(change(release_state(True)))
 
 
-def test_an_unfit_number_of_applications_is_refused():
+def test_another_number_of_applications_is_refused():
     with pytest.raises(SemiIINError, match="applies its layer 2 times, but applications = 3"):
         from_release(release_state(True), applications=3)
 

@@ -1,5 +1,6 @@
-"""Predictions of a small trimodal checkpoint made here."""
+"""Predictions of a small trimodal generated checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +11,15 @@ import torch
 from semi_iin import checkpoint
 from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Encoders
+from semi_iin.features import Batch, Encoders
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
 from semi_iin.predict import Prediction, Predictor
 
 RANDOM = np.random.default_rng(0)
-SOUND = (RANDOM.normal(size=20_000) * 0.1).astype(np.float32)
+AUDIO = (RANDOM.normal(size=20_000) * 0.1).astype(np.float32)
 FACES = [RANDOM.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(3)]
-WHOLE = Clip(audio=SOUND, text="i love this film", context="it was bad", faces=FACES)
+WHOLE = Clip(audio=AUDIO, text="i love this film", context="it was bad", faces=FACES)
 
 
 @pytest.fixture(scope="module")
@@ -57,31 +58,31 @@ def predictor(directory: Path) -> Predictor:
     return Predictor.from_checkpoint(directory, device="cpu")
 
 
-def test_a_prediction_holds_what_records_need(predictor: Predictor) -> None:
-    (found,) = predictor.predict([WHOLE])
+def test_a_prediction_has_every_field_of_the_records(predictor: Predictor) -> None:
+    (prediction,) = predictor.predict([WHOLE])
     assert predictor.name == "tiny-1"
-    assert found.modalities == predictor.modalities == ("audio", "text", "vision")
-    assert found.valence is not None and -3 <= found.valence <= 3
-    assert found.class_probabilities is not None and len(found.class_probabilities) == 7
-    assert sum(found.class_probabilities) == pytest.approx(1)
-    assert found.valence_gate is not None and 0 < found.valence_gate < 1
-    assert found.class_gate is not None and 0 < found.class_gate < 1
+    assert prediction.modalities == predictor.modalities == ("audio", "text", "vision")
+    assert prediction.valence is not None and -3 <= prediction.valence <= 3
+    assert prediction.class_probabilities is not None and len(prediction.class_probabilities) == 7
+    assert sum(prediction.class_probabilities) == pytest.approx(1)
+    assert prediction.valence_gate is not None and 0 < prediction.valence_gate < 1
+    assert prediction.class_gate is not None and 0 < prediction.class_gate < 1
 
 
-def test_the_classes_are_softened_by_the_temperature_of_what_a_clip_holds(
+def test_class_probabilities_use_the_temperature_of_the_clips_modalities(
     directory: Path, predictor: Predictor
 ) -> None:
     loaded = checkpoint.load(directory)
     encoders = Encoders.build(loaded.config["encoders"], loaded.tensors)
     sharp = Predictor(loaded.build_model(), encoders, device="cpu")
-    clips = [WHOLE, Clip(text="good"), Clip(audio=SOUND)]
+    clips = [WHOLE, Clip(text="good"), Clip(audio=AUDIO)]
     pairs = zip(predictor.predict(clips), sharp.predict(clips), (0.5, 2.0, 1.0), strict=True)
-    for found, plain, power in pairs:
+    for prediction, plain, power in pairs:
         raised = np.power(plain.class_probabilities or (), power)
-        assert found.class_probabilities == pytest.approx(raised / raised.sum(), abs=1e-5)
+        assert prediction.class_probabilities == pytest.approx(raised / raised.sum(), abs=1e-5)
 
 
-def test_a_clip_with_nothing_in_it_gives_nothing(predictor: Predictor) -> None:
+def test_a_clip_without_evidence_has_an_empty_prediction(predictor: Predictor) -> None:
     silent = Clip(audio=np.zeros(1000, dtype=np.float32), text=" ", context="it was", faces=[])
     assert predictor.predict([Clip(), silent]) == [Prediction(), Prediction()]
     among = predictor.predict([Clip(), WHOLE, silent])
@@ -89,68 +90,86 @@ def test_a_clip_with_nothing_in_it_gives_nothing(predictor: Predictor) -> None:
     assert among[1].valence == pytest.approx(predictor.predict([WHOLE])[0].valence, abs=1e-4)
 
 
-def test_no_clips_give_no_predictions(predictor: Predictor) -> None:
+def test_no_clips_have_no_predictions(predictor: Predictor) -> None:
     assert predictor.predict([]) == []
 
 
-def test_a_clips_result_does_not_depend_on_its_batch(predictor: Predictor) -> None:
+def test_a_clips_prediction_does_not_depend_on_its_batch(predictor: Predictor) -> None:
     clips = [
         WHOLE,
         Clip(text="bad"),
-        Clip(audio=SOUND[:700]),
+        Clip(audio=AUDIO[:700]),
         Clip(faces=FACES[:1]),
-        Clip(audio=SOUND, faces=FACES),
+        Clip(audio=AUDIO, faces=FACES),
         *(Clip(text="good " * count) for count in range(1, 40)),
     ]
     together = predictor.predict(clips)
-    for clip, found in zip(clips, together, strict=True):
+    for clip, prediction in zip(clips, together, strict=True):
         (alone,) = predictor.predict([clip])
-        assert found.modalities == alone.modalities
-        assert found.valence == pytest.approx(alone.valence, abs=1e-4)
-        assert found.class_probabilities == pytest.approx(alone.class_probabilities, abs=1e-4)
+        assert prediction.modalities == alone.modalities
+        assert prediction.valence == pytest.approx(alone.valence, abs=1e-4)
+        assert prediction.class_probabilities == pytest.approx(alone.class_probabilities, abs=1e-4)
 
 
-def test_the_same_clips_give_the_same_predictions(directory: Path, predictor: Predictor) -> None:
+class CountingEncoders(Encoders):
+    """Encoders that record the size of each batch."""
+
+    def encode(self, clips: Sequence[Clip]) -> Batch:
+        self.sizes = [*getattr(self, "sizes", []), len(clips)]
+        return super().encode(clips)
+
+
+def test_clips_are_scored_as_one_batch_of_any_size(directory: Path) -> None:
+    loaded = checkpoint.load(directory)
+    encoders = CountingEncoders(Encoders.build(loaded.config["encoders"], loaded.tensors).encoders)
+    predictor = Predictor(loaded.build_model(), encoders, device="cpu")
+    assert len(predictor.predict([Clip(text="good")] * 50)) == 50
+    assert encoders.sizes == [50]
+
+
+def test_the_same_clips_have_the_same_predictions(directory: Path, predictor: Predictor) -> None:
     again = Predictor.from_checkpoint(directory, device="cpu")
     assert predictor.predict([WHOLE, Clip(text="bad")]) == again.predict([WHOLE, Clip(text="bad")])
 
 
-def test_only_the_modalities_asked_for_are_read(directory: Path, predictor: Predictor) -> None:
+def test_only_the_requested_modalities_are_read(directory: Path, predictor: Predictor) -> None:
     reader = Predictor.from_checkpoint(directory, device="cpu", modalities=["text"])
     assert reader.modalities == ("text",)
-    (found,) = reader.predict([WHOLE])
+    (prediction,) = reader.predict([WHOLE])
     (alone,) = predictor.predict([replace(WHOLE, audio=None, faces=None)])
-    assert found.modalities == ("text",)
-    assert found.valence == pytest.approx(alone.valence, abs=1e-5)
-    assert reader.predict([Clip(audio=SOUND, faces=FACES)]) == [Prediction()]
+    assert prediction.modalities == ("text",)
+    assert prediction.valence == pytest.approx(alone.valence, abs=1e-5)
+    assert reader.predict([Clip(audio=AUDIO, faces=FACES)]) == [Prediction()]
 
 
-def test_more_than_the_model_takes_is_cut_not_refused(predictor: Predictor) -> None:
+def test_a_clip_longer_than_the_models_maximum_is_cut(predictor: Predictor) -> None:
     long = Clip(
-        audio=np.tile(SOUND, 20), text="good bad " * 200, context="it was " * 400, faces=FACES * 40
+        audio=np.tile(AUDIO, 20), text="good bad " * 200, context="it was " * 400, faces=FACES * 40
     )
-    (found,) = predictor.predict([long])
-    assert found.modalities == ("audio", "text", "vision")
+    (prediction,) = predictor.predict([long])
+    assert prediction.modalities == ("audio", "text", "vision")
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_is_near_float32(directory: Path, predictor: Predictor, dtype: str) -> None:
+def test_half_precision_is_close_to_float32(
+    directory: Path, predictor: Predictor, dtype: str
+) -> None:
     (exact,) = predictor.predict([WHOLE])
     rough = Predictor.from_checkpoint(directory, device="cpu", dtype=dtype)
-    (found,) = rough.predict([WHOLE])
-    assert found.valence == pytest.approx(exact.valence, abs=0.1)
+    (prediction,) = rough.predict([WHOLE])
+    assert prediction.valence == pytest.approx(exact.valence, abs=0.1)
 
 
-def test_emotions_are_named_where_there_is_a_voice_or_a_face(predictor: Predictor) -> None:
+def test_emotions_are_named_for_clips_with_a_voice_or_a_face(predictor: Predictor) -> None:
     names = predictor.emotions([WHOLE, Clip(text="good")], "vision")
     assert names[0] in ("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
     assert names[1] is None
-    assert predictor.emotions([Clip(audio=SOUND)], "audio")[0] is not None
+    assert predictor.emotions([Clip(audio=AUDIO)], "audio")[0] is not None
     with pytest.raises(SemiIINError, match="text encoder names no emotions"):
         predictor.emotions([WHOLE], "text")
 
 
-def test_a_clip_that_cannot_be_read_is_named(predictor: Predictor) -> None:
+def test_an_error_describes_an_unreadable_clip(predictor: Predictor) -> None:
     with pytest.raises(SemiIINError, match="mono float32"):
         predictor.predict([Clip(audio=np.zeros((4, 4), dtype=np.float32))])
 
@@ -161,15 +180,17 @@ def test_a_clip_that_cannot_be_read_is_named(predictor: Predictor) -> None:
         ({"dtype": "int8"}, "dtype = 'int8'"),
         ({"device": "abacus"}, "device = 'abacus'"),
         ({"modalities": ["smell"]}, "no modality 'smell'"),
-        ({"modalities": []}, "none of those asked for"),
+        ({"modalities": []}, "none of the requested ones"),
     ],
 )
-def test_a_wrong_argument_is_named(directory: Path, options: dict[str, str], words: str) -> None:
+def test_an_error_names_a_wrong_argument(
+    directory: Path, options: dict[str, str], words: str
+) -> None:
     with pytest.raises(SemiIINError, match=words):
-        Predictor.from_checkpoint(directory, **{"device": "cpu", **options})  # type: ignore[arg-type]
+        Predictor.from_checkpoint(directory, **{"device": "cpu", **options})
 
 
-def test_encoders_of_other_widths_are_refused(directory: Path) -> None:
+def test_encoders_of_another_width_are_refused(directory: Path) -> None:
     loaded = checkpoint.load(directory)
     encoders = Encoders.build(loaded.config["encoders"], loaded.tensors)
     model = SemiIIN(replace(SemiIINConfig.from_dict(loaded.config["model"]), text_width=32))

@@ -1,4 +1,4 @@
-"""Which pseudo-labels are kept, and rounds on data made up here."""
+"""Selection of pseudo-labels, and rounds on generated data."""
 
 import csv
 
@@ -19,7 +19,7 @@ WIDTH = 6
 
 
 def certain(classes: list[int], confidence: list[float]) -> np.ndarray:
-    """Class probabilities with the given winner and confidence, the rest even."""
+    """Class probabilities with this winner and confidence, the rest uniform."""
     rows = np.repeat((1 - np.array(confidence))[:, None] / 6, 7, axis=1)
     rows[np.arange(len(classes)), classes] = confidence
     return rows
@@ -27,52 +27,52 @@ def certain(classes: list[int], confidence: list[float]) -> np.ndarray:
 
 CLASSES = [3, 3, 3, 5, 5, 0]
 CONFIDENCE = [0.5, 0.9, 0.7, 0.8, 0.6, 0.4]
-VALENCE = np.array([0.0, 0.2, 1.0, 2.0, 1.9, -3.0])  # the third lies in class 4, not 3
+VALENCE = np.array([0.0, 0.2, 1.0, 2.0, 1.9, -3.0])  # the third is in class 4, not 3
 
 
-def kept(**settings) -> list[int]:
+def selected(**settings) -> list[int]:
     chosen = select(VALENCE, certain(CLASSES, CONFIDENCE), SelfTraining(**settings))
     return [label.index for label in chosen]
 
 
-def test_k_of_each_class_the_most_confident_first():
-    assert kept(k=1) == [1, 3, 5]
-    assert kept(k=2) == [1, 3, 2, 4, 5]
-    assert kept(k=40) == [1, 3, 2, 4, 0, 5]
+def test_per_class_selects_the_k_most_confident_of_each_class():
+    assert selected(k=1) == [1, 3, 5]
+    assert selected(k=2) == [1, 3, 2, 4, 5]
+    assert selected(k=40) == [1, 3, 2, 4, 0, 5]
 
 
-def test_k_of_all():
-    assert kept(select="overall", k=3) == [1, 3, 2]
+def test_overall_selects_the_k_most_confident_of_all():
+    assert selected(select="overall", k=3) == [1, 3, 2]
 
 
 def test_a_threshold_is_inclusive():
-    assert kept(select="threshold", threshold=0.7) == [1, 3, 2]
+    assert selected(select="threshold", threshold=0.7) == [1, 3, 2]
 
 
 @pytest.mark.parametrize("settings", [{"k": 2}, {"select": "overall", "k": 9}])
-def test_agreement_drops_those_whose_heads_differ(settings):
-    assert 2 not in kept(agreement=True, **settings)
-    assert 2 in kept(**settings)
+def test_agreement_drops_examples_whose_heads_differ(settings):
+    assert 2 not in selected(agreement=True, **settings)
+    assert 2 in selected(**settings)
 
 
-def test_agreement_makes_room_for_the_next_of_the_class():
-    assert kept(agreement=True, k=2) == [1, 3, 4, 0, 5]
+def test_agreement_selects_the_next_of_the_class_instead():
+    assert selected(agreement=True, k=2) == [1, 3, 4, 0, 5]
 
 
-def test_what_is_kept_says_class_and_confidence():
+def test_a_pseudo_label_has_class_valence_and_confidence():
     first = select(VALENCE, certain(CLASSES, CONFIDENCE), SelfTraining(k=1))[0]
     assert (first.sentiment, first.valence) == (3, 0.2)
     assert first.confidence == pytest.approx(0.9)
 
 
-def test_unfit_settings_are_refused():
+def test_settings_out_of_range_are_refused():
     for wrong in ({"k": 0}, {"select": "best"}, {"share": 0.0}, {"kk": 1}):
         with pytest.raises(ValidationError):
             SelfTraining(**wrong)
 
 
 def example(valence: float, generator: torch.Generator, labelled: bool = True) -> Example:
-    """Words whose first channel says the valence."""
+    """Words whose first channel is the valence."""
     words = 0.3 * torch.randn(5, WIDTH, generator=generator)
     words[:, 0] += valence
     return Example(
@@ -108,9 +108,9 @@ def model() -> SemiIIN:
 
 
 def train(directory, settings: SelfTraining, unlabeled: int = 60, **changes):
-    made = model()
+    trained = model()
     rounds = self_train(
-        made,
+        trained,
         examples(48, seed=1),
         examples(24, seed=2),
         examples(unlabeled, seed=3, labelled=False),
@@ -119,18 +119,18 @@ def train(directory, settings: SelfTraining, unlabeled: int = 60, **changes):
         training=Training(epochs=3, batch_size=8, learning_rate=5e-3),
         **changes,
     )
-    return made, rounds
+    return trained, rounds
 
 
-def test_rounds_write_what_they_kept_and_teach_the_model(tmp_path):
-    made, rounds = train(
+def test_rounds_write_their_pseudo_labels_and_train_the_model(tmp_path):
+    trained, rounds = train(
         tmp_path,
         SelfTraining(rounds=2, k=3),
         names=[f"meeting-{index}" for index in range(60)],
     )
     assert [outcome.number for outcome in rounds] == [0, 1, 2]
     assert rounds[0].pseudo_labels == ()
-    assert all(outcome.metrics["score"] < 1.5 for outcome in rounds)  # guessing 0 gives 1.5
+    assert all(outcome.metrics["score"] < 1.5 for outcome in rounds)  # predicting 0 scores 1.5
     for outcome in rounds[1:]:
         path = tmp_path / f"round-{outcome.number}" / "pseudo_labels.csv"
         rows = list(csv.DictReader(path.read_text().splitlines()))
@@ -140,14 +140,14 @@ def test_rounds_write_what_they_kept_and_teach_the_model(tmp_path):
         assert rows[0]["id"] == f"meeting-{outcome.pseudo_labels[0].index}"
         confidence = [float(row["confidence"]) for row in rows]
         assert confidence == sorted(confidence, reverse=True)
-    # Most of what it is confident of is true: the unlabeled go evenly from -2.8 to 2.8.
+    # Most pseudo-labels are right: the unlabeled examples run evenly from -2.8 to 2.8.
     truth = valence_class(np.linspace(-2.8, 2.8, 60))
     right = [abs(label.sentiment - truth[label.index]) <= 1 for label in rounds[1].pseudo_labels]
     assert np.mean(right) > 0.7
-    assert not made.training
+    assert not trained.training
 
 
-def test_a_finished_run_is_not_trained_again(tmp_path):
+def test_finished_self_training_is_not_repeated(tmp_path):
     first_model, first = train(tmp_path, SelfTraining(k=2))
     again_model, again = train(tmp_path, SelfTraining(k=2))
     assert again == first
@@ -156,11 +156,11 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
 
 
 def test_retraining_starts_from_the_supervised_weights(tmp_path):
-    """With a rate of nothing to speak of, a round gives the supervised weights back."""
-    made = model()
-    before = {name: value.clone() for name, value in made.state_dict().items()}
+    """With a negligible learning rate, a round ends with the supervised weights."""
+    trained = model()
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
     self_train(
-        made,
+        trained,
         examples(16, seed=1),
         examples(8, seed=2),
         examples(20, seed=3, labelled=False),
@@ -168,20 +168,20 @@ def test_retraining_starts_from_the_supervised_weights(tmp_path):
         settings=SelfTraining(rounds=2, k=2),
         training=Training(epochs=1, batch_size=8, learning_rate=1e-12, weight_decay=0),
     )
-    for name, value in made.state_dict().items():
+    for name, value in trained.state_dict().items():
         torch.testing.assert_close(value, before[name], atol=1e-7, rtol=0)
 
 
-def test_a_share_looks_at_fewer(tmp_path):
+def test_a_share_scores_fewer_examples(tmp_path):
     _, rounds = train(tmp_path, SelfTraining(select="overall", k=60, share=0.25))
     assert len(rounds[1].pseudo_labels) == 15
 
 
-def test_nothing_unlabeled_is_an_error(tmp_path):
+def test_self_training_without_unlabeled_examples_is_refused(tmp_path):
     with pytest.raises(SemiIINError, match="needs unlabeled examples"):
         train(tmp_path, SelfTraining(), unlabeled=0)
 
 
-def test_nothing_kept_is_an_error(tmp_path):
+def test_an_error_says_that_no_pseudo_label_is_confident_enough(tmp_path):
     with pytest.raises(SemiIINError, match="no pseudo-label is confident enough"):
         train(tmp_path, SelfTraining(select="threshold", threshold=1.0))

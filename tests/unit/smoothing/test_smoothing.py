@@ -19,16 +19,13 @@ from streamer.records import (
     class_index,
     window_id,
 )
-from streamer.smoothing import (
-    HELD_LIMIT,
-    NO_KNOWLEDGE,
+from streamer.smoothing.estimate import NO_KNOWLEDGE
+from streamer.smoothing.participant import HELD_LIMIT, ParticipantState, flush, step
+from streamer.smoothing.session import (
     SESSION_PATIENCE_MS,
-    ParticipantState,
     SessionState,
-    flush,
     session_flush,
     session_step,
-    step,
 )
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from streamer.errors import SourceError
 from streamer.speech import transcripts as subtitles
-from streamer.speech.transcripts import beside, embedded_subtitles, parse_subtitles, parse_text
+from streamer.speech.transcripts import embedded_subtitles, parse_subtitles, parse_text
 
 VTT = """WEBVTT - a title
 Kind: captions
@@ -200,18 +200,6 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
     (tmp_path / "big.srt").write_text("x" * 11)
     with pytest.raises(SourceError, match="has 11 bytes, more than the 10"):
         parse_subtitles(tmp_path / "big.srt")
-
-
-def test_the_file_beside_a_recording(tmp_path: Path) -> None:
-    media = tmp_path / "talk.one.mp4"
-    assert beside(media) is None
-    assert beside(tmp_path / "no folder" / "a.mp4") is None
-    for name in ("talk.vtt", "talk.one.b.srt", "talk.one.draft.vtt"):
-        (tmp_path / name).touch()
-    assert beside(media) is None
-    for name in ("talk.one.en-GB.vtt", "talk.one.srt", "talk.one.vtt"):
-        (tmp_path / name).touch()
-        assert beside(media) == tmp_path / name
 
 
 def recording_with(text: str, suffix: str, path: Path, start_s: int = 0) -> Path:

@@ -1,0 +1,276 @@
+"""What a participant's sources contain, before they are read.
+
+Input: a ParticipantSpec. Output: a SourceInfo for the session's plan, and a Probe of each source
+for `reading`. Recordings and URLs are opened and closed again; devices are not opened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from streamer.capture.devices import open_stream
+from streamer.capture.files import (
+    SelectedStreams,
+    declared_length_ns,
+    open_file,
+    select_streams,
+)
+from streamer.capture.sources import ParticipantSpec, Source
+from streamer.errors import ConfigError, SourceError
+from streamer.media_types import MEDIA_SUFFIXES, TRANSCRIPT_SUFFIXES
+from streamer.records import NS_PER_S
+
+TEXT_CODECS = frozenset({"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A participant's sources together.
+
+    Attributes:
+        live: True for devices and streams, which cannot wait.
+        duration_s: the declared length; None when live or unknown.
+        has_audio: whether a source has audio.
+        has_video: whether a source has video.
+        subtitle_path: a WebVTT or SRT file: one named as a source, else one beside the recording.
+        subtitle_stream: container index of a text subtitle stream inside the first recording.
+        start_unix_ns: when the recording began: the container's `creation_time`, else the file's
+            modification time; None when live or unknown.
+        path: the first recording, which contains `subtitle_stream`; None when live.
+    """
+
+    live: bool
+    duration_s: float | None
+    has_audio: bool
+    has_video: bool
+    subtitle_path: Path | None = None
+    subtitle_stream: int | None = None
+    start_unix_ns: int | None = None
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One source as it was found.
+
+    Attributes:
+        source: the source.
+        live: whether it is a device or a stream without an end.
+        has_audio: whether it has audio to read.
+        has_video: whether it has video to read.
+        files: the files to read one after another; empty for devices and URLs.
+        duration_s: the declared length; None when live or unknown.
+        subtitle_stream: container index of its first text subtitle stream.
+        start_unix_ns: when the recording began; None when unknown.
+        notices: messages for the user.
+    """
+
+    source: Source
+    live: bool
+    has_audio: bool
+    has_video: bool
+    files: tuple[Path, ...] = ()
+    duration_s: float | None = None
+    subtitle_stream: int | None = None
+    start_unix_ns: int | None = None
+    notices: tuple[str, ...] = ()
+
+
+def info(spec: ParticipantSpec) -> SourceInfo:
+    """Describe a participant's sources.
+
+    Raises:
+        ConfigError: live and recorded sources together.
+        SourceError: a source is missing, empty or not media.
+    """
+    probes = probe_all(spec)
+    recorded = [probe for probe in probes if not probe.live]
+    first = recorded[0] if recorded else None
+    return SourceInfo(
+        live=first is None,
+        duration_s=max(_known([probe.duration_s for probe in recorded]), default=None),
+        has_audio=any(probe.has_audio for probe in probes),
+        has_video=any(probe.has_video for probe in probes),
+        subtitle_path=_transcript(spec, first),
+        subtitle_stream=first.subtitle_stream if first else None,
+        start_unix_ns=first.start_unix_ns if first else None,
+        path=first.files[0] if first and first.files else None,
+    )
+
+
+def probe_all(spec: ParticipantSpec) -> list[Probe]:
+    """Probe each of a participant's sources of audio and video, in the order named.
+
+    Raises:
+        ConfigError: no source of audio or video, or live and recorded sources together.
+        SourceError: a source is missing, empty or not media.
+    """
+    sources = spec.media
+    if not sources:
+        raise ConfigError(
+            f"The participant {spec.participant_id!r} has no source of audio or video: "
+            "add a file, a device or a URL."
+        )
+    probes = [_probe(source) for source in sources]
+    if len({probe.live for probe in probes}) > 1:
+        raise ConfigError(
+            f"The participant {spec.participant_id!r} mixes live sources and recordings; "
+            "use only one of the two."
+        )
+    return probes
+
+
+def open_container(source: Source, path: Path | None = None) -> Any:
+    """Open a URL, a graph, or a file: `path`, or the source's own.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    if source.kind in ("lavfi", "url"):
+        return open_stream(source)
+    return open_file(path or Path(source.address))
+
+
+def _probe(source: Source) -> Probe:
+    match source.kind:
+        case "webcam":
+            return Probe(source, live=True, has_audio=False, has_video=True)
+        case "mic":
+            return Probe(source, live=True, has_audio=True, has_video=False)
+        case "folder":
+            return _probe_folder(source)
+        case "file":
+            return _probe_file(source, Path(source.address))
+        case _:
+            probe = _probe_container(source)
+            return replace(probe, live=source.kind == "lavfi" or probe.duration_s is None)
+
+
+def _probe_folder(source: Source) -> Probe:
+    """Probe a folder as one recording: its files one after another, unreadable ones left out."""
+    folder = Path(source.address)
+    probes: list[Probe] = []
+    errors: list[str] = []
+    for path in _media_files(folder):
+        try:
+            probes.append(_probe_file(source, path))
+        except SourceError as error:
+            errors.append(str(error))
+    if not probes:
+        cause = f": {errors[0]}" if errors else ": it contains no media file."
+        raise SourceError(f"The folder {folder} has nothing to read{cause}")
+    durations = _known([probe.duration_s for probe in probes])
+    return replace(
+        probes[0],
+        has_audio=any(probe.has_audio for probe in probes),
+        has_video=any(probe.has_video for probe in probes),
+        files=tuple(path for probe in probes for path in probe.files),
+        duration_s=sum(durations) if durations else None,
+        notices=(*errors, *(notice for probe in probes for notice in probe.notices)),
+    )
+
+
+def _media_files(folder: Path) -> list[Path]:
+    """The media files of a folder, sorted by name with numbers by value: part2 before part10."""
+    try:
+        paths = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in MEDIA_SUFFIXES
+            and path.is_file()
+            and not path.name.startswith(".")
+        ]
+    except OSError as error:
+        raise SourceError(f"The folder {folder} cannot be read: {error.strerror}.") from None
+    return sorted(paths, key=_natural_order)
+
+
+def _natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts], path.name
+
+
+def _probe_file(source: Source, path: Path) -> Probe:
+    probe = _probe_container(source, path)
+    start_unix_ns = probe.start_unix_ns or path.stat().st_mtime_ns
+    return replace(probe, files=(path,), start_unix_ns=start_unix_ns)
+
+
+def _probe_container(source: Source, path: Path | None = None) -> Probe:
+    with open_container(source, path) as container:
+        streams = select_streams(container, source.name, source.audio_stream)
+        length_ns = declared_length_ns(container)
+        subtitles = container.streams.subtitles
+        return Probe(
+            source,
+            live=False,
+            has_audio=streams.audio is not None,
+            has_video=streams.video is not None,
+            duration_s=None if length_ns is None else length_ns / NS_PER_S,
+            subtitle_stream=next(
+                (s.index for s in subtitles if s.codec_context.name in TEXT_CODECS), None
+            ),
+            start_unix_ns=_unix_ns(container.metadata.get("creation_time", "")),
+            notices=tuple(_unread_audio(source, container, streams)),
+        )
+
+
+def _unread_audio(source: Source, container: Any, streams: SelectedStreams) -> Iterable[str]:
+    """A message that names the other audio streams, where none was asked for."""
+    count = len(container.streams.audio)
+    if count > 1 and source.audio_stream is None and streams.audio is not None:
+        index = list(container.streams.audio).index(streams.audio)
+        yield (
+            f"{source.name} has {count} audio streams; #a:{index} is read. To read another one, "
+            f"name it, as in {Path(source.name).name}#a:{(index + 1) % count}."
+        )
+
+
+def _transcript(spec: ParticipantSpec, recording: Probe | None) -> Path | None:
+    """The transcript named as a source, else the one beside a recording of one file."""
+    named = spec.transcript
+    if named is not None:
+        if not named.is_file():
+            raise SourceError(f"There is no subtitle file {named}; check the name.")
+        return named
+    if recording is None or len(recording.files) != 1:
+        return None
+    return transcript_beside(recording.files[0])
+
+
+def transcript_beside(recording: Path) -> Path | None:
+    """The transcript of a recording: in its folder, named with its stem or stem.language.
+
+    `talk.vtt` comes before `talk.srt`, and both before `talk.en.vtt`.
+    """
+    for suffix in TRANSCRIPT_SUFFIXES:
+        if (exact := recording.with_suffix(suffix)).is_file():
+            return exact
+    try:
+        entries = recording.parent.iterdir()
+        paths = sorted(path for path in entries if path.suffix in TRANSCRIPT_SUFFIXES)
+    except OSError:
+        return None
+    language = re.compile(re.escape(recording.stem) + r"\.[A-Za-z]{2,3}(-[A-Za-z0-9]+)*")
+    return next((path for path in paths if language.fullmatch(path.stem)), None)
+
+
+def _known(durations_s: list[float | None]) -> list[float]:
+    """The durations, or none at all when one is unknown."""
+    known = [duration_s for duration_s in durations_s if duration_s is not None]
+    return known if len(known) == len(durations_s) else []
+
+
+def _unix_ns(text: str) -> int | None:
+    """Parse a container's creation time; None when it is missing or the epoch itself."""
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return None if when.year <= 1970 else round(when.timestamp()) * NS_PER_S

@@ -1,0 +1,198 @@
+"""Decoded frames with session times → the chunks of one audio and one video track.
+
+Input: decoded audio and video frames. Output: AudioChunks in which sample count and event time
+never part (gaps become silence, overlaps are cut), and upright VideoFrames at a limited rate.
+This module knows neither containers, devices nor sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.audio import Resampler
+from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, VideoFrame
+
+CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
+"""AudioChunks contain a tenth of a second and begin at multiples of it; the last may be shorter."""
+NS_PER_SAMPLE = NS_PER_S // SAMPLE_RATE_HZ
+AUDIO_TOLERANCE_NS = 100 * NS_PER_MS
+"""Audio whose timestamp differs by less is joined; a larger difference is a gap or an overlap."""
+MAX_SIDE_PX = 1280
+"""Larger frames are scaled down to this side; a face crop needs no more."""
+
+
+class AudioTrack:
+    """Turns audio with session times into AudioChunks that follow each other without a gap.
+
+    A gap of up to `max_fill_ns` (None: any gap) is filled with silence; after a longer one the
+    next chunk begins later. The later part of an overlap is cut. Audio after `limit_ns` is left
+    out.
+    """
+
+    def __init__(
+        self, start_ns: int, tolerance_ns: int = AUDIO_TOLERANCE_NS, max_fill_ns: int | None = None
+    ) -> None:
+        """Start at `start_ns`, rounded to a sample."""
+        self._tolerance_ns = tolerance_ns
+        self._max_fill_ns = max_fill_ns
+        self.limit_ns: int | None = None
+        self._resampler = Resampler()
+        self._next = self._chunked = _sample_at(start_ns)
+        self._pending: list[NDArray[np.float32]] = []
+        self._skip = 0
+        self._run_start_ns: int | None = None
+        self._run_samples = 0
+        self._run_rate_hz = 0
+
+    @property
+    def end_ns(self) -> int:
+        """Time just after the last sample taken."""
+        return self._next * NS_PER_SAMPLE
+
+    def push(self, frame: av.AudioFrame, time_ns: int | None) -> Iterator[AudioChunk]:
+        """Add a decoded frame at `time_ns`; None: directly after the previous one."""
+        yield from self._seek(time_ns, frame.sample_rate)
+        self._run_samples += frame.samples
+        yield from self._append(self._resampler.push(frame))
+
+    def push_mono(
+        self, samples: NDArray[np.float32], rate_hz: int, time_ns: int | None
+    ) -> Iterator[AudioChunk]:
+        """Like `push`, for float32 mono samples of shape (n,)."""
+        yield from self._seek(time_ns, rate_hz)
+        self._run_samples += len(samples)
+        yield from self._append(self._resampler.push_mono(samples, rate_hz))
+
+    def silence_until(self, time_ns: int) -> Iterator[AudioChunk]:
+        """Fill with silence up to `time_ns`; audio that arrives later for this time is cut."""
+        if _sample_at(time_ns) > self._next:
+            yield from self._end_run()
+            yield from self._fill(_sample_at(time_ns))
+
+    def flush(self) -> Iterator[AudioChunk]:
+        """Yield all remaining samples; the last chunk may be short."""
+        yield from self._end_run()
+        yield from self._flush_pending()
+
+    def _seek(self, time_ns: int | None, rate_hz: int) -> Iterator[AudioChunk]:
+        """Prepare for audio at `time_ns`: continue the run, or end it and fill or cut."""
+        running = self._run_start_ns is not None
+        expected_ns = self.end_ns
+        if self._run_start_ns is not None:
+            expected_ns = self._run_start_ns + self._run_samples * NS_PER_S // self._run_rate_hz
+        at_ns = expected_ns if time_ns is None else time_ns
+        if running and abs(at_ns - expected_ns) <= self._tolerance_ns:
+            if rate_hz == self._run_rate_hz:
+                return
+            at_ns = expected_ns
+        yield from self._end_run()
+        target = _sample_at(at_ns)
+        if target > self._next:
+            yield from self._fill(target)
+        self._skip = max(0, self._next - target)
+        self._run_start_ns, self._run_samples, self._run_rate_hz = at_ns, 0, rate_hz
+
+    def _end_run(self) -> Iterator[AudioChunk]:
+        if self._run_start_ns is not None:
+            yield from self._append(self._resampler.flush())
+            self._run_start_ns = None
+
+    def _fill(self, target: int) -> Iterator[AudioChunk]:
+        """Add silence up to sample `target`, or leave a gap when it would be too long."""
+        limit_ns = self._max_fill_ns
+        if limit_ns is not None and (target - self._next) * NS_PER_SAMPLE > limit_ns:
+            yield from self._flush_pending()
+            self._next = self._chunked = target
+            return
+        self._skip = 0
+        while self._next < target:
+            step = min(target - self._next, CHUNK_SAMPLES)
+            yield from self._append(np.zeros(step, np.float32))
+
+    def _append(self, samples: NDArray[np.float32]) -> Iterator[AudioChunk]:
+        """Take samples at the track's end and yield the chunks that they complete."""
+        if self.limit_ns is not None:
+            remaining = _sample_at(self.limit_ns) - self._next + self._skip
+            samples = samples[: max(0, remaining)]
+        cut = min(self._skip, len(samples))
+        self._skip -= cut
+        if cut == len(samples):
+            return
+        self._pending.append(samples[cut:])
+        self._next += len(samples) - cut
+        boundary = self._next - self._next % CHUNK_SAMPLES
+        if boundary <= self._chunked:
+            return
+        pending = np.concatenate(self._pending)
+        while self._chunked < boundary:
+            size = CHUNK_SAMPLES - self._chunked % CHUNK_SAMPLES
+            yield self._chunk(pending[:size])
+            pending = pending[size:]
+        self._pending = [pending] if len(pending) else []
+
+    def _flush_pending(self) -> Iterator[AudioChunk]:
+        if self._pending:
+            yield self._chunk(np.concatenate(self._pending))
+            self._pending = []
+
+    def _chunk(self, samples: NDArray[np.float32]) -> AudioChunk:
+        chunk = AudioChunk(self._chunked * NS_PER_SAMPLE, samples)
+        self._chunked += len(samples)
+        return chunk
+
+
+class VideoTrack:
+    """Turns decoded frames with session times into upright RGB frames, at most `rate_hz`.
+
+    Time is divided into slots of 1/`rate_hz` from the session's start. The first frame of a slot
+    is returned; the others are dropped before their colours are converted.
+    """
+
+    def __init__(self, start_ns: int, rate_hz: float) -> None:
+        """Start at `start_ns`."""
+        self._rate_hz = rate_hz
+        self._slot = -1
+        self._last_ns = start_ns - 1
+        self.end_ns = start_ns
+
+    def push(
+        self, frame: av.VideoFrame, time_ns: int | None, duration_ns: int, pixel_aspect: float = 1.0
+    ) -> VideoFrame | None:
+        """Add a frame at `time_ns` (None: directly after the previous one).
+
+        Returns:
+            The upright frame, or None when its slot already has one.
+        """
+        at_ns = self.end_ns if time_ns is None else time_ns
+        if at_ns <= self._last_ns or at_ns < 0:
+            return None
+        self._last_ns, self.end_ns = at_ns, at_ns + duration_ns
+        slot = int(at_ns * self._rate_hz // NS_PER_S)
+        if slot <= self._slot:
+            return None
+        self._slot = slot
+        return VideoFrame(at_ns, upright(frame, pixel_aspect))
+
+
+def upright(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> NDArray[np.uint8]:
+    """Convert a decoded frame to RGB of shape (height, width, 3), as it is meant to be shown.
+
+    Applies the frame's rotation, makes its pixels (`pixel_aspect` wide for 1 high) square and
+    limits its longer side to MAX_SIDE_PX.
+    """
+    width, height = frame.width * pixel_aspect, frame.height
+    shrink = min(1.0, MAX_SIDE_PX / max(width, height))
+    rgb = frame.reformat(
+        width=max(1, round(width * shrink)), height=max(1, round(height * shrink)), format="rgb24"
+    )
+    image = rgb.to_ndarray()
+    quarters = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarters) if quarters else image)
+
+
+def _sample_at(time_ns: int) -> int:
+    return round(time_ns / NS_PER_SAMPLE)

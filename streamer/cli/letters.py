@@ -1,0 +1,97 @@
+"""`dead-letter`: list, show and retry unreadable messages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from streamer.cli.app import dead_letter_app
+from streamer.cli.context import choose, needs_running_broker
+from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, ReasonOption, SetOption
+from streamer.cli.output import print_line
+from streamer.errors import ConfigError
+
+
+@dead_letter_app.command("list")
+def dead_letter_list(
+    reason: ReasonOption = "",
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """List dead letters: id, time, size and reason."""
+    from streamer.kafka import dead_letters
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "dead-letter")
+    table = Table("id", "written", "bytes", "reason")
+
+    async def everything() -> None:
+        async for letter in dead_letters.letters(chosen.config, reason):
+            row = (letter.letter_id, f"{letter.written_at:%Y-%m-%d %H:%M:%S}", letter.full_bytes)
+            if json_:
+                names = ("id", "written", "bytes", "reason")
+                print_line(json.dumps(dict(zip(names, (*row, letter.reason), strict=True))))
+            else:
+                table.add_row(*map(escape, (*map(str, row), letter.reason)))
+
+    asyncio.run(everything())
+    if not json_:
+        Console().print(table if table.rows else "There are no dead letters.")
+
+
+@dead_letter_app.command("show")
+def dead_letter_show(
+    letter_id: Annotated[str, typer.Argument(help="topic/partition/offset, as `list` prints it.")],
+    out: Annotated[Path | None, typer.Option(help="Write the original bytes here.")] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Show a dead letter: reason, key, headers and its first bytes."""
+    from streamer.kafka import dead_letters
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "dead-letter")
+    letter = asyncio.run(dead_letters.find(chosen.config, letter_id))
+    lines = {"reason": letter.reason, "written": letter.written_at.isoformat()}
+    lines["key"] = repr(letter.original.key)
+    lines |= {name: repr(value) for name, value in letter.original.headers.items()}
+    lines["bytes"] = f"{letter.full_bytes}" + ("" if letter.complete else ", cut: not all kept")
+    for name, text in lines.items():
+        print_line(f"{name + ':':<18} {text}")
+    print_line(letter.preview())
+    if out is not None:
+        out.write_bytes(letter.original.value or b"")
+
+
+@dead_letter_app.command("retry")
+def dead_letter_retry(
+    letter_ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids as `list` prints them.", show_default=False)
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Retry every dead letter that `list` shows.")
+    ] = False,
+    reason: ReasonOption = "",
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Publish messages to their original topics again."""
+    from streamer.kafka import dead_letters
+
+    if bool(letter_ids) == all_:
+        raise ConfigError("Give the ids of dead letters, or --all.")
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "dead-letter")
+    for sent in asyncio.run(dead_letters.retry(chosen.config, letter_ids or None, reason)):
+        print_line(sent)

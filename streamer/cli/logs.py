@@ -1,0 +1,43 @@
+"""Log lines on standard error: text or JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from streamer.config import Config
+from streamer.records import wall_clock
+
+log = logging.getLogger(__name__)
+
+
+def set_up_logging(config: Config) -> None:
+    """Logs on standard error, as text or as one JSON object per line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if config.log.format == "json" else TextFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("streamer").setLevel(config.log.level.upper())
+
+
+class TextFormatter(logging.Formatter):
+    """Formats a record as `HH:MM:SS LEVEL logger: message`."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: time, level, logger, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Encode one log record."""
+        return json.dumps(
+            {
+                "time": wall_clock(int(record.created * 1e9), 0).isoformat(),
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "message": record.getMessage(),
+                **({"traceback": self.formatException(record.exc_info)} if record.exc_info else {}),
+            }
+        )

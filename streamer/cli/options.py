@@ -1,0 +1,77 @@
+"""Options and formats that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class OutputFormat(StrEnum):
+    """Formats of printed records."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file with settings.", show_default=False)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A setting, such as windows.hop_s=2; repeatable."),
+]
+BrokerOption = Annotated[
+    str | None,
+    typer.Option("--broker", "-b", help="`embedded`, or host:port of a Kafka broker."),
+]
+ParticipantOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--participant", "-p", help="name=source[,source]; `streamer devices` lists devices."
+    ),
+]
+SessionOption = Annotated[str | None, typer.Option("--session", help="The session's name.")]
+ConsentOption = Annotated[
+    str | None,
+    typer.Option("--consent", help="Statement of who consented to the capture, and how."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print records only, one JSON object per line.")
+]
+NoStagesOption = Annotated[
+    bool, typer.Option("--no-stages", help="Start no inference and processing: they run elsewhere.")
+]
+PageOption = Annotated[
+    bool, typer.Option("--page/--no-page", help="Serve the live page on this machine.")
+]
+RecordOption = Annotated[
+    Path | None,
+    typer.Option("--record", help="Also record into this folder.", show_default=False),
+]
+KeepWindowsOption = Annotated[
+    bool, typer.Option("--record-windows", help="With --record: store audio, faces and words too.")
+]
+KeepMediaOption = Annotated[
+    bool, typer.Option("--record-media", help="With --record: store copies of the media files too.")
+]
+DirOption = Annotated[Path, typer.Option("--dir", "-d", help="Folder of the recordings.")]
+RECORDINGS = Path("recordings")
+
+
+class ExportFormat(StrEnum):
+    """File formats of an exported session."""
+
+    csv = "csv"
+    parquet = "parquet"
+    json = "json"
+    vtt = "vtt"
+    html = "html"
+
+
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Only dead letters whose reason contains this text.")
+]

@@ -1,0 +1,45 @@
+"""Records on standard output: JSON and CSV, one per line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+
+from streamer.records import Sentiment
+
+CSV_COLUMNS = (
+    "event_time",
+    "session_id",
+    "participant_id",
+    "window_id",
+    "valence",
+    "valence_raw",
+    "uncertainty",
+    "label",
+    "trend_per_min",
+    "text",
+)
+
+
+def csv_line(record: Sentiment) -> str:
+    """Return one line of CSV_COLUMNS, quoted where needed; empty cells mean no evidence."""
+    import csv
+    import io
+
+    plain = msgspec.to_builtins(record)
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(plain[name] for name in CSV_COLUMNS)
+    return buffer.getvalue()
+
+
+def print_line(text: str) -> None:
+    """Print a line on standard output and flush it."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_json(record: Any) -> None:
+    """Print a record as one JSON line on standard output."""
+    print_line(msgspec.json.encode(record).decode())

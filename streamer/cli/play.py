@@ -1,0 +1,430 @@
+"""`demo`, `run` and `replay`: all stages in one go, watched in the terminal and on the page."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.live import Live
+
+from streamer import config as settings
+from streamer.cli.app import app, screen
+from streamer.cli.context import (
+    NO_RECORDER,
+    Chosen,
+    Recorder,
+    beginning,
+    checked_speed,
+    choose,
+    needs_running_broker,
+)
+from streamer.cli.options import (
+    RECORDINGS,
+    BrokerOption,
+    ConfigOption,
+    ConsentOption,
+    DirOption,
+    JsonOption,
+    KeepMediaOption,
+    KeepWindowsOption,
+    NoStagesOption,
+    PageOption,
+    ParticipantOption,
+    RecordOption,
+    SessionOption,
+    SetOption,
+)
+from streamer.cli.output import print_json
+from streamer.cli.terminal import pausable, until_signal
+from streamer.config import Config
+from streamer.errors import ConfigError, StreamerError
+from streamer.records import Sentiment, SessionSentiment, wall_clock
+
+if TYPE_CHECKING:
+    from streamer.capture import ParticipantSpec
+
+
+@app.command()
+def demo(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    speed: Annotated[float, typer.Option(help="1 = real time, 0 = as fast as possible.")] = 1.0,
+    page: PageOption = True,
+    record: RecordOption = None,
+    record_windows: KeepWindowsOption = False,
+    record_media: KeepMediaOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Play a generated meeting of two people through every stage."""
+    from streamer.capture import ParticipantSpec
+    from streamer.demo import meeting
+
+    chosen = choose(config, set_, broker)
+    with screen.status("Generating the meeting (speech, faces, subtitles) …"):
+        recordings = meeting()
+    play(
+        chosen,
+        [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
+        session="demo",
+        speed=speed,
+        as_json=json_,
+        title="Demo meeting",
+        page=page,
+        open_page=True,
+        recorder=Recorder(record, record_windows, record_media),
+    )
+
+
+@app.command()
+def run(
+    participant: ParticipantOption = None,
+    consent: ConsentOption = None,
+    session: SessionOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    no_stages: NoStagesOption = False,
+    page: PageOption = True,
+    record: RecordOption = None,
+    record_windows: KeepWindowsOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Capture and analyse a live session with all stages; Ctrl-C ends it."""
+    from streamer.capture import parse_participant
+
+    chosen = choose(config, set_, broker, consent)
+    play(
+        chosen,
+        [parse_participant(text) for text in participant or ["me=webcam:0,mic:default"]],
+        session=session,
+        speed=1.0,
+        as_json=json_,
+        start_stages=not no_stages,
+        title="Live session",
+        page=page,
+        recorder=Recorder(record, record_windows),
+    )
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Media files or folders, one participant each.", show_default=False),
+    ] = None,
+    participant: ParticipantOption = None,
+    session: SessionOption = None,
+    speed: Annotated[
+        float, typer.Option(help="1 = real time, 4 = four times as fast, 0 = as fast as possible.")
+    ] = 1.0,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    no_stages: NoStagesOption = False,
+    record: RecordOption = None,
+    record_windows: KeepWindowsOption = False,
+    record_media: KeepMediaOption = False,
+    recorded: Annotated[
+        str | None,
+        typer.Option(help="Score the recorded windows of this session again.", show_default=False),
+    ] = None,
+    folder: DirOption = RECORDINGS,
+    topic: Annotated[
+        str | None,
+        typer.Option(help="Score the windows of this topic again, such as sentiment.windows.v1."),
+    ] = None,
+    from_: Annotated[
+        str, typer.Option("--from", help="With --topic: beginning, or a start time.")
+    ] = "beginning",
+    to: Annotated[
+        str | None, typer.Option(help="With --topic: the end time.", show_default=False)
+    ] = None,
+    page: PageOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Replay recordings through the same stages as a live session; the space bar pauses.
+
+    With --recorded or --topic, old windows are scored again, beside the old result: choose the
+    model with --set inference.checkpoint=…
+    """
+    from streamer.capture import parse_participant, participant_of
+
+    chosen = choose(config, set_, broker)
+    recorder = Recorder(record, record_windows, record_media)
+    specs = [*map(participant_of, files or []), *map(parse_participant, participant or [])]
+    if recorded is None and topic is None:
+        play(
+            chosen,
+            specs,
+            session=session
+            or replay_name(specs[0].participant_id if specs else None, chosen.config),
+            speed=speed,
+            as_json=json_,
+            start_stages=not no_stages,
+            title="Replay",
+            page=page,
+            recorder=recorder,
+        )
+        return
+    if specs:
+        raise ConfigError("Give media files, or --recorded or --topic, not both.")
+    with tempfile.TemporaryDirectory(prefix="streamer-") as spool:
+        if topic is not None:
+            end = None if to is None else beginning(to, "--to")
+            folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
+        again(chosen, folder, recorded, session, speed, not no_stages, recorder, json_)
+
+
+def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:
+    """Copy a topic's windows into `spool`; return the settings to score them with.
+
+    These are of an embedded broker: on the topic's own one, the workers that are at work there
+    would take the windows too.
+    """
+    from streamer.session import rescore
+
+    needs_running_broker(chosen.config, "replay --topic")
+    prefix = topic.removesuffix(".windows.v1")
+    first = beginning(start)
+    if prefix == topic or first == "latest" or isinstance(end, str):
+        raise ConfigError(
+            "--topic takes the name of a windows topic, as sentiment.windows.v1, --from beginning "
+            "or a time, --to a time."
+        )
+    kafka = chosen.config.kafka.model_copy(update={"topic_prefix": prefix})
+    source = chosen.config.model_copy(update={"kafka": kafka})
+    with screen.status(f"Reading {topic} …"):
+        asyncio.run(rescore.gather(source, spool, first, end))
+    overrides = (*chosen.overrides, "kafka.broker=embedded", "kafka.security.protocol=PLAINTEXT")
+    return Chosen(settings.load(chosen.path, overrides), chosen.path, overrides)
+
+
+def again(
+    chosen: Chosen,
+    folder: Path,
+    recorded: str | None,
+    session: str | None,
+    speed: float,
+    start_stages: bool,
+    recorder: Recorder,
+    as_json: bool,
+) -> None:
+    """Score a session's windows again and print the old result beside the new one."""
+    from streamer.capture.pace import Pace
+    from streamer.cli import display
+    from streamer.recording.comparison import compare as compared
+    from streamer.recording.reader import Recordings
+    from streamer.recording.recorded import recording_of
+    from streamer.session import rescore
+
+    found = Recordings(folder)
+    old = rescore.choose_session(found, recorded)
+    before = found.read(old)
+    new = session or replay_name(f"{old}-again", chosen.config) or old
+    pace = Pace(checked_speed(speed))
+    seen: list[Any] = []
+
+    def source(config: Config) -> Any:
+        return lambda publisher, in_flight: rescore.Rescoring(
+            found, old, new, pace, publisher, in_flight
+        )
+
+    run_pipeline(
+        chosen,
+        new,
+        source,
+        pace=pace,
+        as_json=as_json,
+        title="Again",
+        start_stages=start_stages,
+        recorder=recorder,
+        also=seen.append,
+    )
+    if before.sentiments and seen:
+        screen.print(display.comparison(compared(before, recording_of(new, seen))))
+
+
+def replay_name(name: str | None, config: Config) -> str | None:
+    """Return the session name of a replay whose first participant is `name`; None stays None.
+
+    It is the participant's name on a broker that lives only for this replay, so that replays
+    are the same to the byte; with the time added on a running broker, where an old session of
+    the same name would make the new one look like duplicates.
+    """
+    if name is None or config.kafka.broker == "embedded":
+        return name
+    return f"{name}-{wall_clock(time.time_ns(), 0):%Y%m%dT%H%M%SZ}"
+
+
+def play(
+    chosen: Chosen,
+    specs: Sequence[ParticipantSpec],
+    *,
+    session: str | None,
+    speed: float,
+    as_json: bool,
+    title: str,
+    start_stages: bool = True,
+    page: bool = False,
+    open_page: bool = False,
+    recorder: Recorder = NO_RECORDER,
+) -> None:
+    """Run all stages over `specs` and show the published records; with `page` in a browser too."""
+    from streamer.capture.pace import Pace
+    from streamer.session.plan import make_plan
+    from streamer.session.running import Capture
+
+    plan = make_plan(specs, chosen.config, session_id=session, speed=speed)
+    pace = None if plan.live else Pace(plan.speed)
+
+    def source(config: Config) -> Any:
+        return lambda publisher, in_flight: Capture(plan, config, publisher, in_flight, pace)
+
+    lengths = [info.duration_s for info in plan.sources.values()]
+    run_pipeline(
+        chosen,
+        plan.session_id,
+        source,
+        pace=pace,
+        length_s=None if plan.live or None in lengths else sum(filter(None, lengths)),
+        as_json=as_json,
+        title=title,
+        start_stages=start_stages,
+        page=page,
+        open_page=open_page,
+        recorder=recorder,
+    )
+
+
+def run_pipeline(
+    chosen: Chosen,
+    session: str,
+    source: Callable[[Config], Any],
+    *,
+    pace: Any,
+    as_json: bool,
+    title: str,
+    start_stages: bool,
+    length_s: float | None = None,
+    page: bool = False,
+    open_page: bool = False,
+    recorder: Recorder = NO_RECORDER,
+    also: Callable[[Any], None] = lambda record: None,
+) -> None:
+    """Run a source through all stages; show and, where asked, record the published records.
+
+    `source` makes, from settings with the broker's address, what `run.run_stages` takes; `pace` is
+    of a replay, None for a live session, which no signal makes a failure; `length_s` is the length
+    of all recordings together; `also` is called with every published record.
+    """
+    from streamer import metrics
+    from streamer.cli import display
+    from streamer.kafka.probe import answers
+    from streamer.local.follower import Published
+    from streamer.local.run import EMBEDDED_NOTICE, reachable_broker, run_stages
+    from streamer.recording.recorder import record_session
+
+    if chosen.config.kafka.broker == "embedded":
+        screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
+    board = display.Board(f"{title} [{session}]", length_s)
+    by_session = chosen.config.smoothing.publish == "session"
+    printed = SessionSentiment if by_session else Sentiment
+
+    async def everything(stop: asyncio.Event) -> Any:
+        async with contextlib.AsyncExitStack() as stack:
+            config = await stack.enter_async_context(reachable_broker(chosen.config))
+            if recorder.folder is not None:
+                keep = {"windows": recorder.windows, "media": recorder.media}
+                await stack.enter_async_context(
+                    record_session(config, recorder.folder, session, **keep)
+                )
+            if page:
+                await show_page(stack, config, session, open_page and not as_json)
+            if pace is not None:
+                stack.enter_context(pausable(pace))
+            with live_table(board, as_json) as refresh:
+
+                def on_record(record: Published) -> None:
+                    board.add(record)
+                    also(record)
+                    if as_json and isinstance(record, printed):
+                        print_json(record)
+                    refresh()
+
+                work = run_stages(
+                    session,
+                    source(config),
+                    config,
+                    on_record=on_record,
+                    stage_arguments=chosen.stage_arguments(config.kafka.broker),
+                    start_stages=start_stages,
+                    stop=stop,
+                )
+                return await metrics.watched(config, "capture", work, answers)
+
+    outcome, interrupted = until_signal(everything)
+    if not as_json:
+        screen.print(board.summary())
+    report_losses(outcome)
+    if interrupted and pace is not None:
+        raise typer.Exit(130)
+
+
+async def show_page(
+    stack: contextlib.AsyncExitStack, config: Config, session: str, open_it: bool
+) -> None:
+    """Serve the live page until `stack` closes; if that fails, the run continues without it."""
+    from streamer import dashboard
+
+    try:
+        page = await stack.enter_async_context(dashboard.showing(config, any_port=True))
+    except StreamerError as error:
+        screen.print(f"No live page: {error}", style="yellow", highlight=False)
+        return
+    print_url(page.url(session), open_it)
+
+
+def print_url(url: str, open_it: bool) -> None:
+    """Print the page's address, and open it in this machine's browser if asked."""
+    import webbrowser
+
+    screen.print(f"Live page: {url}", highlight=False, soft_wrap=True)
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if open_it and has_screen and screen.is_terminal:
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+
+@contextlib.contextmanager
+def live_table(board: Any, as_json: bool) -> Iterator[Callable[[], None]]:
+    """Show a live table on a terminal, one line per record elsewhere, nothing with --json."""
+    if as_json:
+        yield lambda: None
+    elif screen.is_terminal:
+        with Live(board.live(), console=screen, refresh_per_second=8) as live:
+            yield lambda: live.update(board.live())
+    else:
+        with contextlib.ExitStack() as stack:
+            stack.callback(lambda: screen.print(board.live()))
+            yield lambda: screen.print(board.latest_line(), soft_wrap=True)
+
+
+def report_losses(outcome: Any) -> None:
+    """Print one line with the counts of dropped, late, damaged and dead-lettered data, if any."""
+    lost = {n: count for n, count in sorted(outcome.counters.items()) if count and n != "windows"}
+    if outcome.dead_letters:
+        lost["dead_letters"] = outcome.dead_letters
+    if lost:
+        counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in lost.items())
+        screen.print(f"Losses: {counts}.", style="yellow")

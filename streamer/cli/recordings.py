@@ -1,0 +1,150 @@
+"""`record`, `sessions`, `export` and `compare`: sessions on disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from streamer.cli.app import app, screen
+from streamer.cli.context import beginning, choose, needs_running_broker
+from streamer.cli.options import (
+    RECORDINGS,
+    BrokerOption,
+    ConfigOption,
+    DirOption,
+    ExportFormat,
+    JsonOption,
+    SetOption,
+)
+from streamer.cli.output import print_json, print_line
+from streamer.cli.terminal import until_signal
+from streamer.errors import ConfigError
+
+
+@app.command()
+def record(
+    folder: DirOption = RECORDINGS,
+    session: Annotated[
+        list[str] | None, typer.Option("--session", help="Only this session; repeatable.")
+    ] = None,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Store audio, face crops and words too.")
+    ] = False,
+    media: Annotated[
+        bool, typer.Option("--media", help="Store copies of a replay's media files too.")
+    ] = False,
+    from_: Annotated[
+        str,
+        typer.Option("--from", help="Start of a new folder: beginning, latest, or a time."),
+    ] = "beginning",
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Record published records as Parquet until Ctrl-C; resumes where it stopped."""
+    from streamer import metrics
+    from streamer.kafka.probe import answers
+    from streamer.local.workers import end_with_parent
+    from streamer.recording import recorder
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "record")
+    start = beginning(from_)
+    end_with_parent()
+    extras = [name for name, on in (("sound and faces", windows), ("media files", media)) if on]
+    screen.print(f"Recording to {folder}{', with ' if extras else ''}{' and '.join(extras)}.")
+    counters, _ = until_signal(
+        lambda stop: metrics.watched(
+            chosen.config,
+            "recording",
+            recorder.run(
+                chosen.config,
+                folder,
+                stop,
+                sessions=session or (),
+                windows=windows,
+                media=media,
+                start=start,
+            ),
+            answers,
+        )
+    )
+    screen.print(f"{counters['recorded']} records recorded.")
+
+
+@app.command()
+def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
+    """List the recorded sessions, newest first."""
+    from streamer.recording.reader import Recordings
+
+    found = Recordings(folder).index()
+    if json_:
+        for one in found:
+            print_json(one)
+        return
+    table = Table("session", "started", "length", "who", "mean", "alerts", "")
+    for one in found:
+        table.add_row(
+            escape(one.session_id),
+            f"{one.started_at:%Y-%m-%d %H:%M}" if one.started_at else "",
+            f"{one.duration_ms // 60_000}:{one.duration_ms // 1000 % 60:02d}",
+            escape(", ".join(person.participant_id for person in one.participants)),
+            "" if one.mean_valence is None else f"{one.mean_valence:+z.2f}",
+            str(one.alerts),
+            "" if one.complete else "not complete",
+        )
+    Console().print(table if found else f"{folder} contains no recordings.")
+
+
+@app.command()
+def export(
+    session: Annotated[
+        str, typer.Argument(help="Name of the session, as `streamer sessions` prints it.")
+    ],
+    to: Annotated[ExportFormat, typer.Option("--to", help="html writes a report in one file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="- for standard output.", show_default=False)
+    ] = None,
+    folder: DirOption = RECORDINGS,
+) -> None:
+    """Export a recorded session as one file."""
+    from streamer.recording.export import export as exported
+    from streamer.recording.reader import Recordings
+    from streamer.recording.recorded import folder_name
+
+    data = exported(Recordings(folder).read(session), to.value)
+    if out == Path("-"):
+        sys.stdout.buffer.write(data)
+        return
+    path = out or Path(f"{folder_name(session)}.{to.value}")
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}; choose --out.") from None
+    print_line(str(path))
+
+
+@app.command()
+def compare(
+    session_a: Annotated[str, typer.Argument(help="A recorded session.")],
+    session_b: Annotated[str, typer.Argument(help="Another recording of the same source.")],
+    folder: DirOption = RECORDINGS,
+    json_: JsonOption = False,
+) -> None:
+    """Compare two models or settings on the same recording, window by window."""
+    from streamer.cli.display import comparison
+    from streamer.recording.comparison import compare as compared
+    from streamer.recording.reader import Recordings
+
+    found = Recordings(folder)
+    result = compared(found.read(session_a), found.read(session_b))
+    if json_:
+        print_json(result)
+    else:
+        Console().print(comparison(result))

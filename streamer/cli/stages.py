@@ -1,0 +1,140 @@
+"""`capture`, `infer`, `process` and `broker`: one stage, or a broker, per process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamer.cli.app import app, screen
+from streamer.cli.context import choose, needs_running_broker
+from streamer.cli.options import (
+    BrokerOption,
+    ConfigOption,
+    ConsentOption,
+    ParticipantOption,
+    SessionOption,
+    SetOption,
+)
+from streamer.cli.output import print_line
+from streamer.cli.play import replay_name
+from streamer.cli.terminal import until_signal
+
+
+@app.command()
+def capture(
+    participant: ParticipantOption = None,
+    consent: ConsentOption = None,
+    session: SessionOption = None,
+    speed: Annotated[
+        float, typer.Option(help="For recordings: 1 = real time, 0 = as fast as possible.")
+    ] = 1.0,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Capture participants and publish their windows."""
+    from streamer import metrics
+    from streamer.capture import parse_participant
+    from streamer.kafka.admin import ensure_topics
+    from streamer.kafka.probe import answers
+    from streamer.local.run import capture_only
+    from streamer.session.plan import make_plan
+    from streamer.session.running import Capture
+
+    chosen = choose(config, set_, broker, consent)
+    needs_running_broker(chosen.config, "capture")
+    specs = [parse_participant(text) for text in participant or []]
+    name = session or replay_name(specs[0].participant_id if specs else None, chosen.config)
+    plan = make_plan(specs, chosen.config, session_id=name, speed=speed)
+
+    def source(publisher: Any, in_flight: Any) -> Any:
+        return Capture(plan, chosen.config, publisher, in_flight)
+
+    async def everything(stop: asyncio.Event) -> Any:
+        await ensure_topics(chosen.config)
+        work = capture_only(plan.session_id, source, chosen.config, stop)
+        return await metrics.watched(chosen.config, "capture", work, answers)
+
+    work, interrupted = until_signal(everything)
+    screen.print(f"{plan.session_id}: {sum(work.published.values())} windows published.")
+    if interrupted and not plan.live:
+        raise typer.Exit(130)
+
+
+@app.command()
+def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None) -> None:
+    """Score windows with Semi-IIN: one worker with one model on one device."""
+    from streamer import metrics
+    from streamer.inference import worker
+    from streamer.kafka.admin import ensure_topics
+    from streamer.kafka.probe import answers
+    from streamer.local.workers import end_with_parent
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "infer")
+    end_with_parent()
+
+    async def everything(stop: asyncio.Event) -> None:
+        await ensure_topics(chosen.config)
+        work = worker.run(chosen.config, stop)
+        await metrics.watched(chosen.config, "inference", work, answers)
+
+    until_signal(everything)
+
+
+@app.command()
+def process(
+    config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None
+) -> None:
+    """Smooth scores and publish sentiment: one Faust worker."""
+    from streamer.local.workers import end_with_parent
+    from streamer.processing import worker
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "process")
+    end_with_parent()
+    worker.run(chosen.config)
+
+
+@app.command()
+def broker(
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Run Apache Kafka with data on disk.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Port of Apache Kafka on 127.0.0.1.")] = 9092,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Kafka's data directory.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Run a broker until Ctrl-C: the embedded one, or single-node Apache Kafka."""
+    from streamer.kafka.admin import ensure_topics
+    from streamer.kafka.apache import KafkaBroker
+    from streamer.kafka.embedded import EmbeddedBroker
+    from streamer.local.workers import end_with_parent
+
+    chosen = choose(config, set_)
+    end_with_parent()
+
+    async def everything(stop: asyncio.Event) -> None:
+        with contextlib.ExitStack() as stack:
+            started: EmbeddedBroker | KafkaBroker
+            if kafka:
+                with screen.status("Starting Apache Kafka (the first start downloads its jars) …"):
+                    started = await asyncio.to_thread(
+                        stack.enter_context, KafkaBroker(data_dir=data_dir, port=port)
+                    )
+            else:
+                started = stack.enter_context(EmbeddedBroker())
+            address = chosen.config.kafka.model_copy(update={"broker": started.address})
+            await ensure_topics(chosen.config.model_copy(update={"kafka": address}))
+            print_line(started.address)
+            screen.print(f"The broker listens: --broker {started.address}. Ctrl-C stops it.")
+            await stop.wait()
+
+    until_signal(everything)

@@ -1,0 +1,146 @@
+"""`subscribe` and `dashboard`: published records in the terminal and on the page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streamer.cli.app import app
+from streamer.cli.context import beginning, choose, needs_running_broker
+from streamer.cli.options import (
+    RECORDINGS,
+    BrokerOption,
+    ConfigOption,
+    DirOption,
+    JsonOption,
+    OutputFormat,
+    SessionOption,
+    SetOption,
+)
+from streamer.cli.output import CSV_COLUMNS, csv_line, print_json, print_line
+from streamer.cli.play import live_table, print_url
+from streamer.cli.terminal import until_signal
+
+
+@app.command()
+def subscribe(
+    session: SessionOption = None,
+    participant: Annotated[str | None, typer.Option(help="Only this participant.")] = None,
+    from_: Annotated[
+        str, typer.Option("--from", help="beginning, latest, or a time such as 2026-01-31T09:00Z.")
+    ] = "latest",
+    format_: Annotated[
+        OutputFormat, typer.Option("--format", help="A live table, or one record per line.")
+    ] = OutputFormat.table,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Print the published sentiment until Ctrl-C."""
+    from streamer.cli import display
+    from streamer.client import subscribe as follow
+
+    chosen = choose(config, set_, broker)
+    needs_running_broker(chosen.config, "subscribe")
+    output = OutputFormat.json if json_ else format_
+    start = beginning(from_)
+    board = display.Board(f"{chosen.config.kafka.broker} {session or 'all sessions'}")
+
+    async def everything(stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
+        records = follow(
+            chosen.config.kafka.broker,
+            session=session,
+            participant=participant,
+            start=start,
+            config=chosen.config,
+        )
+        with live_table(board, output is not OutputFormat.table) as refresh:
+            reading = asyncio.create_task(show_each(records, board, output, refresh))
+            done, pending = await asyncio.wait(
+                {reading, stopping}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+            if reading in done:
+                reading.result()
+
+    until_signal(everything)
+
+
+@app.command()
+def dashboard(
+    session: Annotated[str | None, typer.Option(help="Open this session first.")] = None,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on; any but the loopback address requires the token."),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port; by default 8710, or a free one.", show_default=False),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STREAMER_DASHBOARD_TOKEN",
+            help="Token that visitors need; generated if it is required and not given.",
+        ),
+    ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open the page in this machine's browser.")
+    ] = False,
+    folder: DirOption = RECORDINGS,
+    media: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the recordings' media files, if they have moved.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+) -> None:
+    """Serve the live page of a broker's topics and the recordings until Ctrl-C.
+
+    Without --broker, the recorded sessions alone.
+    """
+    from streamer import dashboard as pages
+
+    chosen = choose(config, set_, broker)
+    until_signal(
+        lambda stop: pages.serve(
+            chosen.config,
+            host,
+            pages.PORT if port is None else port,
+            token,
+            stop=stop,
+            on_url=lambda url: print_url(url, open_),
+            session_id=session,
+            any_port=port is None,
+            recordings=folder,
+            media_dir=media,
+        )
+    )
+
+
+async def show_each(
+    records: Any, board: Any, output: OutputFormat, refresh: Callable[[], None]
+) -> None:
+    """Print every record of a subscription."""
+    if output is OutputFormat.csv:
+        print_line(",".join(CSV_COLUMNS))
+    async for record in records:
+        if output is OutputFormat.json:
+            print_json(record)
+        elif output is OutputFormat.csv:
+            print_line(csv_line(record))
+        else:
+            board.add(record)
+            refresh()

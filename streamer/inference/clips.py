@@ -1,0 +1,235 @@
+"""Windows to clips, and predictions to scores.
+
+What enters: a `Window`, or a prediction. What leaves: a `Clip`, or a `Score`. A window that cannot
+be decoded, or whose sizes are out of bounds, raises UnreadableRecord.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from semi_iin.clips import Clip
+from semi_iin.predict import Prediction
+from streamer import audio
+from streamer.config import Config
+from streamer.errors import UnreadableRecord
+from streamer.kafka.messages import Received
+from streamer.records import (
+    NS_PER_MS,
+    NS_PER_S,
+    SAMPLE_RATE_HZ,
+    Gate,
+    Modality,
+    Presence,
+    Score,
+    Window,
+    wall_clock,
+)
+
+MAX_TEXT_CHARACTERS = 20_000
+"""Longest text or context of a window; nobody says more in a minute."""
+PIXELS_PER_MESSAGE_BYTE = 16
+"""Pixels that all crops of a window may have, per byte of Kafka's message limit. A crop has about
+three pixels per byte; what has many times more was made to fill the memory."""
+AUDIO_TOLERANCE_S = 0.1
+"""How far the sound of a window may be longer or shorter than the window."""
+
+
+def to_clip(window: Window, config: Config) -> Clip | None:
+    """Decode what the model may look at; None when the window gives it no evidence.
+
+    Silence, wordless time and faceless time are left out (`Window.presence`), and so is every
+    modality that `session.modalities` does not name: it is not even decoded. Thread-safe.
+
+    Raises:
+        UnreadableRecord: the window contradicts itself, exceeds a limit of `inference`, or its
+            sound or a picture cannot be decoded.
+    """
+    _check_sizes(window, config)
+    wanted = config.session.modalities
+    presence = window.presence
+    sound = faces = text = None
+    if "audio" in wanted and presence.audio > 0 and window.audio is not None:
+        sound = _decode_audio(window)
+    if "text" in wanted and presence.text > 0:
+        text = window.text.strip() or None
+    if "vision" in wanted and presence.vision > 0 and window.faces:
+        faces = _decode_faces(window, config)
+    if sound is None and text is None and faces is None:
+        return None
+    context = window.context if "text" in wanted else ""
+    return Clip(audio=sound, text=text, context=context or None, faces=faces)
+
+
+def _check_sizes(window: Window, config: Config) -> None:
+    limits = config.inference
+    length_s = (window.end_ns - window.start_ns) / NS_PER_S
+    text_characters = max(len(window.text), len(window.context))
+    if length_s <= 0:
+        raise UnreadableRecord("the window ends before it starts")
+    if length_s > limits.max_window_s:
+        raise UnreadableRecord(
+            f"the window of {length_s:g} s exceeds inference.max_window_s = {limits.max_window_s:g}"
+        )
+    if window.sample_rate_hz != SAMPLE_RATE_HZ:
+        raise UnreadableRecord(f"the sound is at {window.sample_rate_hz} Hz, not {SAMPLE_RATE_HZ}")
+    if len(window.faces) > limits.max_faces:
+        raise UnreadableRecord(
+            f"{len(window.faces)} face crops exceed inference.max_faces = {limits.max_faces}"
+        )
+    if text_characters > MAX_TEXT_CHARACTERS:
+        raise UnreadableRecord(f"{text_characters} characters of text exceed {MAX_TEXT_CHARACTERS}")
+
+
+def _decode_audio(window: Window) -> NDArray[np.float32]:
+    assert window.audio is not None
+    length_s = (window.end_ns - window.start_ns) / NS_PER_S
+    longest = round((length_s + AUDIO_TOLERANCE_S) * SAMPLE_RATE_HZ)
+    samples = audio.decode(window.audio, window.audio_codec, max_samples=longest)
+    if abs(len(samples) / SAMPLE_RATE_HZ - length_s) > AUDIO_TOLERANCE_S:
+        raise UnreadableRecord(
+            f"{len(samples) / SAMPLE_RATE_HZ:g} s of sound in a window of {length_s:g} s"
+        )
+    return samples
+
+
+def _decode_faces(window: Window, config: Config) -> list[NDArray[np.uint8]]:
+    """RGB crops. All sizes are read from the headers before the first picture is decoded."""
+    side_px = config.inference.max_face_px
+    sizes = [_jpeg_size(face.jpeg) for face in window.faces]
+    for width, height in sizes:
+        if max(width, height) > side_px:
+            raise UnreadableRecord(
+                f"a face crop of {width}x{height} exceeds inference.max_face_px = {side_px}"
+            )
+    pixels = sum(width * height for width, height in sizes)
+    most = PIXELS_PER_MESSAGE_BYTE * config.kafka.max_message_bytes
+    if pixels > most:
+        raise UnreadableRecord(f"the face crops have {pixels} pixels together, more than {most}")
+    return [_decode_jpeg(face.jpeg) for face in window.faces]
+
+
+def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise UnreadableRecord("a face crop is not a readable JPEG")
+    return np.asarray(image, np.uint8)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height from a JPEG's frame header (ITU-T T.81, B.2.2), nothing decoded.
+
+    Raises:
+        UnreadableRecord: not a JPEG, or cut off.
+    """
+    if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
+        raise UnreadableRecord("a face crop is not a whole JPEG")
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if marker in _FRAME_MARKERS:
+            height = int.from_bytes(data[at + 5 : at + 7])
+            width = int.from_bytes(data[at + 7 : at + 9])
+            if not width or not height:
+                raise UnreadableRecord("a face crop has no size")
+            return width, height
+        at += 2 + length
+    raise UnreadableRecord("a face crop is a JPEG without a picture")
+
+
+_FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC),
+                            *range(0xCD, 0xD0)})  # fmt: skip
+"""SOF0 to SOF15 without DHT, JPG and DAC, which lie between them."""
+
+
+def to_score(
+    window: Window,
+    prediction: Prediction | None,
+    *,
+    model: str,
+    modalities: Sequence[Modality],
+    latency_ms: Mapping[str, float],
+) -> Score:
+    """The record for one window; `prediction` is None when there was no evidence to score.
+
+    Numbers are rounded to six places: the rest is float32 noise; times outwards, so that no window
+    is empty. What `modalities` leaves out
+    appears neither as presence nor as text.
+    """
+    presence = {name: getattr(window.presence, name) for name in modalities}
+    told = _fields_of(prediction)
+    return Score(
+        session_id=window.session_id,
+        participant_id=window.participant_id,
+        window_id=window.window_id,
+        window_index=window.window_index,
+        revision=window.revision,
+        session_start=wall_clock(window.session_start_unix_ns, 0),
+        start_ms=window.start_ns // NS_PER_MS,
+        end_ms=-(-window.end_ns // NS_PER_MS),
+        valence=told.valence,
+        class_probabilities=told.class_probabilities,
+        gate=told.gate,
+        presence=Presence(**presence),
+        evidence=tuple(name for name in modalities if name in told.modalities),
+        text=window.text if "text" in modalities else "",
+        skipped=window.skipped,
+        session_participants=window.session_participants,
+        final=window.final,
+        latency_ms=dict(latency_ms),
+        model=model,
+    )
+
+
+class _ScoreFields(NamedTuple):
+    """What a prediction says, in the record's types; all empty without evidence."""
+
+    valence: float | None = None
+    class_probabilities: tuple[float, float, float, float, float, float, float] | None = None
+    gate: Gate | None = None
+    modalities: tuple[str, ...] = ()
+
+
+def _fields_of(prediction: Prediction | None) -> _ScoreFields:
+    if prediction is None or prediction.valence is None:
+        return _ScoreFields()
+    probabilities = prediction.class_probabilities
+    gates = prediction.valence_gate, prediction.class_gate
+    return _ScoreFields(
+        valence=_within(prediction.valence, -3.0, 3.0),
+        class_probabilities=None if probabilities is None else _seven(probabilities),
+        gate=None
+        if gates[0] is None or gates[1] is None
+        else Gate(val=_within(gates[0], 0.0, 1.0), cls=_within(gates[1], 0.0, 1.0)),
+        modalities=prediction.modalities,
+    )
+
+
+def _seven(
+    probabilities: Sequence[float],
+) -> tuple[float, float, float, float, float, float, float]:
+    a, b, c, d, e, f, g = (_within(value, 0.0, 1.0) for value in probabilities)
+    return a, b, c, d, e, f, g
+
+
+def _within(value: float, low: float, high: float) -> float:
+    return round(min(max(float(value), low), high), 6)
+
+
+def stage_latency_ms(received: Received[Window], taken_unix_ms: float) -> dict[str, float]:
+    """`capture` as its header says, where it does; `queue` by the two machines' clocks."""
+    latency_ms = {}
+    with suppress(KeyError, ValueError):
+        capture_ms = float(received.headers["capture_latency_ms"])
+        if math.isfinite(capture_ms):
+            latency_ms["capture"] = round(max(0.0, capture_ms), 3)
+    latency_ms["queue"] = round(max(0.0, taken_unix_ms - received.timestamp_ms), 3)
+    return latency_ms

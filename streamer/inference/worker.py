@@ -1,0 +1,292 @@
+"""The inference worker: reads windows, has them scored in batches, publishes, commits.
+
+Three tasks on the event loop, in a line, each joined to the next by a bounded queue:
+
+    take    reads windows and hands each to the decode threads (FLAC or PCM16, JPEG)
+      │ ready: `max_batch` windows. Full: take waits, and Kafka keeps the rest.
+    score   closes a batch at `max_batch` windows or `max_wait_ms` after its first was taken,
+            and passes it to the model thread; the loop itself is never blocked
+      │ done: one batch. Full: the model waits for the broker.
+    give    publishes the scores, waits for the acknowledgements, commits the batch
+
+While the model scores one batch, the one before is published and the next is decoded. A partition
+that is revoked in between loses nothing: only published windows are committed, and the partition's
+next owner scores the rest, some of it a second time, under the same `window_id`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from semi_iin.clips import Clip
+from semi_iin.predict import Prediction
+from streamer import metrics
+from streamer.config import Config
+from streamer.errors import UnreadableRecord
+from streamer.inference.batches import (
+    Model,
+    Outcome,
+    Refused,
+    Scorer,
+    error_name,
+    load_predictor,
+    scored_alone,
+)
+from streamer.inference.clips import stage_latency_ms, to_clip, to_score
+from streamer.kafka.connection import wait_for_broker
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.messages import Received
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import WINDOWS
+from streamer.records import (
+    Score,
+    Window,
+)
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 250
+"""Longest wait for a first window; also how late a stop may be noticed by an idle worker."""
+
+
+class Windows(Protocol):
+    """Where windows come from; `streamer.kafka.consumer.Consumer` is one."""
+
+    async def batch(self, max_records: int, max_wait_ms: int) -> list[Received[Window]]:
+        """What is there now, or, when nothing is, what comes within `max_wait_ms`."""
+        ...
+
+    async def commit(self, received: Sequence[Received[Window]], /) -> None:
+        """Say that all up to `received` has been used; may be called while `batch` waits."""
+        ...
+
+
+class Scores(Protocol):
+    """Where scores go; `streamer.kafka.producer.Producer` is one."""
+
+    async def publish_soon(self, record: Score, /) -> Awaitable[object]:
+        """Send in order; what comes back is done when the broker has acknowledged.
+
+        Raises:
+            UnreadableRecord: no reader would accept the record; it did not go out.
+        """
+        ...
+
+    async def dead_letter(self, received: Received[Window], reason: str, /) -> None:
+        """Keep what could not be scored, with the reason; safe when this returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A window on its way: `clip` gives None for no evidence, raises when it is unreadable."""
+
+    received: Received[Window]
+    taken_unix_ms: float
+    taken_s: float
+    clip: asyncio.Future[Clip | None]
+
+
+async def run(
+    config: Config,
+    stop: asyncio.Event,
+    load: Callable[[Config], Model] | None = None,
+) -> Counter[str]:
+    """Score windows until `stop` is set; the batch in hand is then published and committed.
+
+    Args:
+        config: all settings.
+        stop: set by the caller's signal handler.
+        load: makes the model; by default the configured checkpoint on the configured device.
+
+    Returns:
+        What was counted: `taken`, `scored`, `no_evidence`, `dead_lettered`, `batches`,
+        `retried_alone`, `out_of_memory`, `left` (taken, then left to the next worker at the stop).
+
+    Raises:
+        ModelError: the checkpoint cannot be loaded, or the model fails on everything.
+        BrokerError: the broker cannot be reached, or did not take what was in hand at the stop.
+    """
+    with ThreadPoolExecutor(1, "model") as model_thread:
+        loop = asyncio.get_running_loop()
+        model = await loop.run_in_executor(model_thread, load or load_predictor, config)
+        scorer = Scorer(model, alone=scored_alone(config, model))
+        await loop.run_in_executor(model_thread, scorer.warm_up)
+        group = consumer_group(config, "inference")
+        async with (
+            Producer(config) as publisher,
+            Consumer(config, WINDOWS, group=group) as reader,
+        ):
+            log.info("Scoring with %s on %s in the group %s.", model.name, model.device, group)
+            worker = Worker(config, scorer, reader, publisher, model_thread)
+            metrics.watch("inference", worker.counters)
+            metrics.ready()
+            try:
+                await worker.run(stop)
+            finally:
+                log.info("Stopped scoring: %s.", dict(worker.counters))
+            return worker.counters
+
+
+class Worker:
+    """Takes windows, scores them, gives scores; one use. `counters` may be read at any time.
+
+    Runs on the caller's event loop; decoding runs in `decode_threads` threads of its own, the model
+    in `model_thread`, which must have one thread.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        scorer: Scorer,
+        reader: Windows,
+        publisher: Scores,
+        model_thread: ThreadPoolExecutor,
+    ) -> None:
+        self.counters = scorer.counters
+        self._config = config
+        self._settings = config.inference
+        self._scorer = scorer
+        self._reader = reader
+        self._publisher = publisher
+        self._model_thread = model_thread
+        # Full: take waits, and Kafka keeps the rest.
+        self._ready: asyncio.Queue[_Taken | None] = asyncio.Queue(self._settings.max_batch)
+        # Full: the model waits until the batch before is published.
+        self._done: asyncio.Queue[list[tuple[_Taken, Outcome]] | None] = asyncio.Queue(1)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`; an error in one task ends the others and is raised.
+
+        Raises:
+            BrokerError: what was in hand could not be published and committed within
+                `kafka.connect_timeout_s` after the stop.
+        """
+        decode_threads = ThreadPoolExecutor(self._settings.decode_threads, "decode")
+        try:
+            await wait_for_broker(
+                self._work(stop, decode_threads),
+                stop.is_set,
+                self._config.kafka,
+                "what was in hand is not committed, and the next worker scores it",
+            )
+        finally:
+            await asyncio.to_thread(decode_threads.shutdown, cancel_futures=True)
+
+    async def _work(self, stop: asyncio.Event, decode_threads: ThreadPoolExecutor) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._take(stop, decode_threads))
+                tasks.create_task(self._score(stop))
+                tasks.create_task(self._give())
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _take(self, stop: asyncio.Event, decode_threads: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            batch = await self._reader.batch(self._settings.max_batch, POLL_MS)
+            self.counters["taken"] += len(batch)
+            now_unix_ms, now_s = time.time() * 1000, loop.time()
+            for received in batch:
+                clip = loop.run_in_executor(decode_threads, to_clip, received.record, self._config)
+                await self._ready.put(_Taken(received, now_unix_ms, now_s, clip))
+        await self._ready.put(None)
+
+    async def _score(self, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        more = True
+        while more:
+            batch, more = await self._close_batch()
+            if stop.is_set():
+                self.counters["left"] += len(batch)
+                for taken in batch:
+                    taken.clip.cancel()
+            elif batch:
+                outcomes = [await self._decoded(taken) for taken in batch]
+                clips = [clip for clip in outcomes if isinstance(clip, Clip)]
+                predictions = iter(
+                    await loop.run_in_executor(self._model_thread, self._scorer.score, clips)
+                    if clips
+                    else ()
+                )
+                await self._done.put(
+                    [
+                        (taken, next(predictions) if isinstance(outcome, Clip) else outcome)
+                        for taken, outcome in zip(batch, outcomes, strict=True)
+                    ]
+                )
+        await self._done.put(None)
+
+    async def _close_batch(self) -> tuple[list[_Taken], bool]:
+        """The next batch, and whether more may follow."""
+        first = await self._ready.get()
+        if first is None:
+            return [], False
+        batch = [first]
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(first.taken_s + self._settings.max_wait_ms / 1000):
+                while len(batch) < self._settings.max_batch:
+                    taken = await self._ready.get()
+                    if taken is None:
+                        return batch, False
+                    batch.append(taken)
+        while len(batch) < self._settings.max_batch and not self._ready.empty():
+            taken = self._ready.get_nowait()
+            if taken is None:
+                return batch, False
+            batch.append(taken)
+        return batch, True
+
+    async def _decoded(self, taken: _Taken) -> Clip | Refused | None:
+        try:
+            return await taken.clip
+        except UnreadableRecord as error:
+            return Refused(error.reason)
+        except Exception as error:
+            return Refused(f"decoding failed: {error_name(error)}")
+
+    async def _give(self) -> None:
+        while (batch := await self._done.get()) is not None:
+            acknowledgements = []
+            for taken, outcome in batch:
+                try:
+                    if isinstance(outcome, Refused):
+                        raise UnreadableRecord(outcome.reason)
+                    score = self._to_score(taken, outcome)
+                    acknowledgements.append(await self._publisher.publish_soon(score))
+                except UnreadableRecord as error:
+                    await self._publisher.dead_letter(taken.received, error.reason)
+                    self.counters["dead_lettered"] += 1
+                else:
+                    self.counters["scored"] += 1
+                    self.counters["no_evidence"] += score.valence is None
+            await asyncio.gather(*acknowledgements)
+            await self._reader.commit([taken.received for taken, _ in batch])
+            self.counters["batches"] += 1
+
+    def _to_score(self, taken: _Taken, prediction: Prediction | None) -> Score:
+        latency_ms = stage_latency_ms(taken.received, taken.taken_unix_ms)
+        elapsed_s = asyncio.get_running_loop().time() - taken.taken_s
+        latency_ms["inference"] = round(elapsed_s * 1000, 3)
+        return to_score(
+            taken.received.record,
+            prediction,
+            model=self._scorer.name,
+            modalities=self._config.session.modalities,
+            latency_ms=latency_ms,
+        )
+
+
+def _look_at(clip: asyncio.Future[Clip | None]) -> None:
+    if not clip.cancelled():
+        clip.exception()

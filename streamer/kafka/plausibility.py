@@ -1,0 +1,56 @@
+"""What a valid record cannot contain although its types fit, such as a window that ends too early.
+
+Every function returns the reason for a refusal, or an empty string. A reader refuses such a record
+and a producer does not send it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from streamer import records
+from streamer.records import Score, Sentiment, SessionSentiment, Window
+
+MAX_WINDOW_NS = 3600 * records.NS_PER_S
+LATEST_END_NS = 4_000_000_000 * records.NS_PER_S
+"""Unix time of the latest window end, in the year 2096."""
+MAX_WORD_END_NS = 2**62
+MAX_TIME_MS = 2**53
+PROBABILITY_TOLERANCE = 1e-2
+
+
+def implausible_window(window: Window) -> str:
+    """Check times, sample rate, words and faces of a window."""
+    if not 0 < window.end_ns - window.start_ns <= MAX_WINDOW_NS:
+        return f"[{window.start_ns}, {window.end_ns}) ns is not a span of at most an hour"
+    if window.session_start_unix_ns + window.end_ns > LATEST_END_NS:
+        return "it ends after the year 2096"
+    if window.sample_rate_hz != records.SAMPLE_RATE_HZ:
+        return f"sample_rate_hz is {window.sample_rate_hz}, not {records.SAMPLE_RATE_HZ}"
+    if any(not word.start_ns <= word.end_ns <= MAX_WORD_END_NS for word in window.words):
+        return "a word ends before it starts"
+    if any(not window.start_ns <= face.event_time_ns < window.end_ns for face in window.faces):
+        return "a face is outside the window"
+    return ""
+
+
+def implausible_score(score: Score | Sentiment) -> str:
+    """Check times, identity and probabilities of one participant's score or sentiment."""
+    probabilities = score.class_probabilities
+    if reason := _implausible_span(score, score.participant_id):
+        return reason
+    if probabilities and not math.isclose(sum(probabilities), 1.0, abs_tol=PROBABILITY_TOLERANCE):
+        return "class_probabilities do not add up to 1"
+    return ""
+
+
+def implausible_session_sentiment(sentiment: SessionSentiment) -> str:
+    """Check times and identity of a session's sentiment."""
+    return _implausible_span(sentiment, "*")
+
+
+def _implausible_span(record: Score | Sentiment | SessionSentiment, participant: str) -> str:
+    if not 0 <= record.start_ms < record.end_ms < MAX_TIME_MS:
+        return f"[{record.start_ms}, {record.end_ms}) ms is not a span of time"
+    expected = records.window_id(record.session_id, participant, record.window_index)
+    return "" if record.window_id == expected else f"window_id is not {expected}"

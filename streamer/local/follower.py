@@ -1,0 +1,142 @@
+"""Follows one session on the topics: which windows are scored and published, and which records.
+
+What enters: a session's name and its windows in flight. What leaves: every published record through
+`on_record`, in the order of publication, duplicates removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from streamer.config import Config
+from streamer.errors import StreamerError
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.duplicates import Duplicates
+from streamer.kafka.topics import (
+    ALERTS,
+    DEAD_LETTER,
+    SCORES,
+    SESSION_SMOOTHED,
+    SMOOTHED,
+    WINDOWS,
+    Topic,
+    topic_of,
+)
+from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
+from streamer.session.sending import InFlight
+
+Published = Sentiment | SessionSentiment | Alert
+STALL_TIMEOUT_S = 120.0
+BATCH = 200
+POLL_MS = 200
+FOLLOWED: tuple[Topic[Any], ...] = (SCORES, SMOOTHED, SESSION_SMOOTHED, ALERTS, DEAD_LETTER)
+AFTERMATH_S = 0.5
+"""How long session records and alerts are still read once the last sentiment is out."""
+
+
+class NoProgress(StreamerError):
+    """Windows went out and nothing came back for STALL_TIMEOUT_S."""
+
+    exit_code = 7
+
+
+class Follower:
+    """Reads what becomes of one session on the topics and keeps its in_flight; no consumer group.
+
+    The readers stand at the topics' ends before the first window goes out, so that nothing of
+    the session is missed. A record seen before (same window and revision) is dropped.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        session_id: str,
+        in_flight: InFlight,
+        on_record: Callable[[Published], None],
+    ) -> None:
+        """Enter the context to connect."""
+        self.sentiments = 0
+        self._config = config
+        self._session_id = session_id
+        self._in_flight = in_flight
+        self._on_record = on_record
+        self._by_session = config.smoothing.publish == "session"
+        self._duplicates = {topic: Duplicates() for topic in FOLLOWED}
+        self._news = asyncio.Event()
+        self._stack = contextlib.AsyncExitStack()
+        self._readers: list[Consumer[Any]] = []
+        self._windows_topic = WINDOWS.full_name(config.kafka.topic_prefix)
+
+    async def __aenter__(self) -> Follower:
+        for topic in FOLLOWED:
+            reader = Consumer[Any](self._config, topic, start="latest")
+            self._readers.append(await self._stack.enter_async_context(reader))
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def run(self) -> None:
+        """Read all five topics until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for reader in self._readers:
+                tasks.create_task(self._read(reader))
+
+    async def drain(self) -> None:
+        """Return when nothing more is to come of what was captured.
+
+        Raises:
+            NoProgress: nothing came for STALL_TIMEOUT_S although windows are open.
+        """
+        while self._in_flight.open_windows:
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), STALL_TIMEOUT_S)
+            except TimeoutError:
+                raise NoProgress(
+                    f"{self._in_flight.open_windows} windows of {self._session_id} were not "
+                    f"answered for {STALL_TIMEOUT_S:g} s; look whether inference and processing "
+                    "run against this broker, and whether the session name was used before."
+                ) from None
+        patience_s = AFTERMATH_S
+        if self._by_session:
+            patience_s += self._config.smoothing.idle_flush_s
+        self._news.set()
+        while self._news.is_set():
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), patience_s)
+
+    async def _read(self, reader: Consumer[Any]) -> None:
+        while True:
+            for received in await reader.batch(BATCH, POLL_MS):
+                await self._take(received.record)
+            await reader.commit()
+
+    async def _dead(self, letter: DeadLetter) -> None:
+        if letter.topic == self._windows_topic:
+            self._news.set()
+            await self._in_flight.dead(letter.partition, letter.offset)
+
+    async def _take(self, record: Score | Published | DeadLetter) -> None:
+        if isinstance(record, DeadLetter):
+            await self._dead(record)
+            return
+        if record.session_id != self._session_id:
+            return
+        self._news.set()
+        topic = topic_of(record)
+        if not self._duplicates[topic].is_new(topic.event_id(record)):
+            return
+        if isinstance(record, Score):
+            await self._in_flight.scored(record.window_id)
+            if self._by_session:
+                await self._in_flight.published(record.window_id)
+            return
+        if isinstance(record, Sentiment):
+            self.sentiments += 1
+            await self._in_flight.published(record.window_id)
+        self._on_record(record)

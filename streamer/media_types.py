@@ -1,0 +1,43 @@
+"""File name suffixes of media and transcripts, in lower case.
+
+One table for everything that asks whether a file is media: folders as sources, recordings and the
+dashboard. It knows neither paths nor contents.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PLAYABLE_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".mkv": "video/x-matroska",
+    ".webm": "video/webm",
+    ".ogv": "video/ogg",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+}
+"""Suffix → MIME type of the media that are stored and served as the recording of a session."""
+
+MEDIA_SUFFIXES = frozenset(PLAYABLE_TYPES) | frozenset(
+    (
+        ".3gp .aac .ac3 .aif .aiff .amr .asf .au .avi .caf .flv .m2ts .m4b .mka .mp2 .mpeg .mpg "
+        ".mts .mxf .oga .ts .vob .wma .wmv"
+    ).split()
+)
+"""The files of a folder that are read as media. A file named by itself may have any suffix."""
+
+TRANSCRIPT_SUFFIXES = (".vtt", ".srt")
+"""WebVTT and SRT; the earlier one is preferred."""
+
+
+def playable_path(source: str) -> Path | None:
+    """Return the path of a source that a browser can play, None for devices, URLs and others."""
+    path = Path(source)
+    playable = "://" not in source and path.suffix.lower() in PLAYABLE_TYPES
+    return path if playable else None

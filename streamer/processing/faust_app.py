@@ -1,0 +1,144 @@
+"""Faust's app and its Kafka clients, with the repairs that the two stages need.
+
+Faust loses messages in rebalances and does not end when its broker is gone; the subclasses here end
+the app instead, and the worker builds a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import faust
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
+from mode.threads import WorkerThread
+
+from streamer.errors import BrokerError
+from streamer.kafka.connection import close, pause_between_updates
+from streamer.kafka.consumer import FETCH_WAIT_MS, delay_assignment
+
+log = logging.getLogger(__name__)
+
+STOP_S = 15.0
+"""How long stopping the app may take before it is cut short."""
+
+
+class _Thread(WorkerThread):  # type: ignore[misc]
+    """Does not keep the process alive when stopping was cut short."""
+
+    def __init__(self, service: Any, **options: Any) -> None:
+        super().__init__(service, **options)
+        self.daemon = True
+
+
+class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer, mended in five places.
+
+    Faust lets a fetch wait up to 1.5 s for data, and the embedded broker, unlike a real one, does
+    not end the wait when data come. And after an error while joining the group aiokafka waits for
+    a new subscription, which Faust never makes, so that the worker would stand still for ever: it
+    tries again instead, or ends the app where the broker forbids the group. The others are
+    `pause_between_updates`, `close` and, on the embedded broker, `delay_assignment`.
+    """
+
+    Worker = _Thread
+    logger = logging.getLogger("faust.transport")
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        pause_between_updates(self._consumer._client)
+        self._consumer._coordinator._push_error_to_user = self._join_again
+        if self.app.embedded:
+            delay_assignment(self._consumer._coordinator)
+
+    async def on_thread_stop(self) -> None:
+        await super(AIOKafkaConsumerThread, self).on_thread_stop()  # past its `consumer.stop()`
+        if self._consumer is not None:
+            await close(self._consumer)
+
+    async def _join_again(self, error: BaseException) -> None:
+        if isinstance(error, (GroupAuthorizationFailedError, TopicAuthorizationFailedError)):
+            why = (
+                f"The broker does not allow the consumer group {self.app.conf.id} ({error}); "
+                "grant it to this user, or set smoothing.consumer_group."
+            )
+            self.app.loop.call_soon_threadsafe(self.app.give_up, why)
+            await asyncio.sleep(STOP_S)
+        log.warning("Joining the consumer group failed (%r); trying again.", error)
+        await asyncio.sleep(1.0)
+        self._consumer._coordinator.request_rejoin()
+
+
+class _Consumer(Transport.Consumer):  # type: ignore[misc]
+    logger = logging.getLogger("faust.transport")
+
+    def _new_consumer_thread(self) -> Any:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _Producer(Transport.Producer):  # type: ignore[misc]
+    logger = logging.getLogger("faust.transport")
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        pause_between_updates(self._producer.client)
+
+
+class _Transport(Transport):  # type: ignore[misc]
+    Consumer = _Consumer
+    Producer = _Producer
+
+
+class App(faust.App):  # type: ignore[misc]
+    """Faust's app with our transport, and no data folder where the tables are in memory.
+
+    Attributes:
+        ended: done when the app must not go on: fails with a BrokerError for good, or holds why
+            it must start over.
+        embedded: the broker is an embedded one.
+        known_gaps: gaps in the offsets of an input that are the log's own.
+    """
+
+    logger = logging.getLogger("faust.app")
+
+    def __init__(
+        self,
+        app_id: str,
+        known_gaps: set[tuple[Any, int]] | None = None,
+        *,
+        embedded: bool = False,
+        **settings: Any,
+    ) -> None:
+        super().__init__(app_id, **settings)
+        self.embedded = embedded
+        self.ended: asyncio.Future[str] = asyncio.Future()
+        self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
+
+    def start_over(self, why: str) -> None:
+        """End this app so that the worker builds a new one."""
+        if not self.ended.done():
+            self.ended.set_result(why)
+
+    def give_up(self, why: str) -> None:
+        """End this app and the worker with a BrokerError."""
+        if not self.ended.done():
+            self.ended.set_exception(BrokerError(why))
+
+    def _new_transport(self) -> Any:
+        return _Transport(self.conf.broker_consumer, self)
+
+    async def on_first_start(self) -> None:
+        """Create the data folder of RocksDB; no other store needs one."""
+        if str(self.conf.store).startswith("rocksdb"):
+            self.conf.datadir.parent.mkdir(parents=True, exist_ok=True)
+            await super().on_first_start()

@@ -1,0 +1,133 @@
+"""What the two stages do with their records, as pure functions: participants, and sessions.
+
+What enters: `Score` or `Sentiment` records and a state. What leaves: the next state, the outputs,
+and the topics of the outputs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from streamer.config import Config
+from streamer.kafka.topics import (
+    ALERTS,
+    SCORES,
+    SESSION_INPUT,
+    SESSION_SMOOTHED,
+    SMOOTHED,
+    Topic,
+)
+from streamer.records import Alert, Score, Sentiment, SessionSentiment
+from streamer.smoothing import participant, session
+
+Output = Sentiment | SessionSentiment | Alert
+S = TypeVar("S", bound=msgspec.Struct)
+SCORED_AT = "scored_at_unix_ms"
+"""StoredState with the latencies while a score waits in the state: Kafka's time of the score."""
+
+
+class StoredState(msgspec.Struct, Generic[S], frozen=True, array_like=True):
+    """A table's value.
+
+    Attributes:
+        state: the smoothing state.
+        partition: of the input topic and of the changelog; a key stays in its partition.
+        touched_ms: wall clock of the last change, for expiry.
+        outbox: outputs of a flush that the broker may not have yet, kind and JSON.
+    """
+
+    state: S
+    partition: int
+    touched_ms: int
+    outbox: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True)
+class StageSpec(Generic[S]):
+    """What a stage does with its records; every function is pure.
+
+    Attributes:
+        topic: the input topic.
+        state: the type of the state.
+        key: the table's key of a record.
+        step: from state (None at first) and record to state and outputs.
+        flush: gives out what the state holds back.
+        holds: whether the state holds anything back.
+        routes: the topics on which an output is published; none: not at all.
+    """
+
+    topic: Topic[Any]
+    state: type[S]
+    key: Callable[[Any], bytes]
+    step: Callable[[S | None, Any], tuple[S, Iterable[Output]]]
+    flush: Callable[[S], tuple[S, Iterable[Output]]]
+    holds: Callable[[S], bool]
+    routes: Callable[[Output], tuple[Topic[Any], ...]]
+
+
+def participant_spec(config: Config) -> StageSpec[participant.ParticipantState]:
+    """Scores by participant; in session mode nothing of a single person goes to a public topic."""
+    persons = config.smoothing.publish == "participant"
+
+    def routes(output: Output) -> tuple[Topic[Any], ...]:
+        if isinstance(output, Sentiment):
+            return (SMOOTHED, SESSION_INPUT) if persons else (SESSION_INPUT,)
+        return (ALERTS,) if persons else ()
+
+    return StageSpec(
+        topic=SCORES,
+        state=participant.ParticipantState,
+        key=lambda score: SCORES.partition_key(score).encode(),
+        step=lambda state, score: participant.step(state, score, config.smoothing, config.alerts),
+        flush=lambda state: participant.flush(state, config.smoothing, config.alerts),
+        holds=lambda state: bool(state.held),
+        routes=routes,
+    )
+
+
+def session_spec(config: Config) -> StageSpec[session.SessionState]:
+    """Participants' sentiment by session."""
+    return StageSpec(
+        topic=SESSION_INPUT,
+        state=session.SessionState,
+        key=lambda sentiment: SESSION_INPUT.partition_key(sentiment).encode(),
+        step=lambda state, sentiment: session.session_step(
+            state, sentiment, config.smoothing, config.alerts
+        ),
+        flush=lambda state: session.session_flush(state, config.smoothing, config.alerts),
+        holds=lambda state: bool(state.pending),
+        routes=lambda output: (
+            (SESSION_SMOOTHED,) if isinstance(output, SessionSentiment) else (ALERTS,)
+        ),
+    )
+
+
+def arrived(score: Score, timestamp_ms: int) -> Score:
+    """The score with the time at which it was written to its topic among its latencies."""
+    latency_ms = {**score.latency_ms, SCORED_AT: float(timestamp_ms)}
+    return msgspec.structs.replace(score, latency_ms=latency_ms)
+
+
+def stamped(output: Output, now_ms: float) -> Output:
+    """The output with `smoothing` (since the score was written) and `total` (all stages)."""
+    if not isinstance(output, Sentiment) or SCORED_AT not in output.latency_ms:
+        return output
+    stages = {
+        name: value
+        for name, value in output.latency_ms.items()
+        if name not in (SCORED_AT, "smoothing", "total")
+    }
+    stages["smoothing"] = max(now_ms - output.latency_ms[SCORED_AT], 0.0)
+    stages["total"] = sum(stages.values())
+    rounded = {name: round(value, 3) for name, value in stages.items()}
+    return msgspec.structs.replace(output, latency_ms=rounded)
+
+
+def wall_clock_ms() -> float:
+    """Return the wall clock, Unix milliseconds."""
+    return time.time() * 1000

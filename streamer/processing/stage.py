@@ -1,0 +1,416 @@
+"""One stage of the stream processor: an agent's body over a keyed table, exactly ordered.
+
+What enters: messages of the stage's input topic. What leaves: outputs on their topics, and states
+in the table. This module does not know what smoothing means (`spec`) nor how the app runs (`app`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+import msgspec
+from faust.types import TP, Message
+
+from streamer import metrics
+from streamer.config import Config
+from streamer.errors import UnreadableRecord
+from streamer.kafka.messages import RawMessage
+from streamer.kafka.producer import Producer
+from streamer.kafka.topics import (
+    topic_named,
+)
+from streamer.processing.faust_app import App
+from streamer.processing.spec import S, StageSpec, StoredState, arrived, stamped, wall_clock_ms
+from streamer.records import Score
+
+log = logging.getLogger(__name__)
+
+IN_HAND = 256
+"""Messages of one stage that are smoothed and not yet acknowledged; beyond it the agent waits."""
+MAINTENANCE_S = 0.5
+"""How often silence is looked for."""
+EXPIRE_S = 60.0
+"""How often old keys are looked for."""
+
+
+@dataclass(eq=False, slots=True)
+class _Step:
+    """A message in hand: what it sent and what it leaves to be kept."""
+
+    event: Any
+    sent: list[asyncio.Future[Any]] = field(default_factory=list)
+    key: bytes | None = None
+    kept: StoredState[Any] | None = None
+
+
+@dataclass(slots=True)
+class _Clock:
+    """A partition's time: Kafka's time of the newest message, and it goes on in silence."""
+
+    stream_ms: float
+    heard_at_s: float
+
+    def now_ms(self, idle_s: float) -> float:
+        silent_s = time.monotonic() - self.heard_at_s
+        return self.stream_ms + (silent_s * 1000 if silent_s >= idle_s else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A key that holds outputs back, and when it was last heard of (`_Clock` time)."""
+
+    partition: int
+    since_ms: float
+
+
+class Stage(Generic[S]):
+    """One agent and its table.
+
+    `consume` is the agent's body: it smooths in order, hands outputs to the publisher and goes on;
+    `settle` waits for the broker and then keeps the states, many at a time; `tend` flushes what
+    is silent and forgets what is old. All run in one event loop. At most IN_HAND messages are in
+    hand; when they are, the agent waits. Nothing ends by itself: the owner cancels.
+
+    Attributes:
+        kind: the records of the input topic.
+        counters: `records`, `outputs`, `duplicates`, `unreadable`, `failed`, `tombstones`,
+            `flushed`, `expired`, `states_lost`, `gaps`.
+    """
+
+    def __init__(
+        self, app: App, table: Any, rules: StageSpec[S], publisher: Producer, config: Config
+    ) -> None:
+        """Join an app and a table that the app knows; no I/O."""
+        self.counters: Counter[str] = Counter()
+        self.kind = rules.topic.kind
+        metrics.watch(f"smoothing {self.kind}", self.counters)
+        metrics.watch_lag(self.kind, self.lag)
+        self._app = app
+        self._table = table
+        self._rules = rules
+        self._topic = rules.topic.full_name(config.kafka.topic_prefix)
+        self._publisher = publisher
+        self._idle_s = config.smoothing.idle_flush_s
+        self._keep_ms = config.kafka.retention_ms
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(StoredState[rules.state]).decode  # type: ignore[name-defined]
+        self._json = msgspec.json.Encoder()
+        self._lock = asyncio.Lock()
+        self._steps: asyncio.Queue[_Step] = asyncio.Queue(IN_HAND)
+        self._live: dict[bytes, StoredState[S]] = {}
+        self._clocks: dict[int, _Clock] = {}
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._next: dict[int, int] = {}
+        self._open = False
+        self._expired_at_s = time.monotonic()
+        app.on_partitions_revoked.connect(self._close)
+        table.on_recover(self._reopen)
+
+    def lag(self) -> int:
+        """Messages of the input topic that have not come to the agent, as last heard of."""
+        behind = 0
+        for partition, following in list(self._next.items()):
+            end = self._app.consumer.highwater(TP(self._topic, partition))
+            behind += max((end or 0) - following, 0)
+        return behind
+
+    async def consume(self, stream: Any) -> None:
+        """The agent: smooth what comes; acknowledging is left to `settle`."""
+        async for event in stream.noack().events():
+            async with self._lock:
+                if self._follows(event.message):
+                    await self._steps.put(await self._take(event))
+
+    async def settle(self) -> None:
+        """Keep the states whose outputs are safe, then let the offsets be committed, in order."""
+        while True:
+            steps = [await self._steps.get()]
+            while not self._steps.empty():
+                steps.append(self._steps.get_nowait())
+            await asyncio.gather(*(sent for step in steps for sent in step.sent))
+            await self._keep(
+                {step.key: step.kept for step in steps if step.key and step.kept is not None}
+            )
+            for step in steps:
+                step.event.ack()
+                self._steps.task_done()
+
+    async def tend(self) -> None:
+        """Look after keys of which nothing is heard any more."""
+        while True:
+            await asyncio.sleep(MAINTENANCE_S)
+            async with self._lock:
+                for key in self._silent():
+                    await self._flush(key)
+                if time.monotonic() - self._expired_at_s >= EXPIRE_S:
+                    self._expired_at_s = time.monotonic()
+                    await self._expire()
+
+    # one message
+
+    def _follows(self, message: Any) -> bool:
+        """Whether no message was skipped before this one; if one was, the app must start over.
+
+        Faust can lose sight of a message in a rebalance and would commit beyond it. A gap that
+        is still there after starting over is the log's own, as after deletion.
+        """
+        if self._app.ended.done():
+            return False
+        expected = self._next.get(message.partition, message.offset)
+        self._next[message.partition] = max(expected, message.offset + 1)
+        if message.offset <= expected or (message.tp, expected) in self._app.known_gaps:
+            return True
+        self._app.known_gaps.add((message.tp, expected))
+        self._next[message.partition] = expected
+        self.counters["gaps"] += 1
+        self._app.start_over(f"messages {expected} to {message.offset - 1} of {message.tp} skipped")
+        return False
+
+    async def _take(self, event: Any) -> _Step:
+        message = event.message
+        timestamp_ms = round(message.timestamp * 1000)
+        self._clocks[message.partition] = _Clock(timestamp_ms, time.monotonic())
+        if message.value is None:
+            self.counters["tombstones"] += 1
+            return _Step(event)
+        try:
+            record = self._rules.topic.decode(message.value)
+        except UnreadableRecord as error:
+            self.counters["unreadable"] += 1
+            return _Step(event, [self._bury(message, error.reason)])
+        try:
+            return await self._smooth(event, record, timestamp_ms)
+        except Exception as error:
+            self.counters["failed"] += 1
+            log.exception("A record of %s cannot be smoothed.", message.topic)
+            return _Step(event, [self._bury(message, f"smoothing failed: {error!r}")])
+
+    async def _smooth(self, event: Any, record: Any, timestamp_ms: int) -> _Step:
+        self.counters["records"] += 1
+        key = self._rules.key(record)
+        before = self._recall(key)
+        if before and before.outbox:
+            await self._flush(key)
+            before = self._recall(key)
+        if isinstance(record, Score):
+            record = arrived(record, timestamp_ms)
+        state, outputs = self._rules.step(before.state if before else None, record)
+        now_ms = wall_clock_ms()
+        sent = [
+            await self._publisher.publish_soon(stamped(output, now_ms), topic=topic)
+            for output in outputs
+            for topic in self._rules.routes(output)
+        ]
+        self.counters["outputs"] += len(sent)
+        self._note(key, state, event.message.partition, timestamp_ms)
+        if before and state == before.state:
+            self.counters["duplicates"] += 1
+            return _Step(event, sent)
+        kept = StoredState(state, event.message.partition, round(now_ms))
+        self._live[key] = kept
+        return _Step(event, sent, key, kept)
+
+    def _bury(self, message: Any, reason: str) -> asyncio.Future[Any]:
+        raw = RawMessage(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=round(message.timestamp * 1000),
+            key=message.key,
+            value=message.value,
+            headers=dict(message.headers or ()),
+        )
+        return asyncio.ensure_future(self._publisher.dead_letter(raw, reason))
+
+    def _note(self, key: bytes, state: S, partition: int, since_ms: float) -> None:
+        if self._rules.holds(state):
+            self._waiting[key] = _Waiting(partition, since_ms)
+        else:
+            self._waiting.pop(key, None)
+
+    # the table
+
+    def _recall(self, key: bytes) -> StoredState[S] | None:
+        if key in self._live:
+            return self._live[key]
+        return self._read(key, self._table.get(key))
+
+    def _read(self, key: bytes, value: bytes | None) -> StoredState[S] | None:
+        if value is None:
+            return None
+        try:
+            return self._decode(value)
+        except msgspec.DecodeError as error:
+            self.counters["states_lost"] += 1
+            log.warning("The state of %r is of another version, smoothing anew: %s.", key, error)
+            return None
+
+    async def _keep(self, changes: Mapping[bytes, StoredState[S]]) -> None:
+        """Write states to the changelog, wait for the broker, then put them into the table."""
+        await self._write(
+            {key: (kept.partition, self._encode(kept)) for key, kept in changes.items()}
+        )
+        for key, kept in changes.items():
+            if self._live.get(key) is kept:
+                del self._live[key]
+
+    async def _write(self, values: Mapping[bytes, tuple[int, bytes | None]]) -> None:
+        changelog = self._table.changelog_topic
+        sent = [
+            await changelog.send(
+                key=key,
+                value=value,
+                partition=partition,
+                key_serializer="raw",
+                value_serializer="raw",
+                force=True,
+            )
+            for key, (partition, value) in values.items()
+        ]
+        places = await asyncio.gather(*sent)
+        self._table.apply_changelog_batch(
+            [
+                self._changelog_event(key, value, place)
+                for (key, (_, value)), place in zip(values.items(), places, strict=True)
+            ]
+        )
+
+    def _changelog_event(self, key: bytes, value: bytes | None, place: Any) -> Any:
+        """The change as a recovering worker would read it, so that both keep the same table."""
+        message = Message(
+            place.topic,
+            place.partition,
+            place.offset,
+            timestamp=time.time(),
+            timestamp_type=0,
+            headers=None,
+            key=key,
+            value=value,
+            checksum=None,
+            tp=TP(place.topic, place.partition),
+        )
+        return self._app.create_event(key, value, None, message)
+
+    # silence and age
+
+    def _silent(self) -> list[bytes]:
+        if not self._open or self._app.rebalancing:
+            return []
+        return [
+            key
+            for key, waiting in self._waiting.items()
+            if self._clocks[waiting.partition].now_ms(self._idle_s) - waiting.since_ms
+            >= self._idle_s * 1000
+        ]
+
+    async def _flush(self, key: bytes) -> None:
+        """Publish what the state of a key holds back; the caller holds the lock.
+
+        The outputs are written to the changelog before they are sent, and are sent as written.
+        """
+        await self._steps.join()
+        kept = self._recall(key)
+        self._waiting.pop(key, None)
+        if kept is None:
+            return
+        if kept.outbox:
+            decoded = [(topic_named(kind), value) for kind, value in kept.outbox]
+            outputs = [(topic, topic.decode(value)) for topic, value in decoded]
+        else:
+            now_ms = wall_clock_ms()
+            state, flushed = self._rules.flush(kept.state)
+            outputs = [
+                (topic, stamped(output, now_ms))
+                for output in flushed
+                for topic in self._rules.routes(output)
+            ]
+        messages = [(topic, record, topic.encode(record)) for topic, record in outputs]
+        if not kept.outbox:
+            outbox = tuple((topic.kind, message.value) for topic, _, message in messages)
+            kept = StoredState(state, kept.partition, round(now_ms), outbox)
+            await self._keep({key: kept})
+        sent = [
+            await self._publisher.publish_encoded(topic, record, message)
+            for topic, record, message in messages
+        ]
+        await asyncio.gather(*sent)
+        self.counters["flushed"] += len(sent)
+        await self._keep({key: msgspec.structs.replace(kept, outbox=())})
+
+    async def _expire(self) -> None:
+        """Forget keys that nothing has changed for the topics' retention."""
+        if not self._open or self._app.rebalancing:
+            return
+        await self._steps.join()
+        oldest_ms = wall_clock_ms() - self._keep_ms
+        old = {
+            key: kept.partition
+            for key, kept in self._all()
+            if kept.touched_ms < oldest_ms and kept.partition in self._clocks
+        }
+        await self._write({key: (partition, None) for key, partition in old.items()})
+        for key in old:
+            self._waiting.pop(key, None)
+        self.counters["expired"] += len(old)
+
+    def _all(self) -> list[tuple[bytes, StoredState[S]]]:
+        read = [(key, self._read(key, value)) for key, value in self._table.items()]
+        return [(key, kept) for key, kept in read if kept is not None]
+
+    # rebalancing
+
+    async def _close(self, *_: Any, **__: Any) -> None:
+        """Partitions leave: finish what is in hand and forget it."""
+        async with self._lock:
+            await self._steps.join()
+            self._open = False
+            self._live.clear()
+            self._clocks.clear()
+            self._waiting.clear()
+            self._next.clear()
+
+    async def _reopen(self) -> None:
+        """The tables are as the changelogs say: find the keys that hold something back.
+
+        Faust goes on from here by resuming the input and then seeking to the committed offsets
+        and emptying its queues, which loses what came in between. So the flow is stopped until
+        Faust resumes it after that.
+        """
+        consumer = self._app.consumer
+        consumer.stop_flow()
+        self._app.flow_control.suspend()
+        changelog = self._table.changelog_topic_name
+        counts = consumer.topic_partitions(self._topic), consumer.topic_partitions(changelog)
+        if all(counts) and counts[0] != counts[1]:  # 0 or None: not heard of yet
+            self._app.give_up(
+                f"The topic {self._topic} has {counts[0]} partitions but {changelog} has "
+                f"{counts[1]}; give it as many, or set another smoothing.consumer_group."
+            )
+        committed = await consumer.seek_to_committed()
+        self._next = {
+            tp.partition: offset
+            for tp, offset in committed.items()
+            if tp.topic == self._topic and offset
+        }
+        now_ms, now_s = wall_clock_ms(), time.monotonic()
+        changelog = self._table.changelog_topic_name
+        mine = {
+            tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == changelog
+        }
+        self._clocks = {partition: _Clock(now_ms, now_s) for partition in mine}
+        self._waiting.clear()
+        for key, kept in self._all():
+            if kept.partition not in mine:
+                continue
+            if kept.outbox:
+                self._waiting[key] = _Waiting(kept.partition, -float("inf"))
+            else:
+                self._note(key, kept.state, kept.partition, now_ms)
+        self._open = True
+        log.info("Smoothing partitions %s of %s.", sorted(mine), self.kind)

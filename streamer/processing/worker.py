@@ -1,0 +1,224 @@
+"""The processing worker: runs the app until a signal, and restarts it after errors.
+
+What enters: the settings. What leaves: an exit. The folder's lock keeps a second worker out of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import itertools
+import json
+import logging
+import shutil
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaError,
+)
+
+from streamer import metrics
+from streamer.config import Config, KafkaConfig
+from streamer.errors import BrokerError, ConfigError
+from streamer.kafka.admin import ensure_topics, on_embedded
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.probe import answers
+from streamer.kafka.producer import Producer
+from streamer.kafka.security import aiokafka_settings
+from streamer.kafka.topics import (
+    SCORES,
+    SESSION_INPUT,
+)
+from streamer.processing.app import Processor, build_app, changelogs
+from streamer.processing.faust_app import STOP_S
+
+log = logging.getLogger(__name__)
+
+LET_GO_S = 3.0
+RESTARTS, RESTARTS_WITHIN_S = 5, 120.0
+"""So often the app starts over before the worker gives up."""
+
+
+def run(config: Config) -> None:
+    """Smooth until SIGINT or SIGTERM; then finish what is in hand, commit and leave the group.
+
+    Blocks; for a process of its own. An outage of the broker is waited for, except at the start.
+
+    Raises:
+        BrokerError: no broker answers at the start, or Faust gives it up later.
+        ConfigError: a setting does not fit.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(_until_signal(config))
+    finally:
+        _let_go(loop)
+
+
+def _let_go(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the loop within LET_GO_S: tasks of Faust may wait for ever for a broker that is gone.
+
+    `asyncio.run` would wait with them.
+    """
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left, timeout=LET_GO_S))
+    loop.set_exception_handler(lambda *_: None)
+    loop.close()
+
+
+async def _until_signal(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await metrics.watched(config, "processing", serve(config, stop), answers)
+
+
+async def serve(config: Config, stop: asyncio.Event) -> None:
+    """As `run`, until `stop` is set."""
+    _quieten(config)
+    embedded = await on_embedded(config)
+    await ensure_topics(config)
+    inputs = [topic.full_name(config.kafka.topic_prefix) for topic in (SCORES, SESSION_INPUT)]
+    touched = [*inputs, *(changelogs(config) if embedded else ())]
+    partitions = await _partitions(config.kafka, touched)
+    known_gaps: set[tuple[Any, int]] = set()
+    starts: deque[float] = deque(maxlen=RESTARTS)
+    why = ""
+    with _folder(config, embedded=embedded) as folder:
+        async with Producer(config) as publisher:
+            while not stop.is_set():
+                if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
+                    raise BrokerError(
+                        f"The stream processor started over {RESTARTS} times within "
+                        f"{RESTARTS_WITHIN_S:g} s, last because {why}; nothing is lost, see to the "
+                        "broker and start it again."
+                    )
+                starts.append(time.monotonic())
+                processor = build_app(
+                    config,
+                    publisher,
+                    partitions,
+                    embedded=embedded,
+                    folder=folder,
+                    known_gaps=known_gaps,
+                )
+                why = await _work(processor, stop)
+                log.info("Stream processor stopped: %s", json.dumps(processor.counters))
+                if not stop.is_set():
+                    log.warning("Starting over: %s.", why)
+                    await _answers(config.kafka, stop)
+
+
+async def _work(processor: Processor, stop: asyncio.Event) -> str:
+    """Start the app and keep its stages going until `stop` is set; else says why it ended.
+
+    Raises:
+        BrokerError: there is no use in starting over.
+        Exception: a fault of ours, in a stage.
+    """
+    app = processor.app
+
+    async def live() -> str:
+        try:
+            await app.start()
+            log.info("Stream processor ready.")
+            metrics.ready()
+            await app.wait_until_stopped()
+        except (KafkaError, OSError) as error:
+            return repr(error)
+        return repr(app.crash_reason)
+
+    stopping = asyncio.create_task(stop.wait())
+    living = asyncio.create_task(live())
+    stages = [
+        asyncio.create_task(work)
+        for stage in processor.stages
+        for work in (stage.settle(), stage.tend())
+    ]
+    waited = [app.ended, living, stopping, *stages]
+    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+    cause = next(each for each in (*stages, *waited) if each.done())
+    app.conf.stream_wait_empty = cause is stopping
+    living.cancel()
+    ending = asyncio.create_task(app.stop())
+    ended, _ = await asyncio.wait({ending}, timeout=STOP_S)
+    if not ended:  # a cancellation would be swallowed, so what hangs is left behind
+        log.warning("Stopping took over %g s and was cut short; nothing is lost.", STOP_S)
+        logging.getLogger("faust").setLevel(logging.CRITICAL)
+    for each in waited:
+        each.cancel()
+    await asyncio.wait(waited, timeout=LET_GO_S)
+    for each in ended:
+        each.result()
+    return str(cause.result())
+
+
+@contextmanager
+def _folder(config: Config, *, embedded: bool) -> Iterator[Path | None]:
+    """A folder for RocksDB that no other worker of this machine has; None where none is needed.
+
+    The first that is free, so that a worker which starts again finds its tables. The embedded
+    broker keeps no changelog beyond its own end, so neither are its tables kept.
+    """
+    if config.smoothing.store == "memory":
+        yield None
+        return
+    base = Path(config.smoothing.data_dir).expanduser() / consumer_group(config, "smoothing")
+    for number in itertools.count():
+        folder = base / f"worker-{number}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / "lock").open("wb")
+        except OSError as error:
+            raise ConfigError(
+                f"The folder {folder} cannot be used ({error.strerror}); set smoothing.data_dir."
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            tables = folder / "tables"
+            if embedded:
+                shutil.rmtree(tables, ignore_errors=True)
+            yield tables
+            return
+
+
+async def _answers(kafka: KafkaConfig, stop: asyncio.Event) -> None:
+    """Wait until the broker answers again, or `stop` is set."""
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(kafka.connect_timeout_s):
+                await _partitions(kafka, ())
+            return
+        except (KafkaError, OSError, TimeoutError):
+            await asyncio.sleep(1.0)
+
+
+async def _partitions(kafka: KafkaConfig, names: Iterable[str]) -> dict[str, int]:
+    """How many partitions topics have; the embedded broker makes them by this."""
+    producer = AIOKafkaProducer(**aiokafka_settings(kafka))
+    try:
+        await producer.start()
+        return {name: len(await producer.partitions_for(name)) for name in names}
+    finally:
+        await producer.stop()
+
+
+def _quieten(config: Config) -> None:
+    """What Faust says of its own working is for whoever has everything logged."""
+    if config.log.level != "debug":
+        for name in ("faust", "mode", "aiokafka"):
+            logging.getLogger(name).setLevel(logging.ERROR)

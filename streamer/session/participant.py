@@ -1,0 +1,223 @@
+"""One participant's pipeline: chunks → words, face crops and speech → windows.
+
+What enters: the chunks of the participant's sources. What leaves: finished windows, in order. It
+runs in one thread; live, the recogniser has a thread of its own. This module does not know Kafka.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from streamer import audio, capture, metrics
+from streamer import speech as asr
+from streamer.capture.pace import Pace
+from streamer.capture.sources import ParticipantSpec
+from streamer.config import Config, to_ns
+from streamer.errors import SourceError
+from streamer.faces import FaceTracker
+from streamer.records import (
+    AudioChunk,
+    Modality,
+    Notice,
+    StreamEnd,
+    VideoFrame,
+    Window,
+)
+from streamer.session.plan import Plan
+from streamer.windows import Windower
+
+log = logging.getLogger(__name__)
+
+ASR_QUEUE_CHUNKS = 512
+
+
+class Pipeline:
+    """One participant: chunks in, encoded windows out, all in the caller's thread.
+
+    In a replay everything happens in the order of event time, so that the same recording gives
+    the same windows whatever the speed. Live, recognition has a thread of its own.
+    """
+
+    def __init__(
+        self, plan: Plan, spec: ParticipantSpec, config: Config, pace: Pace | None = None
+    ) -> None:
+        """Choose the recogniser and prepare the windower; opens no device yet."""
+        self.spec = spec
+        self._pace = pace or Pace(plan.speed)
+        self.counters: Counter[str] = Counter()
+        metrics.watch("capture", self.counters)
+        self._plan = plan
+        self._config = config
+        source = plan.sources[spec.participant_id]
+        wanted: set[Modality] = set(config.session.modalities)
+        self._hears = source.has_audio and bool(wanted & {"audio", "text"})
+        self._decode: set[Modality] = wanted & {"vision"}
+        if self._hears:
+            self._decode.add("audio")
+        self.asr_name, transcriber = asr.choose(config, source)
+        self._transcriber: asr.Transcriber = (
+            ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
+        )
+        self._faces = FaceTracker(config.faces) if "vision" in wanted else None
+        expected: set[Modality] = {"text"}
+        if source.has_audio:
+            expected.add("audio")
+        if source.has_video:
+            expected.add("vision")
+        if not expected & wanted:
+            raise SourceError(
+                f"{spec.participant_id} has none of the modalities {', '.join(sorted(wanted))}; "
+                "add a source that has one, or widen session.modalities."
+            )
+        self._windower = Windower(
+            session_id=plan.session_id,
+            participant_id=spec.participant_id,
+            session_start_unix_ns=plan.start_unix_ns,
+            modalities_expected=expected & wanted,
+            windows=config.windows,
+            face_rate_hz=config.faces.rate_hz,
+            session_participants=len(plan.participants),
+        )
+
+    def windows(self, stop: threading.Event) -> Iterator[Window]:
+        """Yield windows until the sources end or `stop` is set; then what is left, flushed."""
+        chunks = capture.read(
+            self.spec,
+            self._config,
+            stop,
+            self._config.faces.rate_hz,
+            modalities=self._decode,
+            start_unix_ns=self._plan.start_unix_ns,
+            counters=self.counters,
+        )
+        for chunk in chunks:
+            if not isinstance(chunk, Notice):
+                self._wait_until(chunk.event_time_ns, stop)
+            for window in self._advance(chunk):
+                yield self._encode(window)
+        for window in self._only_words(stop):
+            yield self._encode(window)
+        transcript = self._transcriber.finish()
+        tail = [*self._hear(transcript), *self._windower.finish()]
+        self.counters.update(self._windower.counters)
+        for window in tail:
+            yield self._encode(window)
+
+    def _wait_until(self, event_time_ns: int, stop: threading.Event) -> None:
+        if not self._plan.live:
+            self._pace.wait(event_time_ns, stop)
+
+    def _only_words(self, stop: threading.Event) -> Iterator[Window]:
+        """Subtitles of a recording of which nothing else is wanted: let its length pass."""
+        source = self._plan.sources[self.spec.participant_id]
+        if self._decode or source.live or source.duration_s is None:
+            return
+        end_ns, step_ns = to_ns(source.duration_s), self._config.windows.hop_ns
+        for event_time_ns in [*range(step_ns, end_ns, step_ns), end_ns]:
+            if stop.is_set():
+                return
+            self._wait_until(event_time_ns, stop)
+            yield from self._hear(self._transcriber.advance(event_time_ns))
+            yield from self._windower.advance(event_time_ns)
+
+    def _advance(self, chunk: capture.Chunk) -> Iterator[Window]:
+        match chunk:
+            case AudioChunk():
+                yield from self._hear(self._transcriber.push(chunk))
+                if "audio" in self._config.session.modalities:
+                    yield from self._windower.push_audio(chunk)
+                else:
+                    yield from self._windower.advance(chunk.end_ns)
+            case VideoFrame():
+                if not self._hears:
+                    yield from self._hear(self._transcriber.advance(chunk.event_time_ns))
+                if self._faces is not None:
+                    crop = self._faces.push(chunk)
+                    yield from self._windower.push_face(crop, chunk.event_time_ns)
+            case StreamEnd():
+                if chunk.modality == "audio":
+                    self._hears = False
+                yield from self._windower.end(chunk)
+            case Notice():
+                self.counters["notices"] += 1
+                log.warning("%s: %s", self.spec.participant_id, chunk.message)
+
+    def _hear(self, transcript: asr.Transcript) -> Iterator[Window]:
+        yield from self._windower.push_speech(transcript.speech, transcript.speech_watermark_ns)
+        yield from self._windower.push_words(transcript.words, transcript.watermark_ns)
+
+    def _encode(self, window: Window) -> Window:
+        if window.audio is None or self._config.windows.audio_codec == "pcm16":
+            return window
+        flac = audio.encode_flac(audio.decode(window.audio, "pcm16"))
+        return msgspec.structs.replace(window, audio=flac, audio_codec="flac")
+
+
+class ThreadedRecogniser:
+    """A recogniser in a thread of its own, so that live capture never waits for it.
+
+    The queue holds ASR_QUEUE_CHUNKS chunks; when it is full the newest is not recognised and is
+    counted as `asr_dropped_chunks` (its sound still goes into the windows).
+    """
+
+    def __init__(self, inner: asr.Transcriber, counters: Counter[str]) -> None:
+        self._inner = inner
+        self._counters = counters
+        self.description = inner.description
+        self._in: queue.Queue[AudioChunk | int | None] = queue.Queue(ASR_QUEUE_CHUNKS)
+        self._out: queue.SimpleQueue[asr.Transcript] = queue.SimpleQueue()
+        self._failure: BaseException | None = None
+        self._newest = asr.Transcript(words=[], speech=[], watermark_ns=0)
+        self._thread = threading.Thread(target=self._work, name="asr", daemon=True)
+        self._thread.start()
+
+    def push(self, chunk: AudioChunk) -> asr.Transcript:
+        """Queue a chunk; return what the recogniser has given since the last call."""
+        return self._offer(chunk)
+
+    def advance(self, event_time_ns: int) -> asr.Transcript:
+        """Queue the passing of event time; return as `push`."""
+        return self._offer(event_time_ns)
+
+    def _offer(self, item: AudioChunk | int) -> asr.Transcript:
+        try:
+            self._in.put_nowait(item)
+        except queue.Full:
+            self._counters["asr_dropped_chunks"] += 1
+        return self._ready()
+
+    def finish(self) -> asr.Transcript:
+        """Wait until the queue is recognised; return what is left."""
+        self._in.put(None)
+        self._thread.join()
+        return self._ready()
+
+    def _work(self) -> None:
+        try:
+            while (item := self._in.get()) is not None:
+                inner = self._inner
+                heard = inner.advance(item) if isinstance(item, int) else inner.push(item)
+                self._out.put(heard)
+            self._out.put(self._inner.finish())
+        except BaseException as error:
+            self._failure = error
+
+    def _ready(self) -> asr.Transcript:
+        if self._failure is not None:
+            raise self._failure
+        parts = []
+        while not self._out.empty():
+            parts.append(self._out.get())
+        self._newest = parts[-1] if parts else self._newest
+        return asr.Transcript(
+            words=[word for part in parts for word in part.words],
+            speech=[span for part in parts for span in part.speech],
+            watermark_ns=self._newest.watermark_ns,
+            speech_watermark_ns=self._newest.speech_watermark_ns,
+        )

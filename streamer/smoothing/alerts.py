@@ -1,0 +1,190 @@
+"""Alerts: sustained negative valence and sharp drops, raised and cleared.
+
+What enters: the alert state, a smoothed valence and its time. What leaves: the next state and the
+alerts raised or cleared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from streamer.config import AlertsConfig
+from streamer.records import (
+    Alert,
+)
+
+AlertKind = Literal["sustained_negative", "sharp_drop"]
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """A sharp drop that has been raised and not cleared: from `peak` to the lowest since."""
+
+    raised_ms: int
+    peak: float
+    low: float
+
+
+class AlertState(msgspec.Struct, frozen=True):
+    """What the alerts must remember.
+
+    Attributes:
+        last_ms: event time of the last valence.
+        last_valence: that valence.
+        negative_since_ms: since when valence has been below the threshold, if it is.
+        negative: whether `sustained_negative` stands.
+        peaks: (time, valence) that a fall may still start from: ever later, ever lower.
+        drop: the sharp drop that stands.
+    """
+
+    last_ms: int = 0
+    last_valence: float = 0.0
+    negative_since_ms: int | None = None
+    negative: bool = False
+    peaks: tuple[tuple[int, float], ...] = ()
+    drop: Drop | None = None
+
+
+class _Signal(msgspec.Struct, frozen=True):
+    kind: AlertKind
+    state: Literal["raised", "cleared"]
+    valence: float
+    threshold: float
+    message: str
+
+
+def update_alerts(
+    watch: AlertState, at_ms: int, valence: float | None, config: AlertsConfig, *, stand_down: bool
+) -> tuple[AlertState, list[_Signal]]:
+    """Take one smoothed valence (None: no evidence); `stand_down` clears what stands."""
+    if not config.enabled:
+        return watch, []
+    signals: list[_Signal] = []
+    if valence is not None:
+        watch = _watch_negative(watch, at_ms, valence, config, signals)
+        watch = _watch_drop(watch, at_ms, valence, config, signals)
+        watch = msgspec.structs.replace(watch, last_ms=at_ms, last_valence=valence)
+    if watch.drop is not None and at_ms - watch.drop.raised_ms >= config.drop_clear_s * 1000:
+        watch = _clear_drop(watch, at_ms, config, "has stayed down, and the drop is over", signals)
+    if stand_down:
+        watch = _stand_down(watch, at_ms, config, signals)
+    return watch, signals
+
+
+def _watch_negative(
+    watch: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[_Signal]
+) -> AlertState:
+    """Below the threshold for long enough; a silence of that length starts the count anew."""
+    if watch.negative:
+        if valence <= config.negative_clear_above:
+            return watch
+        signals.append(_negative_cleared(valence, config, "is no longer negative"))
+        return msgspec.structs.replace(watch, negative=False, negative_since_ms=None)
+    if valence >= config.negative_below:
+        return msgspec.structs.replace(watch, negative_since_ms=None)
+    since_ms, needed_ms = watch.negative_since_ms, config.negative_for_s * 1000
+    if since_ms is None or at_ms - watch.last_ms > needed_ms:
+        since_ms = at_ms
+    raised = at_ms - since_ms >= needed_ms
+    if raised:
+        signals.append(
+            _Signal(
+                "sustained_negative",
+                "raised",
+                valence,
+                config.negative_below,
+                f"has been below {config.negative_below:g} for {config.negative_for_s:g} s",
+            )
+        )
+    return msgspec.structs.replace(watch, negative_since_ms=since_ms, negative=raised)
+
+
+def _watch_drop(
+    watch: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[_Signal]
+) -> AlertState:
+    """A fall from the highest value within the time allowed; one drop at a time."""
+    if watch.drop is not None:
+        drop = msgspec.structs.replace(watch.drop, low=min(watch.drop.low, valence))
+        watch = msgspec.structs.replace(watch, drop=drop, last_valence=valence)
+        if valence >= (drop.peak + drop.low) / 2:
+            return _clear_drop(watch, at_ms, config, "has made up half of the drop", signals)
+        return watch
+    peaks = _peaks(watch.peaks, at_ms, valence, round(config.drop_within_s * 1000))
+    peak = peaks[0][1]
+    if peak - valence < config.drop_by:
+        return msgspec.structs.replace(watch, peaks=peaks)
+    signals.append(
+        _Signal(
+            "sharp_drop",
+            "raised",
+            valence,
+            config.drop_by,
+            f"fell by {peak - valence:.2f} within {config.drop_within_s:g} s",
+        )
+    )
+    return msgspec.structs.replace(watch, peaks=(), drop=Drop(at_ms, peak, valence))
+
+
+def _peaks(
+    peaks: Sequence[tuple[int, float]], at_ms: int, valence: float, within_ms: int
+) -> tuple[tuple[int, float], ...]:
+    """Where a fall may start: values of the last `within_ms` with no higher one after them.
+
+    At most about 32: a value closer than within/32 to the one kept before it is left out.
+    """
+    kept = [(when, value) for when, value in peaks if at_ms - when <= within_ms and value > valence]
+    if not kept or at_ms - kept[-1][0] >= within_ms / 32:
+        kept.append((at_ms, valence))
+    return tuple(kept)
+
+
+def _clear_drop(
+    watch: AlertState, at_ms: int, config: AlertsConfig, why: str, signals: list[_Signal]
+) -> AlertState:
+    signals.append(_Signal("sharp_drop", "cleared", watch.last_valence, config.drop_by, why))
+    return msgspec.structs.replace(watch, drop=None, peaks=((at_ms, watch.last_valence),))
+
+
+def _negative_cleared(valence: float, config: AlertsConfig, why: str) -> _Signal:
+    return _Signal("sustained_negative", "cleared", valence, config.negative_clear_above, why)
+
+
+def _stand_down(
+    watch: AlertState, at_ms: int, config: AlertsConfig, signals: list[_Signal]
+) -> AlertState:
+    """Clear what stands, for nothing more is known."""
+    why = "has sent no more data"
+    if watch.negative:
+        signals.append(_negative_cleared(watch.last_valence, config, why))
+    if watch.drop is not None:
+        _clear_drop(watch, at_ms, config, why, signals)
+    return AlertState()
+
+
+def alert_records(
+    signals: Sequence[_Signal],
+    session_id: str,
+    participant_id: str | None,
+    event_time: datetime,
+    end_ms: int,
+) -> list[Alert]:
+    """Return the records of alerts that were raised or cleared in one window."""
+    who = participant_id or "The session"
+    return [
+        Alert(
+            alert_id=f"{session_id}/{participant_id or '*'}/{signal.kind}/{signal.state}/{end_ms}",
+            session_id=session_id,
+            participant_id=participant_id,
+            kind=signal.kind,
+            state=signal.state,
+            event_time=event_time,
+            end_ms=end_ms,
+            valence=signal.valence,
+            threshold=signal.threshold,
+            message=f"{who} {signal.message}; valence is {signal.valence:+z.2f}.",
+        )
+        for signal in signals
+    ]

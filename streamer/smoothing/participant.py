@@ -1,0 +1,177 @@
+"""(state, Score) → (state, Sentiment and Alert) of one participant.
+
+What enters: scores in any order within lateness. What leaves: one record per window, in order.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from streamer.config import AlertsConfig, SmoothingConfig
+from streamer.records import (
+    CLASS_LABELS,
+    Alert,
+    Score,
+    Sentiment,
+    class_index,
+    polarity_of,
+)
+from streamer.smoothing.alerts import AlertState, alert_records, update_alerts
+from streamer.smoothing.estimate import (
+    NO_KNOWLEDGE,
+    Estimate,
+    Trend,
+    add_score,
+    evidence_weight,
+    extend_trend,
+    slope_per_min,
+    uncertainty_at,
+)
+
+HELD_LIMIT = 256
+"""Most scores (and most windows of a session) held back; beyond it the oldest goes out."""
+Outputs = list[Sentiment | Alert]
+
+
+class ParticipantState(msgspec.Struct, frozen=True):
+    """All that is kept of one participant.
+
+    Attributes:
+        next_index: the window that is to go out next; lower ones are out.
+        newest_ms: the latest event time seen.
+        held: scores that wait for a missing one before them, by window.
+        level: None before evidence, and when it has been forgotten.
+    """
+
+    next_index: int = 0
+    newest_ms: int = 0
+    held: tuple[Score, ...] = ()
+    level: Estimate | None = None
+    line: Trend | None = None
+    watch: AlertState = AlertState()
+
+
+def step(
+    state: ParticipantState | None,
+    score: Score,
+    config: SmoothingConfig,
+    alerts: AlertsConfig,
+) -> tuple[ParticipantState, Outputs]:
+    """Take one score.
+
+    The expected window (or one that says by `skipped` that those before it were dropped) goes out
+    at once, with those that waited for it. Another is held until the gap before it fills or
+    `lateness_s` of event time passes. A window that is out, or held in the same revision, changes
+    nothing. The final score ends the waiting: a partition keeps its order, so what is missing
+    before it was lost.
+
+    Args:
+        state: None at first.
+        score: of the one participant whose state this is.
+        config: smoothing settings.
+        alerts: alert settings.
+
+    Returns:
+        The new state, and what to publish, in order. `latency_ms` is the score's own.
+    """
+    state = state or ParticipantState()
+    if score.window_index < state.next_index or any(
+        held.window_index == score.window_index and held.revision >= score.revision
+        for held in state.held
+    ):
+        return state, []
+    others = [held for held in state.held if held.window_index != score.window_index]
+    state = msgspec.structs.replace(
+        state,
+        held=tuple(sorted([*others, score], key=lambda held: held.window_index)),
+        newest_ms=max(state.newest_ms, score.end_ms),
+    )
+    return _release(state, config, alerts, everything=score.final)
+
+
+def flush(
+    state: ParticipantState, config: SmoothingConfig, alerts: AlertsConfig
+) -> tuple[ParticipantState, Outputs]:
+    """Give out what is held for a missing window; a score may still follow."""
+    return _release(state, config, alerts, everything=True)
+
+
+def _release(
+    state: ParticipantState, config: SmoothingConfig, alerts: AlertsConfig, *, everything: bool
+) -> tuple[ParticipantState, Outputs]:
+    outputs: Outputs = []
+    while state.held and (everything or _is_due(state, config)):
+        score = state.held[0]
+        state = msgspec.structs.replace(
+            state, held=state.held[1:], next_index=score.window_index + 1
+        )
+        state, published = _publish(state, score, config, alerts)
+        outputs += published
+    return state, outputs
+
+
+def _is_due(state: ParticipantState, config: SmoothingConfig) -> bool:
+    first = state.held[0]
+    return (
+        first.window_index - first.skipped <= state.next_index
+        or state.newest_ms - first.end_ms >= lateness_ms(config)
+        or len(state.held) > HELD_LIMIT
+    )
+
+
+def _publish(
+    state: ParticipantState, score: Score, config: SmoothingConfig, alerts: AlertsConfig
+) -> tuple[ParticipantState, Outputs]:
+    level, line, valence = state.level, state.line, None
+    weight = evidence_weight(score, config)
+    if score.valence is not None and weight > 0:
+        level = add_score(level, score, score.valence, weight, config)
+        line = extend_trend(line, score.end_ms, level.valence, weight, config)
+        valence = level.valence
+    uncertainty = uncertainty_at(level, score.end_ms, config) if level is not None else None
+    forgotten = valence is None and uncertainty == NO_KNOWLEDGE
+    if forgotten:
+        level = line = uncertainty = None
+    event_time = score.session_start + timedelta(milliseconds=score.end_ms)
+    watch, signals = update_alerts(
+        state.watch, score.end_ms, valence, alerts, stand_down=forgotten or score.final
+    )
+    sentiment = Sentiment(
+        session_id=score.session_id,
+        participant_id=score.participant_id,
+        window_id=score.window_id,
+        window_index=score.window_index,
+        revision=score.revision,
+        event_time=event_time,
+        start_ms=score.start_ms,
+        end_ms=score.end_ms,
+        valence=valence,
+        valence_raw=score.valence,
+        uncertainty=uncertainty,
+        label=None if valence is None else CLASS_LABELS[class_index(valence)],
+        polarity=None if valence is None else polarity_of(valence),
+        class_probabilities=(
+            None if level is None or valence is None else level.class_probabilities
+        ),
+        trend_per_min=None if valence is None else slope_per_min(line, config),
+        gate=score.gate,
+        presence=score.presence,
+        evidence=score.evidence,
+        text=score.text,
+        latency_ms=score.latency_ms,
+        model=score.model,
+        final=score.final,
+        session_participants=score.session_participants,
+    )
+    state = msgspec.structs.replace(state, level=level, line=line, watch=watch)
+    return state, [
+        sentiment,
+        *alert_records(signals, score.session_id, score.participant_id, event_time, score.end_ms),
+    ]
+
+
+def lateness_ms(config: SmoothingConfig) -> int:
+    """Return how long a missing window is waited for, milliseconds of event time."""
+    return round(config.lateness_s * 1000)

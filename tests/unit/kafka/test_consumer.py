@@ -1,0 +1,47 @@
+"""The consumer without a broker: its start, and how far it may commit."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.config import build
+from streamer.errors import ConfigError
+from streamer.kafka.consumer import Consumer, _Progress
+from streamer.kafka.topics import SCORES
+
+
+def test_a_start_without_a_time_zone_is_refused():
+    naive = datetime(2026, 1, 31)  # noqa: DTZ001 - that is the fault
+    with pytest.raises(ConfigError, match="time zone"):
+        Consumer(build({}), SCORES, start=naive)
+
+
+def test_progress_stops_at_the_first_message_in_use():
+    #  offset   0  1  2  3  4
+    #           .  x  .  .  x      x unreadable: done when it is read
+    progress = _Progress()
+    for offset in range(5):
+        progress.read(offset, done=offset in (1, 4))
+    assert progress.next_offset is None
+    progress.finish(0)
+    assert progress.next_offset == 2
+    progress.finish(3)
+    assert progress.next_offset == 5
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30), st.data())
+def test_progress_reaches_the_end_once_every_message_is_used(unreadable, data):
+    progress = _Progress()
+    for offset, bad in enumerate(unreadable):
+        progress.read(offset, done=bad)
+    good = [offset for offset, bad in enumerate(unreadable) if not bad]
+    for up_to in sorted(data.draw(st.sets(st.sampled_from(good)))) if good else []:
+        progress.finish(up_to)
+        assert all(offset > up_to for offset in progress.pending)
+        assert progress.next_offset is not None and progress.next_offset > up_to
+    if good:
+        progress.finish(good[-1])
+    assert progress.next_offset == len(unreadable)
+    assert not progress.pending and not progress.done

@@ -1,0 +1,63 @@
+"""docs/records.md and the JSON Schemas are current, and every field is explained."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from streamer.cli import app
+from streamer.kafka import documentation
+from streamer.kafka.topics import topic_of
+from streamer.records import Score, Sentiment, Window
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMAS = ROOT / "docs" / "schema"
+
+
+def test_records_md_is_current():
+    assert (ROOT / "docs/records.md").read_text("utf-8") == documentation.document(), (
+        "run `streamer schema docs/schema --describe docs/records.md`"
+    )
+
+
+@pytest.mark.parametrize(
+    "struct",
+    [*(topic.struct for topic in documentation._DESCRIBED), *documentation._PARTS],
+    ids=lambda s: s.__name__,
+)
+def test_every_field_is_explained_and_no_other(struct):
+    meanings = documentation.meanings(struct)
+    assert list(meanings) == list(struct.__struct_fields__)
+    assert all(len(meaning) > 5 for meaning in meanings.values())
+    attributes = documentation._attributes(struct)
+    assert set(attributes) <= set(struct.__struct_fields__)
+
+
+def test_a_struct_with_its_own_explanation_uses_it():
+    assert "with late words" in documentation.meanings(Window)["revision"]
+    assert documentation.meanings(Score)["valence"].startswith("The model's value")
+    assert documentation.meanings(Sentiment)["valence"].startswith("Smoothed")
+
+
+@pytest.mark.parametrize("struct", documentation._EXAMPLES, ids=lambda s: s.__name__)
+def test_the_examples_are_records_that_readers_accept(struct):
+    example = documentation._EXAMPLES[struct]
+    assert topic_of(struct).decode(msgspec.json.encode(example)) == example
+
+
+def test_the_command_writes_records_and_schemas(tmp_path: Path):
+    out = tmp_path / "records.md"
+    result = CliRunner().invoke(app.app, ["schema", str(tmp_path / "s"), "--describe", str(out)])
+    assert result.exit_code == 0
+    assert out.read_text("utf-8") == documentation.document()
+    assert (tmp_path / "s" / "sentiment.v1.json").is_file()
+
+
+def test_the_published_schemas_are_current(tmp_path):
+    written = documentation.write_schemas(tmp_path)
+    assert {path.name for path in written} == {path.name for path in SCHEMAS.iterdir()}
+    for path in written:
+        assert path.read_text("utf-8") == (SCHEMAS / path.name).read_text("utf-8"), (
+            f"run `streamer schema {SCHEMAS.relative_to(ROOT)}`"
+        )

@@ -1,0 +1,23 @@
+"""A broker answers if one of its addresses accepts a connection."""
+
+import socket
+
+import pytest
+
+from streamer.kafka.probe import answers
+
+
+@pytest.fixture
+def address():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_listening_address_answers(address):
+    assert answers(address)
+    assert answers(f"127.0.0.1:1, {address}")
+
+
+def test_a_closed_port_and_an_invalid_address_do_not_answer():
+    assert not answers("127.0.0.1:1")
+    assert not answers("nowhere")

@@ -1,0 +1,30 @@
+"""Errors and exit codes."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "nowhere"], "there is no checkpoint at nowhere"),
+        (["evaluate", "{tiny}", "--data", "none.csv"], "there are no data at none.csv"),
+        (["evaluate", "{tiny}", "--data", "{texts}", "--format", "tsv"], "no data format 'tsv'"),
+        (["evaluate", "{tiny}", "--data", "{texts}", "--split", "test"], "no samples in the part"),
+        (["evaluate", "{tiny}", "--data", "{texts}", "--modalities", "smell"], "no modality"),
+        (["evaluate", "{tiny}", "--data", "{texts}", "--device", "cuda:77"], "device"),
+        (["export", "{tiny}", "--to", "x.bin", "--format", "tflite"], "no export format"),
+    ],
+)
+def test_an_unusable_input_is_one_sentence_and_exit_code_1(run, tiny, texts, arguments, message):
+    filled = [word.format(tiny=tiny, texts=texts) for word in arguments]
+    code, out, err = run(*filled)
+    assert code == 1
+    assert out == ""
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_a_wrong_argument_is_a_usage_error(run):
+    code, _, err = run("evaluate")
+    assert code == 2
+    assert "checkpoint" in err.lower()

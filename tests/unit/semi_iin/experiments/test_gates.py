@@ -1,0 +1,59 @@
+"""Gate shares."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from semi_iin.errors import SemiIINError
+from semi_iin.experiments.gates import gate_shares, plot_gates, summarise_gates
+from semi_iin.experiments.sweep import plot_sweep
+from tests.unit.semi_iin.generated import valence_examples
+
+
+@pytest.fixture
+def gates(bench):
+    """Gate shares of three examples: a text with a voice, a text alone, and a text with a voice."""
+    model = bench.build(0)
+    with torch.no_grad():
+        model.gates["val"].intra.bias.fill_(50.0)
+    pair, alone, other = (valence_examples(1, seed)[0] for seed in (5, 6, 7))
+    chosen = [
+        replace(pair, valence=0.0, sentiment=3),
+        replace(alone, features={"text": alone.features["text"]}, valence=-1.0, sentiment=2),
+        replace(other, valence=2.6, sentiment=6),
+    ]
+    return gate_shares(model, chosen)
+
+
+def test_gates_are_measured_on_every_subset_that_an_example_has(gates):
+    subsets = Counter(record["modalities"] for record in gates)
+    assert subsets == {"audio": 2, "text": 3, "audio + text": 2}
+    assert [record["valence_gate"] for record in gates] == pytest.approx([1.0] * 7)
+    assert all(0 < record["class_gate"] < 1 for record in gates)
+    assert {record["intensity"] for record in gates} == {"0", "(0, 1]", "(2, 3]"}
+
+
+def test_gates_are_summarised_in_the_order_of_the_classes(gates):
+    rows = summarise_gates(gates, "class")
+    texts = [(row["class"], row["n"]) for row in rows if row["modalities"] == "text"]
+    assert texts == [("weakly negative", 1), ("neutral", 1), ("strongly positive", 1)]
+    assert [row["n"] for row in summarise_gates(gates, "modalities")] == [2, 3, 2]
+
+
+def test_a_model_without_a_gate_has_no_shares(bench):
+    with pytest.raises(SemiIINError, match="no gate: its variant is sum"):
+        gate_shares(bench.build(0, {"variant": "sum"}), bench.reported)
+
+
+def test_plots_are_written(tmp_path, gates):
+    plot_gates(gates, tmp_path / "plots" / "gates.png")
+    sweep = [
+        {"retrained": again, "k": k, "share": 1.0, "part": part, "mae": [0.7], "corr": [0.6, 0.7]}
+        for again, k in (("no", 0), ("yes", 0), ("yes", 10), ("yes", 40))
+        for part in ("mosi", "mosei")
+    ]
+    plot_sweep(sweep, tmp_path / "plots" / "sweep.png")
+    for name in ("gates.png", "sweep.png"):
+        assert (tmp_path / "plots" / name).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,44 @@
+"""Clips composed of words, voices and faces."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semi_iin.composing import Composer
+from semi_iin.task import Example
+
+
+def pools(width: int) -> dict[int, list[Tensor]]:
+    """Features that say their sign."""
+    return {sign: [torch.full((3, width), float(sign))] for sign in (-1, 0, 1)}
+
+
+def test_a_composed_clip_has_the_sign_of_its_words() -> None:
+    composer = Composer(pools(6), pools(4))
+    random = np.random.default_rng(0)
+    for valence, sign in ((2.0, 1), (-1.0, -1), (0.2, 0)):
+        example = Example({"text": torch.ones(2, 5)}, valence, 0)
+        features = composer.compose(example, ("audio", "text", "vision"), random)
+        assert list(features) == ["audio", "text", "vision"]
+        assert {float(features[name].mean()) for name in ("audio", "vision")} == {float(sign)}  # type: ignore[union-attr]
+
+
+def test_training_gets_every_set_of_modalities_and_flat_voices_beside_words() -> None:
+    composer = Composer(pools(6), pools(4))
+    random = np.random.default_rng(0)
+    example = Example({"text": torch.ones(2, 5)}, 2.0, 6)
+    seen = [composer(example, random) for _ in range(600)]
+    assert {tuple(features) for features in seen} == set(Composer.SHARES)
+    beside = [float(row["audio"].mean()) for row in seen if {"audio", "text"} <= set(row)]  # type: ignore[union-attr]
+    alone = [float(row["audio"].mean()) for row in seen if "text" not in row and "audio" in row]  # type: ignore[union-attr]
+    assert 0.15 < np.mean(np.array(beside) == 0) < 0.45
+    assert set(alone) == {1.0}
+
+
+def test_without_faces_only_voices_are_composed() -> None:
+    composer = Composer(pools(6), {-1: [], 0: [], 1: []})
+    random = np.random.default_rng(0)
+    example = Example({"text": torch.ones(2, 5)}, 2.0, 6)
+    assert {tuple(composer(example, random)) for _ in range(200)} == {
+        ("text",), ("audio", "text"), ("audio",),
+    }  # fmt: skip

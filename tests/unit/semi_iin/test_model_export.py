@@ -1,0 +1,65 @@
+"""Exported files have the outputs of the model, also for batches that they were not traced with."""
+
+import pytest
+import torch
+
+from semi_iin import export
+from semi_iin.errors import SemiIINError
+from semi_iin.model import SemiIIN
+from semi_iin.model_config import SemiIINConfig
+
+
+def small(**changes: object) -> SemiIIN:
+    torch.manual_seed(0)
+    sizes = {
+        "audio_width": 6,
+        "text_width": 5,
+        "vision_width": 4,
+        "hidden": 8,
+        "heads": 2,
+        "head_widths": (8,),
+        "max_audio": 6,
+        "max_text": 7,
+        "max_vision": 5,
+    }
+    return SemiIIN(SemiIINConfig.from_dict(sizes | changes)).eval()
+
+
+@pytest.mark.parametrize(
+    ("format", "changes"),
+    [
+        ("torch", {}),
+        ("torch", {"variant": "global"}),
+        ("torch", {"sparse_top_k": 3}),
+        ("onnx", {}),
+        ("onnx", {"variant": "global", "sparse_top_k": 3}),
+    ],
+)
+def test_the_file_has_the_outputs_of_the_model(tmp_path, format, changes):
+    model = small(**changes)
+    exported = export.export(model, tmp_path / "made" / f"model{export.SUFFIXES[format]}", format)
+    assert exported.path.stat().st_size > 0
+    assert exported.largest_difference < 1e-5
+    assert exported.inputs["audio"] == ("B", 51, 6)
+    assert exported.outputs[:2] == ("valence", "class_logits")
+
+
+def test_a_torch_export_takes_any_batch_and_mask(tmp_path):
+    model = small()
+    path = export.export(model, tmp_path / "model.pt2", "torch").path
+    program = torch.export.load(path).module()
+    inputs = export.example(model.config, 9, seed=77)
+    inputs["vision_mask"][:] = False
+    torch.testing.assert_close(tuple(program(**inputs)), tuple(model(**inputs)))
+
+
+def test_a_file_with_other_outputs_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(SemiIINError, match="differs from the model"):
+        export.export(small(), tmp_path / "model.pt2", "torch")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_format_is_refused(tmp_path):
+    with pytest.raises(SemiIINError, match="no export format 'tflite'"):
+        export.export(small(), tmp_path / "x", "tflite")  # type: ignore[arg-type]
