@@ -21,8 +21,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "audio only": {"modalities": ["audio"], "engine": "none"},
     "faces only": {"modalities": ["vision"], "engine": "none"},
     "audio and faces": {"modalities": ["audio", "vision"], "engine": "none"},
-    "all, PocketSphinx": {"modalities": ["audio", "text", "vision"], "engine": "pocketsphinx"},
-    "text only, PocketSphinx": {"modalities": ["text"], "engine": "pocketsphinx"},
+    "all, Whisper": {"modalities": ["audio", "text", "vision"], "engine": "whisper"},
+    "text only, Whisper": {"modalities": ["text"], "engine": "whisper"},
 }
 SUBTITLED: dict[str, dict[str, object]] = {
     "all, subtitles": {"modalities": ["audio", "text", "vision"], "engine": "subtitles"},

@@ -3,7 +3,7 @@
 The way of the data, one line a stage:
 
     capture     devices, files, URLs   → AudioChunk, VideoFrame
-    asr, faces  chunks                 → Word, FaceCrop
+    speech, faces  chunks                 → Word, FaceCrop
     windows     chunks, words, crops   → Window      (topic windows)
     inference   Window                 → Score       (topic scores)
     smoothing   Score                  → Sentiment   (topics smoothed, session-smoothed, alerts)

@@ -95,7 +95,7 @@ class AsrConfig(_Section):
     translate: bool = False
     device: str = "auto"
     threads: PositiveInt = 1
-    interval_s: PositiveSeconds = 1.0
+    interval_s: PositiveSeconds = 0.8
     max_utterance_s: PositiveSeconds = 15.0
     vad_threshold: UnitFloat = 0.5
     min_silence_s: PositiveSeconds = 0.4

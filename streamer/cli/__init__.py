@@ -5,6 +5,7 @@
     watch       subscribe, dashboard
     recordings  record, sessions, export, compare
     checks      devices, doctor, schema, config
+    models      models list, get, verify
     letters     dead-letter
 
 `options` and `context` hold what the commands share; `terminal`, `output`, `logs` and `display`

@@ -13,6 +13,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Print the settings.")
 app.add_typer(config_app, name="config")
+models_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify published weights.")
+app.add_typer(models_app, name="models")
 dead_letter_app = typer.Typer(
     no_args_is_help=True, help="List, show and retry unreadable messages."
 )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes.util
-import importlib.metadata
 import shutil
 from collections.abc import Iterator
 from typing import Literal
@@ -80,15 +79,15 @@ def _devices() -> Iterator[Finding]:
 def _speech(config: Config) -> Finding:
     if config.asr.engine not in ("auto", "whisper"):
         return Finding("speech recognition", "ok", f"{config.asr.engine} as configured")
-    from streamer.speech.whisper import weights_on_disk
+    from streamer.speech.models import fetch_command, on_disk
 
-    if weights_on_disk(config.asr.whisper_model):
-        return Finding("speech recognition", "ok", f"Whisper {config.asr.whisper_model} on disk")
-    mend = f"download {config.asr.whisper_model} or set asr.whisper_model to a folder that has it"
-    if config.asr.engine == "whisper":
-        return Finding("speech recognition", "broken", "Whisper has no weights on disk", mend)
-    version = importlib.metadata.version("pocketsphinx")
-    return Finding("speech recognition", "ok", f"PocketSphinx {version}", f"better: {mend}")
+    name = on_disk(config.asr)
+    if name is not None:
+        return Finding("speech recognition", "ok", f"{name} on disk")
+    state: Literal["missing", "broken"] = "broken" if config.asr.engine == "whisper" else "missing"
+    return Finding(
+        "speech recognition", state, "no Whisper model", f"run `{fetch_command(config.asr)}`"
+    )
 
 
 def _model(config: Config) -> Finding:

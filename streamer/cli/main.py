@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from streamer.cli import checks, letters, play, recordings, stages, watch
+from streamer.cli import checks, letters, models, play, recordings, stages, watch
 from streamer.cli.app import app
 from streamer.errors import StreamerError
 
-COMMANDS = (play, stages, watch, recordings, checks, letters)
+COMMANDS = (play, stages, watch, recordings, checks, models, letters)
 """The modules whose import registers their commands."""
 
 

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 import msgspec
 
 from streamer import audio, capture, metrics
-from streamer import speech as asr
 from streamer.capture.pace import Pace
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config, to_ns
 from streamer.errors import SourceError
 from streamer.faces import FaceTracker
 from streamer.records import (
+    NS_PER_S,
     AudioChunk,
     Modality,
     Notice,
@@ -30,11 +30,15 @@ from streamer.records import (
     Window,
 )
 from streamer.session.plan import Plan
+from streamer.speech.recognisers import choose
+from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
 from streamer.windows import Windower
 
 log = logging.getLogger(__name__)
 
 ASR_QUEUE_CHUNKS = 512
+BEHIND_NS = NS_PER_S
+"""Audio that may wait for the recogniser before it decodes only whole utterances."""
 
 
 class Pipeline:
@@ -60,8 +64,8 @@ class Pipeline:
         self._decode: set[Modality] = wanted & {"vision"}
         if self._hears:
             self._decode.add("audio")
-        self.asr_name, transcriber = asr.choose(config, source)
-        self._transcriber: asr.Transcriber = (
+        self.asr_name, transcriber = choose(config, source)
+        self._transcriber: Transcriber = (
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )
         self._faces = FaceTracker(config.faces) if "vision" in wanted else None
@@ -148,7 +152,7 @@ class Pipeline:
                 self.counters["notices"] += 1
                 log.warning("%s: %s", self.spec.participant_id, chunk.message)
 
-    def _hear(self, transcript: asr.Transcript) -> Iterator[Window]:
+    def _hear(self, transcript: Transcript) -> Iterator[Window]:
         yield from self._windower.push_speech(transcript.speech, transcript.speech_watermark_ns)
         yield from self._windower.push_words(transcript.words, transcript.watermark_ns)
 
@@ -166,33 +170,37 @@ class ThreadedRecogniser:
     counted as `asr_dropped_chunks` (its sound still goes into the windows).
     """
 
-    def __init__(self, inner: asr.Transcriber, counters: Counter[str]) -> None:
+    def __init__(self, inner: Transcriber, counters: Counter[str]) -> None:
         self._inner = inner
+        self._offered_ns = self._processed_ns = 0
+        if isinstance(inner, StreamingRecogniser):
+            inner.behind = lambda: self._offered_ns - self._processed_ns > BEHIND_NS
         self._counters = counters
         self.description = inner.description
         self._in: queue.Queue[AudioChunk | int | None] = queue.Queue(ASR_QUEUE_CHUNKS)
-        self._out: queue.SimpleQueue[asr.Transcript] = queue.SimpleQueue()
+        self._out: queue.SimpleQueue[Transcript] = queue.SimpleQueue()
         self._failure: BaseException | None = None
-        self._newest = asr.Transcript(words=[], speech=[], watermark_ns=0)
+        self._newest = Transcript(words=[], speech=[], watermark_ns=0)
         self._thread = threading.Thread(target=self._work, name="asr", daemon=True)
         self._thread.start()
 
-    def push(self, chunk: AudioChunk) -> asr.Transcript:
+    def push(self, chunk: AudioChunk) -> Transcript:
         """Queue a chunk; return what the recogniser has given since the last call."""
         return self._offer(chunk)
 
-    def advance(self, event_time_ns: int) -> asr.Transcript:
+    def advance(self, event_time_ns: int) -> Transcript:
         """Queue the passing of event time; return as `push`."""
         return self._offer(event_time_ns)
 
-    def _offer(self, item: AudioChunk | int) -> asr.Transcript:
+    def _offer(self, item: AudioChunk | int) -> Transcript:
+        self._offered_ns = item if isinstance(item, int) else item.end_ns
         try:
             self._in.put_nowait(item)
         except queue.Full:
             self._counters["asr_dropped_chunks"] += 1
         return self._ready()
 
-    def finish(self) -> asr.Transcript:
+    def finish(self) -> Transcript:
         """Wait until the queue is recognised; return what is left."""
         self._in.put(None)
         self._thread.join()
@@ -201,6 +209,7 @@ class ThreadedRecogniser:
     def _work(self) -> None:
         try:
             while (item := self._in.get()) is not None:
+                self._processed_ns = item if isinstance(item, int) else item.end_ns
                 inner = self._inner
                 heard = inner.advance(item) if isinstance(item, int) else inner.push(item)
                 self._out.put(heard)
@@ -208,14 +217,14 @@ class ThreadedRecogniser:
         except BaseException as error:
             self._failure = error
 
-    def _ready(self) -> asr.Transcript:
+    def _ready(self) -> Transcript:
         if self._failure is not None:
             raise self._failure
         parts = []
         while not self._out.empty():
             parts.append(self._out.get())
         self._newest = parts[-1] if parts else self._newest
-        return asr.Transcript(
+        return Transcript(
             words=[word for part in parts for word in part.words],
             speech=[span for part in parts for span in part.speech],
             watermark_ns=self._newest.watermark_ns,

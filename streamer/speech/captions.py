@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamer.records import AudioChunk, Word
-from streamer.speech.listening import Transcriber, Transcript
+from streamer.speech.streaming import Transcriber, Transcript
 from streamer.speech.transcripts import Subtitles
 
 

@@ -25,7 +25,7 @@ from streamer.config import AsrConfig
 from streamer.errors import ConfigError, ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
 from streamer.speech import models
-from streamer.speech.listening import Heard
+from streamer.speech.streaming import WordHypothesis
 
 LONGEST_NS = 29 * NS_PER_S
 """The longest utterance; a model reads 30 s at once."""
@@ -76,16 +76,16 @@ class Whisper:
         """Append (n,) samples in [-1, 1] at SAMPLE_RATE_HZ."""
         self._audio.append(samples)
 
-    def heard(self) -> list[Heard]:
+    def hypothesis(self) -> list[WordHypothesis]:
         """Decode the utterance so far."""
         audio = np.concatenate(self._audio) if self._audio else np.zeros(0, np.float32)
         if len(audio) < SHORTEST_SAMPLES:
             return []
         return self._model.decode(audio, self._language, translate=self._translate)
 
-    def end(self) -> list[Heard]:
+    def end(self) -> list[WordHypothesis]:
         """Decode the whole utterance and discard its audio."""
-        words = self.heard()
+        words = self.hypothesis()
         self._audio = []
         return words
 
@@ -170,7 +170,7 @@ class Model:
 
     def decode(
         self, audio: NDArray[np.float32], language: str | None, *, translate: bool = False
-    ) -> list[Heard]:
+    ) -> list[WordHypothesis]:
         """Return the words of at most 30 s of audio, (n,) in [-1, 1]; times from its first sample.
 
         Args:
@@ -306,7 +306,7 @@ def words_of(
     tokens: Sequence[Token],
     decode: Callable[[list[int]], str],
     without_spaces: bool,
-) -> list[Heard]:
+) -> list[WordHypothesis]:
     """Join tokens to words: at spaces, or at whole characters in a language without spaces.
 
     The confidence of a word is that of its least probable token. Punctuation belongs to the word
@@ -321,7 +321,7 @@ def words_of(
         if any(map(str.isalnum, text)):
             start_ns, end_ns = round(parts[0].start * NS_PER_S), round(parts[-1].end * NS_PER_S)
             chance = min(token.chance for token in parts)
-            words.append(Heard(text, start_ns, end_ns, chance))
+            words.append(WordHypothesis(text, start_ns, end_ns, chance))
     return words
 
 

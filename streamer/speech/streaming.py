@@ -1,16 +1,17 @@
-"""Sound → words, in event time: who speaks when, which words are settled, how far that is known.
+"""Audio → words, in event time: where speech is, which words are committed, how far that is known.
 
-A Listener puts voice activity before a recogniser (an Engine): silence never reaches it, and what
-it hears between two silences is an utterance. While an utterance lasts, the engine is asked again
-and again what it has heard; words that two consecutive answers agree on are settled and given out,
-the rest when the utterance ends. Everything is counted in samples, nothing in wall-clock time: the
-same sound gives the same words at the same event times, however it is cut into chunks and however
-fast it comes. It knows no engine, no thread and no window.
+A StreamingRecogniser runs voice activity before a recogniser (an Engine): silence never reaches it,
+and the speech between two silences is an utterance. While an utterance lasts, the engine decodes it
+again and again; words on which two consecutive hypotheses agree are committed and given out, the
+rest when the utterance ends. Everything is counted in samples, nothing in wall-clock time: the same
+audio gives the same words at the same event times, in whatever chunks and however fast it arrives.
+This module knows no engine, thread or window.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from streamer.config import AsrConfig, to_ns
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, Word
-from streamer.speech.vad import FRAME_NS, FRAME_SAMPLES, VoiceActivity
+from streamer.speech.activity import FRAME_NS, FRAME_SAMPLES, VoiceActivity
 
 PRE_ROLL_FRAMES = 8
 """Frames (256 ms) before speech is detected that the recogniser hears too: soft first sounds."""
@@ -38,7 +39,7 @@ class Transcript:
     """What has become known, from a transcriber to the windower.
 
     Attributes:
-        words: newly settled words, by time; never before the last watermark.
+        words: newly committed words, by time; never before the last watermark.
         speech: new spans `[start_ns, end_ns)` in which somebody speaks, by time, without overlap.
         watermark_ns: every word that ends before it has been given out. Never falls.
         speech_watermark_ns: the same for speech; never behind `watermark_ns`.
@@ -63,11 +64,11 @@ class Transcriber(Protocol):
         """Let event time pass without sound, for a participant who has none (any more)."""
 
     def finish(self) -> Transcript:
-        """End of stream: settle what is still open; the watermark passes the last sound."""
+        """End of stream: commit what is still open; the watermark passes the last sound."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class WordHypothesis:
     """A stretch of an utterance as an engine hears it; `text` is empty for a pause or a noise.
 
     Times are nanoseconds from the start of the utterance, `[start_ns, end_ns)`.
@@ -91,10 +92,10 @@ class Engine(Protocol):
     def feed(self, samples: NDArray[np.float32]) -> None:
         """Hear more of the utterance: (n,) at SAMPLE_RATE_HZ in [-1, 1]."""
 
-    def heard(self) -> list[Heard]:
+    def hypothesis(self) -> list[WordHypothesis]:
         """What the utterance seems to say so far, by time; may change with more sound."""
 
-    def end(self) -> list[Heard]:
+    def end(self) -> list[WordHypothesis]:
         """What the whole utterance says, by time; it is over."""
 
 
@@ -111,11 +112,16 @@ class _News:
         self.speech.append((start_ns, end_ns))
 
 
-class Listener:
+class StreamingRecogniser:
     """A Transcriber over voice activity and, when words are wanted, an engine.
 
     Memory is bounded by the longest utterance (`asr.max_utterance_s`, or less if the engine cannot
     hear as much); a longer one is cut, at a quiet moment if there is one in its last fifth.
+
+    Attributes:
+        description: the engine, and why it was chosen.
+        behind: whether audio waits to be recognised, as live on a busy machine. While it does,
+            running utterances are not decoded: their words come when they end.
     """
 
     def __init__(
@@ -123,6 +129,7 @@ class Listener:
     ) -> None:
         """Listen with `engine`; None gives speech spans and no words."""
         self.description = description
+        self.behind: Callable[[], bool] = lambda: False
         self._voice = voice
         self._utterance = _Utterance(engine) if engine is not None else None
         self._threshold = config.vad_threshold
@@ -148,19 +155,19 @@ class Listener:
             self._jump(chunk.event_time_ns, news)
         # A recurrent model that has seen one NaN (float files may hold them) stays deaf.
         samples = np.nan_to_num(np.asarray(chunk.samples, np.float32), posinf=0.0, neginf=0.0)
-        hole_ns = chunk.event_time_ns - self._heard_ns
+        hole_ns = chunk.event_time_ns - self._received_ns
         if hole_ns > GAP_NS:
             self._jump(chunk.event_time_ns, news)
         elif hole_ns <= -GAP_NS:
             samples = samples[-hole_ns * SAMPLE_RATE_HZ // NS_PER_S :]
         self._rest = np.concatenate([self._rest, samples])
-        self._hear_frames(news)
+        self._process_frames(news)
         return self._transcript(news)
 
     def advance(self, event_time_ns: int) -> Transcript:
         """Let event time pass without sound: what was being said is over."""
         news = _News()
-        if self._frame_ns is None or event_time_ns > self._heard_ns:
+        if self._frame_ns is None or event_time_ns > self._received_ns:
             self._jump(event_time_ns, news)
         return self._transcript(news)
 
@@ -168,21 +175,21 @@ class Listener:
         """Settle the last utterance."""
         news = _News()
         if self._frame_ns is not None:
-            self._jump(self._heard_ns, news)
+            self._jump(self._received_ns, news)
         return self._transcript(news)
 
     @property
-    def _heard_ns(self) -> int:
+    def _received_ns(self) -> int:
         """Time just after the last sample pushed."""
         return (self._frame_ns or 0) + len(self._rest) * NS_PER_S // SAMPLE_RATE_HZ
 
     def _jump(self, event_time_ns: int, news: _News) -> None:
         """Hear the unfinished frame, end the utterance, go on at `event_time_ns`."""
-        end_ns = self._heard_ns
+        end_ns = self._received_ns
         if len(self._rest):
             missing = np.zeros(FRAME_SAMPLES - len(self._rest), np.float32)
             self._rest = np.concatenate([self._rest, missing])
-            self._hear_frames(news, until_ns=end_ns)
+            self._process_frames(news, until_ns=end_ns)
         if self._speaking:
             self._end_utterance(end_ns, news)
         self._voice.forget()
@@ -191,7 +198,7 @@ class Listener:
         self._spoken_ns = max(self._spoken_ns, event_time_ns)
         self._watermark_ns = max(self._watermark_ns, event_time_ns)
 
-    def _hear_frames(self, news: _News, until_ns: int | None = None) -> None:
+    def _process_frames(self, news: _News, until_ns: int | None = None) -> None:
         """Hear every whole frame in `_rest`; speech is not said to last beyond `until_ns`."""
         assert self._frame_ns is not None
         whole = len(self._rest) // FRAME_SAMPLES * FRAME_SAMPLES
@@ -200,10 +207,10 @@ class Listener:
         for frame, probability in zip(frames, self._voice.probabilities(frames), strict=True):
             end_ns = self._frame_ns + FRAME_NS
             known_ns = end_ns if until_ns is None else min(end_ns, until_ns)
-            self._hear_frame(frame, probability, self._frame_ns, known_ns, news)
+            self._process_frame(frame, probability, self._frame_ns, known_ns, news)
             self._frame_ns = end_ns
 
-    def _hear_frame(
+    def _process_frame(
         self,
         frame: NDArray[np.float32],
         probability: float,
@@ -212,7 +219,7 @@ class Listener:
         news: _News,
     ) -> None:
         if not self._speaking:
-            self._hear_silence(frame, probability, start_ns, end_ns, news)
+            self._process_silence(frame, probability, start_ns, end_ns, news)
             return
         if self._utterance is not None:
             self._utterance.feed(frame)
@@ -228,11 +235,11 @@ class Listener:
             self._end_utterance(end_ns, news)
         elif end_ns >= self._ask_ns:
             self._ask_ns += self._interval_ns
-            if self._utterance is not None:
-                news.words += self._utterance.settled()
-                self._watermark_ns = max(self._watermark_ns, self._utterance.settled_ns)
+            if self._utterance is not None and not self.behind():
+                news.words += self._utterance.commit()
+                self._watermark_ns = max(self._watermark_ns, self._utterance.committed_ns)
 
-    def _hear_silence(
+    def _process_silence(
         self,
         frame: NDArray[np.float32],
         probability: float,
@@ -270,22 +277,22 @@ class Listener:
 
 
 class _Utterance:
-    """One utterance at a time: which of the engine's words are settled (local agreement of two)."""
+    """One utterance at a time, and its committed words (local agreement of two hypotheses)."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._begun_ns = 0
         self._length_ns = 0
-        self._before: list[Heard] = []  # the last answer, without what is settled
-        self._settled_ns = 0  # from the utterance's start
+        self._before: list[WordHypothesis] = []  # the last answer, without what is committed
+        self._committed_ns = 0  # from the utterance's start
 
     @property
-    def settled_ns(self) -> int:
-        """Session time up to which the words are settled."""
-        return self._begun_ns + self._settled_ns
+    def committed_ns(self) -> int:
+        """Session time up to which the words are committed."""
+        return self._begun_ns + self._committed_ns
 
     def begin(self, begun_ns: int) -> None:
-        self._begun_ns, self._length_ns, self._settled_ns = begun_ns, 0, 0
+        self._begun_ns, self._length_ns, self._committed_ns = begun_ns, 0, 0
         self._before = []
         self._engine.begin()
 
@@ -293,13 +300,13 @@ class _Utterance:
         self._length_ns += FRAME_NS
         self._engine.feed(frame)
 
-    def settled(self) -> list[Word]:
-        """Ask the engine; the words that it also gave the time before are settled."""
-        answer = self._unsettled(self._engine.heard())
+    def commit(self) -> list[Word]:
+        """Ask the engine; the words that it also gave the time before are committed."""
+        answer = self._uncommitted(self._engine.hypothesis())
         agreed = 0
         for now, before in zip(answer, self._before, strict=False):
             if (
-                now.text != before.text
+                _spoken(now.text) != _spoken(before.text)
                 or abs(now.start_ns - before.start_ns) > SAME_TIME_NS
                 or abs(now.end_ns - before.end_ns) > SAME_TIME_NS
             ):
@@ -312,21 +319,26 @@ class _Utterance:
     def end(self, end_ns: int) -> list[Word]:
         """The utterance is over at `end_ns`: everything that is left."""
         self._length_ns = min(self._length_ns, end_ns - self._begun_ns)
-        return self._give(self._unsettled(self._engine.end()))
+        return self._give(self._uncommitted(self._engine.end()))
 
-    def _unsettled(self, answer: list[Heard]) -> list[Heard]:
-        return [h for h in answer if (h.start_ns + h.end_ns) // 2 >= self._settled_ns]
+    def _uncommitted(self, answer: list[WordHypothesis]) -> list[WordHypothesis]:
+        return [h for h in answer if (h.start_ns + h.end_ns) // 2 >= self._committed_ns]
 
-    def _give(self, agreed: list[Heard]) -> list[Word]:
-        """Words of `agreed`, in order and inside the utterance, none before what was settled."""
+    def _give(self, agreed: list[WordHypothesis]) -> list[Word]:
+        """Words of `agreed`, in order and inside the utterance, none before what was committed."""
         words = []
         for heard in agreed:
-            start_ns = max(heard.start_ns, self._settled_ns)
+            start_ns = max(heard.start_ns, self._committed_ns)
             end_ns = min(max(heard.end_ns, start_ns + NS_PER_MS), self._length_ns)
             if end_ns <= start_ns:
                 continue
             if heard.text:
                 begun_ns, confidence = self._begun_ns, min(1.0, max(0.0, heard.confidence))
                 words.append(Word(heard.text, begun_ns + start_ns, begun_ns + end_ns, confidence))
-            self._settled_ns = end_ns
+            self._committed_ns = end_ns
         return words
+
+
+def _spoken(text: str) -> str:
+    """Return a word without case and punctuation, which change from one hypothesis to the next."""
+    return "".join(filter(str.isalnum, text)).casefold()

@@ -20,6 +20,9 @@ from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
 
 FRAME_SAMPLES = 512
 FRAME_NS = FRAME_SAMPLES * NS_PER_S // SAMPLE_RATE_HZ
+QUIET_BELOW, FORGET_FRAMES = 0.35, 16
+"""After so many frames (0.5 s) below this probability the model starts anew: what it remembers of
+loud music or hum makes it miss soft speech."""
 
 
 class VoiceActivity(Protocol):
@@ -37,6 +40,7 @@ class Silero:
 
     def __init__(self) -> None:
         """Load the model; raises ModelError when the package is not there or damaged."""
+        self._quiet_frames = 0
         try:
             with _one_thread(), warnings.catch_warnings():
                 # torch deprecates TorchScript, in which this model is published.
@@ -52,13 +56,18 @@ class Silero:
     def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
         """Probability of speech in each of the next frames, (n, FRAME_SAMPLES) in [-1, 1]."""
         with torch.inference_mode(), _one_thread():
-            return [
-                float(self._model(frame, SAMPLE_RATE_HZ).item())
-                for frame in torch.from_numpy(frames)
-            ]
+            return [self._probability(frame) for frame in torch.from_numpy(frames)]
+
+    def _probability(self, frame: torch.Tensor) -> float:
+        if self._quiet_frames >= FORGET_FRAMES:
+            self.forget()
+        probability = float(self._model(frame, SAMPLE_RATE_HZ).item())
+        self._quiet_frames = self._quiet_frames + 1 if probability < QUIET_BELOW else 0
+        return probability
 
     def forget(self) -> None:
         """Start anew."""
+        self._quiet_frames = 0
         self._model.reset_states()
 
 

@@ -1,0 +1,125 @@
+"""Which recogniser gives a participant's words: subtitles, Whisper, or none.
+
+What enters: the settings and a source. What leaves: a transcriber, and a phrase that says which one
+it is and why. `streaming` runs a recogniser; `whisper` is one.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Protocol
+
+from streamer.config import AsrConfig, Config
+from streamer.errors import ConfigError, SourceError
+from streamer.speech import transcripts as subtitles
+from streamer.speech.activity import Silero
+from streamer.speech.captions import Captions
+from streamer.speech.models import fetch_command, on_disk
+from streamer.speech.streaming import Engine, StreamingRecogniser, Transcriber
+from streamer.speech.whisper import Whisper
+
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """What `choose` needs of a participant's source."""
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is audio."""
+
+    @property
+    def subtitle_path(self) -> Path | None:
+        """A subtitle file that belongs to the recording."""
+
+    @property
+    def subtitle_stream(self) -> int | None:
+        """Index of a text stream inside the recording at `path`."""
+
+    @property
+    def path(self) -> Path | None:
+        """The recording; None when live."""
+
+
+def choose(config: Config, source: Source) -> tuple[str, Transcriber]:
+    """Choose what gives a participant's words, load it, and log the choice and the reason.
+
+    Args:
+        config: `asr.engine` names one, or `auto`: subtitles if there are any, else Whisper if a
+            model is on disk, else none. None if text is not among the modalities.
+        source: the participant's source.
+
+    Returns:
+        The engine's name, and the transcriber, whose `description` contains the reason.
+
+    Raises:
+        ConfigError: the engine cannot serve this source or language.
+        ModelError: its model is missing or cannot be loaded.
+        SourceError: the subtitles cannot be read.
+    """
+    name, why, read = _pick(config, source)
+    if read is not None:
+        for notice in read.notices:
+            log.warning("%s", notice)
+        voice = StreamingRecogniser(Silero(), None, config.asr, why) if source.has_audio else None
+        transcriber: Transcriber = Captions(read, voice, why)
+    elif source.has_audio:
+        transcriber = StreamingRecogniser(Silero(), _engine(name, config.asr), config.asr, why)
+    else:
+        transcriber = Captions(subtitles.Subtitles(()), None, why)
+    missing_model = name == "none" and "streamer models get" in why
+    log.log(logging.WARNING if missing_model else logging.INFO, "words: %s", why)
+    return name, transcriber
+
+
+def _pick(config: Config, source: Source) -> tuple[str, str, subtitles.Subtitles | None]:
+    """Return the name, the reason and, if they were chosen, the subtitles."""
+    engine = config.asr.engine
+    if "text" not in config.session.modalities:
+        return "none", "none (text is not among the modalities)", None
+    if engine == "none":
+        return "none", 'none (asr.engine is "none")', None
+    missing = ""
+    if engine in ("auto", "subtitles"):
+        found, where = _subtitles(source, required=engine == "subtitles")
+        if found is not None:
+            return "subtitles", f"subtitles ({where})", found
+        missing = where
+    if not source.has_audio:
+        return "none", f"none ({', '.join(filter(None, (missing, 'no audio')))})", None
+    if engine == "whisper":
+        return "whisper", f'Whisper {config.asr.whisper_model} (asr.engine is "whisper")', None
+    name = on_disk(config.asr)
+    if name is None:
+        command = fetch_command(config.asr)
+        return "none", f"none ({missing}, no Whisper model on disk; run `{command}`)", None
+    return "whisper", f"{name} ({missing})", None
+
+
+def _subtitles(source: Source, *, required: bool) -> tuple[subtitles.Subtitles | None, str]:
+    """The source's subtitles and where they are, or None and why not.
+
+    When they are required, why not is an error.
+    """
+    try:
+        if source.subtitle_path is not None:
+            return subtitles.parse_subtitles(source.subtitle_path), str(source.subtitle_path)
+        if source.subtitle_stream is not None and source.path is not None:
+            where = f"stream {source.subtitle_stream} of {source.path}"
+            return subtitles.embedded_subtitles(source.path, source.subtitle_stream), where
+    except SourceError as error:
+        if required:
+            raise
+        log.warning("%s", error)
+        return None, "no readable subtitles"
+    if required:
+        raise ConfigError(
+            'asr.engine is "subtitles" but the source has none; put a .vtt or .srt file with '
+            'the same name beside the recording, or set asr.engine to "auto".'
+        )
+    return None, "no subtitles"
+
+
+def _engine(name: str, config: AsrConfig) -> Engine | None:
+    return Whisper(config) if name == "whisper" else None
