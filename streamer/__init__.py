@@ -1,16 +1,16 @@
 """Streaming multimodal sentiment, from devices to Kafka topics.
 
-The way of the data, one line a stage:
+The way of the data, one line per stage:
 
-    capture     devices, files, URLs   → AudioChunk, VideoFrame
-    speech, faces  chunks                 → Word, FaceCrop
-    windows     chunks, words, crops   → Window      (topic windows)
-    inference   Window                 → Score       (topic scores)
-    smoothing   Score                  → Sentiment   (topics smoothed, session-smoothed, alerts)
-    subscribe   Sentiment              → your program
+    capture          devices, files, URLs   → AudioChunk, VideoFrame
+    speech, faces    chunks                 → Word, FaceCrop
+    windows          chunks, words, crops   → Window      (topic windows)
+    inference        Window                 → Score       (topic scores)
+    smoothing        Score                  → Sentiment   (topics smoothed, alerts, …)
+    client           Sentiment              → your program
 
-`records` is what flows, `config` what can be set, `topics` how it lies on Kafka, `broker` where
-Kafka comes from, `cli` the wiring.
+`records` defines what flows, `config` the settings, `kafka` the topics and brokers. `session`,
+`processing` and `local` run the stages; `cli` is the command line.
 
     async for sentiment in streamer.subscribe("localhost:9092", session="standup"): ...
     for sentiment in streamer.subscribe_sync("localhost:9092", session="standup"): ...

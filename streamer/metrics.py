@@ -74,7 +74,7 @@ BUILD = Info("streamer_build", "Version of the package, and the stage.", registr
 
 
 class _Watched(Collector):
-    """What others count for themselves, looked at when somebody asks."""
+    """Counters and lags of other components, read when Prometheus scrapes."""
 
     def __init__(self) -> None:
         self.counters: list[tuple[str, weakref.ref[Counter[str]]]] = []
@@ -82,18 +82,18 @@ class _Watched(Collector):
 
     def collect(self) -> Iterable[Metric]:
         events = CounterMetricFamily(
-            "streamer_events", "What a room counted, by its own name.", labels=["room", "event"]
+            "streamer_events", "Events that a component counted.", labels=["component", "event"]
         )
         totals: defaultdict[tuple[str, str], int] = defaultdict(int)
-        for room, reference in list(self.counters):
+        for component, reference in list(self.counters):
             counter = reference()
             for name, count in dict(counter or {}).items():
-                totals[room, name] += count
+                totals[component, name] += count
         for labels, total in sorted(totals.items()):
             events.add_metric(labels, total)
         yield events
         lag = GaugeMetricFamily(
-            "streamer_lag_records", "Records published and not yet used.", labels=["kind"]
+            "streamer_lag_records", "Records published and not yet processed.", labels=["kind"]
         )
         behind: defaultdict[str, int] = defaultdict(int)
         for kind, method in list(self.lags):
@@ -109,14 +109,14 @@ _watched = _Watched()
 REGISTRY.register(_watched)
 
 
-def watch(room: str, counters: Counter[str]) -> None:
-    """Tell what is counted here under `room`, as long as the counter lives."""
+def watch(component: str, counters: Counter[str]) -> None:
+    """Export these counters as events of `component`, as long as the counter lives."""
     _watched.counters[:] = [one for one in _watched.counters if one[1]() is not None]
-    _watched.counters.append((room, weakref.ref(counters)))
+    _watched.counters.append((component, weakref.ref(counters)))
 
 
 def watch_lag(kind: str, lag: Callable[[], int]) -> None:
-    """Ask this bound method how many records of `kind` wait, as long as its object lives."""
+    """Export the lag that this bound method returns for `kind`, as long as its object lives."""
     _watched.lags[:] = [one for one in _watched.lags if one[1]() is not None]
     _watched.lags.append((kind, weakref.WeakMethod(lag)))
 

@@ -61,27 +61,27 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_what_is_counted_elsewhere_is_told(broker: int):
+async def test_counters_and_lags_of_components_are_exported(broker: int):
     config = settings(broker)
     counters = Counter(scored=3)
-    metrics.watch("a room", counters)
+    metrics.watch("a component of this test", counters)
 
     class Reading:
         def lag(self) -> int:
             return 7
 
     reading = Reading()
-    metrics.watch_lag("scores", reading.lag)
+    metrics.watch_lag("a kind of this test", reading.lag)
 
     counters["scored"] += 1
     found = samples(await metrics.watched(config, "inference", fetch_metrics(config), answers))
-    assert found["streamer_events_total", "scored", "a room"] == 4
-    assert found["streamer_lag_records", "scores"] == 7
+    assert found["streamer_events_total", "scored", "a component of this test"] == 4
+    assert found["streamer_lag_records", "a kind of this test"] == 7
     assert any(name[0] == "streamer_build_info" and "inference" in name for name in found)
     assert found["process_resident_memory_bytes",] > 0
     del counters, reading
     again = samples(await metrics.watched(config, "inference", fetch_metrics(config), answers))
-    assert ("streamer_events_total", "scored", "a room") not in again
+    assert ("streamer_events_total", "scored", "a component of this test") not in again
 
 
 async def fetch_metrics(config: Config) -> str:
