@@ -5,7 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from streamer.recording.store import Recording, Recordings, Writer
+from streamer.recording.reader import Recordings
+from streamer.recording.recorded import Recording
+from streamer.recording.writer import Writer
 from streamer.records import (
     CLASS_LABELS,
     NS_PER_S,

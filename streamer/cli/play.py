@@ -223,7 +223,8 @@ def again(
     from streamer.capture.pace import Pace
     from streamer.cli import display
     from streamer.recording.comparison import compare as compared
-    from streamer.recording.store import Recordings, recording_of
+    from streamer.recording.reader import Recordings
+    from streamer.recording.recorded import recording_of
     from streamer.session import rescore
 
     found = Recordings(folder)

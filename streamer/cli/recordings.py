@@ -81,7 +81,7 @@ def record(
 @app.command()
 def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
     """List the recorded sessions, newest first."""
-    from streamer.recording.store import Recordings
+    from streamer.recording.reader import Recordings
 
     found = Recordings(folder).index()
     if json_:
@@ -115,7 +115,8 @@ def export(
 ) -> None:
     """Export a recorded session as one file."""
     from streamer.recording.export import export as exported
-    from streamer.recording.store import Recordings, folder_name
+    from streamer.recording.reader import Recordings
+    from streamer.recording.recorded import folder_name
 
     data = exported(Recordings(folder).read(session), to.value)
     if out == Path("-"):
@@ -139,7 +140,7 @@ def compare(
     """Compare two models or settings on the same recording, window by window."""
     from streamer.cli.display import comparison
     from streamer.recording.comparison import compare as compared
-    from streamer.recording.store import Recordings
+    from streamer.recording.reader import Recordings
 
     found = Recordings(folder)
     result = compared(found.read(session_a), found.read(session_b))

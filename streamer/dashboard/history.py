@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from streamer.dashboard.feed import SessionLog
 from streamer.media_types import playable_path
-from streamer.recording.store import Recordings
+from streamer.recording.reader import Recordings
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 
 MAX_RECORDS = 1_000_000

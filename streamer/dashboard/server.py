@@ -1,11 +1,11 @@
 """The page's HTTP server: static files of this package and one stream of events per open page.
 
-What enters: a Feed. What leaves: HTTP. It reads only (GET and HEAD), for one origin only, and
-holds no state of its own: a client that comes back names the place it had (`Last-Event-ID`, or
-`after` in the address) and gets what follows, or `reset` and everything where that is forgotten.
+What enters: a Feed. What leaves: HTTP. It only reads (GET and HEAD), for one origin only, and has
+no state of its own: a client that reconnects names its position (`Last-Event-ID`, or `after` in the
+address) and receives the records after it, or `reset` and everything if the position is unknown.
 
-Who may look: on a loopback address anybody on this machine; on any other whoever has the token.
-A foreign site may not read anything, not even through a name that it points at this address.
+On a loopback address everybody on this machine has access; on any other address, whoever has the
+token. Other sites cannot read anything, not even through a name that resolves to this address.
 """
 
 from __future__ import annotations
@@ -14,31 +14,38 @@ import asyncio
 import contextlib
 import errno
 import hmac
-import importlib.resources
-import ipaddress
 import logging
 import re
 import secrets
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote, urlencode
 
 import msgspec
 from aiohttp import web
 
 from streamer.config import Config
-from streamer.dashboard.feed import Feed, SessionLog, follow, join
+from streamer.dashboard.access import (
+    STATIC,
+    add_security_headers,
+    is_loopback,
+    is_number,
+    known_names,
+    static_file,
+)
+from streamer.dashboard.events import Cursor, is_complete, message
+from streamer.dashboard.feed import Feed, SessionLog, follow
 from streamer.dashboard.history import History, Recorded, media
 from streamer.errors import ConfigError, StreamerError
 from streamer.media_types import PLAYABLE_TYPES
-from streamer.recording.store import Recordings
+from streamer.recording.reader import Recordings
 
-log = logging.getLogger("streamer.dashboard")
+log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 PORT = 8710
@@ -46,7 +53,6 @@ TOKEN_BYTES = 16
 SHORTEST_TOKEN = 16
 MAX_STREAMS = 64
 """Open pages at a time; one more is told to come later."""
-RECORDS_A_MESSAGE = 1_000
 STATUS_S = 1.0
 HEARTBEAT_S = 5.0
 """A page that has heard nothing for longer than this may take the connection for dead."""
@@ -56,38 +62,6 @@ PAST_KEPT = 4
 """So many past sessions are kept in memory once they have been opened."""
 WRITE_TIMEOUT_S = 30.0
 """A page that takes nothing for so long is let go; it asks again from the place it had."""
-
-CONTENT_TYPES = {
-    "html": "text/html",
-    "css": "text/css",
-    "js": "text/javascript",
-    "svg": "image/svg+xml",
-}
-STATIC = (
-    "page.css",
-    "page.js",
-    "store.js",
-    "chart.js",
-    "stream.js",
-    "player.js",
-    "icon.svg",
-    "uplot/uPlot.iife.min.js",
-    "uplot/uPlot.min.css",
-)
-SECURITY = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; media-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-    ),
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
-
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -150,7 +124,7 @@ class Page:
             ConfigError: the address cannot be bound.
         """
         app = web.Application(middlewares=[self._guard])
-        app.on_response_prepare.append(_secure)
+        app.on_response_prepare.append(add_security_headers)
         app.router.add_get("/", self._index)
         app.router.add_get("/static/{name:.+}", self._static)
         app.router.add_get("/api/status", self._status)
@@ -224,7 +198,7 @@ class Page:
     def _names_us(self, host: str) -> bool:
         """Whether the Host header is a number or one of our names (DNS rebinding needs a name)."""
         name = re.sub(r":\d+$", "", host).strip("[]").rstrip(".").lower()
-        return name in self._names or _is_number(name)
+        return name in self._names or is_number(name)
 
     def _knows_token(self, request: web.Request, token: str) -> bool:
         shown = (
@@ -243,7 +217,7 @@ class Page:
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         if self.token is None or "token" not in request.query:
-            return _file("index.html")
+            return static_file("index.html")
         rest = urlencode([(n, v) for n, v in request.query.items() if n != "token"])
         response = web.HTTPSeeOther("/" + (f"?{rest}" if rest else ""))
         response.set_cookie(self._cookie(), self.token, httponly=True, samesite="Strict")
@@ -253,7 +227,7 @@ class Page:
         name = request.match_info["name"]
         if name not in STATIC:
             raise web.HTTPNotFound
-        return _file(name)
+        return static_file(name)
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         status = self._feed.status(request.query.get("session"))
@@ -319,7 +293,7 @@ class Page:
     async def _find(self, session_id: str) -> SessionLog | None:
         """The session's log: of the topics, or of the past where that alone has the whole."""
         running, past = self._feed.sessions.get(session_id), self._feed.past.get(session_id)
-        if past is None or (running is not None and not _is_whole(past, running)):
+        if past is None or (running is not None and not is_complete(past, running)):
             return running
         try:
             return await self._read_back(session_id, past["end_ms"])
@@ -373,50 +347,6 @@ class Page:
                 wait.cancel()
 
 
-class Cursor:
-    """One client's place in a session's log."""
-
-    def __init__(self, place: str | None) -> None:
-        """Begin after `place`, or at the beginning."""
-        self._place = place
-        self._log: SessionLog | None = None
-        self._number = 0
-        self._caught_up = False
-
-    def take(self, session: SessionLog) -> list[bytes]:
-        """The next messages: `reset` where something is missing, records, `live` when all is out.
-
-        `reset` says: forget what you have, everything that is left follows.
-        """
-        messages = []
-        if session is not self._log:
-            place = self._place if self._log is None else self._log.place(self._number)
-            self._log = session
-            self._number, complete = session.resume(place)
-            if not complete:
-                messages.append(message("reset", b"{}"))
-        following, bodies = session.read(self._number, RECORDS_A_MESSAGE)
-        if bodies:
-            if following - len(bodies) != self._number:
-                messages.append(message("reset", b"{}"))
-            self._number = following
-            messages.append(message("records", join(bodies), session.place(following - 1)))
-        if not self._caught_up and not self.behind(session):
-            self._caught_up = True
-            messages.append(message("live", b"{}"))
-        return messages
-
-    def behind(self, session: SessionLog) -> bool:
-        """Whether there is more to take."""
-        return bool(session.read(self._number, 1)[1])
-
-
-def message(event: str, data: bytes, place: str | None = None) -> bytes:
-    """One server-sent event; `data` is one line."""
-    head = f"event: {event}\n" + (f"id: {place}\n" if place else "")
-    return head.encode() + b"data: " + data + b"\n\n"
-
-
 @contextlib.asynccontextmanager
 async def showing(
     config: Config,
@@ -451,7 +381,7 @@ async def showing(
             yield page
             return
         following = asyncio.create_task(follow(config, feed))
-        following.add_done_callback(_say_why_it_ended)
+        following.add_done_callback(_log_failure)
         try:
             yield page
         finally:
@@ -491,52 +421,6 @@ async def serve(
         await stop.wait()
 
 
-def _is_whole(past: Mapping[str, Any], running: SessionLog) -> bool:
-    """Whether a recording holds all of the session that is on the topics, and it is over."""
-    same = past["started_ms"] == running.started_ms
-    return bool(running.ended and past["complete"] and same)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def known_names(host: str) -> frozenset[str]:
-    """The names under which a server bound to `host` is called; numbers are not names."""
-    if is_loopback(host):
-        return frozenset({"localhost"})
-    own = socket.gethostname().lower()
-    return frozenset({"localhost", host.lower(), own, f"{own}.local", socket.getfqdn().lower()})
-
-
-def _is_number(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _file(name: str) -> web.Response:
-    folder = importlib.resources.files("streamer.dashboard") / "static"
-    return web.Response(
-        body=(folder / name).read_bytes(),
-        content_type=CONTENT_TYPES[name.rpartition(".")[2]],
-        charset="utf-8",
-        headers={"Cache-Control": "no-cache"},
-    )
-
-
-async def _secure(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY)
-
-
-def _say_why_it_ended(following: asyncio.Task[None]) -> None:
+def _log_failure(following: asyncio.Task[None]) -> None:
     if not following.cancelled() and following.exception() is not None:
         log.warning("The page shows nothing new any more: %s", following.exception())

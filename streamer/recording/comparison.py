@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from streamer.errors import ConfigError
-from streamer.recording.store import Recording
+from streamer.recording.recorded import Recording
 from streamer.records import Sentiment
 
 __all__ = ["Agreement", "Comparison", "Difference", "compare"]

@@ -16,8 +16,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streamer.recording.recorded import Recording
 from streamer.recording.report import html
-from streamer.recording.store import Recording
 from streamer.records import MODALITIES, Sentiment
 
 __all__ = ["CSV_COLUMNS", "FORMATS", "Format", "clock", "export"]

@@ -28,7 +28,9 @@ from streamer.kafka.connection import wait_for_broker
 from streamer.kafka.consumer import Consumer, Start
 from streamer.kafka.messages import Received
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS, Topic
-from streamer.recording.store import RecordingError, Recordings, Writer
+from streamer.recording.reader import Recordings
+from streamer.recording.recorded import RecordingError
+from streamer.recording.writer import Writer
 from streamer.records import Session
 
 __all__ = ["record_session", "run"]

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from streamer.recording.store import Recording
+from streamer.recording.recorded import Recording
 from streamer.records import Alert, Sentiment, SessionSentiment
 
 __all__ = ["html", "moments"]

@@ -26,7 +26,8 @@ from streamer.errors import ConfigError
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS
-from streamer.recording.store import Recordings, Writer
+from streamer.recording.reader import Recordings
+from streamer.recording.writer import Writer
 from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
 from streamer.session.sending import InFlight, deliver, wait_for_delivery
 

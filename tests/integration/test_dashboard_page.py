@@ -36,7 +36,8 @@ from streamer.dashboard.feed import Feed, Shown
 from streamer.dashboard.history import Recorded
 from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.producer import Producer
-from streamer.recording.store import Recordings, Writer
+from streamer.recording.reader import Recordings
+from streamer.recording.writer import Writer
 from streamer.records import Participant
 from tests import media
 from tests.published import alert, meeting, sentiment, session

@@ -18,7 +18,8 @@ from made_records import over_all, recorded, sentiment, session, window
 from streamer.config import Config, build
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
-from streamer.recording.store import Recording, RecordingError, Recordings
+from streamer.recording.reader import Recordings
+from streamer.recording.recorded import Recording, RecordingError
 from streamer.records import Sentiment
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 from streamer.demo import LENGTH_S, meeting
-from streamer.recording.store import Recordings
+from streamer.recording.reader import Recordings
 from streamer.records import Window
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

@@ -15,7 +15,7 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
-from streamer.recording.store import Recordings
+from streamer.recording.reader import Recordings
 from streamer.records import NS_PER_S, Presence, Sentiment, Window, Word
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,11 @@ import pytest
 from streamer import dashboard
 from streamer.config import build
 from streamer.dashboard import feed as feeds
+from streamer.dashboard.access import is_loopback
+from streamer.dashboard.events import Cursor
 from streamer.dashboard.feed import Feed, SessionLog, encode
 from streamer.dashboard.history import Recorded, media
-from streamer.dashboard.server import Cursor, Page, is_loopback
+from streamer.dashboard.server import Page
 from streamer.errors import ConfigError
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.backlog import Backlog, Work
@@ -23,7 +25,8 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
-from streamer.recording.store import Recordings, Writer
+from streamer.recording.reader import Recordings
+from streamer.recording.writer import Writer
 from streamer.records import Participant, Session
 from tests.published import alert, meeting, score, sentiment, session
 

@@ -7,7 +7,7 @@ from made_records import no_evidence, recorded, sentiment
 
 from streamer.errors import ConfigError
 from streamer.recording.comparison import compare
-from streamer.recording.store import Recording
+from streamer.recording.recorded import Recording
 
 
 def scored(folder: Path, name: str, values: dict[tuple[str, int], float | None]) -> Recording:

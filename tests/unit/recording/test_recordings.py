@@ -12,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_records import START, alert, no_evidence, over_all, sentiment, session, window
 
-from streamer.recording import store as recordings
-from streamer.recording.store import RecordingError, Recordings, Writer, arrow_schema, folder_name
+from streamer.recording import recorded
+from streamer.recording import writer as writing
+from streamer.recording.arrow import arrow_schema
+from streamer.recording.reader import Recordings
+from streamer.recording.recorded import RecordingError, folder_name
+from streamer.recording.writer import Writer
 from streamer.records import (
     Participant,
     Sentiment,
@@ -107,16 +111,16 @@ def test_what_a_killed_writer_leaves_behind_harms_nothing(tmp_path: Path):
 
 
 def test_many_parts_are_merged_and_a_kill_between_changes_nothing(tmp_path: Path):
-    count = recordings.MERGE_PARTS + 3
+    count = writing.MERGE_PARTS + 3
     writer = Writer(tmp_path)
     for index in range(count):
         writer.add(sentiment(index))
-        if index == recordings.MERGE_PARTS - 1:
+        if index == writing.MERGE_PARTS - 1:
             (first, *_) = writer.parts("standup", "smoothed")
             kept = first.read_bytes()
         writer.flush()
     names = [path.name for path in writer.parts("standup", "smoothed")]
-    assert names[0] == f"smoothed-000000-{recordings.MERGE_PARTS - 1:06d}.parquet"
+    assert names[0] == f"smoothed-000000-{writing.MERGE_PARTS - 1:06d}.parquet"
     assert len(names) == 4
     first.write_bytes(kept)  # as if killed before it was deleted
     assert len(list(Recordings(tmp_path).records("standup", Sentiment))) == count
@@ -297,6 +301,6 @@ def test_media_that_do_not_fit_are_said(tmp_path: Path):
 
 
 def test_every_record_type_has_a_schema():
-    for struct in recordings.STRUCTS.values():
+    for struct in recorded.STRUCTS.values():
         assert arrow_schema(struct).names == list(struct.__struct_fields__)
-    assert dataclasses.is_dataclass(recordings.Recording)
+    assert dataclasses.is_dataclass(recorded.Recording)

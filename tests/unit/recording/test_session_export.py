@@ -14,8 +14,8 @@ import pytest
 from made_records import START, alert, no_evidence, over_all, recorded, sentiment, session
 
 from streamer.recording.export import CSV_COLUMNS, FORMATS, clock, export
+from streamer.recording.recorded import Recording
 from streamer.recording.report import POINTS, moments
-from streamer.recording.store import Recording
 from streamer.records import Sentiment
 from streamer.speech.transcripts import parse_subtitles
 

@@ -1,0 +1,260 @@
+"""A recorded session: its records in memory, its summary, and its name on disk.
+
+What enters: records. What leaves: a `Recording` with the newest revision of each record, in order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from streamer.errors import StreamerError
+from streamer.records import (
+    NS_PER_MS,
+    Alert,
+    Modality,
+    Participant,
+    Sentiment,
+    Session,
+    SessionSentiment,
+    Window,
+)
+
+Published = Sentiment | SessionSentiment | Alert
+Recorded = Published | Session | Window
+RecordedKind = Literal["smoothed", "session_smoothed", "alerts", "sessions", "windows"]
+S = TypeVar("S", bound=msgspec.Struct)
+STRUCTS: Mapping[RecordedKind, type[msgspec.Struct]] = {
+    "smoothed": Sentiment,
+    "session_smoothed": SessionSentiment,
+    "alerts": Alert,
+    "sessions": Session,
+    "windows": Window,
+}
+KIND_OF: Mapping[type, RecordedKind] = {struct: kind for kind, struct in STRUCTS.items()}
+
+
+class RecordingError(StreamerError):
+    """A recording cannot be found, read or written."""
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """A session in the index.
+
+    Attributes:
+        started_at: wall clock at session time 0; null until a record tells it.
+        last_event_time: wall clock of the newest record's end.
+        duration_ms: end of the last window in session time.
+        complete: capture said that it ended, and every participant's last record is there.
+        counts: how many different records there are, per kind.
+        alerts: how many were raised.
+        mean_valence: over all participants' windows with evidence; null without any.
+    """
+
+    session_id: str
+    started_at: datetime | None = None
+    last_event_time: datetime | None = None
+    duration_ms: int = 0
+    complete: bool = False
+    live: bool | None = None
+    consent: str | None = None
+    asr: str | None = None
+    modalities: tuple[Modality, ...] = ()
+    participants: tuple[Participant, ...] = ()
+    models: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+    alerts: int = 0
+    mean_valence: float | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything published in one session, duplicates removed.
+
+    Attributes:
+        session: the newest of its own records; None when none was recorded.
+        sentiments: by window, then participant.
+        session_sentiments: by window.
+        alerts: by time.
+    """
+
+    summary: Summary
+    session: Session | None
+    sentiments: Sequence[Sentiment]
+    session_sentiments: Sequence[SessionSentiment]
+    alerts: Sequence[Alert]
+
+    @property
+    def participants(self) -> tuple[str, ...]:
+        """Everyone of whom there is a record, by name."""
+        return tuple(sorted({record.participant_id for record in self.sentiments}))
+
+
+def recording_of(session_id: str, records: Iterable[Published | Session]) -> Recording:
+    """Published records of one session, in any order and with duplicates, as a Recording."""
+    everything = list(records)
+    sentiments = newest_revisions(one for one in everything if isinstance(one, Sentiment))
+    over_all = newest_revisions(one for one in everything if isinstance(one, SessionSentiment))
+    sessions = [one for one in everything if isinstance(one, Session)]
+    alerts = {(one.alert_id, one.state): one for one in everything if isinstance(one, Alert)}
+    state = OpenSession(session_id)
+    distinct: list[Recorded] = [*sessions, *sentiments, *over_all, *alerts.values()]
+    for record in distinct:
+        state.add(record)
+    sessions.sort(key=lambda session: session.state == "ended")
+    return Recording(
+        summary=state.summary(),
+        session=sessions[-1] if sessions else None,
+        sentiments=sentiments,
+        session_sentiments=over_all,
+        alerts=sorted(alerts.values(), key=lambda alert: (alert.event_time, alert.alert_id)),
+    )
+
+
+def newest_revisions(records: Iterable[S]) -> list[S]:
+    """One record per window, its newest revision, by window and participant."""
+    newest: dict[str, Any] = {}
+    for record in records:
+        known = newest.get(record.window_id)  # type: ignore[attr-defined]
+        if known is None or known.revision < record.revision:  # type: ignore[attr-defined]
+            newest[record.window_id] = record  # type: ignore[attr-defined]
+    return sorted(newest.values(), key=lambda record: (record.window_index, record.window_id))
+
+
+def folder_name(session_id: str) -> str:
+    """A file name that stands for the session: itself where that is safe, else percent-encoded."""
+    name = quote(session_id, safe=" ()+,=@[]{}!'&;~")
+    if name.startswith("."):
+        name = "%2E" + name[1:]
+    if len(name) <= 150:
+        return name
+    return f"{name[:150]}-{hashlib.sha256(session_id.encode()).hexdigest()[:16]}"
+
+
+def identity_of(record: Recorded) -> str:
+    """Return the identity by which a duplicate is recognised within its session and kind."""
+    match record:
+        case Session():
+            return record.state
+        case Alert():
+            return f"{record.alert_id}/{record.state}"
+        case _:
+            return f"{record.window_id}/{record.revision}"
+
+
+def content_of(record: Recorded) -> object:
+    """What two recordings of the same thing agree in; latencies, for one, are measured anew."""
+    match record:
+        case Sentiment() | SessionSentiment():
+            return hash((record.valence, record.event_time, record.model))
+        case Alert():
+            return hash((record.valence, record.event_time))
+        case Session():
+            return hash(record.started_at)
+        case Window():
+            return hash((record.session_start_unix_ns, record.end_ns))
+
+
+@dataclass
+class OpenSession:
+    """What the writer remembers of a session: names of records, and what the index tells."""
+
+    session_id: str
+    new: dict[RecordedKind, list[Any]] = field(default_factory=dict)
+    warned: bool = False
+    _seen: dict[tuple[RecordedKind, str], object] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _session: Session | None = None
+    _started_at: datetime | None = None
+    _newest: datetime | None = None
+    _duration_ms: int = 0
+    _raised: int = 0
+    _valence: float = 0.0
+    _scored: int = 0
+    _models: set[str] = field(default_factory=set)
+    _whole_final: bool = False
+    _finals: set[str] = field(default_factory=set)
+    _names: set[str] = field(default_factory=set)
+
+    def add(self, record: Recorded) -> bool:
+        """Take note of a record; False when it was there before."""
+        identity = (KIND_OF[type(record)], identity_of(record))
+        if identity in self._seen:
+            return False
+        self._seen[identity] = content_of(record)
+        self._counts[identity[0]] += 1
+        match record:
+            case Session():
+                if self._session is None or record.state == "ended":
+                    self._session = record
+                self._started_at = record.started_at
+            case Sentiment():
+                self._note_sentiment(record)
+            case SessionSentiment():
+                self._note_time(record)
+                self._whole_final |= record.final
+            case Alert():
+                self._raised += record.state == "raised"
+            case Window():
+                self._duration_ms = max(self._duration_ms, record.end_ns // NS_PER_MS)
+        return True
+
+    def contradicts(self, record: Recorded) -> bool:
+        """Whether a record of the same name said something else."""
+        seen = self._seen[KIND_OF[type(record)], identity_of(record)]
+        return seen != content_of(record)
+
+    def summary(self) -> Summary:
+        """The index entry."""
+        session = self._session
+        people = session.participants if session else ()
+        named = people or tuple(Participant(name, ()) for name in sorted(self._names))
+        over = session is not None and session.state == "ended"
+        return Summary(
+            session_id=self.session_id,
+            started_at=self._started_at,
+            last_event_time=self._newest,
+            duration_ms=self._duration_ms,
+            complete=over and (self._names_nobody or self._heard_out(people)),
+            live=session.live if session else None,
+            consent=session.consent if session else None,
+            asr=session.asr if session else None,
+            modalities=session.modalities if session else (),
+            participants=named,
+            models=tuple(sorted(self._models)),
+            counts=dict(sorted(self._counts.items())),
+            alerts=self._raised,
+            mean_valence=round(self._valence / self._scored, 4) if self._scored else None,
+        )
+
+    @property
+    def _names_nobody(self) -> bool:
+        """Published was the session as a whole, to its end, and no single person."""
+        return self._whole_final and not self._names
+
+    def _heard_out(self, people: Sequence[Participant]) -> bool:
+        return all(person.participant_id in self._finals for person in people if person.windows)
+
+    def _note_sentiment(self, record: Sentiment) -> None:
+        self._note_time(record)
+        self._names.add(record.participant_id)
+        self._models.add(record.model)
+        if record.final:
+            self._finals.add(record.participant_id)
+        if record.valence is not None:
+            self._valence += record.valence
+            self._scored += 1
+
+    def _note_time(self, record: Sentiment | SessionSentiment) -> None:
+        self._duration_ms = max(self._duration_ms, record.end_ms)
+        if self._newest is None or record.event_time > self._newest:
+            self._newest = record.event_time
+        if self._started_at is None:
+            self._started_at = record.event_time - timedelta(milliseconds=record.end_ms)
