@@ -1,7 +1,7 @@
 """Frame → face boxes → the square JPEG crops that the face encoders read.
 
 Training and serving find and cut faces with this one module, so that an encoder sees the same
-pixels in both. It knows neither time, tracking nor encoders, and it imports no torch.
+pixels in both. It does not depend on time, tracking or encoders, and it imports no torch.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Audio samples: float32 mono at SAMPLE_RATE_HZ, and the encoded bytes inside a Window.
 
 Input: decoded frames of any rate, format and channel layout; the audio of one window. Output:
-samples in [-1, 1], or FLAC and PCM16 bytes. The same samples always give the same bytes. This
-module knows neither sources nor times.
+samples in [-1, 1], or FLAC and PCM16 bytes. The same samples always give the same bytes.
+This module does not depend on sources or times.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Input: upright RGB frames in event-time order. Output: for each frame a FaceCrop of the tracked
 face, or None. The same frames give the same bytes. `semi_iin.faces` cuts the crops, for training
-too. This module knows neither identities, windows nor emotion models.
+too. This module does not depend on identities, windows or emotion models.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """File name suffixes of media and transcripts, in lower case.
 
-One table for everything that asks whether a file is media: folders as sources, recordings and the
-dashboard. It knows neither paths nor contents.
+Folders as sources, recordings and the dashboard all decide by this table whether a file is media.
 """
 
 from __future__ import annotations

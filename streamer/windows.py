@@ -3,7 +3,7 @@
 Input: AudioChunk, Word, speech spans and FaceCrop in session time, each from its own stream, in
 any interleaving. Output: Window records, in order, each exactly once. The same input gives the
 same windows byte for byte, at any speed and, within the allowed lateness, in any arrival order.
-This module knows neither clocks, threads, devices, codecs, Kafka nor models.
+This module does not depend on clocks, threads, devices, codecs, Kafka or models.
 
 Window k ends at `(k+1)·hop` and is the half-open `[max(0, end − length), end)`; a stream of D
 seconds has `ceil(D/hop)` windows, the last one cut at D and marked `final`:

@@ -1,7 +1,7 @@
-"""Small media files as they are met in the wild, made through PyAV: no file is kept in the tree.
+"""Small media files with every defect of real ones, generated through PyAV when a test needs them.
 
-`write` takes any tracks and any bending of their time stamps; `cut_tail`, `damage` and `turn` then
-do to the bytes what discs, networks and telephones do.
+`write` encodes any tracks and may change their timestamps; `cut_tail`, `damage` and `rotate` then
+change the bytes as disks, networks and phones do.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from streamer.demo.synthetic import draw_face
 
-Sound = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""Seconds, shape (n,) → the wave there, in [-1, 1]."""
+Wave = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Seconds, shape (n,) → the samples at those times, in [-1, 1]."""
 Drawing = Callable[[float], NDArray[np.uint8]]
-"""Seconds → an RGB picture."""
-Stamp = Callable[[float], float]
-"""True time of a packet in seconds → the time that the file says."""
+"""Seconds → an RGB frame."""
+Restamp = Callable[[float], float]
+"""True time of a packet in seconds → the timestamp that the file contains."""
 
 
-def tone(hz: float = 440.0, level: float = 0.5) -> Sound:
+def tone(hz: float = 440.0, level: float = 0.5) -> Wave:
     return lambda seconds: level * np.sin(2 * np.pi * hz * seconds)
 
 
@@ -34,7 +34,7 @@ def silence(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.zeros_like(seconds)
 
 
-def beeps(at: Sequence[float], length_s: float = 0.05, hz: float = 1000.0) -> Sound:
+def beeps(at: Sequence[float], length_s: float = 0.05, hz: float = 1000.0) -> Wave:
     """Silence with a beep at each of the given seconds."""
 
     def wave(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -47,13 +47,13 @@ def beeps(at: Sequence[float], length_s: float = 0.05, hz: float = 1000.0) -> So
 
 
 def grey_clock(size: tuple[int, int] = (64, 48), levels_per_s: float = 20.0) -> Drawing:
-    """A plain picture whose brightness tells its time."""
+    """A plain frame whose brightness encodes its time."""
     width, height = size
     return lambda t: np.full((height, width, 3), round(20 + levels_per_s * t) % 256, np.uint8)
 
 
 def read_grey_clock(image: NDArray[np.uint8], levels_per_s: float = 20.0) -> float:
-    """The time that a `grey_clock` picture shows, in seconds."""
+    """Decode the time of a `grey_clock` frame, in seconds."""
     return (float(image.mean()) - 20) / levels_per_s
 
 
@@ -63,13 +63,13 @@ def face(mood: float = 0.5, size: tuple[int, int] = (320, 240)) -> Drawing:
 
 @dataclass(frozen=True)
 class Audio:
-    """A sound track; `holes` are spans of seconds without packets."""
+    """An audio track; `holes` are spans of seconds without packets."""
 
     seconds: float = 3.0
     rate: int = 16_000
     layout: str = "mono"
     codec: str = "pcm_s16le"
-    sound: Sound = field(default_factory=tone)
+    wave: Wave = field(default_factory=tone)
     start_s: float = 0.0
     holes: tuple[tuple[float, float], ...] = ()
     options: dict[str, str] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class Video:
-    """Pictures, evenly at `rate` or at the given `times` (seconds)."""
+    """A video track with frames evenly at `rate`, or at the given `times` in seconds."""
 
     seconds: float = 3.0
     rate: int = 10
@@ -97,19 +97,19 @@ class Video:
 def write(
     path: Path,
     *tracks: Audio | Video,
-    stamp: Stamp | None = None,
+    stamp: Restamp | None = None,
     container: str | None = None,
     metadata: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A file with these tracks, interleaved by time; `stamp` bends every packet's time stamp."""
+    """Write a file with these tracks, interleaved by time; `stamp` changes every timestamp."""
     with av.open(str(path), "w", format=container, options=options or {}) as out:
         out.metadata.update(metadata or {})
         streams = [_add(out, track) for track in tracks]
         packets = []
         for track, stream in zip(tracks, streams, strict=True):
-            made = _sound(track, stream) if isinstance(track, Audio) else _pictures(track, stream)
-            for packet in made:
+            encode = _encode_audio if isinstance(track, Audio) else _encode_video
+            for packet in encode(track, stream):
                 true_s = float(packet.pts * packet.time_base)
                 if not any(start <= true_s < end for start, end in track.holes):
                     packets.append((float((packet.dts or 0) * packet.time_base), true_s, packet))
@@ -145,23 +145,23 @@ def _add(out: av.container.OutputContainer, track: Audio | Video) -> av.stream.S
     return stream
 
 
-def _sound(track: Audio, stream: av.AudioStream) -> list[av.Packet]:
+def _encode_audio(track: Audio, stream: av.AudioStream) -> list[av.Packet]:
     channels = av.AudioLayout(track.layout).nb_channels
     total = round(track.seconds * track.rate)
     first = round(track.start_s * track.rate)
     packets = []
     for begin in range(0, total, track.rate // 10):
         index = np.arange(begin, min(total, begin + track.rate // 10))
-        wave = track.sound((first + index) / track.rate).astype(np.float32)
+        samples = track.wave((first + index) / track.rate).astype(np.float32)
         frame = av.AudioFrame(format="flt", layout=track.layout, samples=len(index))
-        frame.planes[0].update(np.repeat(wave[:, None], channels, axis=1).tobytes())
+        frame.planes[0].update(np.repeat(samples[:, None], channels, axis=1).tobytes())
         frame.sample_rate, frame.time_base = track.rate, Fraction(1, track.rate)
         frame.pts = first + begin
         packets += stream.encode(frame)
     return packets + list(stream.encode(None))
 
 
-def _pictures(track: Video, stream: av.VideoStream) -> list[av.Packet]:
+def _encode_video(track: Video, stream: av.VideoStream) -> list[av.Packet]:
     base = stream.codec_context.time_base
     times = track.times or [n / track.rate for n in range(round(track.seconds * track.rate))]
     packets = []
@@ -173,13 +173,13 @@ def _pictures(track: Video, stream: av.VideoStream) -> list[av.Packet]:
     return packets + list(stream.encode(None))
 
 
-def leap(at_s: float, by_s: float) -> Stamp:
-    """The file's clock leaps once."""
+def jump(at_s: float, by_s: float) -> Restamp:
+    """Timestamps that jump once."""
     return lambda true_s: true_s + by_s if true_s >= at_s else true_s
 
 
 def talking_head(path: Path, seconds: float = 3.0, mood: float = 0.5) -> Path:
-    """A face that the detector finds, with a tone as its voice."""
+    """Write a video of a face that the detector finds, with a tone as its voice."""
     return write(
         path,
         Audio(seconds=seconds, codec="aac", rate=44_100, layout="stereo"),
@@ -188,14 +188,14 @@ def talking_head(path: Path, seconds: float = 3.0, mood: float = 0.5) -> Path:
 
 
 def cut_tail(path: Path, share: float) -> Path:
-    """Keep only the first `share` of the bytes, as an interrupted copy would."""
+    """Truncate a file to the first `share` of its bytes, as an interrupted copy does."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     return path
 
 
 def damage(path: Path, from_share: float, to_share: float, seed: int = 0) -> Path:
-    """Overwrite a part of the bytes with noise."""
+    """Overwrite part of the bytes with noise."""
     data = bytearray(path.read_bytes())
     begin, end = int(len(data) * from_share), int(len(data) * to_share)
     data[begin:end] = np.random.default_rng(seed).bytes(end - begin)
@@ -203,8 +203,8 @@ def damage(path: Path, from_share: float, to_share: float, seed: int = 0) -> Pat
     return path
 
 
-def turn(path: Path, quarters: int) -> Path:
-    """Say in an MP4's header that its picture is to be turned clockwise by quarters when shown."""
+def rotate(path: Path, quarters: int) -> Path:
+    """Set in an MP4's header that its video is shown rotated clockwise by quarter turns."""
     cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters % 4]
     matrix = struct.pack(
         ">9i", cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30
@@ -221,7 +221,7 @@ def turn(path: Path, quarters: int) -> Path:
 
 
 def sparse_wav(path: Path, seconds: float, rate: int = 16_000) -> Path:
-    """Hours of silence that take no room on the disc."""
+    """Write hours of silence as a sparse file, which needs no disk space."""
     size = round(seconds * rate) * 2
     header = b"RIFF" + struct.pack("<I", min(36 + size, 0xFFFFFFFF)) + b"WAVEfmt "
     header += struct.pack("<IHHIIHH", 16, 1, 1, rate, rate * 2, 2, 16)
@@ -232,7 +232,7 @@ def sparse_wav(path: Path, seconds: float, rate: int = 16_000) -> Path:
 
 
 def write_with_cover(recording: Path, path: Path) -> Path:
-    """The same packets with the video stream marked as a cover picture."""
+    """Copy the packets and mark the video stream as a cover image."""
     with av.open(str(recording)) as source, av.open(str(path), "w") as out:
         streams = {s.index: out.add_stream_from_template(s) for s in source.streams}
         for stream in streams.values():
@@ -246,7 +246,7 @@ def write_with_cover(recording: Path, path: Path) -> Path:
 
 
 def write_with_subtitles(path: Path, *tracks: Audio | Video) -> Path:
-    """The tracks and an SRT stream of one cue after them."""
+    """Write the tracks and an SRT stream of one cue after them."""
     plain = write(path.with_name(f"plain-{path.name}"), *tracks)
     srt = path.with_suffix(".inside.srt")
     srt.write_text("1\n00:00:00,500 --> 00:00:01,500\nGood morning.\n\n")
@@ -266,7 +266,7 @@ def write_with_subtitles(path: Path, *tracks: Audio | Video) -> Path:
 
 
 class Stripped:
-    """An open container whose packets, but the first of each stream, have lost their stamps."""
+    """An open container whose packets, except the first of each stream, have no timestamps."""
 
     def __init__(self, container: av.container.InputContainer, kind: str) -> None:
         self._container = container

@@ -1,4 +1,4 @@
-"""A camera that speaks RTSP, in miniature: one PCMU sound stream over the control connection."""
+"""A minimal RTSP camera: one PCMU audio stream, interleaved on the control connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKET_SAMPLES = 160
 
 
 def mu_law(wave: np.ndarray) -> bytes:
-    """ITU-T G.711 µ-law of a wave in [-1, 1]."""
+    """Encode samples in [-1, 1] as ITU-T G.711 µ-law."""
     pcm = np.clip(np.abs(wave) * 32_635, 0, 32_635).astype(np.int64) + 132
     exponent = np.floor(np.log2(pcm)).astype(np.int64) - 7
     mantissa = (pcm >> (exponent + 3)) & 0x0F
@@ -79,7 +79,7 @@ class _Camera(socketserver.StreamRequestHandler):
 
 @contextmanager
 def tone_server() -> Iterator[str]:
-    """The address of a camera that gives a tone."""
+    """Run a camera that sends a tone and yield its address."""
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Camera)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -2,7 +2,7 @@
 
 Input: a container that PyAV has opened (a file, a URL or a device), the streams to read and the
 session time at which it begins. Output: AudioChunks, VideoFrames and Notices. Damaged parts are
-skipped and missing timestamps filled in. This module knows neither devices, faces nor words.
+skipped and missing timestamps filled in. This module does not depend on devices, faces or words.
 """
 
 from __future__ import annotations

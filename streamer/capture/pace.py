@@ -1,7 +1,7 @@
 """The speed of a replay: event time against a clock, with pauses.
 
-Input: the event time of the next record. Output: a wait until that time is due. This module knows
-neither records nor sources.
+Input: the event time of the next record. Output: a wait until that time is due.
+This module does not depend on records or sources.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Input: a ParticipantSpec. Output: AudioChunks, VideoFrames, Notices and, last, a StreamEnd for each
 modality. Recordings come in event-time order and wait for the reader; live sources come as they
-arrive, never wait, and drop chunks that are not taken in time. This module knows neither faces,
-words, windows nor Kafka.
+arrive, never wait, and drop chunks that are not taken in time. This module does not depend on
+faces, words, windows or Kafka.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ def read(
         ConfigError: live and recorded sources together.
         SourceError: a source cannot be opened at the start.
     """
-    wanted = frozenset(config.session.modalities if modalities is None else modalities)
+    requested = frozenset(config.session.modalities if modalities is None else modalities)
     available = probe_all(spec)
-    probes = _assign(available, wanted)
+    probes = _assign(available, requested)
     for message in (
         *(notice for probe in probes for notice in probe.notices),
-        *_missing(spec, probes, wanted),
-        *_unused(available, probes, wanted),
+        *_missing(spec, probes, requested),
+        *_unused(available, probes, requested),
     ):
         yield Notice(message)
     probes = [probe for probe in probes if probe.has_audio or probe.has_video]
@@ -86,9 +86,9 @@ def read(
 # --- which source provides which modality -------------------------------------------------------
 
 
-def _assign(available: list[Probe], wanted: frozenset[Modality]) -> list[Probe]:
-    """Take each wanted modality from the first source that has it, and from no other."""
-    audio, video = _needs_audio(wanted), "vision" in wanted
+def _assign(available: list[Probe], requested: frozenset[Modality]) -> list[Probe]:
+    """Take each requested modality from the first source that has it, and from no other."""
+    audio, video = _needs_audio(requested), "vision" in requested
     assigned = []
     for probe in available:
         assigned.append(
@@ -98,24 +98,24 @@ def _assign(available: list[Probe], wanted: frozenset[Modality]) -> list[Probe]:
     return assigned
 
 
-def _needs_audio(wanted: frozenset[Modality]) -> bool:
-    return bool(wanted & {"audio", "text"})
+def _needs_audio(requested: frozenset[Modality]) -> bool:
+    return bool(requested & {"audio", "text"})
 
 
 def _missing(
-    spec: ParticipantSpec, probes: list[Probe], wanted: frozenset[Modality]
+    spec: ParticipantSpec, probes: list[Probe], requested: frozenset[Modality]
 ) -> Iterator[str]:
     names = ", ".join(probe.source.name for probe in probes)
-    if _needs_audio(wanted) and not any(probe.has_audio for probe in probes):
+    if _needs_audio(requested) and not any(probe.has_audio for probe in probes):
         yield f"{spec.participant_id} has no audio: {names} contains no audio stream."
-    if "vision" in wanted and not any(probe.has_video for probe in probes):
+    if "vision" in requested and not any(probe.has_video for probe in probes):
         yield f"{spec.participant_id} has no video: {names} contains no video stream."
 
 
 def _unused(
-    available: list[Probe], assigned: list[Probe], wanted: frozenset[Modality]
+    available: list[Probe], assigned: list[Probe], requested: frozenset[Modality]
 ) -> Iterator[str]:
-    audio, video = _needs_audio(wanted), "vision" in wanted
+    audio, video = _needs_audio(requested), "vision" in requested
     for before, after in zip(available, assigned, strict=True):
         useful = (before.has_audio and audio) or (before.has_video and video)
         if useful and not (after.has_audio or after.has_video):

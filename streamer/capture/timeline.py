@@ -1,7 +1,7 @@
 """Timestamps of a container → session time, with jumps of its clock removed.
 
 Input: timestamps and durations in nanoseconds of the packets of several streams. Output: the shift
-that each packet needs. This module knows neither packets, codecs nor clocks.
+that each packet needs. This module does not depend on packets, codecs or clocks.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Input: decoded audio and video frames. Output: AudioChunks in which sample count and event time
 never part (gaps become silence, overlaps are cut), and upright VideoFrames at a limited rate.
-This module knows neither containers, devices nor sessions.
+This module does not depend on containers, devices or sessions.
 """
 
 from __future__ import annotations

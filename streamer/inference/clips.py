@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from semi_iin.clips import Clip
+from semi_iin.faces import decode_jpeg
 from semi_iin.predict import Prediction
 from streamer import audio
 from streamer.config import Config
@@ -117,11 +117,10 @@ def _decode_faces(window: Window, config: Config) -> list[NDArray[np.uint8]]:
 
 
 def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    image = decode_jpeg(data)
     if image is None:
         raise UnreadableRecord("a face crop is not a readable JPEG")
-    return np.asarray(image, np.uint8)
+    return image
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

@@ -21,12 +21,12 @@ from streamer.records import NS_PER_S, FaceCrop, VideoFrame
 BLANK = np.zeros((240, 320, 3), np.uint8)
 
 
-def frames(pictures: Sequence[np.ndarray], rate_hz: float = 5) -> list[VideoFrame]:
-    return [VideoFrame(round(n * NS_PER_S / rate_hz), p) for n, p in enumerate(pictures)]
+def frames(images: Sequence[np.ndarray], rate_hz: float = 5) -> list[VideoFrame]:
+    return [VideoFrame(round(n * NS_PER_S / rate_hz), image) for n, image in enumerate(images)]
 
 
-def follow(tracker: FaceTracker, pictures: Sequence[np.ndarray]) -> list[FaceCrop | None]:
-    return [tracker.push(frame) for frame in frames(pictures)]
+def track(tracker: FaceTracker, images: Sequence[np.ndarray]) -> list[FaceCrop | None]:
+    return [tracker.push(frame) for frame in frames(images)]
 
 
 def opened(crop: FaceCrop) -> np.ndarray:
@@ -35,7 +35,7 @@ def opened(crop: FaceCrop) -> np.ndarray:
 
 
 class Scripted:
-    """A detector that finds what it is told, in the full picture's pixels, call by call."""
+    """A detector that returns the given boxes, call by call."""
 
     def __init__(self, *answers: Sequence[Box]) -> None:
         self._answers = list(answers)
@@ -51,16 +51,16 @@ class Scripted:
 
 @pytest.mark.parametrize("mood", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 360)])
-def test_the_drawn_face_is_followed_from_its_second_frame_on(mood, size):
-    pictures = [draw_face(mood, n / 5, size, talking=n % 20 < 12) for n in range(40)]
-    crops = follow(FaceTracker(FacesConfig()), pictures)
+def test_the_drawn_face_is_tracked_from_its_second_frame(mood, size):
+    images = [draw_face(mood, n / 5, size, talking=n % 20 < 12) for n in range(40)]
+    crops = track(FaceTracker(FacesConfig()), images)
     assert crops[0] is None
     assert all(crop is not None for crop in crops[1:])
 
 
 def test_a_crop_is_a_square_jpeg_of_the_face_with_margin():
     config = FacesConfig(size_px=96, margin=0.25)
-    crop = follow(FaceTracker(config), [draw_face(0.5, 0)] * 3)[-1]
+    crop = track(FaceTracker(config), [draw_face(0.5, 0)] * 3)[-1]
     assert crop is not None
     assert crop.jpeg[:2] == b"\xff\xd8"
     image = opened(crop)
@@ -72,7 +72,7 @@ def test_a_crop_is_a_square_jpeg_of_the_face_with_margin():
 def test_training_and_serving_cut_the_same_pixels_out_of_a_frame():
     box = (100.0, 80.0, 60.0, 60.0)
     near = (30.0, 30.0, 60.0, 60.0)  # the same box in the region around it
-    served = follow(tracker_with([scaled(*box)], [near]), [PAPER] * 2)[-1]
+    served = track(tracker_with([scaled(*box)], [near]), [PAPER] * 2)[-1]
     trained = largest_face(PAPER, Scripted([(0.0, 0.0, 40.0, 40.0), box]))
     assert served is not None and trained is not None
     assert np.array_equal(decode_jpeg(served.jpeg), trained)
@@ -91,41 +91,41 @@ def test_capture_does_not_import_torch():
 
 
 def test_the_same_frames_give_the_same_bytes():
-    pictures = [draw_face(0.2, n / 5, talking=True) for n in range(20)]
-    first = follow(FaceTracker(FacesConfig()), pictures)
-    assert first == follow(FaceTracker(FacesConfig()), pictures)
+    images = [draw_face(0.2, n / 5, talking=True) for n in range(20)]
+    first = track(FaceTracker(FacesConfig()), images)
+    assert first == track(FaceTracker(FacesConfig()), images)
 
 
-def test_no_face_gives_nothing():
+def test_a_frame_without_a_face_has_no_crop():
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3)).astype(np.uint8)
-    assert follow(FaceTracker(FacesConfig()), [BLANK] * 5 + [noise] * 5) == [None] * 10
+    assert track(FaceTracker(FacesConfig()), [BLANK] * 5 + [noise] * 5) == [None] * 10
 
 
-def test_a_face_that_leaves_is_let_go_and_found_again():
+def test_a_face_that_leaves_is_dropped_and_found_again():
     here = draw_face(0.0, 0)
-    crops = follow(FaceTracker(FacesConfig()), [here] * 5 + [BLANK] * 10 + [here] * 5)
+    crops = track(FaceTracker(FacesConfig()), [here] * 5 + [BLANK] * 10 + [here] * 5)
     seen = [crop is not None for crop in crops]
     assert seen == [False] + [True] * 4 + [False] * 11 + [True] * 4
 
 
-def test_the_larger_of_two_faces_is_followed():
-    picture = np.full((360, 640, 3), 120, np.uint8)
-    picture[100:220, 20:180] = draw_face(0.0, 0, (160, 120))
-    picture[20:340, 240:640] = draw_face(0.0, 0, (400, 320))[:, :, ::-1]
-    crop = follow(FaceTracker(FacesConfig()), [picture] * 3)[-1]
+def test_the_larger_of_two_faces_is_tracked():
+    image = np.full((360, 640, 3), 120, np.uint8)
+    image[100:220, 20:180] = draw_face(0.0, 0, (160, 120))
+    image[20:340, 240:640] = draw_face(0.0, 0, (400, 320))[:, :, ::-1]
+    crop = track(FaceTracker(FacesConfig()), [image] * 3)[-1]
     assert crop is not None
     blue, _, red = opened(crop)[40:60, 40:60].reshape(-1, 3).mean(axis=0)
     assert blue > red + 20  # the large one is the one with the blue skin
 
 
-def test_a_small_face_is_found_and_one_below_the_limit_is_not():
-    picture = np.full((480, 640, 3), 120, np.uint8)
-    picture[200:280, 300:407] = draw_face(0.0, 0, (107, 80))  # a face of about 45 pixels
-    assert follow(FaceTracker(FacesConfig(min_face_share=0.08)), [picture] * 8)[-1] is not None
-    assert follow(FaceTracker(FacesConfig(min_face_share=0.3)), [picture] * 8)[-1] is None
+def test_faces_below_the_smallest_size_are_ignored():
+    image = np.full((480, 640, 3), 120, np.uint8)
+    image[200:280, 300:407] = draw_face(0.0, 0, (107, 80))  # a face of about 45 pixels
+    assert track(FaceTracker(FacesConfig(min_face_share=0.08)), [image] * 8)[-1] is not None
+    assert track(FaceTracker(FacesConfig(min_face_share=0.3)), [image] * 8)[-1] is None
 
 
-def test_real_talking_heads_are_followed(shared_data: Path):
+def test_real_talking_heads_are_tracked(shared_data: Path):
     import threading
 
     for name, share in (("16.mp4", 0.9), ("20.mp4", 0.6), ("WDA_KatieHill_000.mp4", 0.9)):
@@ -139,7 +139,7 @@ def test_real_talking_heads_are_followed(shared_data: Path):
 # --- policy, with a scripted detector -----------------------------------------------------------
 
 PAPER = np.random.default_rng(7).integers(0, 255, (240, 320, 3)).astype(np.uint8)
-"""A picture whose every patch can be told from every other."""
+"""A frame of noise, in which every patch is unique."""
 
 
 def tracker_with(*answers: Sequence[Box], **settings) -> FaceTracker:
@@ -147,62 +147,62 @@ def tracker_with(*answers: Sequence[Box], **settings) -> FaceTracker:
 
 
 def scaled(*box: float, smallest: float = 0.12 * 240) -> Box:
-    """A box of the full picture as a search of the whole picture reports it."""
+    """A box in frame pixels, scaled as a full search passes it to the detector."""
     scale = min(1.0, faces.SEARCH_FACE_PX / smallest)
     left, top, width, height = (value * scale for value in box)
     return left, top, width, height
 
 
-def test_one_sighting_is_not_yet_a_face():
+def test_a_face_detected_once_is_not_used():
     tracker = tracker_with([scaled(100, 80, 60, 60)])
-    assert follow(tracker, [PAPER] * 4) == [None] * 4
+    assert track(tracker, [PAPER] * 4) == [None] * 4
 
 
-def test_a_face_that_the_detector_misses_for_a_moment_is_followed_by_its_looks():
+def test_a_face_that_the_detector_misses_is_tracked_by_template_matching():
     known = scaled(100, 80, 60, 60)
     near = (30.0, 30.0, 60.0, 60.0)  # in the region around it, which is one and a half faces away
     tracker = tracker_with([known], [near], [near])
-    crops = follow(tracker, [PAPER] * 10)
+    crops = track(tracker, [PAPER] * 10)
     seen = [crop is not None for crop in crops]
     assert seen == [False, True, True, True, True, True, True, False, False, False]
 
 
-def test_looks_that_are_not_there_any_more_are_not_followed():
+def test_a_template_that_matches_nothing_drops_the_face():
     known, near = scaled(100, 80, 60, 60), (30.0, 30.0, 60.0, 60.0)
     tracker = tracker_with([known], [near], [near])
-    crops = follow(tracker, [PAPER] * 3 + [BLANK] * 3)
+    crops = track(tracker, [PAPER] * 3 + [BLANK] * 3)
     assert [crop is not None for crop in crops] == [False, True, True, False, False, False]
 
 
-def test_a_low_rate_still_finds_a_face():
+def test_a_face_is_tracked_at_a_low_frame_rate():
     tracker = FaceTracker(FacesConfig())
     pushed = [tracker.push(frame) for frame in frames([draw_face(0.0, 0)] * 5, rate_hz=0.5)]
     assert [crop is not None for crop in pushed] == [False, True, True, True, True]
 
 
-def test_a_new_picture_size_starts_afresh():
-    pictures = [draw_face(0, 0)] * 3 + [draw_face(0, 0, (640, 480))] * 3
-    crops = follow(FaceTracker(FacesConfig()), pictures)
+def test_a_new_frame_size_restarts_tracking():
+    images = [draw_face(0, 0)] * 3 + [draw_face(0, 0, (640, 480))] * 3
+    crops = track(FaceTracker(FacesConfig()), images)
     assert [crop is not None for crop in crops] == [False, True, True, False, True, True]
 
 
-def test_a_face_at_the_edge_is_cropped_square():
-    pictures = [draw_face(0.0, 0, (160, 120))] * 3
-    crop = follow(FaceTracker(FacesConfig(margin=1.0)), pictures)[-1]
+def test_a_face_at_the_edge_has_a_square_crop():
+    images = [draw_face(0.0, 0, (160, 120))] * 3
+    crop = track(FaceTracker(FacesConfig(margin=1.0)), images)[-1]
     assert crop is not None
     assert opened(crop).shape == (112, 112, 3)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 400), (400, 10), (23, 23)])
-def test_tiny_pictures_do_no_harm(shape):
-    assert follow(FaceTracker(FacesConfig()), [np.zeros((*shape, 3), np.uint8)] * 3) == [None] * 3
+def test_tiny_frames_have_no_face(shape):
+    assert track(FaceTracker(FacesConfig()), [np.zeros((*shape, 3), np.uint8)] * 3) == [None] * 3
 
 
 # --- YuNet --------------------------------------------------------------------------------------
 
 
-def bright_is_face(path: Path) -> Path:
-    """A network with YuNet's outputs that takes bright squares of 8, 16 or 32 pixels for faces."""
+def write_brightness_detector(path: Path) -> Path:
+    """Write a network with YuNet's outputs that detects bright squares of 8, 16 or 32 pixels."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
@@ -241,20 +241,20 @@ def bright_is_face(path: Path) -> Path:
     return path
 
 
-def test_yunet_is_used_when_its_model_is_given(tmp_path):
-    model = bright_is_face(tmp_path / "yunet.onnx")
-    picture = np.zeros((96, 128, 3), np.uint8)
-    picture[32:64, 64:96] = 255
-    found = faces.yunet(str(model))(picture, 20)
-    assert [tuple(round(value) for value in box) for box in found] == [(64, 32, 32, 32)]
+def test_yunet_is_used_when_a_model_is_configured(tmp_path):
+    model = write_brightness_detector(tmp_path / "yunet.onnx")
+    image = np.zeros((96, 128, 3), np.uint8)
+    image[32:64, 64:96] = 255
+    boxes = faces.yunet(str(model))(image, 20)
+    assert [tuple(round(value) for value in box) for box in boxes] == [(64, 32, 32, 32)]
     config = build({"faces": {"yunet_model": str(model), "min_face_share": 0.25}}).faces
     white = np.full((96, 128, 3), 255, np.uint8)
-    assert follow(FaceTracker(config), [white] * 2)[1] is not None
-    assert follow(FaceTracker(FacesConfig()), [white] * 2)[1] is None
+    assert track(FaceTracker(config), [white] * 2)[1] is not None
+    assert track(FaceTracker(FacesConfig()), [white] * 2)[1] is None
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "no YuNet model"), (b"x", "not a YuNet")])
-def test_a_wrong_yunet_model_is_told_in_one_sentence(tmp_path, content, message):
+def test_an_unusable_yunet_model_is_an_error_in_one_sentence(tmp_path, content, message):
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)
@@ -265,7 +265,7 @@ def test_a_wrong_yunet_model_is_told_in_one_sentence(tmp_path, content, message)
 # --- the drawing itself -------------------------------------------------------------------------
 
 
-def test_the_drawing_depends_on_its_arguments_alone():
+def test_the_drawn_face_depends_only_on_its_arguments():
     assert np.array_equal(draw_face(0.3, 1.5, talking=True), draw_face(0.3, 1.5, talking=True))
 
 
@@ -278,7 +278,7 @@ def test_the_mouth_moves_only_while_talking():
     assert np.array_equal(mouth(0.0, True), mouth(0.0, False))
 
 
-def test_moods_differ_in_the_face_and_nowhere_else():
+def test_moods_differ_only_inside_the_face():
     glad, sad = draw_face(1.0, 0.0).astype(int), draw_face(-1.0, 0.0).astype(int)
     changed = np.abs(glad - sad).max(axis=2) > 10
     assert changed[60:170, 110:210].any()

@@ -87,10 +87,10 @@ def test_a_signal_pauses_and_the_space_key_resumes():
         assert process.stdout.readline() == b"press\n"
         os.write(ours, b"x")  # any other key does nothing
         os.write(ours, b" ")
-        told, said = process.communicate(timeout=60)
+        output, messages = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
         os.close(ours)
-    assert told == b"echo True\n"
-    assert said.split(b"\n")[:2] == [b"Paused; press space to resume.", b"Resumed."]
+    assert output == b"echo True\n"
+    assert messages.split(b"\n")[:2] == [b"Paused; press space to resume.", b"Resumed."]

@@ -134,19 +134,19 @@ def assert_in_order(result: Read) -> None:
 
 BEEPS = media.beeps((0.5, 1.5, 2.5))
 RECORDINGS = {
-    "mp4": (Audio(codec="aac", sound=BEEPS, rate=44_100, layout="stereo"), Video()),
-    "mov": (Audio(codec="aac", sound=BEEPS), Video(codec="mjpeg", pixels="yuvj420p")),
-    "mkv": (Audio(sound=BEEPS, rate=22_050), Video(options={"bf": "3", "preset": "medium"})),
-    "webm": (Audio(codec="libopus", sound=BEEPS, rate=48_000), Video(codec="libvpx")),
-    "avi": (Audio(codec="pcm_s16le", sound=BEEPS), Video(codec="mjpeg", pixels="yuvj420p")),
-    "ts": (Audio(codec="mp2", sound=BEEPS, rate=48_000), Video()),
-    "flv": (Audio(codec="aac", sound=BEEPS, rate=44_100), Video(codec="flv")),
-    "wav": (Audio(sound=BEEPS, codec="pcm_u8", rate=8_000),),
-    "mp3": (Audio(codec="libmp3lame", sound=BEEPS, rate=44_100, layout="stereo"),),
-    "flac": (Audio(codec="flac", sound=BEEPS, rate=96_000, layout="5.1"),),
-    "ogg": (Audio(codec="libopus", sound=BEEPS, rate=48_000),),
-    "m4a": (Audio(codec="alac", sound=BEEPS, rate=44_100),),
-    "aac": (Audio(codec="aac", sound=BEEPS, rate=44_100),),
+    "mp4": (Audio(codec="aac", wave=BEEPS, rate=44_100, layout="stereo"), Video()),
+    "mov": (Audio(codec="aac", wave=BEEPS), Video(codec="mjpeg", pixels="yuvj420p")),
+    "mkv": (Audio(wave=BEEPS, rate=22_050), Video(options={"bf": "3", "preset": "medium"})),
+    "webm": (Audio(codec="libopus", wave=BEEPS, rate=48_000), Video(codec="libvpx")),
+    "avi": (Audio(codec="pcm_s16le", wave=BEEPS), Video(codec="mjpeg", pixels="yuvj420p")),
+    "ts": (Audio(codec="mp2", wave=BEEPS, rate=48_000), Video()),
+    "flv": (Audio(codec="aac", wave=BEEPS, rate=44_100), Video(codec="flv")),
+    "wav": (Audio(wave=BEEPS, codec="pcm_u8", rate=8_000),),
+    "mp3": (Audio(codec="libmp3lame", wave=BEEPS, rate=44_100, layout="stereo"),),
+    "flac": (Audio(codec="flac", wave=BEEPS, rate=96_000, layout="5.1"),),
+    "ogg": (Audio(codec="libopus", wave=BEEPS, rate=48_000),),
+    "m4a": (Audio(codec="alac", wave=BEEPS, rate=44_100),),
+    "aac": (Audio(codec="aac", wave=BEEPS, rate=44_100),),
     "h264": (Video(),),
 }
 
@@ -243,8 +243,8 @@ def test_the_configured_modalities_are_decoded_by_default(tmp_path):
 
 def test_the_first_of_several_audio_streams_is_read_with_a_notice(tmp_path):
     path = media.write(
-        tmp_path / "many.mkv", Audio(sound=media.tone(level=0.5)),
-        Audio(sound=media.tone(level=0.1), default=False),
+        tmp_path / "many.mkv", Audio(wave=media.tone(level=0.5)),
+        Audio(wave=media.tone(level=0.1), default=False),
     )  # fmt: skip
     result = read(path)
     assert np.abs(result.audio).max() == pytest.approx(0.5, abs=0.01)
@@ -253,8 +253,8 @@ def test_the_first_of_several_audio_streams_is_read_with_a_notice(tmp_path):
 
 def test_another_audio_stream_can_be_named(tmp_path):
     path = media.write(
-        tmp_path / "many.mkv", Audio(sound=media.tone(level=0.5)),
-        Audio(sound=media.tone(level=0.1), default=False),
+        tmp_path / "many.mkv", Audio(wave=media.tone(level=0.5)),
+        Audio(wave=media.tone(level=0.1), default=False),
     )  # fmt: skip
     assert np.abs(read(f"{path}#a:1").audio).max() == pytest.approx(0.1, abs=0.01)
     with pytest.raises(SourceError, match="no #a:2"):
@@ -266,10 +266,10 @@ def test_another_audio_stream_can_be_named(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4"])
 def test_a_recording_that_starts_above_zero_begins_at_zero(tmp_path, suffix):
-    sound = Audio(
-        codec="mp2", rate=48_000, start_s=100, sound=media.beeps((100.5, 101.5)), seconds=3
+    audio = Audio(
+        codec="mp2", rate=48_000, start_s=100, wave=media.beeps((100.5, 101.5)), seconds=3
     )
-    path = media.write(tmp_path / f"late.{suffix}", sound, Video(start_s=100, draw=later(100)))
+    path = media.write(tmp_path / f"late.{suffix}", audio, Video(start_s=100, draw=later(100)))
     result = read(path)
     assert result.audio_s == pytest.approx(3.0, abs=0.05)
     assert beep_times(result.audio) == pytest.approx([0.5, 1.5], abs=0.03)
@@ -284,7 +284,7 @@ def later(by_s: float):
 
 
 def test_audio_that_begins_late_starts_with_silence(tmp_path):
-    path = media.write(tmp_path / "a.mkv", Audio(seconds=2, start_s=1, sound=media.tone()), Video())
+    path = media.write(tmp_path / "a.mkv", Audio(seconds=2, start_s=1, wave=media.tone()), Video())
     audio = read(path).audio
     assert not audio[: SAMPLE_RATE_HZ - 10].any()
     assert beep_times(audio) == pytest.approx([1.0], abs=0.01)
@@ -295,9 +295,9 @@ def test_audio_that_begins_late_starts_with_silence(tmp_path):
 def test_a_timestamp_jump_is_removed_from_both_streams(tmp_path, suffix, by_s):
     path = media.write(
         tmp_path / f"leap.{suffix}",
-        Audio(seconds=6, codec="mp2", rate=48_000, sound=media.beeps((1, 2, 3.5, 5))),
+        Audio(seconds=6, codec="mp2", rate=48_000, wave=media.beeps((1, 2, 3.5, 5))),
         Video(seconds=6),
-        stamp=media.leap(3.0, by_s),
+        stamp=media.jump(3.0, by_s),
     )
     result = read(path)
     assert beep_times(result.audio) == pytest.approx([1, 2, 3.5, 5], abs=0.1)
@@ -314,7 +314,7 @@ def test_timestamps_that_restart_at_zero_continue_where_they_were(tmp_path):
     for number in range(2):
         part = media.write(
             tmp_path / f"{number}.ts",
-            Audio(codec="mp2", rate=48_000, sound=media.beeps((1, 2))),
+            Audio(codec="mp2", rate=48_000, wave=media.beeps((1, 2))),
             Video(),
         )
         parts.append(part.read_bytes())
@@ -330,8 +330,8 @@ def test_timestamps_that_restart_at_zero_continue_where_they_were(tmp_path):
 
 def test_a_short_gap_in_all_streams_keeps_its_length(tmp_path):
     path = media.write(
-        tmp_path / "a.mkv", Audio(seconds=6, sound=media.beeps((1, 5))), Video(seconds=6),
-        stamp=media.leap(3, 4),
+        tmp_path / "a.mkv", Audio(seconds=6, wave=media.beeps((1, 5))), Video(seconds=6),
+        stamp=media.jump(3, 4),
     )  # fmt: skip
     result = read(path)
     assert beep_times(result.audio) == pytest.approx([1, 9], abs=0.03)
@@ -341,7 +341,7 @@ def test_a_short_gap_in_all_streams_keeps_its_length(tmp_path):
 
 def test_the_longest_gap_is_configurable(tmp_path):
     path = media.write(
-        tmp_path / "a.mkv", Audio(seconds=6, sound=media.beeps((1, 5))), stamp=media.leap(3, 4)
+        tmp_path / "a.mkv", Audio(seconds=6, wave=media.beeps((1, 5))), stamp=media.jump(3, 4)
     )
     config = build({"capture": {"max_gap_s": 2}})
     assert beep_times(read(path, config=config).audio) == pytest.approx([1, 5], abs=0.15)
@@ -352,7 +352,7 @@ def test_a_long_gap_in_the_audio_is_silence_while_the_video_continues(tmp_path, 
     codec = {"mkv": "pcm_s16le", "mp4": "aac"}[suffix]
     path = media.write(
         tmp_path / f"hole.{suffix}",
-        Audio(seconds=40, codec=codec, sound=media.beeps((1, 39)), holes=((2, 38),)),
+        Audio(seconds=40, codec=codec, wave=media.beeps((1, 39)), holes=((2, 38),)),
         Video(seconds=40, rate=5, draw=media.grey_clock(levels_per_s=5)),
     )
     result = read(path)
@@ -364,7 +364,7 @@ def test_a_long_gap_in_the_audio_is_silence_while_the_video_continues(tmp_path, 
 def test_a_frame_shown_for_a_minute_keeps_its_time(tmp_path):
     path = media.write(
         tmp_path / "slides.mkv",
-        Audio(seconds=70, rate=8_000, sound=media.beeps((1, 69))),
+        Audio(seconds=70, rate=8_000, wave=media.beeps((1, 69))),
         Video(times=(0.0, 3.0, 65.0), draw=media.grey_clock(levels_per_s=3)),
     )
     result = read(path)
@@ -376,7 +376,7 @@ def test_a_frame_shown_for_a_minute_keeps_its_time(tmp_path):
 @pytest.mark.parametrize("missing", ["audio", "video", "both"])
 def test_missing_timestamps_are_filled_in(tmp_path, missing):
     """No muxer writes such files any more; the demuxer's packets are stripped instead."""
-    path = media.write(tmp_path / "a.mkv", Audio(sound=media.beeps((1, 2))), Video())
+    path = media.write(tmp_path / "a.mkv", Audio(wave=media.beeps((1, 2))), Video())
     with open_file(path) as container:
         streams = select_streams(container, "a.mkv")
         stripped = media.Stripped(container, missing)
@@ -405,10 +405,10 @@ def test_each_time_slot_has_at_most_one_frame(tmp_path):
 
 
 def test_a_drifting_audio_clock_is_followed(tmp_path):
-    """A sound card that runs 1 % slow against the stamps: sample count and time stay together."""
+    """A sound card 1 % slower than the timestamps: sample count and time stay together."""
     path = media.write(
         tmp_path / "drift.mkv",
-        Audio(seconds=20, sound=media.beeps((1, 19)), rate=16_000),
+        Audio(seconds=20, wave=media.beeps((1, 19)), rate=16_000),
         stamp=lambda t: t * 1.01,
     )
     result = read(path)
@@ -433,7 +433,7 @@ def test_rotated_frames_become_upright(tmp_path, quarters, shape, bright):
         image[:, :40] = 255
         return image
 
-    path = media.turn(media.write(tmp_path / "r.mp4", Video(draw=left_is_bright)), quarters)
+    path = media.rotate(media.write(tmp_path / "r.mp4", Video(draw=left_is_bright)), quarters)
     image = read(path).frames[0].image
     assert image.shape[:2] == shape
     assert image[bright].mean() > 200
@@ -557,7 +557,7 @@ def test_a_folder_is_one_recording_in_the_order_of_its_names(tmp_path):
     folder.mkdir()
     for number, beep in ((10, 1.0), (2, 0.5), (1, 1.5)):
         media.write(
-            folder / f"part{number}.mkv", Audio(seconds=2, sound=media.beeps((beep,))),
+            folder / f"part{number}.mkv", Audio(seconds=2, wave=media.beeps((beep,))),
             Video(seconds=2),
         )  # fmt: skip
     (folder / "notes.txt").write_text("not media")
@@ -575,7 +575,7 @@ def test_a_folder_of_different_files_keeps_audio_and_video_together(tmp_path):
     folder = tmp_path / "mixed"
     folder.mkdir()
     media.write(folder / "1.mkv", Video(seconds=2))
-    media.write(folder / "2.wav", Audio(seconds=2, sound=media.beeps((1,))))
+    media.write(folder / "2.wav", Audio(seconds=2, wave=media.beeps((1,))))
     media.write(folder / "3.mp4", Audio(seconds=2, codec="aac", rate=44_100), Video(seconds=2))
     (folder / "4.mp4").write_bytes(b"")
     result = read(folder)
@@ -590,7 +590,7 @@ def test_a_folder_of_different_files_keeps_audio_and_video_together(tmp_path):
 
 def test_audio_and_video_from_two_files_are_merged(tmp_path):
     media.write(tmp_path / "v.mp4", Video(seconds=4))
-    media.write(tmp_path / "a.wav", Audio(seconds=3, sound=media.beeps((1,))))
+    media.write(tmp_path / "a.wav", Audio(seconds=3, wave=media.beeps((1,))))
     result = read(tmp_path / "v.mp4", tmp_path / "a.wav")
     assert beep_times(result.audio) == pytest.approx([1], abs=0.01)
     assert len(result.frames) == 20
@@ -599,8 +599,8 @@ def test_audio_and_video_from_two_files_are_merged(tmp_path):
 
 
 def test_the_first_source_with_audio_provides_it(tmp_path):
-    media.write(tmp_path / "v.mkv", Audio(sound=media.tone(level=0.5)), Video())
-    media.write(tmp_path / "a.wav", Audio(sound=media.tone(level=0.1)))
+    media.write(tmp_path / "v.mkv", Audio(wave=media.tone(level=0.5)), Video())
+    media.write(tmp_path / "a.wav", Audio(wave=media.tone(level=0.1)))
     result = read(tmp_path / "v.mkv", tmp_path / "a.wav")
     assert np.abs(result.audio).max() == pytest.approx(0.5, abs=0.01)
     assert result.audio_s == 3
@@ -664,7 +664,7 @@ def test_audio_far_ahead_of_its_video_is_buffered_within_bounds(tmp_path):
     """A file that shows nothing of its video for a long while must not be read into memory."""
     path = media.write(
         tmp_path / "sparse.mkv",
-        Audio(seconds=100, rate=8_000, sound=media.silence),
+        Audio(seconds=100, rate=8_000, wave=media.silence),
         Video(times=(0.0, 99.0), draw=still()),
     )
     waiting = []
