@@ -20,10 +20,10 @@ async def test_a_worker_that_fails_is_named_with_its_last_words(tmp_path):
 async def test_leaving_stops_what_still_runs(tmp_path):
     async with workers.running({"broker": ["broker"]}, tmp_path) as (worker,):
         for _ in range(200):
-            if "Listening" in worker.log_path.read_text():
+            if "The broker listens" in worker.log_path.read_text():
                 break
             await asyncio.sleep(0.1)
-        assert "Listening" in worker.log_path.read_text()
+        assert "The broker listens" in worker.log_path.read_text()
         process = worker._process
         assert process.returncode is None
     assert process.returncode == 0
