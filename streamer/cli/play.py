@@ -420,9 +420,14 @@ def live_table(board: Any, as_json: bool) -> Iterator[Callable[[], None]]:
             yield lambda: screen.print(board.latest_line(), soft_wrap=True)
 
 
+NO_LOSS = ("windows", "notices")
+"""Counters of a capture that count no loss; notices are logged when they occur."""
+
+
 def report_losses(outcome: Any) -> None:
     """Print one line with the counts of dropped, late, damaged and dead-lettered data, if any."""
-    lost = {n: count for n, count in sorted(outcome.counters.items()) if count and n != "windows"}
+    counters = sorted(outcome.counters.items())
+    lost = {name: count for name, count in counters if count and name not in NO_LOSS}
     if outcome.dead_letters:
         lost["dead_letters"] = outcome.dead_letters
     if lost:

@@ -114,9 +114,9 @@ def score(index: int) -> Score:
 async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path):
     ana = meeting(tmp_path / "made", 8)["ana"]
     async with stage(config, "capture", "--participant", f"ana={ana}") as process:
-        found = await until(config, ("streamer_events_total", "published", "publisher"), 4)
+        found = await until(config, ("streamer_events_total", "publisher", "published"), 4)
         assert found["streamer_ready",] == 1
-        assert found.get(("streamer_events_total", "dead_lettered", "publisher"), 0) == 0
+        assert found.get(("streamer_events_total", "publisher", "dead_lettered"), 0) == 0
         await asyncio.wait_for(process.wait(), 60)
 
 
@@ -127,8 +127,8 @@ async def test_inference_tells_what_it_scored_and_what_waits(config: Config):
         for index in range(3):
             said = window(index, audio=None, faces=(), presence=Presence(text=1.0))
             await publisher.publish(said)
-        found = await until(config, ("streamer_events_total", "scored", "inference"), 3)
-        assert found["streamer_events_total", "taken", "inference"] == 3
+        found = await until(config, ("streamer_events_total", "inference", "scored"), 3)
+        assert found["streamer_events_total", "inference", "taken"] == 3
         assert found["streamer_latency_seconds_count", "inference"] == 3
         assert found["streamer_lag_records", "windows"] == 0
 
@@ -140,9 +140,9 @@ async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
         for index in range(20):
             await publisher.publish(score(index))
         found = await until(config, ("streamer_latency_seconds_count", "total"), 20)
-        assert found["streamer_events_total", "records", "smoothing scores"] == 20
+        assert found["streamer_events_total", "smoothing scores", "records"] == 20
         assert found["streamer_latency_seconds_sum", "total"] >= 20 * 0.022
-        await until(config, ("streamer_events_total", "published", "publisher"), 40)
+        await until(config, ("streamer_events_total", "publisher", "published"), 40)
         found = await until(config, ("streamer_lag_records", "scores"), 0)
         assert found["streamer_lag_records", "scores"] <= 20
 
@@ -155,7 +155,7 @@ async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path):
         await until(config, ("streamer_ready",), 1)
         for record in (session(), sentiment(0), sentiment(1)):
             await publisher.publish(record)
-        await until(config, ("streamer_events_total", "taken", "recording"), 3)
-        found = await until(config, ("streamer_events_total", "flushes", "recording"), 1)
-        assert found["streamer_events_total", "read", "reader smoothed"] == 2
+        await until(config, ("streamer_events_total", "recording", "taken"), 3)
+        found = await until(config, ("streamer_events_total", "recording", "flushes"), 1)
+        assert found["streamer_events_total", "reader smoothed", "read"] == 2
         assert await answer(config, "/healthz") == "ok\n"

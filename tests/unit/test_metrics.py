@@ -75,13 +75,13 @@ async def test_counters_and_lags_of_components_are_exported(broker: int):
 
     counters["scored"] += 1
     found = samples(await metrics.watched(config, "inference", fetch_metrics(config), answers))
-    assert found["streamer_events_total", "scored", "a component of this test"] == 4
+    assert found["streamer_events_total", "a component of this test", "scored"] == 4
     assert found["streamer_lag_records", "a kind of this test"] == 7
     assert any(name[0] == "streamer_build_info" and "inference" in name for name in found)
     assert found["process_resident_memory_bytes",] > 0
     del counters, reading
     again = samples(await metrics.watched(config, "inference", fetch_metrics(config), answers))
-    assert ("streamer_events_total", "scored", "a component of this test") not in again
+    assert ("streamer_events_total", "a component of this test", "scored") not in again
 
 
 async def fetch_metrics(config: Config) -> str:
@@ -185,7 +185,7 @@ def names_there_are() -> set[str]:
     told = {one.name for family in metrics.REGISTRY.collect() for one in family.samples}
     histograms = {"streamer_latency_seconds", "streamer_evidence_modalities"}
     told |= {f"{name}_{end}" for name in histograms for end in ("bucket", "count", "sum")}
-    return told | {"streamer_events_total", "streamer_lag_records", "streamer_build_info", "up"}
+    return told | {"streamer_events_total", "streamer_build_info", "streamer_lag_records", "up"}
 
 
 def test_the_grafana_dashboard_asks_for_metrics_that_exist():
