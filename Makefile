@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up everything they need.
-.PHONY: demo test quick fuzz coverage check
+.PHONY: demo test quick fuzz check
 
 demo:  ## play a generated meeting through the whole system
 	@scripts/setup demo
@@ -9,7 +9,7 @@ test:  ## all the tests
 	@scripts/setup test
 	@scripts/test
 
-quick:  ## unit and property tests that need neither Kafka nor a browser, in about a minute
+quick:  ## unit and property tests that need neither Kafka nor a browser
 	@scripts/setup test
 	@scripts/test -q -m "not kafka and not slow" tests/unit tests/property
 
