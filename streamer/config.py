@@ -392,7 +392,7 @@ def build(tree: Mapping[str, Any]) -> Config:
 
 
 def dump(config: Config) -> dict[str, Any]:
-    """The tree as plain values, secrets masked: what `streamer config show` prints."""
+    """Return the tree as plain values, secrets masked, as `streamer config show` prints it."""
     return config.model_dump(mode="json")
 
 

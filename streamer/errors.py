@@ -1,4 +1,4 @@
-"""What can go wrong and be told to a user in one sentence.
+"""Failures that a user can cause, each one sentence.
 
 StreamerError
 ├── ConfigError       a setting is wrong, unknown or contradicts another one
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 
 class StreamerError(Exception):
-    """A failure whose message is one sentence that names the thing and the mend."""
+    """A failure whose message is one sentence that names the thing and the fix."""
 
     exit_code: ClassVar[int] = 1
 

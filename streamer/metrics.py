@@ -202,12 +202,12 @@ class _Heart:
             await asyncio.sleep(BEAT_S)
 
     def alive(self) -> str:
-        """Empty, or what is wrong."""
+        """Return an empty text, or the problem."""
         silent_s = time.monotonic() - self._beat_s
         return f"the event loop hangs since {silent_s:.0f} s" if silent_s > DEAD_S else ""
 
     def ready(self) -> str:
-        """Empty, or what is wrong."""
+        """Return an empty text, or the problem."""
         if not REGISTRY.get_sample_value("streamer_ready"):
             return "starting or stopping"
         if wrong := self.alive():

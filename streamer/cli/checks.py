@@ -51,10 +51,10 @@ def doctor(
         for finding in findings:
             print_line(msgspec.json.encode(finding).decode())
     else:
-        table = Table("", "what", "found", "mend")
+        table = Table("", "what", "found", "fix")
         marks = {"ok": "[green]✓", "missing": "[yellow]–", "broken": "[red]✗"}
         for finding in findings:
-            table.add_row(marks[finding.state], finding.what, finding.found, finding.mend)
+            table.add_row(marks[finding.state], finding.what, finding.found, finding.fix)
         Console().print(table)
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Looks at what a run needs and says, for each thing, what was found and what would mend it.
+"""Checks everything that a run needs; for each thing, its state and a fix.
 
 Opens nothing for longer than a look, and never changes anything.
 """
@@ -27,7 +27,7 @@ class Finding(msgspec.Struct, frozen=True):
     what: str
     state: Literal["ok", "missing", "broken"]
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 async def examine(config: Config) -> list[Finding]:
@@ -71,9 +71,9 @@ def _devices() -> Iterator[Finding]:
         return
     for kind in ("camera", "microphone"):
         names = [device.name_to_type for device in listed if device.kind == kind]
-        mend = "" if names else "plug one in, or give this user access to it (groups video, audio)"
+        fix = "" if names else "plug one in, or give this user access to it (groups video, audio)"
         state: Literal["ok", "missing"] = "ok" if names else "missing"
-        yield Finding(f"{kind}s", state, ", ".join(names) or "none", mend)
+        yield Finding(f"{kind}s", state, ", ".join(names) or "none", fix)
 
 
 def _speech(config: Config) -> Finding:
@@ -114,10 +114,10 @@ def _gpu(config: Config) -> Finding:
     return Finding("GPU", "broken", f"none, but inference.device = {wanted!r}", "set it to 'auto'")
 
 
-def _program(name: str, purpose: str, mend: str) -> Finding:
+def _program(name: str, purpose: str, fix: str) -> Finding:
     path = shutil.which(name)
     if path is None:
-        return Finding(name, "missing", f"not installed; needed for {purpose}", mend)
+        return Finding(name, "missing", f"not installed; needed for {purpose}", fix)
     return Finding(name, "ok", path)
 
 

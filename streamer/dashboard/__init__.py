@@ -1,4 +1,4 @@
-"""The live page: what is published, in a browser.
+"""The live page: published records in a browser.
 
     async with dashboard.showing(config) as page:
         print(page.url("standup"))

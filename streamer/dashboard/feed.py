@@ -1,4 +1,4 @@
-"""What the page is told: published records, numbered per session, bounded, resumable.
+"""The page's data: published records, numbered per session, bounded, resumable.
 
 What enters: records from the topics (`follow`) or from anybody (`Feed.add`). What leaves: each
 session's log, from which any number of readers take what comes after the place they know, and a
@@ -68,7 +68,7 @@ BATCH_RECORDS = 500
 BATCH_WAIT_MS = 100
 RETRY_S = 2.0
 STAGES_S = 2.0
-"""How often the stages are asked what they have still to do."""
+"""How often the backlog of the stages is read."""
 RATE_S = 10.0
 """Over how long the rate of new windows is taken."""
 PROBE_S = 3.0
@@ -321,7 +321,7 @@ async def follow(config: Config, feed: Feed) -> None:
 
 
 async def _watch(config: Config, feed: Feed) -> None:
-    """Keep `feed.stages`; what the broker says of itself is left to the readers."""
+    """Update `feed.stages`; the readers notice the broker's state."""
     published: deque[tuple[float, int]] = deque()
     while True:
         with contextlib.suppress(BrokerError):
@@ -337,7 +337,7 @@ async def _watch(config: Config, feed: Feed) -> None:
 def stages(
     work: Mapping[str, Work], published: deque[tuple[float, int]], now_s: float
 ) -> dict[str, dict[str, float | None]]:
-    """What a status says of each stage; `published` remembers the windows of RATE_S."""
+    """Return the status of each stage; `published` holds the windows of RATE_S."""
     found: dict[str, dict[str, float | None]] = {
         stage: {"waiting": one.waiting} for stage, one in work.items()
     }

@@ -28,7 +28,7 @@ class History(Protocol):
         """All its records in the order of event time; raises StreamerError."""
 
     def media(self, session_id: str) -> dict[str, Path]:
-        """The media file of each participant that lies beside its records."""
+        """Return the media file of each participant that is stored beside its records."""
 
 
 class Recorded:

@@ -52,10 +52,10 @@ PORT = 8710
 TOKEN_BYTES = 16
 SHORTEST_TOKEN = 16
 MAX_STREAMS = 64
-"""Open pages at a time; one more is told to come later."""
+"""Open pages at a time; one more is refused with a time to retry."""
 STATUS_S = 1.0
 HEARTBEAT_S = 5.0
-"""A page that has heard nothing for longer than this may take the connection for dead."""
+"""A page that receives nothing for longer than this may treat the connection as dead."""
 LOOK_BACK_S = 10.0
 """How often the recorded sessions are listed anew."""
 PAST_KEPT = 4
@@ -403,7 +403,7 @@ async def serve(
     recordings: Path | None = None,
     media_dir: Path | None = None,
 ) -> None:
-    """Serve the page until `stop`; `on_url` is told its address once it can be opened.
+    """Serve the page until `stop`; `on_url` receives its address once it can be opened.
 
     Raises:
         ConfigError: the address cannot be bound, or the token is too short.

@@ -98,11 +98,11 @@ class Scorer:
 
     @property
     def name(self) -> str:
-        """The model's, as it stands in records."""
+        """The model's name, as records carry it."""
         return self._model.name
 
     def warm_up(self) -> None:
-        """Score the known clip: the first call is slow, and a broken model should say so now.
+        """Score the known clip: the first call is slow, and a broken model must fail now.
 
         Raises:
             ModelError: it does not work.
@@ -196,7 +196,7 @@ def _is_sound(prediction: Prediction) -> bool:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """CUDA has an error of its own for it; MPS and the CPU's allocator say it in words."""
+    """CUDA has an exception type for it; MPS and the CPU's allocator only have a message."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     words = ("out of memory", "can't allocate memory", "not enough memory")

@@ -34,16 +34,16 @@ from streamer.records import (
 )
 
 MAX_TEXT_CHARACTERS = 20_000
-"""Longest text or context of a window; nobody says more in a minute."""
+"""Longest text or context of a window; nobody speaks more in a minute."""
 PIXELS_PER_MESSAGE_BYTE = 16
 """Pixels that all crops of a window may have, per byte of Kafka's message limit. A crop has about
-three pixels per byte; what has many times more was made to fill the memory."""
+three pixels per byte; one with many times more was made to exhaust memory."""
 AUDIO_TOLERANCE_S = 0.1
-"""How far the sound of a window may be longer or shorter than the window."""
+"""How much longer or shorter than its window the audio may be."""
 
 
 def to_clip(window: Window, config: Config) -> Clip | None:
-    """Decode what the model may look at; None when the window gives it no evidence.
+    """Decode the modalities in use; None when the window gives no evidence.
 
     Silence, wordless time and faceless time are left out (`Window.presence`), and so is every
     modality that `session.modalities` does not name: it is not even decoded. Thread-safe.
@@ -101,7 +101,7 @@ def _decode_audio(window: Window) -> NDArray[np.float32]:
 
 
 def _decode_faces(window: Window, config: Config) -> list[NDArray[np.uint8]]:
-    """RGB crops. All sizes are read from the headers before the first picture is decoded."""
+    """Return RGB crops; all sizes are read from the headers before the first crop is decoded."""
     side_px = config.inference.max_face_px
     sizes = [_jpeg_size(face.jpeg) for face in window.faces]
     for width, height in sizes:
@@ -146,7 +146,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 _FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC),
                             *range(0xCD, 0xD0)})  # fmt: skip
-"""SOF0 to SOF15 without DHT, JPG and DAC, which lie between them."""
+"""SOF0 to SOF15 without DHT, JPG and DAC, whose codes are between them."""
 
 
 def to_score(
@@ -189,7 +189,7 @@ def to_score(
 
 
 class _ScoreFields(NamedTuple):
-    """What a prediction says, in the record's types; all empty without evidence."""
+    """A prediction in the record's types; all empty without evidence."""
 
     valence: float | None = None
     class_probabilities: tuple[float, float, float, float, float, float, float] | None = None
@@ -224,7 +224,7 @@ def _within(value: float, low: float, high: float) -> float:
 
 
 def stage_latency_ms(received: Received[Window], taken_unix_ms: float) -> dict[str, float]:
-    """`capture` as its header says, where it does; `queue` by the two machines' clocks."""
+    """Return `capture` from its header, if any, and `queue` by the two machines' clocks."""
     latency_ms = {}
     with suppress(KeyError, ValueError):
         capture_ms = float(received.headers["capture_latency_ms"])

@@ -62,7 +62,7 @@ class Windows(Protocol):
     """Where windows come from; `streamer.kafka.consumer.Consumer` is one."""
 
     async def batch(self, max_records: int, max_wait_ms: int) -> list[Received[Window]]:
-        """What is there now, or, when nothing is, what comes within `max_wait_ms`."""
+        """Return waiting windows, or wait up to `max_wait_ms` for the first."""
         ...
 
     async def commit(self, received: Sequence[Received[Window]], /) -> None:
@@ -74,7 +74,7 @@ class Scores(Protocol):
     """Where scores go; `streamer.kafka.producer.Producer` is one."""
 
     async def publish_soon(self, record: Score, /) -> Awaitable[object]:
-        """Send in order; what comes back is done when the broker has acknowledged.
+        """Send in order; the result is done when the broker has acknowledged.
 
         Raises:
             UnreadableRecord: no reader would accept the record; it did not go out.
@@ -82,7 +82,7 @@ class Scores(Protocol):
         ...
 
     async def dead_letter(self, received: Received[Window], reason: str, /) -> None:
-        """Keep what could not be scored, with the reason; safe when this returns."""
+        """Publish an unusable window as a dead letter; it is stored when this returns."""
         ...
 
 

@@ -44,7 +44,7 @@ class NoProgress(StreamerError):
 
 
 class Follower:
-    """Reads what becomes of one session on the topics and keeps its in_flight; no consumer group.
+    """Reads one session's scores and records, and updates its windows in flight; no consumer group.
 
     The readers stand at the topics' ends before the first window goes out, so that nothing of
     the session is missed. A record seen before (same window and revision) is dropped.
@@ -86,7 +86,7 @@ class Follower:
                 tasks.create_task(self._read(reader))
 
     async def drain(self) -> None:
-        """Return when nothing more is to come of what was captured.
+        """Return when every captured window is published or dead-lettered.
 
         Raises:
             NoProgress: nothing came for STALL_TIMEOUT_S although windows are open.

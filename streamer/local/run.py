@@ -62,7 +62,7 @@ async def reachable_broker(config: Config) -> AsyncIterator[Config]:
 
 
 class Source(Protocol):
-    """Where windows come from: `session.Capture`, `rescore.Rescoring`."""
+    """A source of windows: `session.running.Capture` or `session.rescore.Rescoring`."""
 
     counters: Counter[str]
     published: Counter[str]

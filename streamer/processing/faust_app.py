@@ -29,7 +29,7 @@ STOP_S = 15.0
 
 
 class _Thread(WorkerThread):  # type: ignore[misc]
-    """Does not keep the process alive when stopping was cut short."""
+    """A daemon thread: it does not keep the process alive when stopping was cut short."""
 
     def __init__(self, service: Any, **options: Any) -> None:
         super().__init__(service, **options)

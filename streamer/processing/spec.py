@@ -71,7 +71,7 @@ class StageSpec(Generic[S]):
 
 
 def participant_spec(config: Config) -> StageSpec[participant.ParticipantState]:
-    """Scores by participant; in session mode nothing of a single person goes to a public topic."""
+    """Scores by participant; in session mode no single person is published on a public topic."""
     persons = config.smoothing.publish == "participant"
 
     def routes(output: Output) -> tuple[Topic[Any], ...]:

@@ -41,7 +41,7 @@ EXPIRE_S = 60.0
 
 @dataclass(eq=False, slots=True)
 class _Step:
-    """A message in hand: what it sent and what it leaves to be kept."""
+    """A message being processed: its outputs and the state to store."""
 
     event: Any
     sent: list[asyncio.Future[Any]] = field(default_factory=list)
@@ -51,7 +51,7 @@ class _Step:
 
 @dataclass(slots=True)
 class _Clock:
-    """A partition's time: Kafka's time of the newest message, and it goes on in silence."""
+    """A partition's time: Kafka's time of the latest message, advancing while none arrives."""
 
     stream_ms: float
     heard_at_s: float
@@ -63,7 +63,7 @@ class _Clock:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A key that holds outputs back, and when it was last heard of (`_Clock` time)."""
+    """A key that holds outputs back, and the time of its last message (`_Clock` time)."""
 
     partition: int
     since_ms: float
@@ -113,7 +113,7 @@ class Stage(Generic[S]):
         table.on_recover(self._reopen)
 
     def lag(self) -> int:
-        """Messages of the input topic that have not come to the agent, as last heard of."""
+        """Return how many messages of the input topic the agent has not received yet."""
         behind = 0
         for partition, following in list(self._next.items()):
             end = self._app.consumer.highwater(TP(self._topic, partition))
@@ -121,7 +121,7 @@ class Stage(Generic[S]):
         return behind
 
     async def consume(self, stream: Any) -> None:
-        """The agent: smooth what comes; acknowledging is left to `settle`."""
+        """The agent: smooth each message; `settle` acknowledges them."""
         async for event in stream.noack().events():
             async with self._lock:
                 if self._follows(event.message):
@@ -142,7 +142,7 @@ class Stage(Generic[S]):
                 self._steps.task_done()
 
     async def tend(self) -> None:
-        """Look after keys of which nothing is heard any more."""
+        """Flush keys that receive no more messages, and expire old ones."""
         while True:
             await asyncio.sleep(MAINTENANCE_S)
             async with self._lock:
@@ -282,7 +282,7 @@ class Stage(Generic[S]):
         )
 
     def _changelog_event(self, key: bytes, value: bytes | None, place: Any) -> Any:
-        """The change as a recovering worker would read it, so that both keep the same table."""
+        """Return the change as a recovering worker reads it, so that both have the same table."""
         message = Message(
             place.topic,
             place.partition,
@@ -366,7 +366,7 @@ class Stage(Generic[S]):
     # rebalancing
 
     async def _close(self, *_: Any, **__: Any) -> None:
-        """Partitions leave: finish what is in hand and forget it."""
+        """Partitions are revoked: finish their messages and drop their states."""
         async with self._lock:
             await self._steps.join()
             self._open = False
@@ -376,7 +376,7 @@ class Stage(Generic[S]):
             self._next.clear()
 
     async def _reopen(self) -> None:
-        """The tables are as the changelogs say: find the keys that hold something back.
+        """The tables have been recovered: find the keys that hold outputs back.
 
         Faust goes on from here by resuming the input and then seeking to the committed offsets
         and emptying its queues, which loses what came in between. So the flow is stopped until
@@ -387,7 +387,7 @@ class Stage(Generic[S]):
         self._app.flow_control.suspend()
         changelog = self._table.changelog_topic_name
         counts = consumer.topic_partitions(self._topic), consumer.topic_partitions(changelog)
-        if all(counts) and counts[0] != counts[1]:  # 0 or None: not heard of yet
+        if all(counts) and counts[0] != counts[1]:  # 0 or None: not known yet
             self._app.give_up(
                 f"The topic {self._topic} has {counts[0]} partitions but {changelog} has "
                 f"{counts[1]}; give it as many, or set another smoothing.consumer_group."

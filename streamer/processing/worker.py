@@ -43,11 +43,11 @@ log = logging.getLogger(__name__)
 
 LET_GO_S = 3.0
 RESTARTS, RESTARTS_WITHIN_S = 5, 120.0
-"""So often the app starts over before the worker gives up."""
+"""How often the app may start over within this time before the worker gives up."""
 
 
 def run(config: Config) -> None:
-    """Smooth until SIGINT or SIGTERM; then finish what is in hand, commit and leave the group.
+    """Smooth until SIGINT or SIGTERM; then finish open messages, commit and leave the group.
 
     Blocks; for a process of its own. An outage of the broker is waited for, except at the start.
 
@@ -121,7 +121,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
 
 
 async def _work(processor: Processor, stop: asyncio.Event) -> str:
-    """Start the app and keep its stages going until `stop` is set; else says why it ended.
+    """Start the app and run its stages until `stop` is set; else return why the app ended.
 
     Raises:
         BrokerError: there is no use in starting over.
@@ -218,7 +218,7 @@ async def _partitions(kafka: KafkaConfig, names: Iterable[str]) -> dict[str, int
 
 
 def _quieten(config: Config) -> None:
-    """What Faust says of its own working is for whoever has everything logged."""
+    """Limit Faust's own log lines to the debug level."""
     if config.log.level != "debug":
         for name in ("faust", "mode", "aiokafka"):
             logging.getLogger(name).setLevel(logging.ERROR)

@@ -20,7 +20,7 @@ __all__ = ["Agreement", "Comparison", "Difference", "compare"]
 
 DIFFERENCES = 5
 APART_MS = 10_000
-"""Two of one person's differences that are shown lie at least so far apart."""
+"""Least time between two shown differences of one person."""
 EVERYBODY = "*"
 
 

@@ -45,7 +45,7 @@ CSV_COLUMNS: tuple[str, ...] = (
 
 
 def export(recording: Recording, to: Format) -> bytes:
-    """The recording in a format; see the module's functions for what each holds."""
+    """Return the recording in a format; the module's functions describe each."""
     return FORMATS[to](recording)
 
 

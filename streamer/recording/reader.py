@@ -210,7 +210,7 @@ OPEN_SESSIONS = 64
 
 @dataclass(frozen=True, order=True, slots=True)
 class _Place:
-    """Where a window lies; sorts by the time it ended, then by participant."""
+    """The position of a window; sorts by the window's end, then by participant."""
 
     end_ns: int
     participant_id: str

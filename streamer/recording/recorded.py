@@ -129,7 +129,7 @@ def newest_revisions(records: Iterable[S]) -> list[S]:
 
 
 def folder_name(session_id: str) -> str:
-    """A file name that stands for the session: itself where that is safe, else percent-encoded."""
+    """Return the folder name of a session: its name if that is safe, else percent-encoded."""
     name = quote(session_id, safe=" ()+,=@[]{}!'&;~")
     if name.startswith("."):
         name = "%2E" + name[1:]
@@ -164,7 +164,7 @@ def content_of(record: Recorded) -> object:
 
 @dataclass
 class OpenSession:
-    """What the writer remembers of a session: names of records, and what the index tells."""
+    """The writer's state of a session: identities of records, and the index entry."""
 
     session_id: str
     new: dict[RecordedKind, list[Any]] = field(default_factory=dict)

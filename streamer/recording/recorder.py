@@ -133,7 +133,7 @@ async def record_session(
 
 
 async def _completed(folder: Path, session_id: str) -> None:
-    """Return when the index says so."""
+    """Return when the index has the session's end."""
     while True:
         index = await asyncio.to_thread(Recordings(folder).index)
         if any(one.session_id == session_id and one.complete for one in index):

@@ -18,7 +18,7 @@ __all__ = ["html", "moments"]
 
 MOMENTS = 5
 APART_MS = 15_000
-"""Two of one person's moments lie at least so far apart."""
+"""Least time between two shown moments of one person."""
 POINTS = 1200
 """A line has at most so many points; more are averaged."""
 RAW_POINTS = 600

@@ -59,7 +59,7 @@ class Writer(Recordings):
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder, lock it, and clear away what a killed writer left half-written.
+        """Create and lock the folder, and delete half-written files of a killed writer.
 
         Raises:
             RecordingError: another recorder writes there, or the folder cannot be made.
@@ -84,7 +84,7 @@ class Writer(Recordings):
             half.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Flush, merge what is in parts, and let go of the folder."""
+        """Flush, merge the parts, and unlock the folder."""
         try:
             self.flush()
             for state in self._open.values():
@@ -186,7 +186,7 @@ class Writer(Recordings):
         return state
 
     def _recorded(self, session_id: str, kind: RecordedKind) -> Iterator[Any]:
-        """What is there, without sound and pictures, which the index does not look at."""
+        """Return the stored records without audio and faces, which the index does not use."""
         struct, heavy = STRUCTS[kind], ("audio", "faces", "words")
         light = [name for name in struct.__struct_fields__ if name not in heavy]
         for row in self._rows(session_id, kind, light):

@@ -118,7 +118,7 @@ class Pipeline:
             self._pace.wait(event_time_ns, stop)
 
     def _only_words(self, stop: threading.Event) -> Iterator[Window]:
-        """Subtitles of a recording of which nothing else is wanted: let its length pass."""
+        """Let event time pass for a recording whose subtitles are its only modality."""
         source = self._plan.sources[self.spec.participant_id]
         if self._decode or source.live or source.duration_s is None:
             return

@@ -43,7 +43,7 @@ async def gather(
     start: Literal["earliest"] | datetime,
     end: datetime | None,
 ) -> Recordings:
-    """Put what lies on the topics now into `folder`, as a recorder would have, windows included.
+    """Record the present contents of the topics into `folder`, windows included.
 
     Args:
         config: where the broker is.
@@ -74,7 +74,7 @@ async def gather(
 
 
 def choose_session(found: Recordings, wanted: str | None) -> str:
-    """The session to score again: the wanted one, or the only one that has windows.
+    """Return the session to score again: the named one, or the only one with windows.
 
     Raises:
         ConfigError: there is none, or there are several and none was named.
@@ -118,7 +118,7 @@ class Rescoring:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
-        """End after the window in hand; callable from any thread."""
+        """Stop after the current window; callable from any thread."""
         self._stop.set()
 
     async def run(self) -> None:

@@ -101,7 +101,7 @@ class Capture:
     def _fill(
         self, pipeline: Pipeline, send_queue: SendQueue, loop: asyncio.AbstractEventLoop
     ) -> None:
-        """In the participant's thread: windows into the send_queue, waiting where it says so."""
+        """Put a participant's windows into its send queue; runs in the participant's thread."""
         try:
             for window in pipeline.windows(self._stop):
                 self._wait(asyncio.run_coroutine_threadsafe(send_queue.put(window), loop))

@@ -56,7 +56,7 @@ class SendQueue:
             self._changed.notify_all()
 
     async def close(self) -> None:
-        """No more windows will come; iteration ends when the last has been taken."""
+        """Close the queue; iteration ends after its last window."""
         async with self._changed:
             self._closed = True
             self._changed.notify_all()

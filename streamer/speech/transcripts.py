@@ -75,7 +75,7 @@ def parse_subtitles(path: Path | str) -> Subtitles:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(
-            f"The subtitle file {path} cannot be read: {error.strerror}; mend or remove it."
+            f"The subtitle file {path} cannot be read: {error.strerror}; repair or remove it."
         ) from None
     return parse_text(_decode(data), name=path.name)
 
