@@ -262,7 +262,7 @@ class KafkaConfig(_Section):
     """Topics and the way to the broker.
 
     `broker` is `embedded` or `host:port[,host:port…]`. `retention_ms` holds for every topic but
-    windows (sound and pictures), which has its own, shorter one. The embedded broker ignores
+    windows (audio and faces), which have a shorter one of their own. The embedded broker ignores
     partitions (it has 4), replication and retention.
     """
 
@@ -344,14 +344,14 @@ def planned_window_bytes(config: Config) -> tuple[int, str]:
     total, parts = 4096, ["4,096 for words and envelope"]
     if "audio" in config.session.modalities:
         ratio = FLAC_RATIO if config.windows.audio_codec == "flac" else 1.0
-        sound = int(length_s * SAMPLE_RATE_HZ * 2 * ratio)
-        total += sound
-        parts.append(f"{length_s:g} s x {SAMPLE_RATE_HZ} Hz x 2 bytes x {ratio:g} = {sound:,}")
+        audio = int(length_s * SAMPLE_RATE_HZ * 2 * ratio)
+        total += audio
+        parts.append(f"{length_s:g} s x {SAMPLE_RATE_HZ} Hz x 2 bytes x {ratio:g} = {audio:,}")
     if "vision" in config.session.modalities:
         crop = int(faces.size_px**2 * (faces.jpeg_quality / 85) ** 2 / 3)
-        pictures = int(length_s * faces.rate_hz + 1) * crop
-        total += pictures
-        parts.append(f"{length_s:g} s x {faces.rate_hz:g} crops/s x {crop:,} = {pictures:,}")
+        crops = int(length_s * faces.rate_hz + 1) * crop
+        total += crops
+        parts.append(f"{length_s:g} s x {faces.rate_hz:g} crops/s x {crop:,} = {crops:,}")
     return total, " + ".join(parts)
 
 

@@ -68,7 +68,7 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
-    """A picture from capture: uint8 RGB of shape (height, width, 3), upright."""
+    """A video frame from capture: uint8 RGB of shape (height, width, 3), upright."""
 
     event_time_ns: int
     image: NDArray[np.uint8]
@@ -111,9 +111,8 @@ class FaceCrop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share of a window, 0 to 1, in which each modality gives evidence.
 
-    `audio` counts speech, not sound: silence is no evidence. `text` is the share of speech time
-    that has words (1 when there are words and no sound); `vision` the share of the expected face
-    crops that are there.
+    `audio` counts speech: silence is no evidence. `text` is the share of speech time that has words
+    (1 when there are words and no audio); `vision` is the share of the expected face crops.
     """
 
     audio: Unit = 0.0
@@ -131,9 +130,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         window_index: k; the window ends at (k+1)·hop, the last one at the stream's end.
-        revision: 0; higher when the same window goes out again with late words.
+        revision: 0; higher when the window is published again with late words.
         session_start_unix_ns: wall clock at session time 0.
-        audio: 16 kHz mono sound of the whole window in `audio_codec`, None when there is none.
+        audio: 16 kHz mono audio of the whole window in `audio_codec`, None when there is none.
         words: the words that overlap the window, by start time.
         faces: the face crops in the window, by time.
         presence: how much evidence each modality gives.

@@ -57,7 +57,7 @@ def record(
     needs_running_broker(chosen.config, "record")
     start = beginning(from_)
     end_with_parent()
-    extras = [name for name, on in (("sound and faces", windows), ("media files", media)) if on]
+    extras = [name for name, on in (("audio and faces", windows), ("media files", media)) if on]
     screen.print(f"Recording to {folder}{', with ' if extras else ''}{' and '.join(extras)}.")
     counters, _ = until_signal(
         lambda stop: metrics.watched(

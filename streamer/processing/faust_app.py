@@ -37,7 +37,7 @@ class _Thread(WorkerThread):  # type: ignore[misc]
 
 
 class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer, mended in five places.
+    """Faust's consumer, repaired in five places.
 
     Faust lets a fetch wait up to 1.5 s for data, and the embedded broker, unlike a real one, does
     not end the wait when data come. And after an error while joining the group aiokafka waits for

@@ -1,6 +1,6 @@
 // A session that is over, played: the moment moves on, and the recordings move with it.
 //
-// The first recording that plays is the clock, so that picture and timeline cannot drift apart;
+// The first recording that plays is the clock, so that video and timeline cannot drift apart;
 // without one the moment moves by the computer's clock.
 
 const DRIFT_S = 0.3;
