@@ -3,18 +3,16 @@
     async for sentiment in streamer.subscribe("localhost:9092", session="standup"):
         print(sentiment.participant_id, sentiment.valence)
 
-What enters: a broker's address and what is wanted. What leaves: typed records of `records`, each
-once. Knows nothing of what they mean. The module itself may be called like its `subscribe`, so
-that `streamer.subscribe(...)` works whether or not it has been imported before.
+What enters: a broker's address and a selection of records. What leaves: typed records of `records`,
+each once. This module does not know what they mean.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from types import AsyncGeneratorType, ModuleType
+from types import AsyncGeneratorType
 from typing import Any, Literal, cast, overload
 
 from streamer.config import Config, build
@@ -210,11 +208,3 @@ def _wanted(record: Published, session: str | None, participant: str | None) -> 
     if session is not None and record.session_id != session:
         return False
     return participant is None or getattr(record, "participant_id", None) == participant
-
-
-class _CallableModule(ModuleType):
-    def __call__(self, *arguments: Any, **settings: Any) -> AsyncGenerator[Any, None]:
-        return subscribe(*arguments, **settings)
-
-
-sys.modules[__name__].__class__ = _CallableModule

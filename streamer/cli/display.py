@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from streamer.clock import clock
 from streamer.records import Alert, Sentiment, SessionSentiment
 
 if TYPE_CHECKING:
@@ -136,12 +137,12 @@ class Board:
         """How much of the recordings has been published: a bar and minutes."""
         done_s = sum(row.last.end_ms for row in self.rows.values()) / 1000
         bar = ProgressBar(total=length_s, completed=min(done_s, length_s), width=40)
-        clocks = f" {_clock(round(done_s * 1000))} of {_clock(round(length_s * 1000))}"
+        clocks = f" {clock(round(done_s * 1000))} of {clock(round(length_s * 1000))}"
         return Columns([bar, Text(clocks)])
 
     def _now(self, sentiment: Sentiment) -> Iterable[Text]:
         colour = COLOURS[sentiment.polarity]
-        yield Text(_clock(sentiment.end_ms))
+        yield Text(clock(sentiment.end_ms))
         yield valence_bar(sentiment.valence)
         yield Text(sentiment.label or "no evidence", style=colour)
         trend = sentiment.trend_per_min
@@ -157,7 +158,7 @@ class Board:
 
     def _alert_line(self, alert: Alert) -> Text:
         style = "bold red" if alert.state == "raised" else "green"
-        return Text(f"{_clock(alert.end_ms)}  {alert.message}", style=style)
+        return Text(f"{clock(alert.end_ms)}  {alert.message}", style=style)
 
 
 def comparison(result: Comparison) -> RenderableType:
@@ -189,7 +190,7 @@ def comparison(result: Comparison) -> RenderableType:
     for one in result.differences:
         apart.add_row(
             Text(one.participant_id),
-            _clock(one.end_ms),
+            clock(one.end_ms),
             _signed(one.valence_a),
             _signed(one.valence_b),
             Text(one.text),
@@ -218,12 +219,8 @@ def valence_bar(valence: float | None) -> Text:
     return Text(f"{cells} {valence:+z.2f}", style=colour)
 
 
-def _clock(milliseconds: int) -> str:
-    return f"{milliseconds // 60_000}:{milliseconds // 1000 % 60:02d}"
-
-
 def _moment(sentiment: Sentiment | None) -> Text:
     if sentiment is None:
         return Text("-")
     words = newest_words(sentiment.text)
-    return Text(f"{sentiment.valence:+z.2f} at {_clock(sentiment.end_ms)} {words}")
+    return Text(f"{sentiment.valence:+z.2f} at {clock(sentiment.end_ms)} {words}")

@@ -24,6 +24,7 @@ from streamer.cli.options import (
 )
 from streamer.cli.output import print_json, print_line
 from streamer.cli.terminal import until_signal
+from streamer.clock import clock
 from streamer.errors import ConfigError
 
 
@@ -93,7 +94,7 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
         table.add_row(
             escape(one.session_id),
             f"{one.started_at:%Y-%m-%d %H:%M}" if one.started_at else "",
-            f"{one.duration_ms // 60_000}:{one.duration_ms // 1000 % 60:02d}",
+            clock(one.duration_ms),
             escape(", ".join(person.participant_id for person in one.participants)),
             "" if one.mean_valence is None else f"{one.mean_valence:+z.2f}",
             str(one.alerts),

@@ -20,7 +20,7 @@ from streamer.recording.recorded import Recording
 from streamer.recording.report import html
 from streamer.records import MODALITIES, Sentiment
 
-__all__ = ["CSV_COLUMNS", "FORMATS", "Format", "clock", "export"]
+__all__ = ["CSV_COLUMNS", "FORMATS", "Format", "cue_time", "export"]
 
 Format = Literal["csv", "parquet", "json", "vtt", "html"]
 
@@ -114,20 +114,15 @@ def to_vtt(recording: Recording) -> bytes:
             if s.valence is not None
         ]
         if lines:
-            cues.append(
-                f"{clock(before_ms, millis=True)} --> {clock(end_ms, millis=True)}\n"
-                + "\n".join(lines)
-                + "\n"
-            )
+            cues.append(f"{cue_time(before_ms)} --> {cue_time(end_ms)}\n" + "\n".join(lines) + "\n")
         before_ms = end_ms
     return "\n".join(cues).encode()
 
 
-def clock(milliseconds: int, *, millis: bool = False) -> str:
-    """Session time as `HH:MM:SS`, or `HH:MM:SS.mmm`."""
+def cue_time(milliseconds: int) -> str:
+    """Return a session time as WebVTT writes it: `HH:MM:SS.mmm`."""
     seconds, rest = divmod(milliseconds, 1000)
-    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return f"{text}.{rest:03d}" if millis else text
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
 
 
 def _caption(text: str) -> str:

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from streamer.clock import clock
 from streamer.recording.recorded import Recording
 from streamer.records import Alert, Sentiment, SessionSentiment
 
@@ -103,7 +104,7 @@ def _facts(recording: Recording) -> str:
     facts = []
     if about.started_at is not None:
         facts.append(f"started {about.started_at:%Y-%m-%d %H:%M:%S} UTC")
-    facts.append(f"{_clock(about.duration_ms)} long")
+    facts.append(f"{clock(about.duration_ms)} long")
     facts.append(f"{len(recording.participants)} participants")
     if about.live is not None:
         facts.append("live" if about.live else "replayed from a recording")
@@ -158,7 +159,7 @@ def _figure(
             f'<text x="{LEFT - 8}" y="{y(level) + 4:.1f}" text-anchor="end">{level}</text>'
         )
     for tick_ms in _ticks(span_ms):
-        drawn.append(f'<text x="{x(tick_ms):.1f}" y="{bottom + 18}">{_clock(tick_ms)}</text>')
+        drawn.append(f'<text x="{x(tick_ms):.1f}" y="{bottom + 18}">{clock(tick_ms)}</text>')
     for run in _runs(points):
         upper = [f"{x(t):.1f} {y(v + u):.1f}" for t, v, u in run]
         lower = [f"{x(t):.1f} {y(v - u):.1f}" for t, v, u in reversed(run)]
@@ -243,7 +244,7 @@ def _moments(recording: Recording, *, best: bool) -> str:
     style = "positive" if best else "negative"
     rows = [
         [
-            _clock(one.end_ms),
+            clock(one.end_ms),
             f"<b class={style}>{one.valence:+z.2f}</b>",
             escape(one.participant_id),
             f"“{escape(one.text)}”",
@@ -258,7 +259,7 @@ def _alerts(alerts: Sequence[Alert]) -> str:
         return "<p class=soft>None.</p>"
     rows = [
         [
-            _clock(alert.end_ms),
+            clock(alert.end_ms),
             escape(alert.participant_id or "everybody"),
             alert.state,
             escape(alert.message),
@@ -280,10 +281,3 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int
         f"<div class=wide><table><thead><tr>{line(head, 'th')}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
-
-
-def _clock(milliseconds: int) -> str:
-    seconds = milliseconds // 1000
-    hours = f"{seconds // 3600}:" if seconds >= 3600 else ""
-    minutes = f"{seconds // 60 % 60:02d}" if hours else f"{seconds // 60}"
-    return f"{hours}{minutes}:{seconds % 60:02d}"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_records import START, alert, no_evidence, over_all, recorded, sentiment, session
 
-from streamer.recording.export import CSV_COLUMNS, FORMATS, clock, export
+from streamer.recording.export import CSV_COLUMNS, FORMATS, cue_time, export
 from streamer.recording.recorded import Recording
 from streamer.recording.report import POINTS, moments
 from streamer.records import Sentiment
@@ -176,6 +176,5 @@ def test_an_empty_recording_exports_to_every_format(tmp_path: Path):
 
 
 def test_the_clock_counts_hours():
-    assert clock(3_723_004) == "01:02:03"
-    assert clock(3_723_004, millis=True) == "01:02:03.004"
+    assert cue_time(3_723_004) == "01:02:03.004"
     assert START.year == 2026
