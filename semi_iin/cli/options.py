@@ -31,7 +31,8 @@ FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="text-csv, clips, features, ravdess or expression-npz; default: by the kind of data.",
+        help="text-csv, clips, features, ravdess, expression-npz, emobank, goemotions, "
+        "dailydialog or emorynlp; default: by the kind of data.",
         show_default=False,
     ),
 ]

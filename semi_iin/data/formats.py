@@ -1,18 +1,30 @@
 """The formats of data sets by name, and reading a data set of any format."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from semi_iin.data.clips import read_clips
 from semi_iin.data.expressions import read_expressions
 from semi_iin.data.features import FOLDERS, read_features
+from semi_iin.data.rated_texts import read_rated
 from semi_iin.data.ravdess import read_ravdess
 from semi_iin.data.samples import Sample, Split
 from semi_iin.data.text_csv import read_text_csv
 from semi_iin.errors import SemiIINError
 
-Format = Literal["text-csv", "clips", "features", "ravdess", "expression-npz"]
+Format = Literal[
+    "text-csv",
+    "clips",
+    "features",
+    "ravdess",
+    "expression-npz",
+    "emobank",
+    "goemotions",
+    "dailydialog",
+    "emorynlp",
+]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _READERS: dict[str, Callable[..., list[Sample]]] = {
     "text-csv": read_text_csv,
@@ -20,6 +32,10 @@ _READERS: dict[str, Callable[..., list[Sample]]] = {
     "features": read_features,
     "ravdess": read_ravdess,
     "expression-npz": read_expressions,
+    "emobank": partial(read_rated, format="emobank"),
+    "goemotions": partial(read_rated, format="goemotions"),
+    "dailydialog": partial(read_rated, format="dailydialog"),
+    "emorynlp": partial(read_rated, format="emorynlp"),
 }
 
 
@@ -31,7 +47,8 @@ def read(
     Args:
         path: a file, or a folder where the format is one of folders.
         format: "text-csv", "clips" (media beside a label CSV), "features" (the paper's layout),
-            "ravdess" or "expression-npz".
+            "ravdess", "expression-npz", or the name of a set of rated texts: "emobank",
+            "goemotions", "dailydialog", "emorynlp".
         split: keep only this one; None keeps all.
         options: passed to the format's reader.
 

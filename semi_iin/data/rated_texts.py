@@ -1,29 +1,23 @@
-"""Rated texts of published data sets, and the scale of each set's labels.
+"""Rated texts of published data sets: EmoBank, GoEmotions, DailyDialog, EmoryNLP.
 
-A label of sign has no degree: "positive" is not a valence of 1. A loss should read it as one of
-three ordered classes, cut at -0.5 and 0.5 as the sentiment classes are.
+EmoBank's labels are degrees on a scale of its own. Those of the others are signs, read as -1, 0
+and 1: "positive" is not a valence of 1, so compare signs and ranks on them, not errors.
 """
 
 import csv
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from semi_iin.data.samples import SPLIT_NAMES, Sample, Split, split_of_name
-from semi_iin.data.text_csv import read_text_csv
 from semi_iin.errors import SemiIINError
 
-Scale = Literal["valence", "own", "sign"]
-TextFormat = Literal[
-    "valence", "sst5", "polarity", "emobank", "goemotions", "dailydialog", "emorynlp"
-]
+TextFormat = Literal["emobank", "goemotions", "dailydialog", "emorynlp"]
 TEXT_FORMATS: tuple[TextFormat, ...] = get_args(TextFormat)
 
 CONTEXT_WORDS = 60  # the latest words before a text that a sample carries
-_LEAST_WORDS_OF_A_COPY = 4  # shorter texts, such as "I know", recur without being copies
 _GO_EMOTIONS = {"positive": 1.0, "neutral": 0.0, "negative": -1.0}
 _DAILY_DIALOG = {"0": 0.0, "1": -1.0, "2": -1.0, "3": -1.0, "4": 1.0, "5": -1.0}
 _EMORY_NLP = {
@@ -32,29 +26,12 @@ _EMORY_NLP = {
 }  # fmt: skip
 
 
-def bare_words(text: str) -> str:
-    """Return the words alone: lower case, no punctuation but apostrophes, single spaces."""
-    return " ".join(re.sub(r"[^\w' ]", " ", text.replace("’", "'").lower()).split())
-
-
-def scale_of(format: TextFormat) -> Scale:
-    """Return the scale of a format's labels.
-
-    "valence" is a degree in [-3, 3]; "own" is a degree with the set's own zero and unit; "sign"
-    is -1, 0 or 1, without a degree.
-    """
-    if format == "emobank":
-        return "own"
-    return "valence" if format in ("valence", "sst5") else "sign"
-
-
-def read_rated(path: str | Path, format: TextFormat) -> list[Sample]:
+def read_rated(path: str | Path, *, format: TextFormat) -> list[Sample]:
     """Read one data set of rated texts.
 
     Args:
         path: its CSV; the file's name gives the split where no column does.
-        format: "valence" (MOSI, MOSEI, AMI), "sst5" (SST), "polarity" (MELD), "emobank",
-            "goemotions", "dailydialog" or "emorynlp".
+        format: "emobank", "goemotions", "dailydialog" or "emorynlp".
 
     Returns:
         Samples with text, group and split. Texts whose label has no sign (surprise, mixed or
@@ -64,28 +41,9 @@ def read_rated(path: str | Path, format: TextFormat) -> list[Sample]:
         SemiIINError: naming what is missing or malformed.
     """
     file = Path(path)
-    if format not in TEXT_FORMATS:
-        raise SemiIINError(
-            f"there is no text format {format!r}: use one of {', '.join(TEXT_FORMATS)}"
-        )
     if not file.is_file():
         raise SemiIINError(f"there is no file {file}")
-    if format in ("valence", "polarity"):
-        return [sample for sample in read_text_csv(file) if sample.text]
-    if format == "sst5":
-        return [sample for sample in read_text_csv(file, scale="sst5") if sample.text]
     return [sample for sample in _LAYOUTS[format].read(file) if sample.text]
-
-
-def without_copies(training: Sequence[Sample], reported: Iterable[Sample]) -> list[Sample]:
-    """Return the training samples whose words occur in no reported sample.
-
-    MELD and EmoryNLP annotate the same series, so a line of one's training part can occur in the
-    other's validation part. Texts of fewer than four words are kept: they recur everywhere.
-    """
-    known = {bare_words(sample.text) for sample in reported if sample.text}
-    copies = {words for words in known if len(words.split()) >= _LEAST_WORDS_OF_A_COPY}
-    return [sample for sample in training if bare_words(sample.text or "") not in copies]
 
 
 @dataclass(frozen=True)
