@@ -120,7 +120,7 @@ async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path)
     for arguments, sentence in (
         (("--recorded", "standup"), "recorded without its windows"),
         (("--recorded", "nobody"), "There is no recorded session 'nobody'"),
-        (("--recorded", "standup", "talk.mp4"), "either media files or old windows"),
+        (("--recorded", "standup", "talk.mp4"), "media files, or --recorded or --topic, not both"),
         (("--topic", "sentiment.windows.v1"), "needs a running broker"),
     ):
         process = await streamer("replay", "--dir", str(tmp_path), *arguments, cwd=tmp_path)
