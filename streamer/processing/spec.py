@@ -28,7 +28,7 @@ from streamer.smoothing import participant, session
 Output = Sentiment | SessionSentiment | Alert
 S = TypeVar("S", bound=msgspec.Struct)
 SCORED_AT = "scored_at_unix_ms"
-"""StoredState with the latencies while a score waits in the state: Kafka's time of the score."""
+"""Stored with the latencies while a score waits in the state: Kafka's time of the score."""
 
 
 class StoredState(msgspec.Struct, Generic[S], frozen=True, array_like=True):
