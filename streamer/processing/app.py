@@ -73,11 +73,11 @@ def build_app(
     settings = _faust_settings(config, folder or Path(), embedded=embedded)
     app = App(consumer_group(config, "smoothing"), known_gaps, embedded=embedded, **settings)
     stages: list[Stage[Any]] = []
-    for table_name, rules in (
+    for table_name, spec in (
         ("participants", participant_spec(config)),
         ("sessions", session_spec(config)),
     ):
-        topic_name = rules.topic.full_name(config.kafka.topic_prefix)
+        topic_name = spec.topic.full_name(config.kafka.topic_prefix)
         table = app.Table(
             table_name,
             key_type=bytes,
@@ -85,7 +85,7 @@ def build_app(
             partitions=partitions[topic_name],
             help=f"Smoothing state of the {table_name}.",
         )
-        stage: Stage[Any] = Stage(app, table, rules, publisher, config)
+        stage: Stage[Any] = Stage(app, table, spec, publisher, config)
         source = app.topic(
             topic_name,
             key_type=bytes,

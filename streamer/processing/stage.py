@@ -11,7 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 import msgspec
@@ -20,11 +20,9 @@ from faust.types import TP, Message
 from streamer import metrics
 from streamer.config import Config
 from streamer.errors import UnreadableRecord
-from streamer.kafka.messages import RawMessage
+from streamer.kafka.messages import EncodedRecord, RawMessage
 from streamer.kafka.producer import Producer
-from streamer.kafka.topics import (
-    topic_named,
-)
+from streamer.kafka.topics import Topic, topic_named
 from streamer.processing.faust_app import App
 from streamer.processing.spec import S, StageSpec, StoredState, arrived, stamped, wall_clock_ms
 from streamer.records import Score
@@ -54,10 +52,10 @@ class _Clock:
     """A partition's time: Kafka's time of the latest message, advancing while none arrives."""
 
     stream_ms: float
-    heard_at_s: float
+    received_at_s: float
 
     def now_ms(self, idle_s: float) -> float:
-        silent_s = time.monotonic() - self.heard_at_s
+        silent_s = time.monotonic() - self.received_at_s
         return self.stream_ms + (silent_s * 1000 if silent_s >= idle_s else 0.0)
 
 
@@ -72,10 +70,10 @@ class _Waiting:
 class Stage(Generic[S]):
     """One agent and its table.
 
-    `consume` is the agent's body: it smooths in order, hands outputs to the publisher and goes on;
-    `settle` waits for the broker and then keeps the states, many at a time; `tend` flushes what
-    is silent and forgets what is old. All run in one event loop. At most IN_HAND messages are in
-    hand; when they are, the agent waits. Nothing ends by itself: the owner cancels.
+    `consume` is the agent's body: it smooths messages in order and gives their outputs to the
+    producer. `commit_loop` waits for the broker and then stores the states, many at a time.
+    `maintenance_loop` flushes keys without new messages and expires old ones. All run in one event
+    loop, until the owner cancels them. The agent waits while IN_HAND messages are in progress.
 
     Attributes:
         kind: the records of the input topic.
@@ -84,22 +82,22 @@ class Stage(Generic[S]):
     """
 
     def __init__(
-        self, app: App, table: Any, rules: StageSpec[S], publisher: Producer, config: Config
+        self, app: App, table: Any, spec: StageSpec[S], publisher: Producer, config: Config
     ) -> None:
         """Join an app and a table that the app knows; no I/O."""
         self.counters: Counter[str] = Counter()
-        self.kind = rules.topic.kind
+        self.kind = spec.topic.kind
         metrics.watch(f"smoothing {self.kind}", self.counters)
         metrics.watch_lag(self.kind, self.lag)
         self._app = app
         self._table = table
-        self._rules = rules
-        self._topic = rules.topic.full_name(config.kafka.topic_prefix)
+        self._spec = spec
+        self._topic = spec.topic.full_name(config.kafka.topic_prefix)
         self._publisher = publisher
         self._idle_s = config.smoothing.idle_flush_s
         self._keep_ms = config.kafka.retention_ms
         self._encode = msgspec.msgpack.Encoder().encode
-        self._decode = msgspec.msgpack.Decoder(StoredState[rules.state]).decode  # type: ignore[name-defined]
+        self._decode = msgspec.msgpack.Decoder(StoredState[spec.state]).decode  # type: ignore[name-defined]
         self._json = msgspec.json.Encoder()
         self._lock = asyncio.Lock()
         self._steps: asyncio.Queue[_Step] = asyncio.Queue(IN_HAND)
@@ -121,13 +119,13 @@ class Stage(Generic[S]):
         return behind
 
     async def consume(self, stream: Any) -> None:
-        """The agent: smooth each message; `settle` acknowledges them."""
+        """The agent: smooth each message; `commit_loop` acknowledges them."""
         async for event in stream.noack().events():
             async with self._lock:
                 if self._follows(event.message):
                     await self._steps.put(await self._take(event))
 
-    async def settle(self) -> None:
+    async def commit_loop(self) -> None:
         """Keep the states whose outputs are safe, then let the offsets be committed, in order."""
         while True:
             steps = [await self._steps.get()]
@@ -141,7 +139,7 @@ class Stage(Generic[S]):
                 step.event.ack()
                 self._steps.task_done()
 
-    async def tend(self) -> None:
+    async def maintenance_loop(self) -> None:
         """Flush keys that receive no more messages, and expire old ones."""
         while True:
             await asyncio.sleep(MAINTENANCE_S)
@@ -180,32 +178,32 @@ class Stage(Generic[S]):
             self.counters["tombstones"] += 1
             return _Step(event)
         try:
-            record = self._rules.topic.decode(message.value)
+            record = self._spec.topic.decode(message.value)
         except UnreadableRecord as error:
             self.counters["unreadable"] += 1
-            return _Step(event, [self._bury(message, error.reason)])
+            return _Step(event, [self._dead_letter(message, error.reason)])
         try:
             return await self._smooth(event, record, timestamp_ms)
         except Exception as error:
             self.counters["failed"] += 1
             log.exception("A record of %s cannot be smoothed.", message.topic)
-            return _Step(event, [self._bury(message, f"smoothing failed: {error!r}")])
+            return _Step(event, [self._dead_letter(message, f"smoothing failed: {error!r}")])
 
     async def _smooth(self, event: Any, record: Any, timestamp_ms: int) -> _Step:
         self.counters["records"] += 1
-        key = self._rules.key(record)
+        key = self._spec.key(record)
         before = self._recall(key)
         if before and before.outbox:
             await self._flush(key)
             before = self._recall(key)
         if isinstance(record, Score):
             record = arrived(record, timestamp_ms)
-        state, outputs = self._rules.step(before.state if before else None, record)
+        state, outputs = self._spec.step(before.state if before else None, record)
         now_ms = wall_clock_ms()
         sent = [
             await self._publisher.publish_soon(stamped(output, now_ms), topic=topic)
             for output in outputs
-            for topic in self._rules.routes(output)
+            for topic in self._spec.routes(output)
         ]
         self.counters["outputs"] += len(sent)
         self._note(key, state, event.message.partition, timestamp_ms)
@@ -216,7 +214,7 @@ class Stage(Generic[S]):
         self._live[key] = kept
         return _Step(event, sent, key, kept)
 
-    def _bury(self, message: Any, reason: str) -> asyncio.Future[Any]:
+    def _dead_letter(self, message: Any, reason: str) -> asyncio.Future[Any]:
         raw = RawMessage(
             topic=message.topic,
             partition=message.partition,
@@ -229,7 +227,7 @@ class Stage(Generic[S]):
         return asyncio.ensure_future(self._publisher.dead_letter(raw, reason))
 
     def _note(self, key: bytes, state: S, partition: int, since_ms: float) -> None:
-        if self._rules.holds(state):
+        if self._spec.holds(state):
             self._waiting[key] = _Waiting(partition, since_ms)
         else:
             self._waiting.pop(key, None)
@@ -320,18 +318,16 @@ class Stage(Generic[S]):
         if kept is None:
             return
         if kept.outbox:
-            decoded = [(topic_named(kind), value) for kind, value in kept.outbox]
-            outputs = [(topic, topic.decode(value)) for topic, value in decoded]
+            messages = [_stored_message(topic_named(kind), value) for kind, value in kept.outbox]
         else:
             now_ms = wall_clock_ms()
-            state, flushed = self._rules.flush(kept.state)
+            state, flushed = self._spec.flush(kept.state)
             outputs = [
                 (topic, stamped(output, now_ms))
                 for output in flushed
-                for topic in self._rules.routes(output)
+                for topic in self._spec.routes(output)
             ]
-        messages = [(topic, record, topic.encode(record)) for topic, record in outputs]
-        if not kept.outbox:
+            messages = [(topic, record, topic.encode(record)) for topic, record in outputs]
             outbox = tuple((topic.kind, message.value) for topic, _, message in messages)
             kept = StoredState(state, kept.partition, round(now_ms), outbox)
             await self._keep({key: kept})
@@ -414,3 +410,9 @@ class Stage(Generic[S]):
                 self._note(key, kept.state, kept.partition, now_ms)
         self._open = True
         log.info("Smoothing partitions %s of %s.", sorted(mine), self.kind)
+
+
+def _stored_message(topic: Topic[Any], value: bytes) -> tuple[Topic[Any], Any, EncodedRecord]:
+    """Return a stored output with its message, which keeps the stored bytes."""
+    record = topic.decode(value)
+    return topic, record, replace(topic.encode(record), value=value)

@@ -144,7 +144,7 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
     stages = [
         asyncio.create_task(work)
         for stage in processor.stages
-        for work in (stage.settle(), stage.tend())
+        for work in (stage.commit_loop(), stage.maintenance_loop())
     ]
     waited = [app.ended, living, stopping, *stages]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)

@@ -227,12 +227,10 @@ def as_expected(records: Sequence[Sentiment], scores: Sequence[Score], bench: Be
 
 def finish(worker: subprocess.Popen[bytes]) -> None:
     """SIGTERM ends a worker by itself, quietly."""
-    asked_at = time.monotonic()
     worker.send_signal(signal.SIGTERM)
-    stdout, _ = worker.communicate(timeout=20)
+    stdout, _ = worker.communicate(timeout=15)
     assert worker.returncode == 0
     assert stdout == b""
-    assert time.monotonic() - asked_at < 15
 
 
 async def test_starts_before_its_topics_and_passes_tombstones_and_garbage(bench: Bench) -> None:

@@ -152,12 +152,12 @@ class Bench:
         await self.stage.consume(Stream(events))
 
     @asynccontextmanager
-    async def working(self, *, tending: bool = False) -> AsyncIterator[None]:
+    async def working(self, *, maintained: bool = False) -> AsyncIterator[None]:
         await self.table.recovered()
-        works = [self.stage.settle(), *([self.stage.tend()] if tending else [])]
+        works = [self.stage.commit_loop(), *([self.stage.maintenance_loop()] if maintained else [])]
         tasks = [asyncio.create_task(work) for work in works]
         yield
-        if not tending:
+        if not maintained:
             await self.stage._steps.join()
         for task in tasks:
             task.cancel()
@@ -277,7 +277,7 @@ async def test_tombstones_and_garbage_do_not_stop_it() -> None:
 
 async def test_a_flush_after_silence_is_written_down_before_it_is_sent() -> None:
     bench = Bench()
-    async with bench.working(tending=True):
+    async with bench.working(maintained=True):
         await bench.feed(*map(bench.event, wire(0, 2, 3)))
         await eventually(lambda: bench.stage.counters["flushed"] == 4)
         await eventually(lambda: not bench.stage._decode(bench.table.rows[b"s/ana"]).outbox)
@@ -310,12 +310,15 @@ async def test_a_flush_that_a_crash_cut_off_is_sent_as_written_and_first() -> No
             with pytest.raises(Crash):
                 await bench.stage._flush(b"s/ana")
     sent_before = bench.journal.of("published")[-1]
+    stored = list(bench.stage._decode(bench.table.rows[b"s/ana"]).outbox)
     bench.journal.clear()
     bench.restart()
+    bench.producer.encoded.clear()
     async with bench.working():
         await bench.feed(*map(bench.event, wire(1, 4)))
     sent = bench.journal.of("published")
     assert sent[0] == sent_before
+    assert bench.producer.encoded == stored, "byte for byte"
     assert [record.window_index for kind, record in sent if kind == "smoothed"] == [2, 3, 4]
 
 
