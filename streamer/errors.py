@@ -10,6 +10,8 @@ StreamerError
 The command line prints the message and exits with the class's exit code; no traceback.
 """
 
+import difflib
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import ClassVar
 
@@ -79,3 +81,9 @@ class UnreadableRecord(StreamerError):
         """Keep `reason`, a short sentence without the payload."""
         super().__init__(reason)
         self.reason = reason
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return the end of an error's sentence: the known name most like `name`, or `otherwise`."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {nearest[0]!r}?" if nearest else otherwise
