@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from made_records import sentiment, session, window
 
 from streamer.config import Config, build
 from streamer.demo import meeting
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from streamer.records import Gate, Presence, Score
+from tests.made_records import sentiment, session, window
 from tests.unit.test_metrics import free_port, samples
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from streamer.errors import BrokerError, UnreadableRecord
 from streamer.kafka.topics import SCORES, SESSION_INPUT, SMOOTHED, WINDOWS
 from streamer.records import Window
 from streamer.testing import FakeBroker, FakeConsumer, FakeProducer, Journal, received
-from tests.published import score, sentiment
+from tests.made_records import score, sentiment
 
 ROOT = Path(__file__).resolve().parents[2]
 
