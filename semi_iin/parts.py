@@ -10,7 +10,6 @@ from semi_iin.data.formats import read
 from semi_iin.data.samples import Sample, Split, check_no_leaks, share_of, split_off
 from semi_iin.settings import Data, RunConfig
 
-
 SHORT_WORDS = 4  # shorter texts, such as "thank you", occur everywhere
 
 

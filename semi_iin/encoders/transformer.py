@@ -24,8 +24,8 @@ class TransformerEncoder(Encoder):
     """An encoder over a pretrained transformer.
 
     Spec: `source` is "package:MODULE/FOLDER" (files of an installed package), "weights:NAME" (an
-    entry of `semi_iin.weights`), a directory or a hub id; `sha256` of the source's weights, checked where given; `download`, True allows a hub
-    id to be downloaded.
+    entry of `semi_iin.weights`), a directory or a hub id; `sha256` of the source's weights,
+    checked where given; `download`, True allows a hub id to be downloaded.
     """
 
     def __init__(self, spec: Spec, stored: Mapping[str, Tensor] | None = None) -> None:

@@ -28,7 +28,7 @@ from semi_iin.task import valence_error
 
 STRIPPED = 0.35  # of texts lose case and punctuation, as recognised speech has none
 DISTURBED = 0.2  # of texts lose, double or join some words, as recognised speech does
-WITH_CONTEXT = 0.5  # of texts that have context are read with it
+WITH_CONTEXT = 1 / 3  # of batches are read with their context; it triples the cost of a batch
 SIGN_EDGE = 0.5  # a valence beyond it is called positive or negative, as in the seven classes
 TEACHER_SHARE = 2 / 3  # of the error of a text that has both a label and a teacher's valence
 
@@ -133,7 +133,9 @@ class TextTask:
     def loss(self, batch: list[int], random: Generator) -> Tensor:
         """Return the error of the labels, of the teacher's valence, or of both."""
         samples = [self.samples[index] for index in batch]
-        output, mean_valence = self._read([as_recognised(sample, random) for sample in samples])
+        context = random.random() < WITH_CONTEXT
+        clips = [as_recognised(sample, random, context=context) for sample in samples]
+        output, mean_valence = self._read(clips)
         device = output.valence.device
         label = torch.tensor([sample.label or 0.0 for sample in samples], device=device)
         error = self._label_error(output, mean_valence, label, samples)
@@ -211,18 +213,17 @@ class TextTask:
         return {"mae": error, "corr": corr, "mean_head_mae": mean_error, "score": error}
 
 
-def as_recognised(sample: Sample, random: Generator) -> Clip:
-    """Return a text as it may reach the model: with or without context, case and punctuation.
+def as_recognised(sample: Sample, random: Generator, *, context: bool) -> Clip:
+    """Return a text as it may reach the model, with or without context.
 
-    Some texts lose, double or join words, as a recogniser's do.
+    Some texts have no case and punctuation; some texts lose, double or join words, as a recogniser's do.
     """
-    text = sample.text or ""
-    context = sample.context if random.random() < WITH_CONTEXT else None
+    text, before = sample.text or "", sample.context if context else None
     if random.random() < DISTURBED:
         text = disturbed(text, 0.1, random)
     if random.random() < STRIPPED:
-        text, context = bare(text), bare(context) if context else None
-    return Clip(text=text, context=context)
+        text, before = bare(text), bare(before) if before else None
+    return Clip(text=text, context=before)
 
 
 def disturbed(text: str, share: float, random: Generator) -> str:
