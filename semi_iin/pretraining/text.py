@@ -216,7 +216,7 @@ class TextTask:
 def as_recognised(sample: Sample, random: Generator, *, context: bool) -> Clip:
     """Return a text as it may reach the model, with or without context.
 
-    Some texts have no case and punctuation; some texts lose, double or join words, as a recogniser's do.
+    Some texts have no case and punctuation; some lose, double or join words, as a recogniser's do.
     """
     text, before = sample.text or "", sample.context if context else None
     if random.random() < DISTURBED:

@@ -77,7 +77,8 @@ def test_signs_pull_valence_over_the_edge_and_no_further() -> None:
     positive, neutral = torch.tensor([1.0]), torch.tensor([0.0])
     assert maps.sign_error(far, positive) < 0.2 < maps.sign_error(near, positive)
     assert maps.sign_error(near, neutral) < maps.sign_error(far, neutral)
-    assert maps.sign_error(-far, torch.tensor([-1.0])) == maps.sign_error(far, positive)
+    mirrored = maps.sign_error(-far, torch.tensor([-1.0]))
+    torch.testing.assert_close(mirrored, maps.sign_error(far, positive))
 
 
 def test_labels_of_sign_are_not_learned_as_degrees(tiny_bert: Path, tmp_path: Path) -> None:
