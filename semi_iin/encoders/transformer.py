@@ -144,13 +144,13 @@ def _location(source: str) -> str:
     """Return a source as transformers takes it: a directory, or a hub id."""
     if source.startswith("weights:"):
         name = source.removeprefix("weights:")
-        folder = weights.find(name)
-        if folder is None:
+        stored = weights.find(name)
+        if stored is None:
             raise SemiIINError(
                 f"the weights {name}, from which the encoder starts, are not on disk: "
                 f"run `streamer models get {name}`"
             )
-        return str(folder)
+        return str(stored)
     if not source.startswith("package:"):
         return source
     module, _, folder = source.removeprefix("package:").partition("/")
