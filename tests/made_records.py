@@ -7,7 +7,6 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -218,11 +217,11 @@ def session(state: Literal["started", "ended"] = "started", **changes: Any) -> S
 
 def recorded(folder: Path, *records: msgspec.Struct, session_id: str = "standup") -> Recording:
     """Write records to `folder` and read the recording of `session_id` back."""
-    write(folder, records)
+    write(folder, *records)
     return Recordings(folder).read(session_id)
 
 
-def write(folder: Path, records: Sequence[msgspec.Struct]) -> None:
+def write(folder: Path, *records: msgspec.Struct) -> None:
     """Write records to `folder` as one run of the recorder does."""
     with Writer(folder) as writer:
         for record in records:

@@ -72,7 +72,7 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(tm
     entries = {one.session_id: one for one in Recordings(tmp_path).index()}
     assert set(entries) == {"standup", "standup-again"}
     assert entries["standup-again"].complete
-    assert entries["standup-again"].consent == "both agreed"
+    assert entries["standup-again"].consent == "all agreed"
     kept = Recordings(tmp_path).read("standup-again").sentiments
     assert [one.valence for one in kept if one.participant_id == "bo"] == [
         one.valence for one in found["bo"]
