@@ -5,14 +5,13 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from typing import Any
 
 import cv2
 import msgspec
 import numpy as np
 import pytest
 import torch
-from fake_model import FakeModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,9 +40,10 @@ from streamer.records import (
     Word,
 )
 from streamer.testing import FakeConsumer, FakeProducer, Journal, received
+from tests import made_records
+from tests.fake_model import FakeModel
 
 TONE = (np.sin(np.arange(SAMPLE_RATE_HZ) / 20) * 0.3).astype(np.float32)
-START_UNIX_NS = 1_700_000_000 * NS_PER_S
 
 
 def jpeg(width: int = 48, height: int = 48) -> bytes:
@@ -55,22 +55,14 @@ def pcm16(samples: np.ndarray) -> bytes:
     return (samples * 32767).astype("<i2").tobytes()
 
 
-def window(index: int = 0, text: str = "good day", participant: str = "ana", **changes) -> Window:
+def window(index: int = 0, text: str = "good day", **changes: Any) -> Window:
     """One second of everything; `changes` replaces fields."""
-    start_ns = index * NS_PER_S
-    whole = Window(
-        session_id="s",
-        participant_id=participant,
-        window_index=index,
-        session_start_unix_ns=START_UNIX_NS,
-        start_ns=start_ns,
-        end_ns=start_ns + NS_PER_S,
-        audio=pcm16(TONE),
-        words=tuple(Word(word, start_ns, start_ns + 1) for word in text.split()),
-        faces=(FaceCrop(start_ns, jpeg()),),
-        presence=Presence(audio=0.8, text=1.0, vision=0.6),
-    )
-    return msgspec.structs.replace(whole, **changes)
+    fields: dict[str, Any] = {
+        "audio": pcm16(TONE),
+        "faces": (FaceCrop(index * NS_PER_S, jpeg()),),
+        "presence": Presence(audio=0.8, text=1.0, vision=0.6),
+    }
+    return made_records.window(index, text, **fields | changes)
 
 
 class Bench:
@@ -131,7 +123,7 @@ async def test_every_window_is_scored_in_order_and_committed_after_its_acknowled
 
 
 async def test_a_batch_goes_across_participants_and_no_further_than_max_batch():
-    windows = [window(k, participant=name) for k in range(5) for name in ("ana", "bo", "cy")]
+    windows = [window(k, participant_id=name) for k in range(5) for name in ("ana", "bo", "cy")]
     bench = await Bench(windows, max_batch=6).run()
     assert [len(batch) for batch in bench.model.batches] == [6, 6, 3]
 
@@ -159,7 +151,7 @@ async def test_a_poisoned_window_goes_to_dead_letter_alone():
     windows = [window(k) for k in range(6)]
     windows[2] = window(2, faces=(FaceCrop(2 * NS_PER_S, b"no picture"),))
     bench = await Bench(windows, max_batch=6).run()
-    assert bench.dead == {"s/ana/2": "a face crop is not a whole JPEG"}
+    assert bench.dead == {"standup/ana/2": "a face crop is not a whole JPEG"}
     assert [score.window_index for score in bench.scores] == [0, 1, 3, 4, 5]
     assert bench.did("committed") == ids(windows)
 
@@ -167,15 +159,15 @@ async def test_a_poisoned_window_goes_to_dead_letter_alone():
 async def test_when_the_model_fails_only_the_culprit_is_dead_lettered():
     windows = [window(k, "crash" if k == 3 else "good day") for k in range(6)]
     bench = await Bench(windows, max_batch=6).run()
-    assert list(bench.dead) == ["s/ana/3"]
-    assert "the model stumbled" in bench.dead["s/ana/3"]
+    assert list(bench.dead) == ["standup/ana/3"]
+    assert "the model stumbled" in bench.dead["standup/ana/3"]
     assert len(bench.scores) == 5
     assert bench.worker.counters["retried_alone"] == 6
 
 
 async def test_a_number_that_is_none_is_refused():
     bench = await Bench([window(0, "nan"), window(1)]).run()
-    assert list(bench.dead) == ["s/ana/0"]
+    assert list(bench.dead) == ["standup/ana/0"]
     assert math.isfinite(bench.scores[0].valence)
 
 
@@ -271,7 +263,7 @@ async def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest():
         model.go.set()
 
     await asyncio.gather(stop(), bench.run())
-    assert bench.did("acknowledged") == bench.did("committed") == ["s/ana/0", "s/ana/1"]
+    assert bench.did("acknowledged") == bench.did("committed") == ["standup/ana/0", "standup/ana/1"]
     counters = bench.worker.counters
     assert counters["taken"] == counters["scored"] + counters["left"]
 
@@ -293,12 +285,12 @@ async def test_a_score_that_no_reader_would_accept_is_dead_lettered_alone():
     bench = Bench([window(k) for k in range(3)])
 
     def refuse(score: Score) -> None:
-        if score.window_id == "s/ana/1":
+        if score.window_id == "standup/ana/1":
             raise UnreadableRecord("not a record of scores")
 
     bench.producer.check = refuse
     await bench.run()
-    assert bench.dead == {"s/ana/1": "not a record of scores"}
+    assert bench.dead == {"standup/ana/1": "not a record of scores"}
     assert [score.window_index for score in bench.scores] == [0, 2]
 
 
@@ -594,12 +586,12 @@ def score(of: Window, prediction: Prediction | None = PREDICTION, modalities=Non
 def test_a_score_says_what_the_prediction_says():
     given = score(window(7, revision=2, skipped=3, final=True))
     assert given == Score(
-        session_id="s",
+        session_id="standup",
         participant_id="ana",
-        window_id="s/ana/7",
+        window_id="standup/ana/7",
         window_index=7,
         revision=2,
-        session_start=datetime.fromtimestamp(1_700_000_000, UTC),
+        session_start=made_records.START,
         start_ms=7000,
         end_ms=8000,
         valence=1.234568,
