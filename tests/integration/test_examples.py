@@ -74,7 +74,7 @@ async def test_follow(config: Config):
 async def test_alarms(config: Config):
     command = (sys.executable, str(EXAMPLES / "alarms.py"), config.kafka.broker)
     async with running(*command) as output:
-        assert await line(output) == "09:00:08 standup: ana fell"
+        assert await line(output) == f"09:00:08 standup: {alert().message}"
 
 
 async def test_kcat(config: Config):
@@ -84,7 +84,7 @@ async def test_kcat(config: Config):
         told = await asyncio.wait_for(output.read(), PATIENCE_S)
     records = [json.loads(one) for one in told.splitlines()]
     assert sorted((r["session_id"], r["window_index"], r["valence"]) for r in records) == [
-        ("another", 0, 0.0),
+        ("another", 0, 0.5),
         ("standup", 0, 0.5),
         ("standup", 1, None),
     ]
@@ -96,7 +96,7 @@ async def test_browser(config: Config):
     script = (EXAMPLES / "browser.js").read_text("utf-8")
     async with dashboard.showing(config, any_port=True) as page:
         told = await asyncio.to_thread(console_of, page.url(), script)
-    assert told[:2] == [["ana", 1, 0.5, "neutral"], ["ana", 2, None, None]]
+    assert told[:2] == [["ana", 1, 0.5, "weakly positive"], ["ana", 2, None, None]]
 
 
 def console_of(url: str, script: str) -> list[list[object]]:
