@@ -22,6 +22,7 @@ from streamer.config import Config
 from streamer.errors import UnreadableRecord
 from streamer.kafka.messages import Received
 from streamer.records import (
+    MAX_TEXT,
     NS_PER_MS,
     NS_PER_S,
     SAMPLE_RATE_HZ,
@@ -33,8 +34,6 @@ from streamer.records import (
     wall_clock,
 )
 
-MAX_TEXT_CHARACTERS = 20_000
-"""Longest text or context of a window; a minute of speech is shorter."""
 PIXELS_PER_MESSAGE_BYTE = 16
 """Pixels that all crops of a window may have, per byte of Kafka's message limit. A crop has about
 three pixels per byte; one with many times more was made to exhaust memory."""
@@ -84,8 +83,8 @@ def _check_sizes(window: Window, config: Config) -> None:
         raise UnreadableRecord(
             f"{len(window.faces)} face crops exceed inference.max_faces = {limits.max_faces}"
         )
-    if text_characters > MAX_TEXT_CHARACTERS:
-        raise UnreadableRecord(f"{text_characters} characters of text exceed {MAX_TEXT_CHARACTERS}")
+    if text_characters > MAX_TEXT:
+        raise UnreadableRecord(f"{text_characters} characters of text exceed {MAX_TEXT}")
 
 
 def _decode_audio(window: Window) -> NDArray[np.float32]:
@@ -179,7 +178,7 @@ def to_score(
         gate=fields.gate,
         presence=Presence(**presence),
         evidence=tuple(name for name in modalities if name in fields.modalities),
-        text=window.text if "text" in modalities else "",
+        text=window.text[:MAX_TEXT] if "text" in modalities else "",
         skipped=window.skipped,
         session_participants=window.session_participants,
         final=window.final,
