@@ -291,6 +291,10 @@ class ContainerReader:
                 "the jump is removed",
             )
         shift = round(shift_ns / NS_PER_S / base)
+        if packet.pts is not None and packet.dts is not None:
+            apart_ns = abs(packet.pts - packet.dts) * base * NS_PER_S
+            if apart_ns > self.max_gap_ns:  # an index that is damaged
+                packet.pts = packet.dts
         if packet.pts is not None:
             packet.pts += shift
         if packet.dts is not None:

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from streamer.errors import StreamerError
+from streamer.errors import ExitCode, StreamerError
 
 PARENT_PIPE = "STREAMER_PARENT_PIPE"
 STOP_TIMEOUT_S = 20.0
@@ -28,7 +28,7 @@ LAST_LINES = 12
 class WorkerDied(StreamerError):
     """A stage's process ended although nobody asked it to."""
 
-    exit_code = 7
+    exit_code = ExitCode.STAGE
 
 
 class Worker:
@@ -87,6 +87,7 @@ async def _start(name: str, arguments: Sequence[str], log_path: Path, read_end: 
     with log_path.open("wb") as log_file:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # no module of the working directory is imported
             "-m",
             "streamer",
             *arguments,
