@@ -9,9 +9,7 @@
     letters     dead-letter
 
 `options` and `context` hold what the commands share; `terminal`, `output`, `logs` and `display`
-write to the terminal. Exit codes: 0 success; 1 another failure; 2 a wrong setting or argument; 3 a
-source cannot be read; 4 the broker; 5 the model; 7 a stage died or stopped answering; 130
-interrupted.
+write to the terminal. The exit codes are `streamer.errors.ExitCode`.
 """
 
 from streamer.cli.main import main

@@ -17,6 +17,7 @@ from streamer.cli.app import app, config_app
 from streamer.cli.context import choose
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, SetOption
 from streamer.cli.output import print_line
+from streamer.errors import ExitCode
 
 
 @app.command()
@@ -57,7 +58,7 @@ def doctor(
             table.add_row(marks[finding.state], finding.what, finding.found, finding.fix)
         Console().print(table)
     if any(finding.state == "broken" for finding in findings):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILURE)
 
 
 @app.command()

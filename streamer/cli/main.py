@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from streamer.cli import checks, letters, models, play, recordings, stages, watch
 from streamer.cli.app import app
-from streamer.errors import StreamerError
+from streamer.errors import ExitCode, StreamerError
 
 COMMANDS = (play, stages, watch, recordings, checks, models, letters)
 """The modules whose import registers their commands."""
@@ -21,8 +21,8 @@ def main() -> NoReturn:
         sys.stderr.write(f"streamer: {error}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(0)
-    sys.exit(0)
+        sys.exit(ExitCode.SUCCESS)
+    sys.exit(ExitCode.SUCCESS)

@@ -46,7 +46,7 @@ from streamer.cli.options import (
 from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
-from streamer.errors import ConfigError, StreamerError
+from streamer.errors import ConfigError, ExitCode, StreamerError
 from streamer.records import Sentiment, SessionSentiment, wall_clock
 
 if TYPE_CHECKING:
@@ -377,7 +377,7 @@ def run_pipeline(
         screen.print(board.summary())
     report_losses(outcome)
     if interrupted and pace is not None:
-        raise typer.Exit(130)
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 async def show_page(

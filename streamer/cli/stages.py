@@ -22,6 +22,7 @@ from streamer.cli.options import (
 from streamer.cli.output import print_line
 from streamer.cli.play import replay_name
 from streamer.cli.terminal import until_signal
+from streamer.errors import ExitCode
 
 
 @app.command()
@@ -62,7 +63,7 @@ def capture(
     work, interrupted = until_signal(everything)
     screen.print(f"{plan.session_id}: {sum(work.published.values())} windows published.")
     if interrupted and not plan.live:
-        raise typer.Exit(130)
+        raise typer.Exit(ExitCode.INTERRUPTED)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamer.config import Config
-from streamer.errors import StreamerError
+from streamer.errors import ExitCode, StreamerError
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.topics import (
@@ -40,7 +40,7 @@ AFTERMATH_S = 0.5
 class NoProgress(StreamerError):
     """Windows went out and nothing came back for STALL_TIMEOUT_S."""
 
-    exit_code = 7
+    exit_code = ExitCode.STAGE
 
 
 class Follower:

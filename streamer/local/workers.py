@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from streamer.errors import StreamerError
+from streamer.errors import ExitCode, StreamerError
 
 PARENT_PIPE = "STREAMER_PARENT_PIPE"
 STOP_TIMEOUT_S = 20.0
@@ -28,7 +28,7 @@ LAST_LINES = 12
 class WorkerDied(StreamerError):
     """A stage's process ended although nobody asked it to."""
 
-    exit_code = 7
+    exit_code = ExitCode.STAGE
 
 
 class Worker:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import itertools
 import logging
 from collections import OrderedDict
@@ -16,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streamer.errors import did_you_mean
 from streamer.media_types import PLAYABLE_TYPES
 from streamer.recording.arrow import from_arrow
 from streamer.recording.files import (
@@ -193,10 +193,7 @@ class Recordings:
         if self.path(session_id).is_dir():
             return
         names = [summary.session_id for summary in self.index()]
-        near = difflib.get_close_matches(session_id, names, n=1, cutoff=0.5)
-        hint = (
-            f"did you mean {near[0]!r}?" if near else "`streamer sessions` lists those there are."
-        )
+        hint = did_you_mean(session_id, names, "`streamer sessions` lists those there are.")
         raise RecordingError(
             f"There is no recorded session {session_id!r} in {self.folder}; {hint}"
         )

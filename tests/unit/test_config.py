@@ -45,10 +45,11 @@ def test_set_takes_toml_values_and_plain_text():
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "reason"),
     [
         ("windows.lenght_s=3", "did you mean 'windows.length_s'"),
         ("wndows.hop_s=3", "did you mean 'windows"),
+        ("xyz=3", "'xyz' is unknown; `streamer config show` lists them all."),
         ("windows.hop_s=9", "must not exceed length_s"),
         ("windows.hop_s=0.0005", "whole number of milliseconds"),
         ("windows.hop_s=-1", "windows.hop_s"),
@@ -69,10 +70,10 @@ def test_set_takes_toml_values_and_plain_text():
         ("nothing", "section.key=value"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence_that_names_it(override, told):
+def test_a_wrong_setting_is_one_sentence_that_names_it(override, reason):
     with pytest.raises(ConfigError) as caught:
         settings.load(None, [override], {})
-    assert told in str(caught.value)
+    assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

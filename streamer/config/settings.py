@@ -1,27 +1,17 @@
-"""The settings: one validated tree, from TOML, environment and command line.
+"""The tree of settings: names, defaults, and the checks of each value.
 
-Later wins: built-in defaults, the TOML file, `STREAMER__SECTION__KEY` in the environment,
-`--set section.key=value`. An unknown key is an error that names the nearest known one. Every
-default works on the embedded broker and encoders. Nothing here opens, connects or loads.
+Every default works on the embedded broker and encoders. Nothing here opens, connects or loads.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import msgspec
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from streamer.errors import ConfigError
 from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality
 
-ENVIRONMENT_PREFIX = "STREAMER__"
 KAFKA_MESSAGE_LIMIT_BYTES = 1_048_576
 FLAC_RATIO = 0.75
 """Upper planning figure for FLAC against PCM16 on speech; `pcm16` plans with 1."""
@@ -65,7 +55,7 @@ class CaptureConfig(_Section):
     `queue_windows` bounds finished windows that wait for the broker: live capture drops the
     oldest and counts it, replay waits. `in_flight_bytes` bounds windows sent but not yet scored
     on the embedded broker (which keeps only 5 MB per partition). `max_gap_s`: a recording's time
-    stamps may leap ahead by this much in all its streams at once and are still believed.
+    stamps may jump ahead by this much in all its streams at once and are still accepted.
     """
 
     camera_width: PositiveInt = 640
@@ -337,7 +327,7 @@ class Config(_Section):
 def planned_window_bytes(config: Config) -> tuple[int, str]:
     """Largest window to plan for, in bytes, and the arithmetic in words.
 
-    Sound: 16,000 samples/s × 2 bytes, times FLAC_RATIO for FLAC. A face crop: a third of a byte
+    Audio: 16,000 samples/s × 2 bytes, times FLAC_RATIO for FLAC. A face crop: a third of a byte
     per pixel at JPEG quality 85, in proportion to quality elsewhere.
     """
     length_s, faces = config.windows.length_s, config.faces
@@ -353,96 +343,3 @@ def planned_window_bytes(config: Config) -> tuple[int, str]:
         total += crops
         parts.append(f"{length_s:g} s x {faces.rate_hz:g} crops/s x {crop:,} = {crops:,}")
     return total, " + ".join(parts)
-
-
-def load(
-    path: Path | None = None,
-    overrides: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
-) -> Config:
-    """Read the settings.
-
-    Args:
-        path: a TOML file; None for the defaults alone.
-        overrides: `section.key=value` items, strongest.
-        environment: defaults to the process's own.
-
-    Raises:
-        ConfigError: the file is missing or not TOML, a key is unknown, a value does not fit.
-    """
-    tree = _read_toml(path) if path is not None else {}
-    for name, text in sorted((os.environ if environment is None else environment).items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-            _put(tree, keys, text, origin=name)
-    for item in overrides:
-        dotted, equals, text = item.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {item!r} must look like section.key=value.")
-        _put(tree, dotted.strip().split("."), text, origin=f"--set {dotted}")
-    return build(tree)
-
-
-def build(tree: Mapping[str, Any]) -> Config:
-    """Validate a plain tree of settings; raises ConfigError in one sentence."""
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(_one_sentence(error)) from None
-
-
-def dump(config: Config) -> dict[str, Any]:
-    """Return the tree as plain values, secrets masked, as `streamer config show` prints it."""
-    return config.model_dump(mode="json")
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"There is no configuration file {path}; name one that exists with --config."
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"The configuration file {path} cannot be read: {error}.") from None
-
-
-def _put(tree: dict[str, Any], keys: list[str], text: str, *, origin: str) -> None:
-    for key in keys[:-1]:
-        tree = tree.setdefault(key, {})
-        if not isinstance(tree, dict):
-            raise ConfigError(f"{origin} goes below {key!r}, which is a value, not a section.")
-    tree[keys[-1]] = _value(text)
-
-
-def _value(text: str) -> Any:
-    """A TOML value where the text is one (3, true, ["a"]), else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _one_sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"]]
-    dotted = ".".join(where)
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(dotted, _known_keys(Config), n=1, cutoff=0.0)
-        return f"The setting {dotted!r} is unknown; did you mean {near[0]!r}?"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"The setting {dotted!r} is wrong: {message}." if dotted else f"{message}."
-
-
-def _known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, field in model.model_fields.items():
-        keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _known_keys(field.annotation, f"{prefix}{name}.")
-    return keys
-
-
-def as_toml(config: Config) -> str:
-    """The tree as TOML text, secrets masked."""
-    return msgspec.toml.encode(dump(config)).decode()

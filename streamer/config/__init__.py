@@ -1,0 +1,45 @@
+"""The settings: one validated tree, from TOML, environment and command line.
+
+`settings` is the tree; `loading` reads it.
+"""
+
+from streamer.config.loading import as_toml, build, dump, load
+from streamer.config.settings import (
+    AlertsConfig,
+    AsrConfig,
+    CaptureConfig,
+    Config,
+    FacesConfig,
+    InferenceConfig,
+    KafkaConfig,
+    LogConfig,
+    MetricsConfig,
+    SecurityConfig,
+    SessionConfig,
+    SmoothingConfig,
+    WindowsConfig,
+    planned_window_bytes,
+    to_ns,
+)
+
+__all__ = [
+    "AlertsConfig",
+    "AsrConfig",
+    "CaptureConfig",
+    "Config",
+    "FacesConfig",
+    "InferenceConfig",
+    "KafkaConfig",
+    "LogConfig",
+    "MetricsConfig",
+    "SecurityConfig",
+    "SessionConfig",
+    "SmoothingConfig",
+    "WindowsConfig",
+    "as_toml",
+    "build",
+    "dump",
+    "load",
+    "planned_window_bytes",
+    "to_ns",
+]
