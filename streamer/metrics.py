@@ -3,7 +3,7 @@
 What enters: the stages' own counters, the records that they publish, their readers' lag. What
 leaves, on one port per stage (PORTS): `/metrics`, `/healthz` (200 while the event loop turns),
 `/readyz` (200 once the stage does its work and a broker answers). Labels never hold a session's
-or a person's name. The server has threads of its own, so that a loop that hangs can be told.
+or a person's name. The server has threads of its own, so that they report a loop that hangs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, TypeVar
 
@@ -36,7 +36,7 @@ from streamer.config import Config
 from streamer.errors import ConfigError
 from streamer.records import Score, Sentiment
 
-__all__ = ["PORTS", "REGISTRY", "ready", "sent", "watch", "watch_lag", "watched"]
+__all__ = ["PORTS", "PROCESS", "Metrics", "ready", "sent", "watch", "watch_lag", "watched"]
 
 log = logging.getLogger("streamer.metrics")
 
@@ -54,26 +54,8 @@ DEAD_S = 30.0
 """A loop that has not turned for so long is dead: loading a model takes less."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-REGISTRY = CollectorRegistry()
-ProcessCollector(registry=REGISTRY)
-LATENCY = Histogram(
-    "streamer_latency_seconds",
-    "Time spent per stage of the data path: capture, queue, inference, smoothing, total.",
-    ["stage"],
-    buckets=BUCKETS,
-    registry=REGISTRY,
-)
-EVIDENCE = Histogram(
-    "streamer_evidence_modalities",
-    "How many modalities counted in a published window.",
-    buckets=(0, 1, 2, 3),
-    registry=REGISTRY,
-)
-READY = Gauge("streamer_ready", "1 while the stage does its work.", registry=REGISTRY)
-BUILD = Info("streamer_build", "Version of the package, and the stage.", registry=REGISTRY)
 
-
-class _Watched(Collector):
+class _Components(Collector):
     """Counters and lags of other components, read when Prometheus scrapes."""
 
     def __init__(self) -> None:
@@ -104,96 +86,153 @@ class _Watched(Collector):
             lag.add_metric([kind], count)
         yield lag
 
+    def add_counters(self, component: str, counters: Counter[str]) -> None:
+        self.counters[:] = [entry for entry in self.counters if entry[1]() is not None]
+        self.counters.append((component, weakref.ref(counters)))
 
-_watched = _Watched()
-REGISTRY.register(_watched)
-
-
-def watch(component: str, counters: Counter[str]) -> None:
-    """Export these counters as events of `component`, as long as the counter lives."""
-    _watched.counters[:] = [one for one in _watched.counters if one[1]() is not None]
-    _watched.counters.append((component, weakref.ref(counters)))
+    def add_lag(self, kind: str, lag: Callable[[], int]) -> None:
+        self.lags[:] = [entry for entry in self.lags if entry[1]() is not None]
+        self.lags.append((kind, weakref.WeakMethod(lag)))
 
 
-def watch_lag(kind: str, lag: Callable[[], int]) -> None:
-    """Export the lag that this bound method returns for `kind`, as long as its object lives."""
-    _watched.lags[:] = [one for one in _watched.lags if one[1]() is not None]
-    _watched.lags.append((kind, weakref.WeakMethod(lag)))
+class Metrics:
+    """What the stage of a process measures, on a registry of its own.
 
-
-def sent(record: object, kind: str) -> None:
-    """Note the latencies of a record on its way to its topic; each stage's once."""
-    if isinstance(record, Score):
-        for stage, spent_ms in record.latency_ms.items():
-            LATENCY.labels(stage).observe(spent_ms / 1000)
-    elif isinstance(record, Sentiment) and kind == "smoothed":
-        EVIDENCE.observe(len(record.evidence))
-        for stage in ("smoothing", "total"):
-            if stage in record.latency_ms:
-                LATENCY.labels(stage).observe(record.latency_ms[stage] / 1000)
-
-
-def ready(yes: bool = True) -> None:
-    """Say that this process's stage does its work now (or no longer)."""
-    READY.set(yes)
-
-
-async def watched(
-    config: Config,
-    stage: StageName,
-    work: Coroutine[Any, Any, T],
-    broker_answers: Callable[[str], bool],
-) -> T:
-    """Do `work` and answer over HTTP meanwhile, unless `metrics.enabled` is false.
-
-    Args:
-        config: where to listen, and the broker's address.
-        stage: the name of this process's stage.
-        work: what the stage does.
-        broker_answers: whether a broker at an address accepts connections; called on a thread.
-
-    Raises:
-        ConfigError: `metrics.port` is set and taken. A stage's default port that is taken, as by
-            a second worker on the same machine, is a warning.
+    The functions of this module are the methods of one instance, PROCESS: a process runs one stage
+    and serves one page of metrics, and readers, producers and stages would otherwise pass the
+    instance through every constructor without using it. A test makes an instance of its own.
     """
-    settings = config.metrics
-    BUILD.info({"version": importlib.metadata.version("streamer"), "stage": stage})
-    ready(False)
-    if not settings.enabled:
-        return await work
-    heart = _Heart(config.kafka.broker, broker_answers)
-    port = settings.port or PORTS[stage]
-    try:
-        server = _Server((settings.host, port), heart)
-    except OSError as error:
-        told = (
-            f"The metrics of {stage} cannot be served on {settings.host}:{port}: {error.strerror}"
+
+    def __init__(self, ports: Mapping[StageName, int] = PORTS, dead_s: float = DEAD_S) -> None:
+        """Create the instruments; `ports` are the stages' default ports.
+
+        A loop that has not turned for `dead_s` seconds is dead.
+        """
+        self.registry = CollectorRegistry()
+        self._ports = ports
+        self._dead_s = dead_s
+        ProcessCollector(registry=self.registry)
+        self._latency = Histogram(
+            "streamer_latency_seconds",
+            "Time spent per stage of the data path: capture, queue, inference, smoothing, total.",
+            ["stage"],
+            buckets=BUCKETS,
+            registry=self.registry,
         )
-        if settings.port:
+        self._evidence = Histogram(
+            "streamer_evidence_modalities",
+            "How many modalities counted in a published window.",
+            buckets=(0, 1, 2, 3),
+            registry=self.registry,
+        )
+        self._ready = Gauge(
+            "streamer_ready", "1 while the stage does its work.", registry=self.registry
+        )
+        self._build = Info(
+            "streamer_build", "Version of the package, and the stage.", registry=self.registry
+        )
+        self._components = _Components()
+        self.registry.register(self._components)
+
+    def watch(self, component: str, counters: Counter[str]) -> None:
+        """Export these counters as events of `component`, as long as the counter lives."""
+        self._components.add_counters(component, counters)
+
+    def watch_lag(self, kind: str, lag: Callable[[], int]) -> None:
+        """Export the lag that this bound method returns for `kind`, as long as its object lives."""
+        self._components.add_lag(kind, lag)
+
+    def sent(self, record: object, kind: str) -> None:
+        """Observe the latencies of a record on its way to its topic; each stage's once."""
+        if isinstance(record, Score):
+            for stage, spent_ms in record.latency_ms.items():
+                self._latency.labels(stage).observe(spent_ms / 1000)
+        elif isinstance(record, Sentiment) and kind == "smoothed":
+            self._evidence.observe(len(record.evidence))
+            for stage in ("smoothing", "total"):
+                if stage in record.latency_ms:
+                    self._latency.labels(stage).observe(record.latency_ms[stage] / 1000)
+
+    def ready(self, yes: bool = True) -> None:
+        """Set whether this process's stage does its work now."""
+        self._ready.set(yes)
+
+    def is_ready(self) -> bool:
+        """Return whether this process's stage does its work now."""
+        return bool(self.registry.get_sample_value("streamer_ready"))
+
+    async def watched(
+        self,
+        config: Config,
+        stage: StageName,
+        work: Coroutine[Any, Any, T],
+        broker_answers: Callable[[str], bool],
+    ) -> T:
+        """Do `work` and answer over HTTP meanwhile, unless `metrics.enabled` is false.
+
+        Args:
+            config: where to listen, and the broker's address.
+            stage: the name of this process's stage.
+            work: what the stage does.
+            broker_answers: whether a broker at an address accepts connections; called on a thread.
+
+        Raises:
+            ConfigError: `metrics.port` is set and taken. A stage's default port that is taken, as
+                by a second worker on the same machine, is a warning.
+        """
+        self._build.info({"version": importlib.metadata.version("streamer"), "stage": stage})
+        self.ready(False)
+        if not config.metrics.enabled:
+            return await work
+        heart = _Heart(config.kafka.broker, broker_answers, self._dead_s)
+        try:
+            server = self._server(config, stage, heart)
+        except ConfigError:
             work.close()
-            raise ConfigError(f"{told}; set metrics.host and metrics.port.") from None
-        log.warning("%s; it goes on without them (metrics.port names another port).", told)
-        return await work
-    log.info("Metrics on http://%s:%d/metrics.", settings.host, server.server_port)
-    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-    thread.start()
-    beating = asyncio.create_task(heart.beat())
-    try:
-        return await work
-    finally:
-        ready(False)
-        beating.cancel()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+            raise
+        if server is None:
+            return await work
+        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread.start()
+        beating = asyncio.create_task(heart.beat())
+        try:
+            return await work
+        finally:
+            self.ready(False)
+            beating.cancel()
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    def _server(self, config: Config, stage: StageName, heart: _Heart) -> _Server | None:
+        host, port = config.metrics.host, config.metrics.port or self._ports[stage]
+        try:
+            server = _Server((host, port), heart, self)
+        except OSError as error:
+            problem = f"The metrics of {stage} cannot be served on {host}:{port}: {error.strerror}"
+            if config.metrics.port:
+                raise ConfigError(f"{problem}; set metrics.host and metrics.port.") from None
+            log.warning("%s; it goes on without them (metrics.port names another port).", problem)
+            return None
+        log.info("Metrics on http://%s:%d/metrics.", host, server.server_port)
+        return server
+
+
+PROCESS = Metrics()
+watch = PROCESS.watch
+watch_lag = PROCESS.watch_lag
+sent = PROCESS.sent
+ready = PROCESS.ready
+watched = PROCESS.watched
 
 
 class _Heart:
     """Whether the event loop turns and a broker answers."""
 
-    def __init__(self, broker: str, broker_answers: Callable[[str], bool]) -> None:
+    def __init__(self, broker: str, broker_answers: Callable[[str], bool], dead_s: float) -> None:
         self._broker = broker
         self._broker_answers = broker_answers
+        self._dead_s = dead_s
         self._beat_s = time.monotonic()
 
     async def beat(self) -> None:
@@ -201,17 +240,13 @@ class _Heart:
             self._beat_s = time.monotonic()
             await asyncio.sleep(BEAT_S)
 
-    def alive(self) -> str:
-        """Return an empty text, or the problem."""
+    def hangs(self) -> str:
+        """Return the problem of a loop that does not turn, or an empty text."""
         silent_s = time.monotonic() - self._beat_s
-        return f"the event loop hangs since {silent_s:.0f} s" if silent_s > DEAD_S else ""
+        return f"the event loop hangs since {silent_s:.0f} s" if silent_s > self._dead_s else ""
 
-    def ready(self) -> str:
-        """Return an empty text, or the problem."""
-        if not REGISTRY.get_sample_value("streamer_ready"):
-            return "starting or stopping"
-        if wrong := self.alive():
-            return wrong
+    def no_broker(self) -> str:
+        """Return the problem of a broker that does not answer, or an empty text."""
         return "" if self._broker_answers(self._broker) else f"no broker answers at {self._broker}"
 
 
@@ -219,8 +254,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], heart: _Heart) -> None:
+    def __init__(self, address: tuple[str, int], heart: _Heart, metrics: Metrics) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.metrics = metrics
         self.heart = heart
         super().__init__(address, _Handler)
 
@@ -232,16 +268,25 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
             case "/metrics":
-                self._answer(200, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)
+                self._answer(
+                    200, generate_latest(self.server.metrics.registry), CONTENT_TYPE_LATEST
+                )
             case "/healthz":
-                self._tell(self.server.heart.alive())
+                self._answer_health(self.server.heart.hangs())
             case "/readyz":
-                self._tell(self.server.heart.ready())
+                self._answer_health(self._obstacle())
             case _:
                 self._answer(404, b"/metrics, /healthz or /readyz\n")
 
-    def _tell(self, wrong: str) -> None:
-        self._answer(503 if wrong else 200, (wrong or "ok").encode() + b"\n")
+    def _obstacle(self) -> str:
+        """Return why the stage is not ready, or an empty text."""
+        heart = self.server.heart
+        if not self.server.metrics.is_ready():
+            return "starting or stopping"
+        return heart.hangs() or heart.no_broker()
+
+    def _answer_health(self, problem: str) -> None:
+        self._answer(503 if problem else 200, (problem or "ok").encode() + b"\n")
 
     def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
         self.send_response(status)
@@ -251,7 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing: a probe comes every few seconds."""
+        """Log nothing: a probe comes every few seconds."""
 
 
 def _quietly(measure: Callable[[], int]) -> int:
@@ -259,5 +304,5 @@ def _quietly(measure: Callable[[], int]) -> int:
     try:
         return measure()
     except Exception:
-        log.debug("A lag cannot be told now.", exc_info=True)
+        log.debug("A lag cannot be measured now.", exc_info=True)
         return 0
