@@ -43,7 +43,7 @@ def training_examples(
     selection = measured_examples(selected, encoders, run, config.seed, report)
     examples: list[Example] = []
     for part in parts:
-        labelled = [sample for sample in part.fusion if sample.label is not None]
+        labelled = [sample for sample in part.fusion if sample.valence is not None]
         readings = _readings(labelled, encoders, run, config.seed, part.name, report)
         examples += [
             _example(sample, rows, part.name)
@@ -72,7 +72,7 @@ def measured_examples(
     """
     plain = []
     for part, samples in samples_of_parts:
-        labelled = [sample for sample in samples if sample.label is not None]
+        labelled = [sample for sample in samples if sample.valence is not None]
         rows = encode(labelled, encoders, run, part, report)
         plain += [_example(sample, [row], part) for sample, row in zip(labelled, rows, strict=True)]
     voices, faces = _wordless([sample for _, samples in samples_of_parts for sample in samples])

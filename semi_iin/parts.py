@@ -1,13 +1,16 @@
 """The data sets of a run, each split into the parts that train, select and are reported."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from semi_iin.data.formats import read
-from semi_iin.data.samples import Sample, Split, check_no_leaks, split_off
+from semi_iin.data.samples import Sample, Split, check_no_leaks, share_of, split_off
 from semi_iin.settings import Data, RunConfig
+
+SHORT_WORDS = 4  # shorter texts, such as "thank you", occur everywhere
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def read_parts(config: RunConfig, root: Path) -> list[Part]:
         SemiIINError: for data that are missing or malformed, or a group in two splits.
     """
     has_fusion_texts = any(data.fusion for data in config.data if data.format == "text-csv")
-    return [_part(data, _read(data, root), has_fusion_texts) for data in config.data]
+    parts = [_part(data, _read(data, root), has_fusion_texts) for data in config.data]
+    return _without_reported_texts(parts)
 
 
 def _read(data: Data, root: Path) -> list[Sample]:
@@ -69,10 +73,18 @@ def _read(data: Data, root: Path) -> list[Sample]:
 def _part(data: Data, samples: Sequence[Sample], has_fusion_texts: bool) -> Part:
     """Split one data set; `has_fusion_texts`: some data set splits off texts for Semi-IIN."""
     reported = _of(samples, "valid" if data.selection else "test")
-    unlabeled = _of(samples, "unlabeled")
+    unlabeled = share_of(_of(samples, "unlabeled"), data.share)
+    if data.reported:
+        reported = [
+            sample
+            for sample in split_off(_as_train(samples), data.reported, salt="reported")
+            if sample.split == "valid"
+        ]
+        names = {sample.id for sample in reported}
+        samples = [sample for sample in _as_train(samples) if sample.id not in names]
     if data.selection:
         samples = split_off(_of(samples, "train"), data.selection)
-    train = _of(samples, "train")
+    train = share_of(_of(samples, "train"), data.share)
     if data.fusion:
         parted = split_off(train, data.fusion, salt="fusion")
         train, fusion = _of(parted, "train"), _of(parted, "valid")
@@ -87,6 +99,37 @@ def _part(data: Data, samples: Sequence[Sample], has_fusion_texts: bool) -> Part
         reported=reported,
         unlabeled=unlabeled,
     )
+
+
+def _as_train(samples: Sequence[Sample]) -> list[Sample]:
+    return [replace(sample, split="train") for sample in samples]
+
+
+def _without_reported_texts(parts: Sequence[Part]) -> list[Part]:
+    """Leave out texts of four words or more that any part reports: some sets share texts."""
+    reported = {_plain(sample) for part in parts for sample in part.reported if sample.text}
+
+    def unreported(samples: Sequence[Sample]) -> list[Sample]:
+        return [
+            sample
+            for sample in samples
+            if len(_plain(sample).split()) < SHORT_WORDS or _plain(sample) not in reported
+        ]
+
+    return [
+        replace(
+            part,
+            train=unreported(part.train),
+            fusion=unreported(part.fusion),
+            selection=unreported(part.selection),
+            unlabeled=unreported(part.unlabeled),
+        )
+        for part in parts
+    ]
+
+
+def _plain(sample: Sample) -> str:
+    return " ".join(re.findall(r"\w+", (sample.text or "").lower()))
 
 
 def _of(samples: Sequence[Sample], split: Split) -> list[Sample]:

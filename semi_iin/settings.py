@@ -88,6 +88,9 @@ class Data(Settings):
         media: for clips: the folder, relative to the data root.
         scale: of the labels: "valence", or "sst5" for classes 0 to 4.
         repeat: how often an epoch contains each training sample.
+        share: of the training groups that are used, chosen by a fixed hash.
+        reported: for a data set without a training part: one group in this many of its validation
+            part is reported, the others train; 0 = the data set has a training part.
         selection: one training group in this many is split off for selection and calibration;
             0 = none, the data set's validation part selects.
         fusion: one training group in this many is split off from the encoders' data and trains
@@ -103,6 +106,8 @@ class Data(Settings):
     media: str = ""
     scale: Literal["valence", "sst5"] = "valence"
     repeat: int = Field(default=1, ge=1)
+    share: float = Field(default=1.0, gt=0, le=1)
+    reported: int = Field(default=0, ge=0)
     selection: int = Field(default=0, ge=0)
     fusion: int = Field(default=0, ge=0)
 
@@ -113,6 +118,8 @@ class EncoderSettings(Settings):
     Attributes:
         spec: as `semi_iin.encoders` describes it.
         checkpoint: take spec and weights from this checkpoint instead.
+        teacher: a checkpoint whose valences the text encoder learns beside the labels, and alone
+            on texts without labels; "" = labels only.
         rank: of the factors by which a fine-tuned transformer is stored.
         words: fine-tune its word embeddings too.
         training: how it is trained before Semi-IIN; absent = it is used as it is.
@@ -120,6 +127,7 @@ class EncoderSettings(Settings):
 
     spec: dict[str, Any] = Field(default_factory=dict)
     checkpoint: str = ""
+    teacher: str = ""
     rank: int = Field(default=64, ge=1)
     words: bool = False
     training: Training | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from semi_iin.data.samples import SPLIT_NAMES, Sample, Split, split_of_name
+from semi_iin.data.samples import SPLIT_NAMES, LabelScale, Sample, Split, split_of_name
 from semi_iin.errors import SemiIINError
 
 TextFormat = Literal["emobank", "goemotions", "dailydialog", "emorynlp"]
@@ -57,6 +57,7 @@ class _Layout:
         dialogue: the columns that identify a dialogue; none where texts stand alone.
         speaker: a row's speaker in its dialogue.
         split: a row's split, given its file's.
+        scale: of the labels.
     """
 
     name: str
@@ -65,6 +66,7 @@ class _Layout:
     dialogue: tuple[str, ...] = ()
     speaker: Callable[[Mapping[str, str]], str] = lambda row: ""
     split: Callable[[Mapping[str, str], Split], Split] = lambda row, split: split
+    scale: LabelScale = "sign"
 
     def read(self, path: Path) -> list[Sample]:
         """Read the rows, each with the earlier words of its speaker in its dialogue."""
@@ -94,6 +96,7 @@ class _Layout:
             split=self.split(row, split),
             group=group if self.dialogue else "",
             label=self.label(row),
+            scale=self.scale,
             text=text.lower() if text.isupper() and len(text) > 3 else text,
         )
 
@@ -104,6 +107,7 @@ _LAYOUTS: dict[str, _Layout] = {
         "text",
         lambda row: 1.5 * (float(row["V"]) - 3),
         split=lambda row, _: SPLIT_NAMES[row["split"]],
+        scale="emobank",
     ),
     "goemotions": _Layout("goemotions", "text", lambda row: _GO_EMOTIONS.get(row["group"])),
     "dailydialog": _Layout(

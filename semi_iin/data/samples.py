@@ -15,6 +15,7 @@ from semi_iin.errors import SemiIINError
 from semi_iin.modalities import Modality
 
 Split = Literal["train", "valid", "test", "unlabeled"]
+LabelScale = Literal["valence", "emobank", "sign"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Sample:
         id: unique within its data set.
         split: the part that it belongs to.
         group: its video, speaker or dialogue, which must not be in two splits; "" = unknown.
-        label: valence in [-3, 3]; None = none.
+        label: on its scale; None = none.
+        scale: of the label: "valence", a degree in [-3, 3]; "emobank", a degree on EmoBank's own
+            scale; "sign", -1, 0 or 1, where 1 means positive and not a valence of 1.
         emotion: a class as `semi_iin.labels.emotion_name` spells it; None = none.
         text: the words; None = absent.
         context: earlier words in the same video or dialogue; None = none.
@@ -39,6 +42,7 @@ class Sample:
     split: Split = "train"
     group: str = ""
     label: float | None = None
+    scale: LabelScale = "valence"
     emotion: str | None = None
     text: str | None = None
     context: str | None = None
@@ -46,6 +50,11 @@ class Sample:
     video: Media | None = None
     face: NDArray[np.uint8] | None = None
     features: Mapping[Modality, Path] = field(default_factory=dict)
+
+    @property
+    def valence(self) -> float | None:
+        """The label where it is a valence, else None."""
+        return self.label if self.scale == "valence" else None
 
     def clip(self) -> Clip:
         """Read the sample's media.
@@ -99,6 +108,15 @@ def split_off(
             sample = replace(sample, split=split)
         result.append(sample)
     return result
+
+
+def share_of(samples: Sequence[Sample], share: float) -> list[Sample]:
+    """Return the samples of about this share of the groups, by a fixed hash."""
+    return [
+        sample
+        for sample in samples
+        if _hash(f"share{sample.group or sample.id}") % 1000 < 1000 * share
+    ]
 
 
 def split_of_name(name: str, default: Split = "train") -> Split:

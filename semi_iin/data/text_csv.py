@@ -119,6 +119,7 @@ def _sample(path: Path, row: Row, scale: Scale, fallback: Split) -> Sample:
         split=SPLIT_NAMES.get(split, fallback if label is not None or emotion else "unlabeled"),
         group=f"{name}/{group}" if group else "",
         label=label,
+        scale="sign" if cells.get("label", "").lower() in POLARITY_VALENCE else "valence",
         emotion=emotion,
         text=_readable(cells["text"]) or None,
     )

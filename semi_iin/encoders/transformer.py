@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from semi_iin import weights
 from semi_iin.encoders.protocol import Encoder, Spec
 from semi_iin.errors import SemiIINError
 
@@ -22,9 +23,9 @@ from semi_iin.errors import SemiIINError
 class TransformerEncoder(Encoder):
     """An encoder over a pretrained transformer.
 
-    Spec: `source` is "package:MODULE/FOLDER" (files of an installed package), a directory or a
-    hub id; `sha256` of the source's weights, checked where given; `download`, True allows a hub
-    id to be downloaded.
+    Spec: `source` is "package:MODULE/FOLDER" (files of an installed package), "weights:NAME" (an
+    entry of `semi_iin.weights`), a directory or a hub id; `sha256` of the source's weights,
+    checked where given; `download`, True allows a hub id to be downloaded.
     """
 
     def __init__(self, spec: Spec, stored: Mapping[str, Tensor] | None = None) -> None:
@@ -65,9 +66,9 @@ def load_pretrained(loader: Any, spec: Spec) -> Any:
     if not source:
         raise SemiIINError("a transformer encoder's spec needs a source")
     location = _location(str(source))
-    weights = Path(location) / "model.safetensors"
-    if spec.get("sha256") and loader.__name__ == "AutoModel" and weights.is_file():
-        with weights.open("rb") as file:
+    path = Path(location) / "model.safetensors"
+    if spec.get("sha256") and loader.__name__ == "AutoModel" and path.is_file():
+        with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != spec["sha256"]:
             raise SemiIINError(
@@ -141,6 +142,15 @@ def add_difference(module: nn.Module, stored: Mapping[str, Tensor]) -> None:
 
 def _location(source: str) -> str:
     """Return a source as transformers takes it: a directory, or a hub id."""
+    if source.startswith("weights:"):
+        name = source.removeprefix("weights:")
+        stored = weights.find(name)
+        if stored is None:
+            raise SemiIINError(
+                f"the weights {name}, from which the encoder starts, are not on disk: "
+                f"run `streamer models get {name}`"
+            )
+        return str(stored)
     if not source.startswith("package:"):
         return source
     module, _, folder = source.removeprefix("package:").partition("/")

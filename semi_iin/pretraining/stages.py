@@ -7,7 +7,9 @@ them back, rounding and low rank included.
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
@@ -23,6 +25,7 @@ from semi_iin.modalities import Modality
 from semi_iin.parts import Part
 from semi_iin.pretraining.face import FaceTask
 from semi_iin.pretraining.protocol import EncoderTask
+from semi_iin.pretraining.teacher import soft_labels
 from semi_iin.pretraining.text import TextTask
 from semi_iin.pretraining.voice import VoiceTask
 from semi_iin.settings import EncoderSettings, RunConfig, Training
@@ -57,13 +60,22 @@ def train_encoders(
         settings = config.encoders.get(modality)
         if settings is None or settings.training is None or settings.checkpoint:
             continue
-        samples, selection = _lessons(parts, modality)
+        if settings.teacher and modality != "text":
+            raise SemiIINError(f"encoders.{modality}.teacher: only the text encoder has a teacher")
+        samples, selection = _lessons(parts, modality, bool(settings.teacher))
         if modality != "text":
             emotions = {sample.emotion or "" for sample in (*samples, *selection)}
             specs[modality] = {**specs[modality], "emotions": sorted(emotions)}
         torch.manual_seed(config.seed)
         encoders = Encoders.build(specs, stored)
-        task = _task(config, settings, settings.training, encoders, modality, samples, selection)
+        taught = (
+            soft_labels(settings.teacher, samples, run / "teacher", device, report)
+            if settings.teacher
+            else None
+        )
+        task = _task(
+            config, settings, settings.training, encoders, modality, samples, selection, taught
+        )
         fit(task, settings.training, run / modality, seed=config.seed, device=device, report=report)
         encoder = encoders.encoders[modality].eval().cpu()
         encoder.finish_training(settings.rank)
@@ -95,9 +107,16 @@ def _of_checkpoint(path: str, modality: Modality) -> tuple[Spec, dict[str, Tenso
     }
 
 
-def _lessons(parts: Sequence[Part], modality: Modality) -> tuple[list[Sample], list[Sample]]:
-    """Return the samples that can train an encoder, and those that can select its weights."""
+def _lessons(
+    parts: Sequence[Part], modality: Modality, has_teacher: bool
+) -> tuple[list[Sample], list[Sample]]:
+    """Return the samples that can train an encoder, and those that can select its weights.
+
+    With a teacher, texts without labels train too.
+    """
     samples = [sample for part in parts for sample in part.repeated() if _teaches(sample, modality)]
+    if has_teacher:
+        samples += [sample for part in parts for sample in part.unlabeled if sample.text]
     selection = [
         sample for part in parts for sample in part.selection if _teaches(sample, modality)
     ]
@@ -128,6 +147,7 @@ def _task(
     modality: Modality,
     samples: Sequence[Sample],
     selection: Sequence[Sample],
+    taught: NDArray[np.float32] | None,
 ) -> EncoderTask:
     """Return the task that trains an encoder; the only place that maps encoders to tasks."""
     encoder: Encoder = encoders.encoders[modality]
@@ -143,6 +163,7 @@ def _task(
                 objective=config.objective,
                 seed=seed,
                 words=settings.words,
+                taught=taught,
             )
         case LogMelEncoder():
             return VoiceTask(encoder, samples, selection, batch_size=size, seed=seed)

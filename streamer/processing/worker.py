@@ -6,7 +6,6 @@ What enters: the settings. What leaves: an exit. The folder's lock keeps a secon
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import itertools
 import json
 import logging
@@ -23,9 +22,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     KafkaError,
 )
+from filelock import FileLock
 
 from streamer import metrics
 from streamer.config import Config, KafkaConfig
+from streamer.directories import lock
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics, on_embedded
 from streamer.kafka.groups import consumer_group
@@ -95,7 +96,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     known_gaps: set[tuple[Any, int]] = set()
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
-    with _folder(config, embedded=embedded) as folder:
+    with tables_folder(config, embedded=embedded) as folder:
         async with Producer(config) as publisher:
             while not stop.is_set():
                 if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
@@ -165,35 +166,44 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
 
 
 @contextmanager
-def _folder(config: Config, *, embedded: bool) -> Iterator[Path | None]:
-    """A folder for RocksDB that no other worker of this machine has; None where none is needed.
+def tables_folder(config: Config, *, embedded: bool) -> Iterator[Path | None]:
+    """Lock a folder for RocksDB that no other worker of this machine uses, while the block runs.
 
-    The first that is free, so that a worker which starts again finds its tables. The embedded
-    broker keeps no changelog beyond its own end, so neither are its tables kept.
+    It is the free folder with the smallest number, so that a worker which starts again finds its
+    tables. The embedded broker's changelog ends with the broker, so its tables are deleted first.
+
+    Yields:
+        The folder of the tables; None where they are in memory.
+
+    Raises:
+        ConfigError: `smoothing.data_dir` cannot be used.
     """
     if config.smoothing.store == "memory":
         yield None
         return
     base = Path(config.smoothing.data_dir).expanduser() / consumer_group(config, "smoothing")
-    for number in itertools.count():
-        folder = base / f"worker-{number}"
+    folder, worker_lock = _first_free(base)
+    try:
+        if embedded:
+            shutil.rmtree(folder / "tables", ignore_errors=True)
+        yield folder / "tables"
+    finally:
+        worker_lock.release()
+
+
+def _first_free(base: Path) -> tuple[Path, FileLock]:
+    """Return the first folder of a worker that no process holds, and its lock."""
+    numbers = itertools.count()
+    while True:
+        folder = base / f"worker-{next(numbers)}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / "lock").open("wb")
+            worker_lock = lock(folder / "lock")
         except OSError as error:
             raise ConfigError(
                 f"The folder {folder} cannot be used ({error.strerror}); set smoothing.data_dir."
             ) from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue
-            tables = folder / "tables"
-            if embedded:
-                shutil.rmtree(tables, ignore_errors=True)
-            yield tables
-            return
+        if worker_lock is not None:
+            return folder, worker_lock
 
 
 async def _answers(kafka: KafkaConfig, stop: asyncio.Event) -> None:

@@ -5,7 +5,6 @@ One process writes into a folder, which a lock holds. A kill damages no file.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from streamer.directories import lock
 from streamer.recording.files import (
     INDEX_FILE,
     MEDIA_FOLDER,
@@ -69,17 +69,14 @@ class Writer(Recordings):
         self.contradicting = 0
         self._open: dict[str, OpenSession] = {}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (folder / ".lock").open("w")
+            folder_lock = lock(folder / ".lock")
         except OSError as error:
             raise RecordingError(f"Nothing can be recorded in {folder}: {error}.") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
+        if folder_lock is None:
             raise RecordingError(
                 f"Another recorder writes to {folder}; stop it or choose another --dir."
-            ) from None
+            )
+        self._lock = folder_lock
         for half in (*folder.glob("*/*.tmp"), *folder.glob(f"*/{MEDIA_FOLDER}/.*.tmp")):
             half.unlink(missing_ok=True)
 
@@ -90,7 +87,7 @@ class Writer(Recordings):
             for state in self._open.values():
                 self._merge(state, least=2)
         finally:
-            self._lock.close()
+            self._lock.release()
 
     def __enter__(self) -> Writer:
         return self

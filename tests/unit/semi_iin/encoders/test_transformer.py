@@ -1,10 +1,12 @@
 """Sources of transformers, and differences from them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from semi_iin import weights
 from semi_iin.encoders.text import TextEncoder
 from semi_iin.encoders.transformer import add_difference, difference
 from semi_iin.errors import SemiIINError
@@ -54,8 +56,24 @@ def test_weights_with_another_digest_are_refused(tiny_bert: Path) -> None:
         TextEncoder({"source": str(tiny_bert), "sha256": "0" * 64})
 
 
-def test_an_error_names_a_missing_source() -> None:
+def test_an_error_names_a_missing_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(SemiIINError, match="no/such-model cannot be loaded"):
         TextEncoder({"source": "no/such-model"})
     with pytest.raises(SemiIINError, match="install no-such-package"):
         TextEncoder({"source": "package:no_such_package/model"})
+    with pytest.raises(SemiIINError, match="streamer models get all-mpnet-base-v2"):
+        TextEncoder({"source": "weights:all-mpnet-base-v2"})
+
+
+def test_a_source_can_be_an_entry_of_the_weights(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tuple(
+        weights.File(path.name, path.stat().st_size, "", ()) for path in tiny_bert.iterdir()
+    )
+    entry = weights.Weights("tiny-bert", "tests", "none", "", {}, files)
+    monkeypatch.setattr(weights, "KNOWN", {"tiny-bert": entry})
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    shutil.copytree(tiny_bert, tmp_path / "tiny-bert")
+    assert TextEncoder({"source": "weights:tiny-bert"}).width == 16

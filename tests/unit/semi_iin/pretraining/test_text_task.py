@@ -1,15 +1,17 @@
 """Fine-tuning of the text encoder."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from semi_iin.data.samples import Sample
 from semi_iin.encoders.text import TextEncoder
 from semi_iin.loop import fit
 from semi_iin.model import SemiIIN
-from semi_iin.pretraining.text import TextTask, bare
+from semi_iin.pretraining.text import ScaleMaps, TextTask, bare, disturbed
 from semi_iin.settings import Training
 from tests.unit.semi_iin.generated import SMALL
 
@@ -55,3 +57,54 @@ def test_word_embeddings_can_be_fine_tuned(tiny_bert: Path, tmp_path: Path) -> N
 def test_bare_text_has_no_case_and_no_punctuation() -> None:
     assert bare("Well, I DON'T know -- maybe.") == "well i don't know maybe"
     assert bare("?!") == "?!"  # nothing else is left of it
+
+
+def test_disturbed_text_loses_about_that_share_of_its_words() -> None:
+    text = " ".join(f"w{index}" for index in range(4000))
+    result = disturbed(text, 0.2, np.random.default_rng(0))
+    assert result.split()[0].startswith("w")
+    lost = set(text.split()) - set(re.findall(r"w\d+", result))
+    assert 0.08 < len(lost) / 4000 < 0.12  # half of the share
+    joined = [word for word in result.split() if word.count("w") > 1]
+    assert 0.03 < len(joined) / 4000 < 0.07  # a quarter
+    assert disturbed("one", 1.0, np.random.default_rng(0)) in ("one", "one one")
+    assert disturbed(text, 1e-9, np.random.default_rng(1)) == text
+
+
+def test_signs_pull_valence_over_the_edge_and_no_further() -> None:
+    maps = ScaleMaps()
+    far, near = torch.tensor([2.5]), torch.tensor([0.2])
+    positive, neutral = torch.tensor([1.0]), torch.tensor([0.0])
+    assert maps.sign_error(far, positive) < 0.2 < maps.sign_error(near, positive)
+    assert maps.sign_error(near, neutral) < maps.sign_error(far, neutral)
+    mirrored = maps.sign_error(-far, torch.tensor([-1.0]))
+    torch.testing.assert_close(mirrored, maps.sign_error(far, positive))
+
+
+def test_labels_of_sign_are_not_learned_as_degrees(tiny_bert: Path, tmp_path: Path) -> None:
+    degrees = [("i love this film", 2.8), ("i hate this film", -2.8)]
+    samples = [Sample(text, label=label, text=text) for text, label in degrees]
+    signs = [Sample(f"sign {text}", label=np.sign(label), scale="sign", text=text)
+             for text, label in degrees]  # fmt: skip
+    emobank = [Sample("emobank", label=0.3, scale="emobank", text="good")]
+    encoder = TextEncoder({"source": str(tiny_bert)})
+    torch.manual_seed(0)
+    model = SemiIIN(replace(SMALL, text_width=16))
+    task = TextTask(encoder, model, (samples + signs * 3 + emobank) * 2, samples, batch_size=6)
+    metrics = fit(task, Training(epochs=60, learning_rate=5e-3), tmp_path)
+    assert metrics["mae"] < 0.9  # three times as many labels of 1 and -1 do not move it to 1
+
+
+def test_a_teacher_is_learned_from_where_there_is_no_label(tiny_bert: Path, tmp_path: Path) -> None:
+    texts = ["i love this film", "i hate this film"]
+    samples = [Sample(text, split="unlabeled", text=text) for text in texts] * 4
+    taught = np.array([1.5, -1.5] * 4, dtype=np.float32)
+    selection = [
+        Sample(text, label=value, text=text) for text, value in zip(texts, (1.5, -1.5), strict=True)
+    ]
+    encoder = TextEncoder({"source": str(tiny_bert)})
+    torch.manual_seed(0)
+    model = SemiIIN(replace(SMALL, text_width=16))
+    task = TextTask(encoder, model, samples, selection, batch_size=4, taught=taught)
+    metrics = fit(task, Training(epochs=40, learning_rate=5e-3), tmp_path)
+    assert metrics["mae"] < 0.5
