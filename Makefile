@@ -11,7 +11,7 @@ test:  ## all the tests
 
 quick:  ## unit and property tests that need neither Kafka nor a browser
 	@scripts/setup test
-	@scripts/test -q -m "not kafka and not slow" tests/unit tests/property
+	@HYPOTHESIS_PROFILE=quick scripts/test -q -m "not kafka and not slow" tests/unit tests/property
 
 fuzz:  ## property tests with new random examples (ROUNDS=10)
 	@scripts/setup test
