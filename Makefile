@@ -17,6 +17,6 @@ fuzz:  ## property tests with new random examples (ROUNDS=10)
 	@scripts/setup test
 	@scripts/fuzz $(or $(ROUNDS),10)
 
-check:  ## lint, format, types, import contracts
+check:  ## lint (Python and JavaScript), format, types, import contracts
 	@scripts/setup test
 	@scripts/check

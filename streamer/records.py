@@ -40,9 +40,20 @@ CLASS_LABELS: tuple[str, ...] = (
 Polarity = Literal["negative", "neutral", "positive"]
 Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Valence = Annotated[float, msgspec.Meta(ge=-3.0, le=3.0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+MAX_INTEGER = 2**53 - 1
+"""The largest integer that every reader of JSON keeps; in nanoseconds, 104 days."""
+MAX_TEXT = 20_000
+"""The most characters in the words of one window."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
+Index = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+UnixNs = Annotated[int, msgspec.Meta(ge=0)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+Label = Annotated[str, msgspec.Meta(max_length=500)]
+Latencies = Annotated[dict[Label, float], msgspec.Meta(max_length=50)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]
+Name = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f\x7f-\x9f]+$")
+]
 
 
 # --- inside one process -------------------------------------------------------------------------
@@ -92,7 +103,7 @@ class Notice:
 class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A recognised or subtitled word in session time. From asr to windows."""
 
-    text: str
+    text: Text
     start_ns: Count
     end_ns: Count
     confidence: Unit = 1.0
@@ -142,15 +153,15 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         session_participants: how many participants the session has; 0 when it is not known.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Index = SCHEMA_VERSION
     session_id: Name
     participant_id: Name
-    window_index: Count
+    window_index: Index
     revision: Count = 0
-    session_start_unix_ns: Count
+    session_start_unix_ns: UnixNs
     start_ns: Count
     end_ns: Count
-    sample_rate_hz: int = SAMPLE_RATE_HZ
+    sample_rate_hz: Index = SAMPLE_RATE_HZ
     audio_codec: Literal["flac", "pcm16"] = "pcm16"
     audio: bytes | None = None
     words: tuple[Word, ...] = ()
@@ -186,11 +197,11 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `latency_ms` holds milliseconds spent per stage so far: `capture`, `queue`, `inference`.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Index = SCHEMA_VERSION
     session_id: Name
     participant_id: Name
-    window_id: str
-    window_index: Count
+    window_id: Text
+    window_index: Index
     revision: Count = 0
     session_start: Moment
     start_ms: Count
@@ -200,12 +211,12 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     gate: Gate | None
     presence: Presence
     evidence: tuple[Modality, ...]
-    text: str
+    text: Text
     skipped: Count = 0
     final: bool = False
     session_participants: Count = 0
-    latency_ms: dict[str, float]
-    model: str
+    latency_ms: Latencies
+    model: Label
 
 
 class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -225,11 +236,11 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         session_participants: how many participants the session has; 0 when it is not known.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Index = SCHEMA_VERSION
     session_id: Name
     participant_id: Name
-    window_id: str
-    window_index: Count
+    window_id: Text
+    window_index: Index
     revision: Count = 0
     event_time: Moment
     start_ms: Count
@@ -237,16 +248,16 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     valence: Valence | None
     valence_raw: Valence | None
     uncertainty: Annotated[float, msgspec.Meta(ge=0.0)] | None
-    label: str | None
+    label: Label | None
     polarity: Polarity | None
     class_probabilities: tuple[Unit, Unit, Unit, Unit, Unit, Unit, Unit] | None
     trend_per_min: float | None
     gate: Gate | None
     presence: Presence
     evidence: tuple[Modality, ...]
-    text: str
-    latency_ms: dict[str, float]
-    model: str
+    text: Text
+    latency_ms: Latencies
+    model: Label
     final: bool = False
     session_participants: Count = 0
 
@@ -263,10 +274,10 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         participants: how many participants counted.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Index = SCHEMA_VERSION
     session_id: Name
-    window_id: str
-    window_index: Count
+    window_id: Text
+    window_index: Index
     revision: Count = 0
     event_time: Moment
     start_ms: Count
@@ -274,11 +285,11 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     valence: Valence | None
     uncertainty: Annotated[float, msgspec.Meta(ge=0.0)] | None
     spread: Annotated[float, msgspec.Meta(ge=0.0)] | None
-    label: str | None
+    label: Label | None
     polarity: Polarity | None
     trend_per_min: float | None
     participants: Count
-    model: str
+    model: Label
     final: bool = False
 
 
@@ -288,8 +299,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `alert_id` is deterministic. `participant_id` is null for the session as a whole.
     """
 
-    schema_version: int = SCHEMA_VERSION
-    alert_id: str
+    schema_version: Index = SCHEMA_VERSION
+    alert_id: Text
     session_id: Name
     participant_id: Name | None
     kind: Literal["sustained_negative", "sharp_drop"]
@@ -298,7 +309,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     end_ms: Count
     valence: Valence
     threshold: float
-    message: str
+    message: Label
 
 
 class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -316,7 +327,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     dropped, late or damaged, and is filled at the end.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Index = SCHEMA_VERSION
     session_id: Name
     state: Literal["started", "ended"]
     started_at: Moment

@@ -102,7 +102,12 @@ class AudioTrack:
             self._run_start_ns = None
 
     def _fill(self, target: int) -> Iterator[AudioChunk]:
-        """Add silence up to sample `target`, or leave a gap when it would be too long."""
+        """Add silence up to sample `target`, or leave a gap when it would be too long.
+
+        There is no silence after the track's declared end.
+        """
+        if self.limit_ns is not None:
+            target = max(self._next, min(target, _sample_at(self.limit_ns)))
         limit_ns = self._max_fill_ns
         if limit_ns is not None and (target - self._next) * NS_PER_SAMPLE > limit_ns:
             yield from self._flush_pending()

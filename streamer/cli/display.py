@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamer.clock import clock
+from streamer.plain_text import printable
 from streamer.records import Alert, Sentiment, SessionSentiment
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class _Row:
         self.last = sentiment
         self.windows += 1
         if sentiment.text:
-            self.words = sentiment.text
+            self.words = printable(sentiment.text)
         if sentiment.valence is None:
             return
         self.scored += 1
@@ -144,11 +145,11 @@ class Board:
         colour = COLOURS[sentiment.polarity]
         yield Text(clock(sentiment.end_ms))
         yield valence_bar(sentiment.valence)
-        yield Text(sentiment.label or "no evidence", style=colour)
+        yield Text(printable(sentiment.label or "no evidence"), style=colour)
         trend = sentiment.trend_per_min
         yield Text("" if trend is None else f"{trend:+z.1f}")
         yield Text("".join(letter if name in sentiment.evidence else "·" for name, letter in FROM))
-        yield Text(newest_words(sentiment.text))
+        yield Text(newest_words(printable(sentiment.text)))
 
     def _session_line(self, session: SessionSentiment) -> Text:
         value = "no evidence" if session.valence is None else f"{session.valence:+z.2f}"
@@ -158,7 +159,7 @@ class Board:
 
     def _alert_line(self, alert: Alert) -> Text:
         style = "bold red" if alert.state == "raised" else "green"
-        return Text(f"{clock(alert.end_ms)}  {alert.message}", style=style)
+        return Text(f"{clock(alert.end_ms)}  {printable(alert.message)}", style=style)
 
 
 def comparison(result: Comparison) -> RenderableType:
@@ -193,7 +194,7 @@ def comparison(result: Comparison) -> RenderableType:
             clock(one.end_ms),
             _signed(one.valence_a),
             _signed(one.valence_b),
-            Text(one.text),
+            Text(printable(one.text)),
         )
     return Group(table, apart)
 
@@ -222,5 +223,5 @@ def valence_bar(valence: float | None) -> Text:
 def _moment(sentiment: Sentiment | None) -> Text:
     if sentiment is None:
         return Text("-")
-    words = newest_words(sentiment.text)
+    words = newest_words(printable(sentiment.text))
     return Text(f"{sentiment.valence:+z.2f} at {clock(sentiment.end_ms)} {words}")

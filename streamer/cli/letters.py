@@ -17,6 +17,7 @@ from streamer.cli.context import choose, needs_running_broker
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, ReasonOption, SetOption
 from streamer.cli.output import print_line
 from streamer.errors import ConfigError
+from streamer.plain_text import printable
 
 
 @dead_letter_app.command("list")
@@ -41,7 +42,7 @@ def dead_letter_list(
                 names = ("id", "written", "bytes", "reason")
                 print_line(json.dumps(dict(zip(names, (*row, letter.reason), strict=True))))
             else:
-                table.add_row(*map(escape, (*map(str, row), letter.reason)))
+                table.add_row(*map(escape, map(printable, (*map(str, row), letter.reason))))
 
     asyncio.run(everything())
     if not json_:
@@ -62,7 +63,7 @@ def dead_letter_show(
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "dead-letter")
     letter = asyncio.run(dead_letters.find(chosen.config, letter_id))
-    lines = {"reason": letter.reason, "written": letter.written_at.isoformat()}
+    lines = {"reason": printable(letter.reason), "written": letter.written_at.isoformat()}
     lines["key"] = repr(letter.original.key)
     lines |= {name: repr(value) for name, value in letter.original.headers.items()}
     lines["bytes"] = f"{letter.full_bytes}" + ("" if letter.complete else ", cut: not all kept")

@@ -7,6 +7,7 @@ import logging
 import sys
 
 from streamer.config import Config
+from streamer.plain_text import printable
 from streamer.records import wall_clock
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,10 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line with control characters escaped, so that no text forges a line."""
+        return printable(super().formatMessage(record))
 
 
 class JsonFormatter(logging.Formatter):

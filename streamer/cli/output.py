@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from streamer.plain_text import csv_cell, json_line, printable
 from streamer.records import Sentiment
 
 CSV_COLUMNS = (
@@ -30,7 +31,10 @@ def csv_line(record: Sentiment) -> str:
 
     plain = msgspec.to_builtins(record)
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(plain[name] for name in CSV_COLUMNS)
+    cells = [plain[name] for name in CSV_COLUMNS]
+    csv.writer(buffer, lineterminator="").writerow(
+        csv_cell(printable(cell)) if isinstance(cell, str) else cell for cell in cells
+    )
     return buffer.getvalue()
 
 
@@ -42,4 +46,4 @@ def print_line(text: str) -> None:
 
 def print_json(record: Any) -> None:
     """Print a record as one JSON line on standard output."""
-    print_line(msgspec.json.encode(record).decode())
+    print_line(json_line(msgspec.json.encode(record).decode()))

@@ -55,7 +55,7 @@ def load_predictor(config: Config) -> Predictor:
     """The configured checkpoint on the configured device (`cuda`, `mps`, `cpu`, `auto`).
 
     Raises:
-        ModelError: the checkpoint, the device or the dtype cannot be had.
+        ModelError: the checkpoint, the device or the dtype cannot be used.
     """
     settings = config.inference
     if settings.threads:
@@ -76,8 +76,8 @@ def load_predictor(config: Config) -> Predictor:
 
 def scored_alone(config: Config, model: Model) -> bool:
     """Whether the model takes one window at a time (`inference.reproducible`)."""
-    wish = config.inference.reproducible
-    return wish == "always" or (wish == "auto" and model.device.type == "cpu")
+    setting = config.inference.reproducible
+    return setting == "always" or (setting == "auto" and model.device.type == "cpu")
 
 
 class Scorer:
@@ -150,7 +150,7 @@ class Scorer:
         if len(predictions) != len(clips):
             raise RuntimeError(f"{len(predictions)} predictions for {len(clips)} clips")
         for prediction in predictions:
-            if not _is_sound(prediction):
+            if not _is_finite(prediction):
                 raise ArithmeticError("the model gave no finite numbers")
         return predictions
 
@@ -182,7 +182,7 @@ def _known_good() -> Clip:
 _KNOWN_GOOD = _known_good()
 
 
-def _is_sound(prediction: Prediction) -> bool:
+def _is_finite(prediction: Prediction) -> bool:
     probabilities = prediction.class_probabilities
     numbers = (
         prediction.valence,

@@ -22,6 +22,7 @@ from streamer.config import Config
 from streamer.errors import UnreadableRecord
 from streamer.kafka.messages import Received
 from streamer.records import (
+    MAX_TEXT,
     NS_PER_MS,
     NS_PER_S,
     SAMPLE_RATE_HZ,
@@ -33,8 +34,6 @@ from streamer.records import (
     wall_clock,
 )
 
-MAX_TEXT_CHARACTERS = 20_000
-"""Longest text or context of a window; nobody speaks more in a minute."""
 PIXELS_PER_MESSAGE_BYTE = 16
 """Pixels that all crops of a window may have, per byte of Kafka's message limit. A crop has about
 three pixels per byte; one with many times more was made to exhaust memory."""
@@ -50,22 +49,22 @@ def to_clip(window: Window, config: Config) -> Clip | None:
 
     Raises:
         UnreadableRecord: the window contradicts itself, exceeds a limit of `inference`, or its
-            sound or a picture cannot be decoded.
+            audio or a frame cannot be decoded.
     """
     _check_sizes(window, config)
-    wanted = config.session.modalities
+    modalities = config.session.modalities
     presence = window.presence
-    sound = faces = text = None
-    if "audio" in wanted and presence.audio > 0 and window.audio is not None:
-        sound = _decode_audio(window)
-    if "text" in wanted and presence.text > 0:
+    samples = faces = text = None
+    if "audio" in modalities and presence.audio > 0 and window.audio is not None:
+        samples = _decode_audio(window)
+    if "text" in modalities and presence.text > 0:
         text = window.text.strip() or None
-    if "vision" in wanted and presence.vision > 0 and window.faces:
+    if "vision" in modalities and presence.vision > 0 and window.faces:
         faces = _decode_faces(window, config)
-    if sound is None and text is None and faces is None:
+    if samples is None and text is None and faces is None:
         return None
-    context = window.context if "text" in wanted else ""
-    return Clip(audio=sound, text=text, context=context or None, faces=faces)
+    context = window.context if "text" in modalities else ""
+    return Clip(audio=samples, text=text, context=context or None, faces=faces)
 
 
 def _check_sizes(window: Window, config: Config) -> None:
@@ -79,13 +78,13 @@ def _check_sizes(window: Window, config: Config) -> None:
             f"the window of {length_s:g} s exceeds inference.max_window_s = {limits.max_window_s:g}"
         )
     if window.sample_rate_hz != SAMPLE_RATE_HZ:
-        raise UnreadableRecord(f"the sound is at {window.sample_rate_hz} Hz, not {SAMPLE_RATE_HZ}")
+        raise UnreadableRecord(f"the audio is at {window.sample_rate_hz} Hz, not {SAMPLE_RATE_HZ}")
     if len(window.faces) > limits.max_faces:
         raise UnreadableRecord(
             f"{len(window.faces)} face crops exceed inference.max_faces = {limits.max_faces}"
         )
-    if text_characters > MAX_TEXT_CHARACTERS:
-        raise UnreadableRecord(f"{text_characters} characters of text exceed {MAX_TEXT_CHARACTERS}")
+    if text_characters > MAX_TEXT:
+        raise UnreadableRecord(f"{text_characters} characters of text exceed {MAX_TEXT}")
 
 
 def _decode_audio(window: Window) -> NDArray[np.float32]:
@@ -95,7 +94,7 @@ def _decode_audio(window: Window) -> NDArray[np.float32]:
     samples = audio.decode(window.audio, window.audio_codec, max_samples=longest)
     if abs(len(samples) / SAMPLE_RATE_HZ - length_s) > AUDIO_TOLERANCE_S:
         raise UnreadableRecord(
-            f"{len(samples) / SAMPLE_RATE_HZ:g} s of sound in a window of {length_s:g} s"
+            f"{len(samples) / SAMPLE_RATE_HZ:g} s of audio in a window of {length_s:g} s"
         )
     return samples
 
@@ -110,9 +109,9 @@ def _decode_faces(window: Window, config: Config) -> list[NDArray[np.uint8]]:
                 f"a face crop of {width}x{height} exceeds inference.max_face_px = {side_px}"
             )
     pixels = sum(width * height for width, height in sizes)
-    most = PIXELS_PER_MESSAGE_BYTE * config.kafka.max_message_bytes
-    if pixels > most:
-        raise UnreadableRecord(f"the face crops have {pixels} pixels together, more than {most}")
+    limit = PIXELS_PER_MESSAGE_BYTE * config.kafka.max_message_bytes
+    if pixels > limit:
+        raise UnreadableRecord(f"the face crops have {pixels} pixels together, more than {limit}")
     return [_decode_jpeg(face.jpeg) for face in window.faces]
 
 
@@ -141,7 +140,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
                 raise UnreadableRecord("a face crop has no size")
             return width, height
         at += 2 + length
-    raise UnreadableRecord("a face crop is a JPEG without a picture")
+    raise UnreadableRecord("a face crop is a JPEG without a frame")
 
 
 _FRAME_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC),
@@ -159,12 +158,12 @@ def to_score(
 ) -> Score:
     """The record for one window; `prediction` is None when there was no evidence to score.
 
-    Numbers are rounded to six places: the rest is float32 noise; times outwards, so that no window
-    is empty. What `modalities` leaves out
-    appears neither as presence nor as text.
+    Numbers are rounded to six places, since the rest is float32 noise, and times outwards, so that
+    no window is empty. A modality that `modalities` does not name appears neither as presence nor
+    as text.
     """
     presence = {name: getattr(window.presence, name) for name in modalities}
-    told = _fields_of(prediction)
+    fields = _fields_of(prediction)
     return Score(
         session_id=window.session_id,
         participant_id=window.participant_id,
@@ -174,12 +173,12 @@ def to_score(
         session_start=wall_clock(window.session_start_unix_ns, 0),
         start_ms=window.start_ns // NS_PER_MS,
         end_ms=-(-window.end_ns // NS_PER_MS),
-        valence=told.valence,
-        class_probabilities=told.class_probabilities,
-        gate=told.gate,
+        valence=fields.valence,
+        class_probabilities=fields.class_probabilities,
+        gate=fields.gate,
         presence=Presence(**presence),
-        evidence=tuple(name for name in modalities if name in told.modalities),
-        text=window.text if "text" in modalities else "",
+        evidence=tuple(name for name in modalities if name in fields.modalities),
+        text=window.text[:MAX_TEXT] if "text" in modalities else "",
         skipped=window.skipped,
         session_participants=window.session_participants,
         final=window.final,

@@ -32,12 +32,14 @@ from streamer.config import Config
 from streamer.errors import BrokerError, ConfigError, UnreadableRecord
 from streamer.kafka.admin import on_embedded
 from streamer.kafka.connection import close, restart, start, unreachable
-from streamer.kafka.messages import ENVELOPE_BYTES, RawMessage, Received
+from streamer.kafka.header_names import accept_any_header_name
+from streamer.kafka.messages import ENVELOPE_BYTES, RawMessage, Received, header_values
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import RETRY_S, aiokafka_settings
 from streamer.kafka.topics import DEAD_LETTER, Topic
 
 log = logging.getLogger(__name__)
+accept_any_header_name()
 
 R = TypeVar("R", bound=msgspec.Struct)
 Start = Literal["earliest", "latest"] | datetime
@@ -321,7 +323,7 @@ class Consumer(Generic[R]):
             message.timestamp,
             message.key,
             message.value,
-            dict(message.headers),
+            header_values(message.headers),
         )
         try:
             record = self._topic.decode(raw.value, raw.headers, raw.key)

@@ -7,7 +7,7 @@ module does not interpret the messages.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from streamer.kafka.codec import FULL_BYTES, ORIGINAL_HEADER
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.messages import RawMessage, Received
 from streamer.kafka.producer import Producer
-from streamer.kafka.topics import DEAD_LETTER
+from streamer.kafka.topics import DEAD_LETTER, TOPICS
 from streamer.records import NS_PER_MS, DeadLetter, wall_clock
 
 __all__ = ["Letter", "find", "letters", "retry"]
@@ -108,7 +108,8 @@ async def retry(config: Config, letter_ids: Collection[str] | None, reason: str 
         The ids of the published letters, each acknowledged by the broker.
 
     Raises:
-        ConfigError: an id is unknown, or a named letter was cut and cannot be published again.
+        ConfigError: an id is unknown, or a named letter was cut and cannot be published again, or
+            it names a topic that is not one of this system.
     """
     chosen = [
         letter
@@ -124,6 +125,13 @@ async def retry(config: Config, letter_ids: Collection[str] | None, reason: str 
                 f"The dead letter {letter.letter_id} contains only "
                 f"{len(letter.original.value or b'')} of {letter.full_bytes} bytes and cannot be "
                 "published again."
+            )
+    ours = {topic.full_name(config.kafka.topic_prefix) for topic in TOPICS}
+    for letter in chosen:
+        if letter.original.topic not in ours:
+            raise ConfigError(
+                f"The dead letter {letter.letter_id} names the topic {letter.original.topic}, "
+                "which is not one of this system; nothing was published."
             )
     async with Producer(config) as producer:
         for letter in chosen:
@@ -147,7 +155,9 @@ def _letter(received: Received[DeadLetter]) -> Letter:
         value=record.value,
         headers=headers,
     )
-    full_bytes = int(received.headers.get(FULL_BYTES, len(record.value or b"")))
+    full_bytes = len(record.value or b"")
+    with suppress(KeyError, ValueError):
+        full_bytes = int(received.headers[FULL_BYTES])
     return Letter(record.reason, original, full_bytes)
 
 

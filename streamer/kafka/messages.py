@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 R = TypeVar("R")
 Headers = Sequence[tuple[str, bytes]]
 HeaderValues = Mapping[str, bytes]
+
+
+def header_values(headers: Iterable[tuple[str, bytes | None]] | None) -> dict[str, bytes]:
+    """Return the headers of a message by name; one without a value, as Kafka allows, is empty."""
+    return {name: value or b"" for name, value in headers or ()}
+
 
 ENVELOPE_BYTES = 4096
 """Space in a message for key, headers and batch framing, beyond `kafka.max_message_bytes`."""

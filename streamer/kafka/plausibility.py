@@ -7,15 +7,17 @@ and a producer does not send it.
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from streamer import records
-from streamer.records import Score, Sentiment, SessionSentiment, Window
+from streamer.records import Alert, Score, Sentiment, Session, SessionSentiment, Window
 
 MAX_WINDOW_NS = 3600 * records.NS_PER_S
 LATEST_END_NS = 4_000_000_000 * records.NS_PER_S
 """Unix time of the latest window end, in the year 2096."""
-MAX_WORD_END_NS = 2**62
-MAX_TIME_MS = 2**53
+MAX_TIME_MS = records.MAX_INTEGER // records.NS_PER_MS
+"""The end of the longest session, 104 days: the same bound as a window's in nanoseconds."""
+YEARS = range(1970, 2097)
 PROBABILITY_TOLERANCE = 1e-2
 
 
@@ -27,7 +29,7 @@ def implausible_window(window: Window) -> str:
         return "it ends after the year 2096"
     if window.sample_rate_hz != records.SAMPLE_RATE_HZ:
         return f"sample_rate_hz is {window.sample_rate_hz}, not {records.SAMPLE_RATE_HZ}"
-    if any(not word.start_ns <= word.end_ns <= MAX_WORD_END_NS for word in window.words):
+    if any(word.start_ns > word.end_ns for word in window.words):
         return "a word ends before it starts"
     if any(not window.start_ns <= face.event_time_ns < window.end_ns for face in window.faces):
         return "a face is outside the window"
@@ -49,8 +51,27 @@ def implausible_session_sentiment(sentiment: SessionSentiment) -> str:
     return _implausible_span(sentiment, "*")
 
 
+def implausible_alert(alert: Alert) -> str:
+    """Check the times of an alert."""
+    if alert.end_ms >= MAX_TIME_MS:
+        return f"end_ms {alert.end_ms} is not a time of a session"
+    return "" if alert.event_time.year in YEARS else _no_such_year(alert.event_time)
+
+
+def implausible_session(session: Session) -> str:
+    """Check the start of a session."""
+    return "" if session.started_at.year in YEARS else _no_such_year(session.started_at)
+
+
+def _no_such_year(moment: datetime) -> str:
+    return f"the year {moment.year} is not one of {YEARS.start} to {YEARS.stop - 1}"
+
+
 def _implausible_span(record: Score | Sentiment | SessionSentiment, participant: str) -> str:
     if not 0 <= record.start_ms < record.end_ms < MAX_TIME_MS:
         return f"[{record.start_ms}, {record.end_ms}) ms is not a span of time"
+    moment = record.session_start if isinstance(record, Score) else record.event_time
+    if moment.year not in YEARS:
+        return _no_such_year(moment)
     expected = records.window_id(record.session_id, participant, record.window_index)
     return "" if record.window_id == expected else f"window_id is not {expected}"

@@ -21,7 +21,9 @@ from streamer.kafka import codec as codecs
 from streamer.kafka.codec import Codec
 from streamer.kafka.messages import EncodedRecord, HeaderValues
 from streamer.kafka.plausibility import (
+    implausible_alert,
     implausible_score,
+    implausible_session,
     implausible_session_sentiment,
     implausible_window,
 )
@@ -227,6 +229,7 @@ SESSIONS: Topic[Session] = Topic(
     event_id=lambda session: f"{session.session_id}/{session.state}",
     event_time=lambda session: session.started_at.astimezone(UTC),
     source="/streamer/capture",
+    implausible=implausible_session,
     schema_file="session.v1.json",
 )
 """Start and end of each session."""
@@ -238,6 +241,7 @@ ALERTS: Topic[Alert] = Topic(
     event_id=lambda alert: f"{alert.alert_id}/{alert.state}",
     event_time=_event_time,
     source="/streamer/smoothing",
+    implausible=implausible_alert,
     schema_file="alert.v1.json",
 )
 """Alerts that were raised or cleared."""

@@ -87,6 +87,7 @@ async def _start(name: str, arguments: Sequence[str], log_path: Path, read_end: 
     with log_path.open("wb") as log_file:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # no module of the working directory is imported
             "-m",
             "streamer",
             *arguments,

@@ -19,7 +19,7 @@ from faust.types import TP, Message
 from streamer import metrics
 from streamer.config import Config
 from streamer.errors import UnreadableRecord
-from streamer.kafka.messages import EncodedRecord, RawMessage
+from streamer.kafka.messages import EncodedRecord, RawMessage, header_values
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import Topic, topic_named
 from streamer.processing.clock import Clock
@@ -104,6 +104,7 @@ class Stage(Generic[S]):
         self._idle_s = config.smoothing.idle_flush_s
         self._keep_ms = config.kafka.retention_ms
         self._encode = msgspec.msgpack.Encoder().encode
+        self._max_state_bytes = config.kafka.max_message_bytes // 2  # the outbox takes space too
         self._decode = msgspec.msgpack.Decoder(StoredState[spec.state]).decode  # type: ignore[name-defined]
         self._json = msgspec.json.Encoder()
         self._lock = asyncio.Lock()
@@ -191,6 +192,9 @@ class Stage(Generic[S]):
             return _Step(event, [self._dead_letter(message, error.reason)])
         try:
             return await self._smooth(event, record, timestamp_ms)
+        except UnreadableRecord as error:
+            self.counters["unreadable"] += 1
+            return _Step(event, [self._dead_letter(message, error.reason)])
         except Exception as error:
             self.counters["failed"] += 1
             log.exception("A record of %s cannot be smoothed.", message.topic)
@@ -206,6 +210,7 @@ class Stage(Generic[S]):
         if isinstance(record, Score):
             record = arrived(record, timestamp_ms)
         state, outputs = self._spec.step(before.state if before else None, record)
+        self._check_storable(state)
         now_ms = self._clock.wall_ms()
         sent = [
             await self._publisher.publish_soon(stamped(output, now_ms), topic=topic)
@@ -221,6 +226,21 @@ class Stage(Generic[S]):
         self._live[key] = kept
         return _Step(event, sent, key, kept)
 
+    def _check_storable(self, state: S) -> None:
+        """Refuse a record whose state no changelog message can carry.
+
+        Without this the broker refuses the state after the record was used, at every start again.
+        """
+        try:
+            size_bytes = len(self._encode(state))
+        except (OverflowError, TypeError, ValueError) as error:
+            raise UnreadableRecord(f"the state that it makes cannot be stored: {error}") from None
+        if size_bytes > self._max_state_bytes:
+            raise UnreadableRecord(
+                f"the state that it makes takes {size_bytes} bytes, more than "
+                f"{self._max_state_bytes}"
+            )
+
     def _dead_letter(self, message: Any, reason: str) -> asyncio.Future[Any]:
         raw = RawMessage(
             topic=message.topic,
@@ -229,7 +249,7 @@ class Stage(Generic[S]):
             timestamp_ms=round(message.timestamp * 1000),
             key=message.key,
             value=message.value,
-            headers=dict(message.headers or ()),
+            headers=header_values(message.headers),
         )
         return asyncio.ensure_future(self._publisher.dead_letter(raw, reason))
 

@@ -16,6 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streamer.plain_text import csv_cell, printable
 from streamer.recording.recorded import Recording
 from streamer.recording.report import html
 from streamer.records import MODALITIES, Sentiment
@@ -50,7 +51,10 @@ def export(recording: Recording, to: Format) -> bytes:
 
 
 def to_csv(recording: Recording) -> bytes:
-    """One line per sentiment, CSV_COLUMNS first, UTF-8, quoted where needed (RFC 4180)."""
+    """One line per sentiment, CSV_COLUMNS first, UTF-8, quoted where needed (RFC 4180).
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\r\n")
     writer.writeheader()
@@ -58,6 +62,7 @@ def to_csv(recording: Recording) -> bytes:
         row = _flat(sentiment)
         row["event_time"] = row["event_time"].isoformat().replace("+00:00", "Z")
         row["evidence"] = " ".join(row["evidence"])
+        row |= {name: csv_cell(value) for name, value in row.items() if isinstance(value, str)}
         row["final"] = str(row["final"]).lower()
         writer.writerow(row)
     return buffer.getvalue().encode()
@@ -109,7 +114,7 @@ def to_vtt(recording: Recording) -> bytes:
     for end_ms in sorted(ends):
         lines = [
             f"<v {_caption(s.participant_id)}>{_caption(s.participant_id)}: "
-            f"{s.valence:+z.1f} {s.label}</v>"
+            f"{s.valence:+z.1f} {_caption(s.label or '')}</v>"
             for s in ends[end_ms]
             if s.valence is not None
         ]
@@ -126,7 +131,8 @@ def cue_time(milliseconds: int) -> str:
 
 
 def _caption(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Return text as a caption's data: no markup, no line break, no control character."""
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _flat(sentiment: Sentiment) -> dict[str, Any]:

@@ -29,6 +29,8 @@ READ_ROWS = 64
 PART_NAME = re.compile(r"([a-z_]+)-(\d{6,})-(\d{6,})\.parquet")
 INDEX_FILE = "session.json"
 MEDIA_FOLDER = "media"
+HALF_WRITTEN = ".streamer-tmp"
+"""Ends the name of a file that is being written; a killed writer leaves it behind."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def media_file(source: str) -> Path | None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A name to write to; afterwards the file is synced and has its final name, or is gone."""
-    half = path.with_name(f".{path.name}.tmp")
+    half = path.with_name(f".{path.name}{HALF_WRITTEN}")
     try:
         yield half
         sync_folder(half)

@@ -15,6 +15,7 @@ import msgspec
 
 from streamer.directories import lock
 from streamer.recording.files import (
+    HALF_WRITTEN,
     INDEX_FILE,
     MEDIA_FOLDER,
     current_parts,
@@ -77,7 +78,11 @@ class Writer(Recordings):
                 f"Another recorder writes to {folder}; stop it or choose another --dir."
             )
         self._lock = folder_lock
-        for half in (*folder.glob("*/*.tmp"), *folder.glob(f"*/{MEDIA_FOLDER}/.*.tmp")):
+        half_written = f".*{HALF_WRITTEN}"
+        for half in (
+            *folder.glob(f"*/{half_written}"),
+            *folder.glob(f"*/{MEDIA_FOLDER}/{half_written}"),
+        ):
             half.unlink(missing_ok=True)
 
     def close(self) -> None:

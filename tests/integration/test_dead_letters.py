@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -110,6 +111,15 @@ def test_an_unknown_letter_and_a_cut_one_are_refused(embedded_broker: str):
     with pytest.raises(ConfigError, match=r"only .* of 600000 bytes"):
         asyncio.run(dead_letters.retry(config, [f"{large.topic}/2/3"]))
     assert asyncio.run(dead_letters.retry(config, None)) == []
+
+
+def test_a_letter_that_names_another_topic_is_not_published(embedded_broker: str):
+    config = build({"kafka": {"broker": embedded_broker, "topic_prefix": "other"}})
+    asyncio.run(ensure_topics(config))
+    elsewhere = replace(raw(config, 4, WINDOW), topic="payments")
+    asyncio.run(dead_letter(config, (elsewhere, "not ours")))
+    with pytest.raises(ConfigError, match="names the topic payments, which is not one of"):
+        asyncio.run(dead_letters.retry(config, ["payments/2/4"]))
 
 
 def test_an_empty_topic_has_no_letters(embedded_broker: str):

@@ -1,7 +1,9 @@
 """What no worker should swallow, sent between good windows: it is set aside alone, by reason."""
 
 import asyncio
+import os
 import uuid
+from pathlib import Path
 
 import cv2
 import msgspec
@@ -161,3 +163,42 @@ async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Con
     assert counters["scored"] == GOOD + 1
     async with Consumer(config, WINDOWS, group=config.inference.consumer_group) as rest:
         assert await rest.batch(100, 5000) == [], "the poison was not committed"
+
+
+async def kcat(config: Config, topic: str, value: bytes, folder: Path, *headers: bytes) -> None:
+    """Publish one message with headers that no Python client would send."""
+    path = folder / "value"
+    path.write_bytes(value)
+    options = [option for header in headers for option in (b"-H", header)]
+    process = await asyncio.create_subprocess_exec(
+        *("kcat", "-P", "-b", config.kafka.broker, "-t", topic, "-k", "s/ana"),
+        *(os.fsdecode(option) for option in options),
+        str(path),
+    )
+    assert await process.wait() == 0
+
+
+async def test_odd_headers_stop_no_worker(config: Config, tmp_path: Path):
+    await ensure_topics(config)
+    topic = WINDOWS.full_name(config.kafka.topic_prefix)
+    await kcat(config, topic, b"junk", tmp_path, b"\xff\xfe=1")
+    await kcat(config, topic, packed(window(0)), tmp_path, b"\xff\xfe=1", b"capture_latency_ms")
+    await kcat(config, topic, packed(window(1, final=True)), tmp_path, b"capture_latency_ms=x")
+
+    stop, model = asyncio.Event(), FakeModel()
+    scored: list[str] = []
+    dead: list[bytes | None] = []
+    task = asyncio.create_task(worker.run(config, stop, load=lambda _: model))
+    async with (
+        Consumer(config, SCORES, group=None, start="earliest") as scores,
+        Consumer(config, DEAD_LETTER, group=None, start="earliest") as letters,
+    ):
+        while len(scored) < 2 or not dead:
+            assert not task.done(), task
+            scored += [item.record.window_id for item in await scores.batch(100, 100)]
+            dead += [item.record.value for item in await letters.batch(100, 100)]
+    stop.set()
+    counters = await task
+    assert scored == ["s/ana/0", "s/ana/1"]
+    assert dead == [b"junk"]
+    assert counters["scored"] == 2

@@ -6,10 +6,11 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import av
 import numpy as np
 import pytest
 
@@ -264,8 +265,8 @@ def web(answer) -> Iterator[str]:
         thread.join()
 
 
-def test_a_recording_at_a_url_is_not_live(tmp_path):
-    data = media.talking_head(tmp_path / "a.mp4", seconds=2).read_bytes()
+def ranges_of(data: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """An answer that serves any range of the data, as a web server does for a file."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         begin = int(handler.headers.get("Range", "bytes=0-")[6:].split("-")[0])
@@ -276,7 +277,42 @@ def test_a_recording_at_a_url_is_not_live(tmp_path):
         handler.end_headers()
         handler.wfile.write(data[begin:])
 
-    with web(answer) as address:
+    return answer
+
+
+def test_a_recording_without_a_length_at_a_url_is_not_live(tmp_path):
+    """As a browser's MediaRecorder writes it."""
+    whole = media.talking_head(tmp_path / "a.mkv", seconds=2)
+    with av.open(str(whole)) as source:
+        buffer = WriteOnly()
+        with av.open(buffer, "w", format="matroska", options={"live": "1"}) as target:
+            streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = streams[packet.stream.index]
+                    target.mux(packet)
+    with web(ranges_of(bytes(buffer.data))) as address:
+        spec = capture.ParticipantSpec("ana", (f"{address}/a.webm",))
+        info = capture.info(spec)
+        chunks = list(capture.read(spec, Config(), threading.Event(), 5))
+    assert (info.live, info.duration_s) == (False, None)
+    assert audio_s(chunks) == pytest.approx(2, abs=0.1)
+
+
+class WriteOnly:
+    """A file that cannot seek, so that no length can be written into its header."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.data += data
+        return len(data)
+
+
+def test_a_recording_at_a_url_is_not_live(tmp_path):
+    data = media.talking_head(tmp_path / "a.mp4", seconds=2).read_bytes()
+    with web(ranges_of(data)) as address:
         spec = capture.ParticipantSpec("ana", (f"{address}/a.mp4?key=secret",))
         info = capture.info(spec)
         chunks = list(capture.read(spec, Config(), threading.Event(), 5))

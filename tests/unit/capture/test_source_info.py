@@ -32,10 +32,18 @@ def test_info_describes_a_recording(tmp_path):
     assert info.path == path
 
 
-def test_a_recording_without_a_creation_time_starts_at_its_modification_time(tmp_path):
+def test_a_recording_without_a_creation_time_ends_at_its_modification_time(tmp_path):
     path = media.write(tmp_path / "a.wav", Audio())
     os.utime(path, ns=(1, 1_600_000_000 * NS_PER_S))
-    assert capture.info(spec(path)).start_unix_ns == 1_600_000_000 * NS_PER_S
+    assert capture.info(spec(path)).start_unix_ns == 1_599_999_997 * NS_PER_S  # 3 s long
+
+
+@pytest.mark.parametrize("name", ["10:30.mp4", "http:talk.mp4", "-dash.mp4", "concat:a|b.mp4"])
+def test_a_file_is_a_file_whatever_its_name(tmp_path, monkeypatch, name):
+    media.write(tmp_path / "plain.mp4", Audio(codec="aac"))
+    (tmp_path / "plain.mp4").rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert capture.info(spec(name)).has_audio
 
 
 def test_a_transcript_beside_a_recording_is_found(tmp_path):

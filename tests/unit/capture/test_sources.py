@@ -119,6 +119,22 @@ def test_a_bare_file_gives_its_participant_a_name(file, name, sources):
     assert participant_of(file) == ParticipantSpec(name, sources)
 
 
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://ana:secret@s3.test/b/head.mp4?X-Amz-Credential=AK/1&X-Amz-Signature=9f", "head"),
+        ("https://cdn.test/t/a%20b.webm?token=secret#a:1", "a b"),
+        ("rtsp://user:secret@camera.test:8554/", "camera"),
+        ("https://s3.test/b/talk.mp4?name=x/secret.mp4", "talk"),
+    ],
+)
+def test_no_secret_of_an_address_becomes_a_name(address, name):
+    spec = participant_of(address)
+    assert spec.participant_id == name
+    assert "secret" not in public_name(address)
+    assert "Signature" not in public_name(address)
+
+
 def test_a_file_that_cannot_name_a_participant_is_refused():
     with pytest.raises(ConfigError, match="participant's name"):
         participant_of("a\nb.mp4")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.resources
 import json
 import socket
 from collections import deque
@@ -13,7 +14,7 @@ import pytest
 from streamer import dashboard
 from streamer.config import build
 from streamer.dashboard import feed as feeds
-from streamer.dashboard.access import is_loopback
+from streamer.dashboard.access import STATIC, is_loopback
 from streamer.dashboard.events import Cursor
 from streamer.dashboard.feed import Feed, SessionLog, encode
 from streamer.dashboard.history import Recorded, media
@@ -233,6 +234,14 @@ async def test_every_answer_forbids_what_the_page_does_not_need(feed):
                 assert "unsafe" not in policy
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
                 assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_every_script_and_style_of_the_page_is_served():
+    folder = importlib.resources.files("streamer.dashboard") / "static"
+    names = {entry.name for entry in folder.iterdir() if entry.name.endswith((".js", ".css"))}
+    assert "page.js" in names
+    assert names - set(STATIC) == set()
+    assert {name for name in STATIC if not (folder / name).is_file()} == set()
 
 
 @pytest.mark.parametrize("path", ["/static/../server.py", "/static/%2e%2e/server.py", "/static/"])

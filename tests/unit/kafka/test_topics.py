@@ -238,6 +238,9 @@ INVALID_WINDOWS = [
     ({"words": (Word("w", 3, 9, math.inf),)}, "NaN|confidence|words"),
     ({"faces": (FaceCrop(4 * 10**9, b""),)}, "a face is outside the window"),
     ({"presence": Presence(audio=math.nan)}, "NaN|presence.audio"),
+    ({"window_index": 2**64 - 1}, "window_index"),
+    ({"end_ns": 2**63}, "end_ns"),
+    ({"words": (Word("w" * 20_001, 3, 9),)}, "words"),
     ({"presence": Presence(audio=1.5)}, "presence.audio"),
     ({"session_id": "a/b"}, "session_id"),
     ({"window_index": -1}, "window_index"),
@@ -246,6 +249,13 @@ INVALID_WINDOWS = [
 INVALID_SENTIMENTS = [
     ({"window_id": "s/ana/4"}, "window_id is not s/ana/3"),
     ({"end_ms": 0}, "not a span of time"),
+    ({"end_ms": 2**53 - 1}, "not a span of time"),
+    ({"end_ms": 2**63}, "end_ms"),
+    ({"revision": 2**63}, "revision"),
+    ({"event_time": datetime(1, 1, 1, tzinfo=UTC)}, "the year 1 is not one of 1970 to 2096"),
+    ({"text": "w" * 20_001}, "text"),
+    ({"latency_ms": {f"stage {number}": 1.0 for number in range(51)}}, "latency_ms"),
+    ({"participant_id": "ana\x9b31m"}, "participant_id"),
     ({"valence": 3.5}, "valence"),
     ({"class_probabilities": (1.0,) * 7}, "do not add up to 1"),
     ({"event_time": datetime(2026, 1, 31)}, "timezone"),  # noqa: DTZ001 - that is the fault

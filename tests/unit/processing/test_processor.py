@@ -497,3 +497,29 @@ async def test_rocksdb_without_its_package_is_one_sentence(monkeypatch: Any) -> 
     monkeypatch.setitem(__import__("sys").modules, "rocksdict", None)
     with pytest.raises(ConfigError, match=r"streamer\[rocksdb\]"):
         built(kafka={"broker": "a:1"}, smoothing={"store": "rocksdb"})
+
+
+async def test_a_record_whose_state_is_too_large_to_store_is_set_aside() -> None:
+    bench = Bench(kafka={"max_message_bytes": 240_000})
+    long = [score(index, text="w" * 19_000) for index in (0, *range(5, 15))]
+    async with bench.working():
+        await bench.feed(*(bench.event(msgspec.json.encode(record)) for record in long))
+    assert all(len(value) < 240_000 for value in bench.table.rows.values())
+    reasons = [reason for _, reason in bench.producer.dead_letters]
+    assert reasons and all("the state that it makes takes" in reason for reason in reasons)
+    assert len(bench.journal.of("committable")) == len(long)  # nothing is stuck
+
+
+async def test_absurd_numbers_are_set_aside() -> None:
+    bench = Bench()
+    absurd = [
+        {"window_index": 2**64 - 1, "window_id": f"s/ana/{2**64 - 1}", "final": True},
+        {"end_ms": 2**53 - 1},
+        {"session_start": datetime(1, 1, 1, tzinfo=UTC)},
+        {"session_participants": 2**63},
+    ]
+    records = [score(0), *(score(1, **changes) for changes in absurd), score(1)]
+    async with bench.working():
+        await bench.feed(*(bench.event(msgspec.json.encode(record)) for record in records))
+    assert len(bench.producer.dead_letters) == len(absurd)
+    assert len(bench.journal.of("committable")) == len(records)

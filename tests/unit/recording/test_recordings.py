@@ -98,13 +98,13 @@ def test_only_one_writer_at_a_time(tmp_path: Path):
 def test_what_a_killed_writer_leaves_behind_harms_nothing(tmp_path: Path):
     write(tmp_path, sentiment(0))
     folder = tmp_path / "standup"
-    (folder / ".smoothed-000001-000001.parquet.tmp").write_bytes(b"PAR1 half")
+    (folder / ".smoothed-000001-000001.parquet.streamer-tmp").write_bytes(b"PAR1 half")
     (folder / "smoothed-000002-000002.parquet").write_bytes(b"PAR1 damaged on the way")
     assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0)]
     with Writer(tmp_path) as writer:
         writer.add(sentiment(1))
         writer.flush()
-        assert not list(folder.glob("*.tmp"))
+        assert not list(folder.glob(".*.streamer-tmp"))
         assert (folder / "smoothed-000003-000003.parquet").is_file()
     assert (folder / "smoothed-000002-000002.damaged").is_file()
     assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0), sentiment(1)]
@@ -281,7 +281,7 @@ def test_media_files_are_copied_beside_the_records_and_nothing_else_is(tmp_path:
 
 def test_a_kill_while_media_are_copied_leaves_no_half_of_a_file(tmp_path: Path):
     write(tmp_path, session())
-    half = tmp_path / "standup" / "media" / ".ana.mp4.tmp"
+    half = tmp_path / "standup" / "media" / ".ana.mp4.streamer-tmp"
     half.parent.mkdir()
     half.write_bytes(b"half")
     assert Recordings(tmp_path).media("standup") == {}
@@ -304,3 +304,13 @@ def test_every_record_type_has_a_schema():
     for struct in recorded.STRUCTS.values():
         assert arrow_schema(struct).names == list(struct.__struct_fields__)
     assert dataclasses.is_dataclass(recorded.Recording)
+
+
+def test_files_of_others_beside_a_recording_are_left_alone(tmp_path: Path) -> None:
+    names = ["notes.tmp", ".hidden.tmp", "draft.streamer-tmp"]
+    (tmp_path / "thesis").mkdir()
+    for name in names:
+        (tmp_path / "thesis" / name).write_text("mine", encoding="utf-8")
+    with Writer(tmp_path):
+        pass
+    assert sorted(path.name for path in (tmp_path / "thesis").iterdir()) == sorted(names)

@@ -1,0 +1,80 @@
+"""Batches through the model: memory, failures, one by one, and loading a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from fake_model import FakeModel
+from made_windows import TONE, pcm16, window
+
+from semi_iin.clips import Clip
+from semi_iin.predict import Prediction
+from streamer.config import build
+from streamer.errors import ModelError
+from streamer.inference import batches
+from streamer.inference.batches import Scorer
+from streamer.inference.clips import to_clip
+
+
+def test_one_window_that_never_fits_is_refused_while_the_model_works_otherwise():
+    class Small(FakeModel):
+        def predict(self, clips: Sequence[Clip]) -> list[Prediction]:
+            if any(len(clip.faces or ()) > 10 for clip in clips):
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().predict(clips)
+
+    large, small = Clip(text="x", faces=[np.zeros((8, 8, 3), np.uint8)] * 11), Clip(text="good")
+    scorer = Scorer(Small())
+    refused, prediction = scorer.score([large, small])
+    assert "out of memory" in refused.reason
+    assert prediction.valence == 1.0
+
+
+def test_warm_up_names_the_failure():
+    with pytest.raises(ModelError, match=r"fake-1 fails .* check its device, inference.dtype"):
+        Scorer(FakeModel(broken=True)).warm_up()
+
+
+@pytest.mark.parametrize(
+    ("reproducible", "device", "alone"),
+    [
+        ("auto", "cpu", True),
+        ("auto", "cuda", False),
+        ("auto", "mps", False),
+        ("always", "cuda", True),
+        ("never", "cpu", False),
+    ],
+)
+def test_windows_are_scored_one_at_a_time_on_the_cpu_or_where_it_is_set(
+    reproducible: str, device: str, alone: bool
+):
+    config = build({"inference": {"reproducible": reproducible}})
+    assert batches.scored_alone(config, FakeModel(device=torch.device(device))) is alone
+
+
+def test_a_batch_gives_nearly_the_scores_of_one_by_one(checkpoint: str):
+    config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
+    scorer = Scorer(batches.load_predictor(config))
+    clips = [to_clip(window(k, audio=pcm16(TONE * k / 8)), config) for k in range(1, 6)]
+    together = [prediction.valence for prediction in scorer.score(clips)]
+    alone = [scorer.score([clip])[0].valence for clip in clips]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"checkpoint": "nowhere"}, "cannot be loaded from nowhere"),
+        ({"device": "abacus"}, "for the device abacus: .* must be auto, cpu, cuda or mps"),
+    ],
+)
+def test_a_checkpoint_or_device_that_cannot_be_used_is_one_sentence(
+    checkpoint, settings: dict, reason: str
+):
+    config = build({"inference": {"checkpoint": checkpoint, **settings}})
+    with pytest.raises(ModelError, match=reason) as caught:
+        batches.load_predictor(config)
+    assert "\n" not in str(caught.value)

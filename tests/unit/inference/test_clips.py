@@ -1,0 +1,254 @@
+"""Windows to clips, and predictions to scores; decoding is real."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_windows import TONE, jpeg, pcm16, window
+
+from semi_iin.clips import Clip
+from semi_iin.predict import Prediction
+from streamer import audio
+from streamer.config import Config, build
+from streamer.errors import UnreadableRecord
+from streamer.inference import clips
+from streamer.inference.clips import to_clip, to_score
+from streamer.records import (
+    NS_PER_S,
+    SAMPLE_RATE_HZ,
+    FaceCrop,
+    Gate,
+    Presence,
+    Score,
+    Window,
+    Word,
+)
+
+
+@pytest.mark.parametrize("codec", ["pcm16", "flac"])
+def test_a_clip_has_the_samples_words_and_faces_of_its_window(codec: str):
+    encoded = pcm16(TONE) if codec == "pcm16" else audio.encode_flac(TONE)
+    clip = to_clip(window(audio=encoded, audio_codec=codec, context="so far"), Config())
+    assert clip is not None
+    np.testing.assert_allclose(clip.audio, TONE, atol=1e-4)
+    assert (clip.text, clip.context) == ("good day", "so far")
+    (face,) = clip.faces
+    assert face.shape == (48, 48, 3) and face.dtype == np.uint8
+
+
+def test_a_face_is_rgb():
+    red = np.zeros((32, 32, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV writes BGR
+    crop = FaceCrop(0, bytes(cv2.imencode(".jpg", red)[1]))
+    clip = to_clip(window(faces=(crop,)), Config())
+    assert clip.faces[0][16, 16, 0] > 200 and clip.faces[0][16, 16, 2] < 50
+
+
+@pytest.mark.parametrize(
+    ("modalities", "audio_there", "text_there", "vision_there"),
+    [
+        (["audio"], True, False, False),
+        (["text"], False, True, False),
+        (["vision"], False, False, True),
+        (["audio", "text", "vision"], True, True, True),
+    ],
+)
+def test_only_the_modalities_of_the_setting_reach_the_model(
+    modalities, audio_there, text_there, vision_there
+):
+    config = build({"session": {"modalities": modalities}})
+    clip = to_clip(window(context="before"), config)
+    assert (clip.audio is not None, clip.text is not None, clip.faces is not None) == (
+        audio_there,
+        text_there,
+        vision_there,
+    )
+    assert (clip.context is not None) == text_there
+
+
+def test_a_modality_that_the_setting_leaves_out_is_not_decoded():
+    config = build({"session": {"modalities": ["text"]}})
+    clip = to_clip(window(audio=b"odd", faces=(FaceCrop(2 * NS_PER_S, b"no JPEG"),)), config)
+    assert clip == Clip(text="good day")
+
+
+@pytest.mark.parametrize("missing", ["audio", "text", "vision"])
+def test_a_modality_without_presence_is_no_evidence(missing: str):
+    there = {"audio": 0.5, "text": 0.5, "vision": 0.5, missing: 0.0}
+    clip = to_clip(window(presence=Presence(**there)), Config())
+    present = {"audio": clip.audio, "text": clip.text, "vision": clip.faces}
+    assert [name for name, value in present.items() if value is None] == [missing]
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"presence": Presence()},
+        {"audio": None, "words": (), "faces": ()},
+        {"presence": Presence(text=1.0), "words": (Word("  ", 0, 1),)},
+    ],
+)
+def test_a_window_without_evidence_gives_no_clip(empty: dict):
+    assert to_clip(window(**empty), Config()) is None
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A small JPEG whose header claims another size."""
+    data = bytearray(jpeg())
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = height.to_bytes(2) + width.to_bytes(2)
+    return bytes(data)
+
+
+def face(data: bytes) -> dict:
+    return {"faces": (FaceCrop(0, data),)}
+
+
+@pytest.mark.parametrize(
+    ("poison", "reason"),
+    [
+        (face(b""), "not a whole JPEG"),
+        (face(b"\x89PNG\r\n\x1a\n" + b"\0" * 50), "not a whole JPEG"),
+        (face(jpeg()[:200]), "not a whole JPEG"),
+        (face(b"\xff\xd8\xff\xd9"), "without a frame"),
+        (face(b"\xff\xd8\xff\xe0\x00\x00\xff\xd9"), "without a frame"),
+        (face(jpeg()[:30] + b"\xff\xd9"), "without a frame"),
+        (face(bomb(0, 48)), "has no size"),
+        (face(bomb(65_000, 65_000)), "65000x65000 exceeds inference.max_face_px"),
+        ({"faces": (FaceCrop(0, jpeg()),) * 2001}, "2001 face crops exceed"),
+        ({"faces": (FaceCrop(0, bomb(2048, 2048)),) * 5}, "pixels together"),
+        ({"audio": b"\x00"}, "cut inside a sample"),
+        ({"audio": b"not a FLAC stream", "audio_codec": "flac"}, "cannot be decoded"),
+        ({"audio": b"", "audio_codec": "flac"}, "cannot be decoded"),
+        ({"audio": pcm16(TONE)[:-6400]}, "0.8 s of audio in a window of 1 s"),
+        ({"audio": pcm16(np.tile(TONE, 3))}, "over the limit of 17600"),
+        ({"end_ns": 0}, "ends before it starts"),
+        ({"start_ns": 5 * NS_PER_S}, "ends before it starts"),
+        ({"end_ns": 3600 * NS_PER_S}, "exceeds inference.max_window_s"),
+        ({"end_ns": 2**63}, "exceeds inference.max_window_s"),
+        ({"sample_rate_hz": 44_100}, "44100 Hz"),
+        ({"context": "so " * 10_000}, "characters of text"),
+        ({"words": (Word("o" * 30_000, 0, 1),)}, "characters of text"),
+    ],
+)
+def test_a_poisoned_window_is_unreadable(poison: dict, reason: str):
+    with pytest.raises(UnreadableRecord, match=reason):
+        to_clip(window(**poison), Config())
+
+
+def test_audio_that_unpacks_to_minutes_is_not_unpacked():
+    minutes = audio.encode_flac(np.zeros(600 * SAMPLE_RATE_HZ, np.float32))
+    assert len(minutes) < 150_000
+    with pytest.raises(UnreadableRecord, match="over 17600 samples"):
+        to_clip(window(audio=minutes, audio_codec="flac"), Config())
+
+
+@given(
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+    progressive=st.booleans(),
+    grey=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_size_in_the_header_is_the_size_of_the_image(width, height, progressive, grey):
+    shape = (height, width) if grey else (height, width, 3)
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
+    data = bytes(cv2.imencode(".jpg", np.full(shape, 99, np.uint8), flags)[1])
+    assert clips._jpeg_size(data) == (width, height)
+    assert clips._decode_jpeg(data).shape == (height, width, 3)
+
+
+@given(cut=st.integers(0, 1500), at=st.integers(0, 1500), noise=st.binary(max_size=64))
+@settings(max_examples=150, deadline=None)
+def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut, at, noise):
+    image, flac = bytearray(jpeg()), bytearray(audio.encode_flac(TONE))
+    image[at : at + len(noise)] = noise
+    flac[at : at + len(noise)] = noise
+    poisoned = window(
+        faces=(FaceCrop(0, bytes(image[: len(image) - cut])),),
+        audio=bytes(flac[: len(flac) - cut]),
+        audio_codec="flac",
+    )
+    try:
+        clip = to_clip(poisoned, Config())
+    except UnreadableRecord as error:
+        assert error.reason
+    else:
+        assert clip is not None and np.isfinite(clip.audio).all()
+
+
+PREDICTION = Prediction(
+    valence=1.23456789,
+    class_probabilities=(0.0, 0.1, 0.1, 0.2, 0.3, 0.2, 0.1),
+    valence_gate=0.25,
+    class_gate=0.75,
+    modalities=("audio", "text"),
+)
+
+
+def score(of: Window, prediction: Prediction | None = PREDICTION, modalities=None) -> Score:
+    return to_score(
+        of,
+        prediction,
+        model="m",
+        modalities=modalities or ("audio", "text", "vision"),
+        latency_ms={"queue": 1.0},
+    )
+
+
+def test_a_score_has_the_numbers_of_its_prediction():
+    given = score(window(7, revision=2, skipped=3, final=True))
+    assert given == Score(
+        session_id="s",
+        participant_id="ana",
+        window_id="s/ana/7",
+        window_index=7,
+        revision=2,
+        session_start=datetime.fromtimestamp(1_700_000_000, UTC),
+        start_ms=7000,
+        end_ms=8000,
+        valence=1.234568,
+        class_probabilities=(0.0, 0.1, 0.1, 0.2, 0.3, 0.2, 0.1),
+        gate=Gate(val=0.25, cls=0.75),
+        presence=Presence(audio=0.8, text=1.0, vision=0.6),
+        evidence=("audio", "text"),
+        text="good day",
+        skipped=3,
+        final=True,
+        latency_ms={"queue": 1.0},
+        model="m",
+    )
+
+
+@pytest.mark.parametrize(
+    "prediction", [None, Prediction(None, None, None, None, ())], ids=["not asked", "no modality"]
+)
+def test_without_evidence_a_score_holds_no_numbers(prediction: Prediction | None):
+    given = score(window(), prediction)
+    assert (given.valence, given.class_probabilities, given.gate) == (None, None, None)
+    assert given.evidence == ()
+
+
+def test_a_modality_that_the_setting_leaves_out_is_not_published():
+    given = score(window(), modalities=("audio",))
+    assert given.presence == Presence(audio=0.8)
+    assert (given.text, given.evidence) == ("", ("audio",))
+
+
+def test_a_last_window_under_a_millisecond_is_not_empty():
+    given = score(window(start_ns=7 * NS_PER_S, end_ns=7 * NS_PER_S + 300))
+    assert (given.start_ms, given.end_ms) == (7000, 7001)
+
+
+def test_values_stay_in_their_range():
+    given = score(window(), Prediction(3.0000002, (1.0000001, *[-1e-9] * 6), 1.1, -0.1, ("text",)))
+    assert given.valence == 3.0
+    assert given.class_probabilities == (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    assert given.gate == Gate(val=1.0, cls=0.0)
+    assert msgspec.json.decode(msgspec.json.encode(given), type=Score) == given
