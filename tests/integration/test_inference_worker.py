@@ -132,10 +132,16 @@ async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config):
     async with (
         both_ends(config) as (capture, scores),
         worker(config, "first") as first,
-        worker(config, "second") as second,
+        worker(config, "second", delay_ms=5) as second,
     ):
+
+        async def publish_once_all_are_scored() -> None:
+            if scores.by_window.keys() >= capture.sent:
+                await capture.publish()
+
         await scores.until(
-            lambda: scores.by_model["first"] and scores.by_model["second"], capture.publish
+            lambda: scores.by_model["first"] and scores.by_model["second"],
+            publish_once_all_are_scored,
         )
         await capture.publish(400)
         before = scores.by_model["first"]

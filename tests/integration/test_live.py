@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -113,7 +113,8 @@ def test_every_stage_runs_as_a_process_of_its_own(tmp_path):
 def test_a_stage_ends_with_the_parent_that_started_it(tmp_path):
     """SIGKILL of `streamer run` leaves no worker behind."""
     with started(
-        *("run", "--json", "--participant", f"me={CAMERA}", "--consent", "yes", *WORDLESS)
+        *("run", "--json", "--participant", f"me={CAMERA}", "--consent", "yes", *WORDLESS),
+        *("--set", "kafka.connect_timeout_s=2"),
     ) as process:
         json.loads(process.stdout.readline())
         children = subprocess.run(
@@ -124,10 +125,7 @@ def test_a_stage_ends_with_the_parent_that_started_it(tmp_path):
         ).stdout.split()
         assert len(children) == 2
         process.kill()
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and any(map(alive, children)):
-            time.sleep(0.2)
-        assert not any(map(alive, children))
+        until(lambda: not any(map(alive, children)))
 
 
 def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path):
@@ -146,9 +144,9 @@ def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path):
             )
         )
         subscriber.stdout.readline()
-        time.sleep(3)  # the recorder has something to commit
+        until(lambda: any(tmp_path.rglob("*.parquet")))  # the recorder commits from now on
         broker.kill()
-        time.sleep(3)
+        broker.wait(60)
         stages = {"record": recorder, "infer": infer, "process": process, "capture": capture}
         for stage in stages.values():
             stage.send_signal(signal.SIGINT)
@@ -158,6 +156,14 @@ def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path):
     assert {codes["record"], codes["infer"]} <= {0, 4}  # 4 when something was in hand
     assert "did not answer for" in said["capture"]
     assert not any("Traceback" in text for text in said.values()), said
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, for at most a minute."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def alive(pid: str) -> bool:

@@ -629,14 +629,14 @@ print(count, last.event_time_ns, resource.getrusage(resource.RUSAGE_SELF).ru_max
 
 
 @pytest.mark.slow
-def test_four_hours_of_audio_need_no_more_memory_than_five_minutes(tmp_path):
-    path = media.sparse_wav(tmp_path / "long.wav", 4 * 3600)
+def test_an_hour_of_audio_needs_no_more_memory_than_five_minutes(tmp_path):
+    path = media.sparse_wav(tmp_path / "long.wav", 3600)
     output = subprocess.run(
         [sys.executable, "-c", MEASURE, str(path)], check=True, capture_output=True, text=True
     ).stdout
     count, end_ns, grown_kib = map(int, output.split())
-    assert end_ns == 4 * 3600 * NS_PER_S
-    assert count > 4 * 3600 * 10
+    assert end_ns == 3600 * NS_PER_S
+    assert count > 3600 * 10
     assert grown_kib < 30_000
 
 

@@ -351,7 +351,11 @@ async def test_a_broker_that_is_away_is_said_and_waited_for():
         nobody.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
     config = build({"kafka": {"broker": address, "connect_timeout_s": 0.3}})
-    async with dashboard.showing(config, port=0) as page, asking(page) as client:
+    async with (
+        asyncio.timeout(30),
+        dashboard.showing(config, port=0) as page,
+        asking(page) as client,
+    ):
         while True:
             async with client.get("/api/status") as response:
                 broker = (await response.json())["broker"]
@@ -362,7 +366,11 @@ async def test_a_broker_that_is_away_is_said_and_waited_for():
 
 
 @pytest.mark.parametrize(
-    "broker", ["embedded_broker", pytest.param("kafka_broker", marks=pytest.mark.kafka)]
+    "broker",
+    [
+        pytest.param("embedded_broker", marks=pytest.mark.slow),
+        pytest.param("kafka_broker", marks=pytest.mark.kafka),
+    ],
 )
 async def test_what_waits_for_a_stage_is_what_it_has_not_committed(broker, request):
     address = request.getfixturevalue(broker)

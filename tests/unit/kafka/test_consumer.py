@@ -1,5 +1,6 @@
-"""The consumer without a broker: its start, and how far it may commit."""
+"""The consumer's start, and how far it may commit."""
 
+import asyncio
 from datetime import datetime
 
 import pytest
@@ -9,13 +10,30 @@ from hypothesis import strategies as st
 from streamer.config import build
 from streamer.errors import ConfigError
 from streamer.kafka.consumer import Consumer, _Progress
+from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
+from streamer.records import Score
+from tests.published import score
 
 
 def test_a_start_without_a_time_zone_is_refused():
     naive = datetime(2026, 1, 31)  # noqa: DTZ001 - that is the fault
     with pytest.raises(ConfigError, match="time zone"):
         Consumer(build({}), SCORES, start=naive)
+
+
+async def test_a_topic_that_comes_after_the_start_is_read_from_its_beginning(embedded_broker):
+    config = build({"kafka": {"broker": embedded_broker}})
+    async with (
+        asyncio.timeout(60),
+        Consumer(config, SCORES, start="latest") as reader,
+        Producer(config) as producer,
+    ):
+        await producer.publish(score(0))
+        records: list[Score] = []
+        while not records:
+            records = [received.record for received in await reader.batch(10, 500)]
+    assert records == [score(0)]
 
 
 def test_progress_stops_at_the_first_message_in_use():

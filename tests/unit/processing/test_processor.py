@@ -19,6 +19,7 @@ from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
 from streamer.processing import app, spec
+from streamer.processing.clock import Clock
 from streamer.processing.stage import Stage
 from streamer.records import Score, Sentiment
 from streamer.testing import FakeProducer
@@ -105,6 +106,23 @@ class App:
         self.ended.set_exception(BrokerError(why))
 
 
+class ManualClock(Clock):
+    """A clock that only `sleep` and the test advance; `sleep` does not wait."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def wall_ms(self) -> float:
+        return START.timestamp() * 1000 + self.now_s * 1000
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        await asyncio.sleep(0)
+
+
 class Bench:
     """A participants' stage on fakes; `restart` gives a new one on the same table."""
 
@@ -112,6 +130,7 @@ class Bench:
         self.config = build({"smoothing": {"idle_flush_s": 0.05}, **settings})
         self.journal = Journal()
         self.table = Table(self.journal)
+        self.clock = ManualClock()
         self.offset = 0
         self.restart()
 
@@ -126,6 +145,7 @@ class Bench:
             rules,
             self.producer,  # type: ignore[arg-type]
             self.config,
+            self.clock,
         )
 
     def event(self, value: bytes | None, *, at_ms: int = 1_000, offset: int | None = None) -> Any:
@@ -308,9 +328,9 @@ async def test_a_backlog_is_no_silence() -> None:
     bench = Bench()
     async with bench.working():
         await bench.feed(bench.event(wire(1)[0], at_ms=1_000_000))
-        await asyncio.sleep(0.03)
+        bench.clock.now_s += 0.03
         await bench.feed(bench.event(None, at_ms=1_000_020))
-        await asyncio.sleep(0.03)
+        bench.clock.now_s += 0.03
         assert bench.stage._silent() == []
         await bench.feed(bench.event(None, at_ms=1_000_060))
         assert bench.stage._silent() == [b"s/ana"]
@@ -346,7 +366,7 @@ async def test_old_keys_are_forgotten() -> None:
         await bench.feed(*map(bench.event, wire(0)))
         await bench.stage._steps.join()
         assert bench.table.rows
-        await asyncio.sleep(0.01)
+        bench.clock.now_s += 0.01
         await bench.stage._expire()
     assert bench.table.rows == {}
     assert bench.journal.of("changelog")[-1] == (b"s/ana", None)
@@ -369,7 +389,7 @@ async def test_a_revoked_partition_leaves_nothing_behind() -> None:
         await bench.app.closing[0](bench.app, {TP("sentiment.scores.v1", 0)})
         assert bench.journal.of("committable") == [(0,), (1,)]
         assert bench.stage._silent() == []
-        await asyncio.sleep(0.1)
+        bench.clock.now_s += 0.1
         assert bench.stage._silent() == []
 
 

@@ -31,8 +31,8 @@ def small(**changes: object) -> SemiIIN:
         ("torch", {}),
         ("torch", {"variant": "global"}),
         ("torch", {"sparse_top_k": 3}),
-        ("onnx", {}),
-        ("onnx", {"variant": "global", "sparse_top_k": 3}),
+        pytest.param("onnx", {}, marks=pytest.mark.slow),
+        pytest.param("onnx", {"variant": "global", "sparse_top_k": 3}, marks=pytest.mark.slow),
     ],
 )
 def test_the_file_has_the_outputs_of_the_model(tmp_path, format, changes):
