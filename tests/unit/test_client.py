@@ -5,7 +5,6 @@ import contextlib
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
 
 import pytest
 
@@ -15,7 +14,7 @@ from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from streamer.records import Sentiment
-from tests.made_records import alert, sentiment
+from tests.made_records import START, alert, sentiment
 
 
 @pytest.fixture
@@ -62,11 +61,11 @@ async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config)
 
 
 async def test_a_later_start_skips_what_was_published_before(config):
-    start_ms = round(NOW.timestamp() * 1000)
+    start_ms = round(START.timestamp() * 1000)
     async with Producer(config) as publisher:
         await publisher.publish(sentiment(0), timestamp_ms=start_ms - 1)
         await publisher.publish(sentiment(1), timestamp_ms=start_ms)
-    records = streamer.subscribe(config.kafka.broker, start=NOW)
+    records = streamer.subscribe(config.kafka.broker, start=START)
     assert [item.window_index for item in await take(records, 1)] == [1]
 
 

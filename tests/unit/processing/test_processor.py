@@ -116,7 +116,7 @@ class ManualClock(Clock):
         return self.now_s
 
     def wall_ms(self) -> float:
-        return START.timestamp() * 1000 + self.now_s * 1000
+        return made_records.START.timestamp() * 1000 + self.now_s * 1000
 
     async def sleep(self, seconds: float) -> None:
         self.now_s += seconds
@@ -484,7 +484,7 @@ async def test_a_record_whose_state_is_too_large_to_store_is_set_aside() -> None
 
 async def test_absurd_numbers_are_set_aside() -> None:
     bench = Bench()
-    absurd = [
+    absurd: list[dict[str, Any]] = [
         {"window_index": 2**64 - 1, "window_id": f"s/ana/{2**64 - 1}", "final": True},
         {"end_ms": 2**53 - 1},
         {"session_start": datetime(1, 1, 1, tzinfo=UTC)},
