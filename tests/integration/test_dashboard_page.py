@@ -40,7 +40,7 @@ from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant
 from tests import media
-from tests.published import alert, meeting, sentiment, session
+from tests.made_records import alert, sentiment, session, session_sentiment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -224,7 +224,7 @@ def both(index: int) -> list[Shown]:
     return [
         sentiment(index, 1.5 * wave),
         sentiment(index, None if 20 <= index < 30 else -1.2 + wave, participant_id="bo"),
-        meeting(index, wave / 3),
+        session_sentiment(index, wave / 3),
     ]
 
 
@@ -326,7 +326,7 @@ def test_all_text_can_be_read(browser, served, scheme):
     """Contrast of at least 4.5 (WCAG 2.2 AA) in every colour that text takes."""
     for name, valence in (("a", -2.0), ("b", 0.0), ("c", 2.0), ("d", None)):
         served.add(sentiment(0, valence, participant_id=name))
-    served.add(alert(0), alert(0, state="cleared"), meeting(0))
+    served.add(alert(0), alert(0, state="cleared"), session_sentiment(0))
     served.state("down")
     browser.driver.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
@@ -356,7 +356,7 @@ def test_the_keyboard_reaches_everything(browser, served):
 
 
 def test_a_meeting_without_persons_is_shown_as_a_whole(browser, served):
-    served.add(session(), *(meeting(index) for index in range(30)))
+    served.add(session(), *(session_sentiment(index) for index in range(30)))
     browser.open(served.url + "?session=standup")
     browser.until_text(".card.meeting .now", "+0.25 neutral")
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".card")) == 1
@@ -436,7 +436,7 @@ def test_the_states_without_data(browser, served):
 
 def test_a_list_then_one_session(browser, served):
     for name, valence in (("retro", -1.0), ("standup", 0.75)):
-        served.add(session(session_id=name), meeting(65, valence, session_id=name))
+        served.add(session(session_id=name), session_sentiment(65, valence, session_id=name))
         served.add(sentiment(65, valence, session_id=name))
     browser.open(served.url)
     browser.until_text("#rows", "standup")
@@ -557,7 +557,7 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(browser, tmp_path
             for name in ("ana", "bo"):
                 last = {"participant_id": name, "session_id": "retro", "final": index == 19}
                 writer.add(sentiment(index, math.sin(index), **last))
-            writer.add(meeting(index, session_id="retro"))
+            writer.add(session_sentiment(index, session_id="retro"))
         writer.add(alert(11, session_id="retro"))
     served = Served(recordings=tmp_path / "kept")
     try:

@@ -18,7 +18,8 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.messages import RawMessage, Received
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import WINDOWS
-from streamer.records import NS_PER_S, Window
+from streamer.records import Window
+from tests.made_records import window
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,16 +33,7 @@ def config(request: pytest.FixtureRequest) -> Config:
     return settings
 
 
-WINDOW = msgspec.msgpack.encode(
-    Window(
-        session_id="s",
-        participant_id="ana",
-        window_index=0,
-        session_start_unix_ns=1_700_000_000 * NS_PER_S,
-        start_ns=0,
-        end_ns=NS_PER_S,
-    )
-)
+WINDOW = msgspec.msgpack.encode(window(session_id="s"))
 
 
 def raw(config: Config, offset: int, value: bytes) -> RawMessage:

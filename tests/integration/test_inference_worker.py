@@ -20,7 +20,8 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
-from streamer.records import NS_PER_S, Presence, Score, Window, Word
+from streamer.records import Presence, Score, Window
+from tests.made_records import window
 
 ROOT = Path(__file__).parents[2]
 PARTICIPANTS = tuple(f"p{n}" for n in range(8))
@@ -104,26 +105,17 @@ class Capture:
         acknowledgements = []
         for _ in range(count):
             index, number = divmod(self._next, len(PARTICIPANTS))
-            window = spoken_window(PARTICIPANTS[number], index)
+            spoken = spoken_window(PARTICIPANTS[number], index)
             self._next += 1
-            self.sent.add(window.window_id)
-            acknowledgements.append(await self._publisher.publish_soon(window))
+            self.sent.add(spoken.window_id)
+            acknowledgements.append(await self._publisher.publish_soon(spoken))
         await asyncio.gather(*acknowledgements)
 
 
 def spoken_window(participant: str, index: int) -> Window:
-    start_ns = index * NS_PER_S
     text = "good" if index % 2 else "bad"
-    return Window(
-        session_id="s",
-        participant_id=participant,
-        window_index=index,
-        session_start_unix_ns=1_700_000_000 * NS_PER_S,
-        start_ns=start_ns,
-        end_ns=start_ns + NS_PER_S,
-        words=(Word(text, start_ns, start_ns + 1),),
-        presence=Presence(text=1.0),
-    )
+    silent = {"audio": None, "faces": (), "presence": Presence(text=1.0)}
+    return window(index, text, participant_id=participant, session_id="s", **silent)
 
 
 @asynccontextmanager

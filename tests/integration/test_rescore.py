@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from made_records import recorded, sentiment, session, window
 
 from streamer.config import build
 from streamer.kafka.admin import ensure_topics
@@ -16,7 +15,8 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.recording.reader import Recordings
-from streamer.records import NS_PER_S, Presence, Sentiment, Window, Word
+from streamer.records import Presence, Sentiment, Window
+from tests.made_records import recorded, sentiment, session, window
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 6
@@ -26,22 +26,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 def said(index: int, participant: str = "ana") -> Window:
     text = "this is wonderful" if participant == "ana" else "this is terrible"
-    start_ns = index * NS_PER_S
-    words = tuple(Word(word, start_ns + k, start_ns + k + 1) for k, word in enumerate(text.split()))
-    return window(
-        index,
-        participant,
-        audio=None,
-        faces=(),
-        words=words,
-        presence=Presence(text=1.0),
-        skipped=0,
-    )
+    presence = Presence(text=1.0)
+    return window(index, text, participant_id=participant, audio=None, faces=(), presence=presence)
 
 
 def old_session() -> list[object]:
     windows = [said(k, who) for who in ("ana", "bo") for k in range(SECONDS)]
-    old = [sentiment(k, who, valence=0.0) for who in ("ana", "bo") for k in range(SECONDS)]
+    old = [sentiment(k, 0.0, participant_id=who) for who in ("ana", "bo") for k in range(SECONDS)]
     return [session(), *old, *windows, session("ended")]
 
 
@@ -81,7 +72,7 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(tm
     entries = {one.session_id: one for one in Recordings(tmp_path).index()}
     assert set(entries) == {"standup", "standup-again"}
     assert entries["standup-again"].complete
-    assert entries["standup-again"].consent == "both agreed"
+    assert entries["standup-again"].consent == "all agreed"
     kept = Recordings(tmp_path).read("standup-again").sentiments
     assert [one.valence for one in kept if one.participant_id == "bo"] == [
         one.valence for one in found["bo"]

@@ -5,7 +5,6 @@ import contextlib
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
 
 import pytest
 
@@ -14,55 +13,13 @@ from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
-from streamer.records import Alert, Presence, Sentiment
-
-NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+from streamer.records import Sentiment
+from tests.made_records import START, alert, sentiment
 
 
 @pytest.fixture
 def config(embedded_broker) -> Config:
     return build({"kafka": {"broker": embedded_broker}})
-
-
-def sentiment(k: int, participant: str = "ana", session: str = "s", revision: int = 0) -> Sentiment:
-    return Sentiment(
-        session_id=session,
-        participant_id=participant,
-        window_id=f"{session}/{participant}/{k}",
-        window_index=k,
-        revision=revision,
-        event_time=NOW,
-        start_ms=0,
-        end_ms=1000 * (k + 1),
-        valence=None,
-        valence_raw=None,
-        uncertainty=None,
-        label=None,
-        polarity=None,
-        class_probabilities=None,
-        trend_per_min=None,
-        gate=None,
-        presence=Presence(),
-        evidence=(),
-        text="",
-        latency_ms={},
-        model="m",
-    )
-
-
-def alert(state: str) -> Alert:
-    return Alert(
-        alert_id="s/ana/drop/1",
-        session_id="s",
-        participant_id="ana",
-        kind="sharp_drop",
-        state=state,
-        event_time=NOW,
-        end_ms=1000,
-        valence=-1.0,
-        threshold=1.5,
-        message="",
-    )
 
 
 async def publish(config: Config, *records) -> None:
@@ -89,26 +46,26 @@ async def test_each_record_comes_once_and_revisions_too(config):
 
 
 async def test_only_the_asked_session_and_participant(config):
-    others = [sentiment(0, "bo"), sentiment(0, "ana", "other"), sentiment(0)]
+    others = [sentiment(0, participant_id="bo"), sentiment(0, session_id="other"), sentiment(0)]
     await publish(config, *others, sentiment(1))
     records = streamer.subscribe(
-        config.kafka.broker, session="s", participant="ana", start="earliest"
+        config.kafka.broker, session="standup", participant="ana", start="earliest"
     )
-    assert [item.window_id for item in await take(records, 2)] == ["s/ana/0", "s/ana/1"]
+    assert [item.window_id for item in await take(records, 2)] == ["standup/ana/0", "standup/ana/1"]
 
 
 async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config):
-    await publish(config, alert("raised"), alert("raised"), alert("cleared"))
+    await publish(config, alert(), alert(), alert(state="cleared"))
     records = streamer.subscribe(config.kafka.broker, kind="alerts", start="earliest")
     assert [item.state for item in await take(records, 2)] == ["raised", "cleared"]
 
 
 async def test_a_later_start_skips_what_was_published_before(config):
-    start_ms = round(NOW.timestamp() * 1000)
+    start_ms = round(START.timestamp() * 1000)
     async with Producer(config) as publisher:
         await publisher.publish(sentiment(0), timestamp_ms=start_ms - 1)
         await publisher.publish(sentiment(1), timestamp_ms=start_ms)
-    records = streamer.subscribe(config.kafka.broker, start=NOW)
+    records = streamer.subscribe(config.kafka.broker, start=START)
     assert [item.window_index for item in await take(records, 1)] == [1]
 
 

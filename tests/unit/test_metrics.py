@@ -11,13 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from made_records import no_evidence, sentiment
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamer.config import Config, build
 from streamer.errors import ConfigError
 from streamer.kafka.probe import answers
 from streamer.metrics import PORTS, Metrics
+from tests.made_records import sentiment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,7 +103,7 @@ async def test_latencies_are_histograms_each_stage_once(broker: int, metrics: Me
     spoken = sentiment(0, latency_ms={"inference": 30.0, "smoothing": 4.0, "total": 2000.0})
     metrics.sent(spoken, "smoothed")
     metrics.sent(spoken, "session_input")
-    metrics.sent(no_evidence(1, latency_ms={}), "smoothed")
+    metrics.sent(sentiment(1, None, latency_ms={}), "smoothed")
     after = await metrics.watched(config, "processing", fetch_metrics(config), answers)
     assert counts(after, "total") == 1
     assert counts(after, "inference") == 0

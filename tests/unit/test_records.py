@@ -7,22 +7,11 @@ from hypothesis import strategies as st
 
 from streamer import records
 from streamer.records import FaceCrop, Window, Word, class_index, polarity_of
-
-
-def window(**changes):
-    base = dict(
-        session_id="s",
-        participant_id="ana",
-        window_index=3,
-        session_start_unix_ns=10**18,
-        start_ns=0,
-        end_ns=4_000_000_000,
-    )
-    return Window(**{**base, **changes})
+from tests.made_records import window
 
 
 def test_window_id_is_deterministic():
-    assert window().window_id == "s/ana/3"
+    assert window(3).window_id == "standup/ana/3"
 
 
 @pytest.mark.parametrize(

@@ -10,22 +10,10 @@ import pytest
 import streamer
 from streamer.errors import BrokerError, UnreadableRecord
 from streamer.kafka.topics import SCORES, SESSION_INPUT, SMOOTHED, WINDOWS
-from streamer.records import Window
 from streamer.testing import FakeBroker, FakeConsumer, FakeProducer, Journal, received
-from tests.published import score, sentiment
+from tests.made_records import score, sentiment, window
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def window(index: int) -> Window:
-    return Window(
-        session_id="standup",
-        participant_id="ana",
-        window_index=index,
-        session_start_unix_ns=0,
-        start_ns=index,
-        end_ns=index + 1,
-    )
 
 
 def test_a_fake_broker_returns_published_records_in_order():

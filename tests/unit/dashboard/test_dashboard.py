@@ -29,7 +29,7 @@ from streamer.kafka.topics import SCORES
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant, Session
-from tests.published import alert, meeting, score, sentiment, session
+from tests.made_records import alert, score, sentiment, session, session_sentiment
 
 TOKEN = "a-token-of-some-length"
 
@@ -160,7 +160,7 @@ async def test_the_status_sums_a_session_up(feed):
     feed.add(session(), 1_000)
     for index in range(4):
         feed.add(sentiment(index, latency_ms={"total": float(index)}), 2_000 + index)
-    feed.add(meeting(3, 0.25), 2_500)
+    feed.add(session_sentiment(3, 0.25), 2_500)
     feed.add(alert(2), 2_600)
     status = feed.status("standup")
     [summary] = status["sessions"]

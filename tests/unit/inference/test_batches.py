@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from fake_model import FakeModel
-from made_windows import TONE, pcm16, window
 
 from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
@@ -17,6 +15,8 @@ from streamer.errors import ModelError
 from streamer.inference import batches
 from streamer.inference.batches import Scorer
 from streamer.inference.clips import to_clip
+from tests.fake_model import FakeModel
+from tests.made_windows import TONE, pcm16, window
 
 
 def test_one_window_that_never_fits_is_refused_while_the_model_works_otherwise():

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import cv2
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_windows import TONE, jpeg, pcm16, window
 
 from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
@@ -29,6 +26,8 @@ from streamer.records import (
     Window,
     Word,
 )
+from tests.made_records import START
+from tests.made_windows import TONE, jpeg, pcm16, window
 
 
 @pytest.mark.parametrize("codec", ["pcm16", "flac"])
@@ -205,12 +204,12 @@ def score(of: Window, prediction: Prediction | None = PREDICTION, modalities=Non
 def test_a_score_has_the_numbers_of_its_prediction():
     given = score(window(7, revision=2, skipped=3, final=True))
     assert given == Score(
-        session_id="s",
+        session_id="standup",
         participant_id="ana",
-        window_id="s/ana/7",
+        window_id="standup/ana/7",
         window_index=7,
         revision=2,
-        session_start=datetime.fromtimestamp(1_700_000_000, UTC),
+        session_start=START,
         start_ms=7000,
         end_ms=8000,
         valence=1.234568,

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from fake_model import FakeModel
-from made_windows import TONE, pcm16, window
 
 from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
@@ -28,6 +26,8 @@ from streamer.records import (
     Window,
 )
 from streamer.testing import FakeConsumer, FakeProducer, Journal, received
+from tests.fake_model import FakeModel
+from tests.made_windows import TONE, pcm16, window
 
 
 class Bench:
@@ -88,7 +88,7 @@ async def test_every_window_is_scored_in_order_and_committed_after_its_acknowled
 
 
 async def test_a_batch_goes_across_participants_and_no_further_than_max_batch():
-    windows = [window(k, participant=name) for k in range(5) for name in ("ana", "bo", "cy")]
+    windows = [window(k, participant_id=name) for k in range(5) for name in ("ana", "bo", "cy")]
     bench = await Bench(windows, max_batch=6).run()
     assert [len(batch) for batch in bench.model.batches] == [6, 6, 3]
 
@@ -116,7 +116,7 @@ async def test_a_poisoned_window_goes_to_dead_letter_alone():
     windows = [window(k) for k in range(6)]
     windows[2] = window(2, faces=(FaceCrop(2 * NS_PER_S, b"no JPEG"),))
     bench = await Bench(windows, max_batch=6).run()
-    assert bench.dead == {"s/ana/2": "a face crop is not a whole JPEG"}
+    assert bench.dead == {"standup/ana/2": "a face crop is not a whole JPEG"}
     assert [score.window_index for score in bench.scores] == [0, 1, 3, 4, 5]
     assert bench.did("committed") == ids(windows)
 
@@ -124,15 +124,15 @@ async def test_a_poisoned_window_goes_to_dead_letter_alone():
 async def test_a_window_that_the_model_fails_on_is_dead_lettered_alone():
     windows = [window(k, "crash" if k == 3 else "good day") for k in range(6)]
     bench = await Bench(windows, max_batch=6).run()
-    assert list(bench.dead) == ["s/ana/3"]
-    assert "the model stumbled" in bench.dead["s/ana/3"]
+    assert list(bench.dead) == ["standup/ana/3"]
+    assert "the model stumbled" in bench.dead["standup/ana/3"]
     assert len(bench.scores) == 5
     assert bench.worker.counters["retried_alone"] == 6
 
 
 async def test_a_prediction_that_is_not_a_number_is_dead_lettered():
     bench = await Bench([window(0, "nan"), window(1)]).run()
-    assert list(bench.dead) == ["s/ana/0"]
+    assert list(bench.dead) == ["standup/ana/0"]
     assert math.isfinite(bench.scores[0].valence)
 
 
@@ -209,7 +209,7 @@ async def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest():
         model.go.set()
 
     await asyncio.gather(stop(), bench.run())
-    assert bench.did("acknowledged") == bench.did("committed") == ["s/ana/0", "s/ana/1"]
+    assert bench.did("acknowledged") == bench.did("committed") == ["standup/ana/0", "standup/ana/1"]
     counters = bench.worker.counters
     assert counters["taken"] == counters["scored"] + counters["left"]
 
@@ -231,12 +231,12 @@ async def test_a_score_that_no_reader_would_accept_is_dead_lettered_alone():
     bench = Bench([window(k) for k in range(3)])
 
     def refuse(score: Score) -> None:
-        if score.window_id == "s/ana/1":
+        if score.window_id == "standup/ana/1":
             raise UnreadableRecord("not a record of scores")
 
     bench.producer.check = refuse
     await bench.run()
-    assert bench.dead == {"s/ana/1": "not a record of scores"}
+    assert bench.dead == {"standup/ana/1": "not a record of scores"}
     assert [score.window_index for score in bench.scores] == [0, 2]
 
 

@@ -13,7 +13,7 @@ from streamer.kafka.consumer import Consumer, _Progress
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.records import Score
-from tests.published import score
+from tests.made_records import score
 
 
 def test_a_start_without_a_time_zone_is_refused():

@@ -11,7 +11,7 @@ from streamer.config import build
 from streamer.errors import BrokerError, BrokerGone
 from streamer.kafka.producer import BUFFER_BYTES, BUFFER_RECORDS, Producer
 from streamer.kafka.topics import WINDOWS
-from streamer.records import Window
+from tests.made_records import window
 
 
 class FakeClient:
@@ -60,18 +60,6 @@ class ProducerOverFakes(Producer):
     @property
     def client(self) -> FakeClient:
         return self.clients[-1]
-
-
-def window(k: int, size: int = 0) -> Window:
-    return Window(
-        session_id="s",
-        participant_id="ana",
-        window_index=k,
-        session_start_unix_ns=0,
-        start_ns=k,
-        end_ns=k + 1,
-        audio=bytes(size),
-    )
 
 
 async def run_tasks() -> None:
@@ -142,8 +130,8 @@ async def test_a_full_buffer_makes_publishing_wait():
     size = BUFFER_BYTES // 8
     async with ProducerOverFakes(max_message_bytes=2 * size) as producer:
         for k in range(7):
-            await producer.publish_soon(window(k, size))
-        waiting = asyncio.create_task(producer.publish_soon(window(7, size)))
+            await producer.publish_soon(window(k, audio=bytes(size)))
+        waiting = asyncio.create_task(producer.publish_soon(window(7, audio=bytes(size))))
         await run_tasks()
         assert not waiting.done()
         producer.client.acknowledge(0)

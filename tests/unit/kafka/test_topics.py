@@ -29,119 +29,30 @@ from streamer.kafka.topics import (
     Topic,
     topic_of,
 )
-from streamer.records import (
-    Alert,
-    FaceCrop,
-    Presence,
-    Score,
-    Sentiment,
-    Session,
-    SessionSentiment,
-    Window,
-    Word,
-)
+from streamer.records import NS_PER_S, FaceCrop, Presence, Sentiment, Window, Word
+from tests import made_records
 
-NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+START_UNIX_NS = 1_769_850_000 * NS_PER_S
+"""2026-01-31T09:00:00Z."""
 
 
-def window(**changes) -> Window:
-    whole = Window(
-        session_id="s",
-        participant_id="ana",
-        window_index=3,
-        session_start_unix_ns=10**18,
-        start_ns=0,
-        end_ns=4 * 10**9,
-        words=(Word("good", 0, 5),),
-        faces=(FaceCrop(1, b"jpeg"),),
-    )
-    return msgspec.structs.replace(whole, **changes)
+def window(**changes: Any) -> Window:
+    return made_records.window(3, **changes)
 
 
-def sentiment(**changes) -> Sentiment:
-    whole = Sentiment(
-        session_id="s",
-        participant_id="ana",
-        window_id="s/ana/3",
-        window_index=3,
-        event_time=NOW,
-        start_ms=0,
-        end_ms=4000,
-        valence=None,
-        valence_raw=None,
-        uncertainty=None,
-        label=None,
-        polarity=None,
-        class_probabilities=None,
-        trend_per_min=None,
-        gate=None,
-        presence=Presence(),
-        evidence=(),
-        text="",
-        latency_ms={},
-        model="m",
-    )
-    return msgspec.structs.replace(whole, **changes)
+def sentiment(**changes: Any) -> Sentiment:
+    return made_records.sentiment(3, **{"valence": None} | changes)
 
 
 def json_records() -> list[Any]:
     """One of each JSON record, with its nullable fields null."""
-    score = Score(
-        session_id="s",
-        participant_id="ana",
-        window_id="s/ana/3",
-        window_index=3,
-        session_start=NOW,
-        start_ms=0,
-        end_ms=4000,
-        valence=None,
-        class_probabilities=None,
-        gate=None,
-        presence=Presence(),
-        evidence=(),
-        text="",
-        latency_ms={},
-        model="m",
-    )
-    session_sentiment = SessionSentiment(
-        session_id="s",
-        window_id="s/*/3",
-        window_index=3,
-        event_time=NOW,
-        start_ms=0,
-        end_ms=4000,
-        valence=None,
-        uncertainty=None,
-        spread=None,
-        label=None,
-        polarity=None,
-        trend_per_min=None,
-        participants=0,
-        model="m",
-    )
-    alert = Alert(
-        alert_id="a",
-        session_id="s",
-        participant_id=None,
-        kind="sharp_drop",
-        state="raised",
-        event_time=NOW,
-        end_ms=4000,
-        valence=-1.0,
-        threshold=1.5,
-        message="",
-    )
-    session = Session(
-        session_id="s",
-        state="started",
-        started_at=NOW,
-        live=False,
-        consent=None,
-        modalities=("text",),
-        participants=(),
-        asr="none",
-    )
-    return [score, sentiment(), session_sentiment, alert, session]
+    return [
+        made_records.score(3, None),
+        sentiment(),
+        made_records.session_sentiment(3, None),
+        made_records.alert(participant_id=None),
+        made_records.session(consent=None),
+    ]
 
 
 def headers_of(topic: Topic[Any], record: Any) -> dict[str, bytes]:
@@ -172,25 +83,25 @@ def test_each_type_has_one_default_topic():
 
 
 def test_records_of_a_participant_or_of_a_session_share_a_key():
-    assert WINDOWS.encode(window()).key == SMOOTHED.encode(sentiment()).key == b"s/ana"
-    assert SESSION_INPUT.encode(sentiment()).key == b"s"
+    assert WINDOWS.encode(window()).key == SMOOTHED.encode(sentiment()).key == b"standup/ana"
+    assert SESSION_INPUT.encode(sentiment()).key == b"standup"
     score, _, session_sentiment, alert, session = json_records()
-    assert SCORES.encode(score).key == b"s/ana"
-    assert SESSION_SMOOTHED.encode(session_sentiment).key == SESSIONS.encode(session).key == b"s"
-    assert ALERTS.encode(alert).key == b"s"
+    assert SCORES.encode(score).key == b"standup/ana"
+    assert SESSION_SMOOTHED.encode(session_sentiment).key == b"standup"
+    assert SESSIONS.encode(session).key == b"standup"
+    assert ALERTS.encode(alert).key == b"standup"
     of_ana = msgspec.structs.replace(alert, participant_id="ana")
-    assert ALERTS.encode(of_ana).key == b"s/ana"
+    assert ALERTS.encode(of_ana).key == b"standup/ana"
 
 
 def test_a_replay_has_the_same_event_ids_and_a_revision_has_another():
     assert headers_of(SMOOTHED, sentiment()) == headers_of(SMOOTHED, sentiment())
-    assert headers_of(SMOOTHED, sentiment())["ce_id"] == b"s/ana/3/0"
-    assert headers_of(SMOOTHED, sentiment(revision=1))["ce_id"] == b"s/ana/3/1"
+    assert headers_of(SMOOTHED, sentiment())["ce_id"] == b"standup/ana/3/0"
+    assert headers_of(SMOOTHED, sentiment(revision=1))["ce_id"] == b"standup/ana/3/1"
 
 
 def test_the_event_time_in_the_headers_is_the_end_of_the_window():
-    start_ns = int(NOW.timestamp()) * 10**9
-    headers = headers_of(WINDOWS, window(session_start_unix_ns=start_ns))
+    headers = headers_of(WINDOWS, window(session_start_unix_ns=START_UNIX_NS))
     assert headers["ce_time"] == b"2026-01-31T09:00:04Z"
 
 
@@ -247,7 +158,7 @@ INVALID_WINDOWS = [
     ({"audio": "text"}, "audio"),
 ]
 INVALID_SENTIMENTS = [
-    ({"window_id": "s/ana/4"}, "window_id is not s/ana/3"),
+    ({"window_id": "standup/ana/4"}, "window_id is not standup/ana/3"),
     ({"end_ms": 0}, "not a span of time"),
     ({"end_ms": 2**53 - 1}, "not a span of time"),
     ({"end_ms": 2**63}, "end_ms"),

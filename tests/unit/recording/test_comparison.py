@@ -3,21 +3,19 @@
 from pathlib import Path
 
 import pytest
-from made_records import no_evidence, recorded, sentiment
 
 from streamer.errors import ConfigError
 from streamer.recording.comparison import compare
 from streamer.recording.recorded import Recording
+from tests.made_records import recorded, sentiment
 
 
 def scored(folder: Path, name: str, values: dict[tuple[str, int], float | None]) -> Recording:
     records = [
-        no_evidence(index, session=name, participant=who, model=f"m-{name}")
-        if value is None
-        else sentiment(index, who, name, valence=value, model=f"m-{name}", label=f"{value:.0f}")
+        sentiment(index, value, participant_id=who, session_id=name, model=f"m-{name}")
         for (who, index), value in values.items()
     ]
-    return recorded(folder, *records)
+    return recorded(folder, *records, session_id=name)
 
 
 def test_agreement_per_participant_and_over_all(tmp_path: Path):

@@ -4,13 +4,11 @@ import dataclasses
 import string
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_records import START, alert, no_evidence, over_all, sentiment, session, window
 
 from streamer.recording import recorded
 from streamer.recording import writer as writing
@@ -22,21 +20,32 @@ from streamer.records import (
     Participant,
     Sentiment,
 )
-
-
-def write(folder: Path, *records) -> None:
-    with Writer(folder) as writer:
-        for record in records:
-            writer.add(record)
+from tests.made_records import (
+    START,
+    alert,
+    sentiment,
+    session,
+    session_sentiment,
+    window,
+    write,
+)
 
 
 def test_everything_comes_back_as_it_was(tmp_path: Path):
-    sentiments = [sentiment(0), no_evidence(1), sentiment(2, final=True)]
-    write(tmp_path, session(), *sentiments, over_all(0), alert(), alert("cleared"), window(0))
+    sentiments = [sentiment(0), sentiment(1, None), sentiment(2, final=True)]
+    write(
+        tmp_path,
+        session(),
+        *sentiments,
+        session_sentiment(0),
+        alert(),
+        alert(state="cleared"),
+        window(0),
+    )
     recording = Recordings(tmp_path).read("standup")
     assert recording.sentiments == sentiments
-    assert recording.session_sentiments == [over_all(0)]
-    assert recording.alerts == [alert(), alert("cleared")]
+    assert recording.session_sentiments == [session_sentiment(0)]
+    assert recording.alerts == [alert(), alert(state="cleared")]
     assert recording.session == session()
     assert list(Recordings(tmp_path).windows("standup")) == [window(0)]
 
@@ -47,14 +56,20 @@ def test_the_columns_are_the_fields_and_any_reader_opens_them(tmp_path: Path):
     table = pq.read_table(part)
     assert table.schema.names == list(Sentiment.__struct_fields__)
     assert table.schema.field("event_time").type == pa.timestamp("us", tz="UTC")
-    assert table["latency_ms"][0].as_py() == [("capture", 12.5), ("total", 99.0)]
-    assert table["gate"][0].as_py() == {"val": 0.25, "cls": 0.75}
+    assert table["latency_ms"][0].as_py() == list(sentiment(3).latency_ms.items())
+    assert table["gate"][0].as_py() == {"val": 0.625, "cls": 0.5}
 
 
 def test_records_are_ordered_and_each_is_there_once(tmp_path: Path):
     late = sentiment(0, revision=1, valence=2.0)
     with Writer(tmp_path) as writer:
-        for record in (sentiment(1, "bo"), sentiment(1), sentiment(0), late, sentiment(0)):
+        for record in (
+            sentiment(1, participant_id="bo"),
+            sentiment(1),
+            sentiment(0),
+            late,
+            sentiment(0),
+        ):
             writer.add(record)
             writer.flush()
         assert (writer.repeated, writer.contradicting, writer.pending) == (1, 0, 0)
@@ -143,11 +158,16 @@ def test_a_reader_finishes_although_its_files_are_merged_meanwhile(tmp_path: Pat
 
 def test_the_index_tells_when_a_session_is_complete(tmp_path: Path):
     with Writer(tmp_path) as writer:
-        for record in (session(), sentiment(2), sentiment(2, "bo", final=True), alert()):
+        for record in (
+            session(),
+            sentiment(2, 1.0),
+            sentiment(2, 0.75, participant_id="bo", final=True),
+            alert(),
+        ):
             writer.add(record)
         writer.flush()
         (entry,) = writer.index()
-        assert (entry.complete, entry.live, entry.consent) == (False, True, "both agreed")
+        assert (entry.complete, entry.live, entry.consent) == (False, True, "all agreed")
         assert (entry.started_at, entry.duration_ms, entry.alerts) == (START, 3000, 1)
         for record in (session("ended"), sentiment(3, final=True)):
             writer.add(record)
@@ -155,15 +175,15 @@ def test_the_index_tells_when_a_session_is_complete(tmp_path: Path):
         (entry,) = writer.index()
     assert entry.complete
     assert entry.participants == session("ended").participants
-    assert entry.models == ("m-1",)
-    assert entry.mean_valence == pytest.approx(0.7 / 3, abs=1e-4)
+    assert entry.models == ("tiny",)
+    assert entry.mean_valence == 0.75
     assert Recordings(tmp_path).read("standup").summary == entry
 
 
 def test_a_session_of_which_no_person_is_published_is_complete_with_its_last_record(
     tmp_path: Path,
 ):
-    whole = [over_all(0), msgspec.structs.replace(over_all(1), final=True)]
+    whole = [session_sentiment(0), session_sentiment(1, final=True)]
     write(tmp_path, session("ended"), whole[0])
     assert not Recordings(tmp_path).index()[0].complete
     write(tmp_path, whole[1])
@@ -172,7 +192,7 @@ def test_a_session_of_which_no_person_is_published_is_complete_with_its_last_rec
 
 
 def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path):
-    write(tmp_path, sentiment(5), sentiment(0, session="older"))
+    write(tmp_path, sentiment(5), sentiment(0, session_id="older"))
     entries = Recordings(tmp_path).index()
     assert {entry.session_id: entry.started_at for entry in entries} == {
         "standup": START,
@@ -182,9 +202,9 @@ def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Pa
 
 
 def test_windows_come_in_the_order_of_event_time_each_once(tmp_path: Path):
-    given_order = [window(1), window(0), window(0, "bo"), window(1), window(2), window(1, "bo")]
-    for record in given_order:
-        write(tmp_path, record)
+    given_order = [(1, "ana"), (0, "ana"), (0, "bo"), (1, "ana"), (2, "ana"), (1, "bo")]
+    for index, name in given_order:
+        write(tmp_path, window(index, participant_id=name))
     assert [
         (w.window_index, w.participant_id) for w in Recordings(tmp_path).windows("standup")
     ] == [(0, "ana"), (0, "bo"), (1, "ana"), (1, "bo"), (2, "ana")]
@@ -195,7 +215,7 @@ def test_windows_of_one_after_the_other_come_together_and_the_newest_revision_co
 ):
     ana = [window(k) for k in range(200)]
     late = window(5, revision=1, context="with late words")
-    write(tmp_path, *ana, *(window(k, "bo") for k in range(200)), late)
+    write(tmp_path, *ana, *(window(k, participant_id="bo") for k in range(200)), late)
     found = list(Recordings(tmp_path).windows("standup"))
     assert [(w.window_index, w.participant_id) for w in found] == [
         (k, name) for k in range(200) for name in ("ana", "bo")
@@ -237,8 +257,8 @@ def test_any_session_name_is_a_folder_of_its_own(name: str):
 
 @pytest.mark.parametrize("name", [".", "..", ".lock", "a b", "Ünï", "%2E", "x" * 200])
 def test_awkward_names_round_trip(tmp_path: Path, name: str):
-    write(tmp_path, sentiment(0, session=name))
-    assert Recordings(tmp_path).read(name).sentiments == [sentiment(0, session=name)]
+    write(tmp_path, sentiment(0, session_id=name))
+    assert Recordings(tmp_path).read(name).sentiments == [sentiment(0, session_id=name)]
     assert [entry.session_id for entry in Recordings(tmp_path).index()] == [name]
 
 

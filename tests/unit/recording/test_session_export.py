@@ -11,15 +11,23 @@ import av
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-from made_records import START, alert, no_evidence, over_all, recorded, sentiment, session
 
 from streamer.recording.export import CSV_COLUMNS, FORMATS, cue_time, export
 from streamer.recording.recorded import Recording
 from streamer.recording.report import POINTS, moments
 from streamer.records import Sentiment
 from streamer.speech.transcripts import parse_subtitles
+from tests.made_records import (
+    START,
+    alert,
+    recorded,
+    sentiment,
+    session,
+    session_sentiment,
+)
 
 SCRIPT = "<script>alert(1)</script>"
+IMAGE = '"><img src=x>'
 
 
 @pytest.fixture
@@ -27,12 +35,12 @@ def meeting(tmp_path: Path) -> Recording:
     return recorded(
         tmp_path,
         session(),
-        over_all(0),
+        session_sentiment(0),
         alert(),
-        sentiment(0, valence=-1.25, polarity="negative", label="weakly negative"),
-        no_evidence(1),
-        sentiment(0, "bo", valence=2.0, polarity="positive", text='so "good", really'),
-        sentiment(2, "bo", valence=1.0, polarity="positive", final=True),
+        sentiment(0, -1.25),
+        sentiment(1, None),
+        sentiment(0, 2.0, participant_id="bo", text='so "good", really'),
+        sentiment(2, 1.0, participant_id="bo", final=True),
     )
 
 
@@ -49,7 +57,7 @@ def test_csv_has_one_line_per_sentiment_and_empty_cells_without_evidence(meeting
     assert rows[0]["event_time"] == "2026-05-03T09:00:01Z"
     assert rows[0]["evidence"] == "audio text"
     assert (rows[2]["valence"], rows[2]["class_3"], rows[2]["gate_val"]) == ("", "", "")
-    assert (rows[3]["final"], rows[3]["latency_total_ms"]) == ("true", "99.0")
+    assert (rows[3]["final"], rows[3]["latency_total_ms"]) == ("true", "110.0")
 
 
 def test_parquet_is_the_same_table_with_types(meeting: Recording):
@@ -67,7 +75,7 @@ def test_json_holds_the_published_records_unchanged(meeting: Recording):
         meeting.sentiments
     )
     assert whole["summary"]["alerts"] == 1
-    assert whole["session"]["consent"] == "both agreed"
+    assert whole["session"]["consent"] == "all agreed"
     assert whole["alerts"][0]["kind"] == "sharp_drop"
 
 
@@ -78,7 +86,7 @@ def test_vtt_tells_each_step_what_everybody_was_at_its_end(meeting: Recording, t
         "",
         "00:00:00.000 --> 00:00:01.000",
         "<v ana>ana: -1.2 weakly negative</v>",
-        "<v bo>bo: +2.0 neutral</v>",
+        "<v bo>bo: +2.0 positive</v>",
     ]
     assert "00:00:01.000 --> 00:00:02.000" not in text  # nobody gave evidence
     assert "00:00:02.000 --> 00:00:03.000" in text
@@ -93,7 +101,8 @@ def test_vtt_tells_each_step_what_everybody_was_at_its_end(meeting: Recording, t
 def test_names_and_words_are_escaped_everywhere(tmp_path: Path):
     evil = recorded(
         tmp_path,
-        sentiment(0, SCRIPT.replace("/", ""), session='"><img src=x>', text=SCRIPT, valence=2.0),
+        sentiment(0, 2.0, participant_id=SCRIPT.replace("/", ""), session_id=IMAGE, text=SCRIPT),
+        session_id=IMAGE,
     )
     vtt, page = export(evil, "vtt").decode(), export(evil, "html").decode()
     assert "<script" not in vtt
@@ -138,14 +147,16 @@ def test_the_report_stands_alone_and_tells_the_session(meeting: Recording):
     assert names.count("svg") == 3  # everybody, ana, bo
     text = " ".join(page.texts)
     assert "started 2026-05-03 09:00:00 UTC" in text
-    assert "consent: both agreed" in text
+    assert "consent: all agreed" in text
     assert "not complete" in text
     assert "ana fell" in text
     assert '“so "good", really”' in text
 
 
 def test_the_report_has_a_gap_where_there_is_no_evidence(tmp_path: Path):
-    page = export(recorded(tmp_path, sentiment(0), no_evidence(1), sentiment(2)), "html").decode()
+    page = export(
+        recorded(tmp_path, sentiment(0), sentiment(1, None), sentiment(2)), "html"
+    ).decode()
     assert len(re.findall('class="smooth"', page)) == 2
     assert len(re.findall('class="raw"', page)) == 2
 

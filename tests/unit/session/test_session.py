@@ -7,21 +7,9 @@ import pytest
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import load
 from streamer.errors import ConfigError
-from streamer.records import Window
 from streamer.session.plan import make_plan
 from streamer.session.sending import InFlight, SendQueue
-
-
-def window(index, skipped=0):
-    return Window(
-        session_id="s",
-        participant_id="p",
-        window_index=index,
-        session_start_unix_ns=0,
-        start_ns=0,
-        end_ns=(index + 1) * 1_000_000_000,
-        skipped=skipped,
-    )
+from tests.made_records import window
 
 
 async def taken(send_queue):
