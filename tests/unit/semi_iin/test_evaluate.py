@@ -179,3 +179,18 @@ def test_polarity_metrics_are_as_calculated_by_hand():
 def test_other_polarities_are_refused():
     with pytest.raises(SemiIINError, match="mixed"):
         evaluate.evaluate_polarity([0.0], ["mixed"])
+
+
+def test_the_area_under_the_curve_counts_ordered_pairs() -> None:
+    valence = [2.0, 0.5, 0.5, -1.0, 0.1]
+    words = ["positive", "positive", "negative", "negative", "neutral"]
+    report = evaluate.evaluate_polarity(valence, words, resamples=10)
+    assert report["sign_auc"]["value"] == pytest.approx((1 + 1 + 1 + 0.5) / 4)
+
+
+def test_neutral_samples_beyond_one_are_counted() -> None:
+    valence = [1.2, -1.2, 0.9, 3.0]
+    words = ["neutral", "neutral", "neutral", "positive"]
+    report = evaluate.evaluate_polarity(valence, words, resamples=10)
+    assert report["neutral_beyond_1"]["value"] == pytest.approx(2 / 3)
+    assert evaluate.evaluate_polarity([1.0], ["positive"], resamples=1)["sign_auc"]["value"] is None

@@ -1,5 +1,6 @@
 """Releasing a checkpoint: measured on held-out data, with a model card."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -78,9 +79,24 @@ def test_a_release_has_its_weights_metrics_and_card(run, tiny, data, tmp_path):
 
 def test_a_release_without_its_data_is_refused(run, tiny, data, tmp_path):
     shutil.copytree(tiny, tmp_path / "run" / "checkpoint")
-    shutil.rmtree(data / "meld")
+    shutil.rmtree(data / "mosi")
     code, _, err = run("release", tmp_path / "run", "--config", data / "run.toml",
                        "--data-root", data, "--to", tmp_path / "released")  # fmt: skip
     assert code == 1
     assert "there are no data at" in " ".join(err.split())
     assert not (tmp_path / "released").exists()
+
+
+def test_a_report_has_a_row_for_every_data_set_at_hand(run, tiny, data, tmp_path):
+    numbers = tmp_path / "numbers.json"
+    code, out, err = run("report", tiny, "--data-root", data, "--to", numbers)
+    assert code == 0, err
+    metrics = json.loads(numbers.read_text(encoding="utf-8"))
+    assert {"mosi", "mosi_no_context", "mosei", "meld", "ravdess", "fer2013"} == metrics.keys() - {
+        "mosei_no_context",
+        "meld_no_context",
+    }
+    assert "| MOSI valid, words alone | 6 |" in out
+    assert "| FER2013 public test, face alone | 9 |" in out
+    code, _, err = run("report", tiny, "--data-root", tmp_path)
+    assert code == 1 and "none of the reported data sets" in " ".join(err.split())
