@@ -128,7 +128,7 @@ async def both_ends(config: Config) -> AsyncIterator[tuple[Capture, Scores]]:
         yield Capture(publisher), Scores(reader)
 
 
-async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config):
+async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config) -> None:
     async with (
         both_ends(config) as (capture, scores),
         worker(config, "first") as first,
@@ -163,7 +163,7 @@ async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config):
     assert counters["taken"] == 8, "what the second worker published was not all committed"
 
 
-async def test_a_stop_leaves_the_rest_to_the_next_worker(config: Config):
+async def test_a_stop_leaves_the_rest_to_the_next_worker(config: Config) -> None:
     async with both_ends(config) as (capture, scores):
         await capture.publish(200)
         async with worker(config, "first") as first:

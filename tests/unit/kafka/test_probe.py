@@ -13,11 +13,11 @@ def address():
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_listening_address_answers(address):
+def test_a_listening_address_answers(address) -> None:
     assert answers(address)
     assert answers(f"127.0.0.1:1, {address}")
 
 
-def test_a_closed_port_and_an_invalid_address_do_not_answer():
+def test_a_closed_port_and_an_invalid_address_do_not_answer() -> None:
     assert not answers("127.0.0.1:1")
     assert not answers("nowhere")

@@ -1,6 +1,7 @@
 """The command line in the test's process, a tiny checkpoint, and generated data."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ EMOTIONS = ["angry", "happy", "neutral", "sad"]
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_bert, tmp_path_factory):
+def tiny(tiny_bert, tmp_path_factory: pytest.TempPathFactory):
     """A checkpoint of random weights over all three tiny encoders."""
     torch.manual_seed(0)
     encoders = Encoders.build(
@@ -63,7 +64,7 @@ def tiny(tiny_bert, tmp_path_factory):
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys: pytest.CaptureFixture[str]):
     """Run the command line; return exit code, standard output and standard error."""
 
     def call(*arguments: object):
@@ -76,7 +77,7 @@ def run(capsys):
 
 
 @pytest.fixture
-def texts(tmp_path):
+def texts(tmp_path: Path):
     path = tmp_path / "reviews.csv"
     rows = [("I love this film", 2.4), ("it was bad", -1.6), ("it was it", 0.0), ("good", 1.0)]
     with path.open("w", newline="") as file:
@@ -122,7 +123,7 @@ k = 2
 
 
 @pytest.fixture(scope="module")
-def made_up(tmp_path_factory):
+def made_up(tmp_path_factory: pytest.TempPathFactory):
     """A configuration over generated features: 36 labelled utterances of 12 videos, 20 without."""
     root = tmp_path_factory.mktemp("made-up")
     generator = np.random.default_rng(0)
@@ -147,7 +148,7 @@ def made_up(tmp_path_factory):
 
 
 @pytest.fixture
-def on_made_up(run, made_up, tmp_path):
+def on_made_up(run, made_up, tmp_path: Path):
     """Run a command on that configuration, in a directory of its own."""
 
     def call(command: str, *more: object):

@@ -15,7 +15,9 @@ import pytest
         (["export", "{tiny}", "--to", "x.bin", "--format", "tflite"], "no export format"),
     ],
 )
-def test_an_unusable_input_is_one_sentence_and_exit_code_1(run, tiny, texts, arguments, message):
+def test_an_unusable_input_is_one_sentence_and_exit_code_1(
+    run, tiny, texts, arguments, message
+) -> None:
     filled = [word.format(tiny=tiny, texts=texts) for word in arguments]
     code, out, err = run(*filled)
     assert code == 1
@@ -24,7 +26,7 @@ def test_an_unusable_input_is_one_sentence_and_exit_code_1(run, tiny, texts, arg
     assert "Traceback" not in err
 
 
-def test_a_wrong_argument_is_a_usage_error(run):
+def test_a_wrong_argument_is_a_usage_error(run) -> None:
     code, _, err = run("evaluate")
     assert code == 2
     assert "checkpoint" in err.lower()
