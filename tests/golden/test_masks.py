@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def drawn(table: str) -> Tensor:
 @pytest.mark.parametrize(
     ("mask", "table"), [(intra_mask, INTRA), (inter_mask, INTER), (global_mask, GLOBAL)]
 )
-def test_the_mask_equals_its_table(mask, table) -> None:
+def test_the_mask_equals_its_table(mask: Any, table: Any) -> None:
     assert torch.equal(mask(torch.tensor(GROUPS)), drawn(table))
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ class Scores:
         self.by_model: defaultdict[str, int] = defaultdict(int)
         self._reader = reader
 
-    async def until(self, condition, publish=None) -> None:
+    async def until(self, condition: Any, publish: Any = None) -> None:
         """Read (and call `publish` between reads) until `condition` holds."""
         deadline = time.monotonic() + DEADLINE_S
         while not condition():

@@ -75,7 +75,7 @@ def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker:
 
 
 @pytest.mark.parametrize("command", ["run", "capture"])
-def test_no_consent_no_live_session(command, embedded_broker: str) -> None:
+def test_no_consent_no_live_session(command: str, embedded_broker: str) -> None:
     with started(
         *(command, "--participant", f"me={CAMERA}", "--broker", embedded_broker)
     ) as process:

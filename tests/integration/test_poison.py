@@ -51,7 +51,7 @@ def packed(record: Window) -> bytes:
     return msgspec.msgpack.encode(record)
 
 
-def repacked(**fields) -> bytes:
+def repacked(**fields: Any) -> bytes:
     """A good window with raw fields put in that the struct would not take."""
     tree = msgspec.msgpack.decode(packed(window(900)))
     return msgspec.msgpack.encode({**tree, **fields})

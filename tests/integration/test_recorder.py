@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -92,7 +93,7 @@ def steps(first: int, last: int) -> list[Sentiment]:
     ]
 
 
-async def publish(publisher: Producer, records) -> None:
+async def publish(publisher: Producer, records: Any) -> None:
     await asyncio.gather(*[await publisher.publish_soon(record) for record in records])
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ from streamer.errors import UnreadableRecord
 from tests import media
 
 
-def resampled(path) -> np.ndarray:
+def resampled(path: Path) -> np.ndarray:
     resampler = audio.Resampler()
     with av.open(str(path)) as container:
         parts = [resampler.push(frame) for frame in container.decode(audio=0)]
@@ -36,7 +37,7 @@ def resampled(path) -> np.ndarray:
     ],
 )
 def test_a_tone_survives_every_rate_codec_and_channel_layout(
-    tmp_path: Path, codec, suffix, rate, layout
+    tmp_path: Path, codec: str, suffix: str, rate: int, layout: str
 ) -> None:
     path = media.write(
         tmp_path / f"tone.{suffix}",
@@ -75,7 +76,7 @@ def test_a_change_of_rate_loses_no_samples() -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
-def test_even_the_shortest_audio_keeps_its_length(rate_hz) -> None:
+def test_even_the_shortest_audio_keeps_its_length(rate_hz: int) -> None:
     for count in (1, 2, 6, 50, 300, 1000):
         resampler = audio.Resampler()
         wave = np.full(count, 0.5, np.float32)
@@ -97,7 +98,7 @@ def test_the_centre_channel_is_louder_than_the_bass_in_a_downmix() -> None:
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "5.1", "7.1"])
-def test_a_downmix_never_clips(layout) -> None:
+def test_a_downmix_never_clips(layout: str) -> None:
     count = av.AudioLayout(layout).nb_channels
     data = np.full((1, 10 * count), 1.0, np.float32)
     frame = av.AudioFrame.from_ndarray(data, format="flt", layout=layout)
@@ -113,7 +114,7 @@ def test_nan_becomes_silence_and_infinity_full_scale() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 4607, 80_000])
-def test_flac_is_lossless(length) -> None:
+def test_flac_is_lossless(length: int) -> None:
     pcm = np.random.default_rng(length).integers(-32_768, 32_767, length).astype(np.int16)
     back = audio.decode(audio.encode_flac(pcm), "flac")
     assert np.array_equal(audio.to_pcm16(back), pcm)
@@ -166,6 +167,6 @@ def foreign(rate: int, layout: str, sample_format: str = "s16") -> bytes:
         (bytes(2 * 2001), "pcm16", "limit"),
     ],
 )
-def test_bytes_that_are_not_valid_audio_are_refused(data, codec, reason) -> None:
+def test_bytes_that_are_not_valid_audio_are_refused(data: Any, codec: str, reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         audio.decode(data, codec, max_samples=2000)

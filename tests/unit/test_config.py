@@ -70,7 +70,7 @@ def test_set_takes_toml_values_and_plain_text() -> None:
         ("nothing", "section.key=value"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence_that_names_it(override, reason) -> None:
+def test_a_wrong_setting_is_one_sentence_that_names_it(override: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings.load(None, [override], {})
     assert reason in str(caught.value)
@@ -125,6 +125,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize("name", ["text-only", "meeting-only", "gpu", "kafka-secure"])
-def test_the_configurations_we_ship_are_valid_and_change_something(name) -> None:
+def test_the_configurations_we_ship_are_valid_and_change_something(name: str) -> None:
     config = settings.load(CONFIGS / f"{name}.toml", (), {})
     assert config != settings.load(None, (), {})

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,7 +52,9 @@ class Scripted:
 
 @pytest.mark.parametrize("mood", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 360)])
-def test_the_drawn_face_is_tracked_from_its_second_frame(mood, size) -> None:
+def test_the_drawn_face_is_tracked_from_its_second_frame(
+    mood: float, size: tuple[int, ...]
+) -> None:
     images = [draw_face(mood, n / 5, size, talking=n % 20 < 12) for n in range(40)]
     crops = track(FaceTracker(FacesConfig()), images)
     assert crops[0] is None
@@ -142,7 +145,7 @@ PAPER = np.random.default_rng(7).integers(0, 255, (240, 320, 3)).astype(np.uint8
 """A frame of noise, in which every patch is unique."""
 
 
-def tracker_with(*answers: Sequence[Box], **settings) -> FaceTracker:
+def tracker_with(*answers: Sequence[Box], **settings: Any) -> FaceTracker:
     return FaceTracker(FacesConfig(min_face_share=0.12, **settings), Scripted(*answers))
 
 
@@ -194,7 +197,7 @@ def test_a_face_at_the_edge_has_a_square_crop() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 400), (400, 10), (23, 23)])
-def test_tiny_frames_have_no_face(shape) -> None:
+def test_tiny_frames_have_no_face(shape: tuple[int, ...]) -> None:
     assert track(FaceTracker(FacesConfig()), [np.zeros((*shape, 3), np.uint8)] * 3) == [None] * 3
 
 
@@ -255,7 +258,7 @@ def test_yunet_is_used_when_a_model_is_configured(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("content", "message"), [(None, "no YuNet model"), (b"x", "not a YuNet")])
 def test_an_unusable_yunet_model_is_an_error_in_one_sentence(
-    tmp_path: Path, content, message
+    tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     path = tmp_path / "model.onnx"
     if content is not None:

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def settings(broker_port: int, **changes: object) -> Config:
 
 
 @pytest.fixture
-def broker():
+def broker() -> Iterator[int]:
     """A port on which something listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]

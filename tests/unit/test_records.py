@@ -1,5 +1,8 @@
 """Records: identities, class edges, refusal of what does not fit."""
 
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -29,18 +32,18 @@ def test_window_id_is_deterministic() -> None:
         (3, 6),
     ],
 )
-def test_class_edges_are_half_open(valence, index) -> None:
+def test_class_edges_are_half_open(valence: float, index: int) -> None:
     assert class_index(valence) == index
 
 
 @given(st.floats(-3, 3))
-def test_polarity_agrees_with_classes(valence) -> None:
+def test_polarity_agrees_with_classes(valence: Any) -> None:
     expected = {0: "negative", 1: "negative", 2: "negative", 3: "neutral"}
     assert polarity_of(valence) == expected.get(class_index(valence), "positive")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\nb", "x" * 201])
-def test_names_that_would_break_a_key_are_refused(name) -> None:
+def test_names_that_would_break_a_key_are_refused(name: str) -> None:
     raw = msgspec.msgpack.encode(window(session_id=name))
     with pytest.raises(msgspec.ValidationError):
         msgspec.msgpack.decode(raw, type=Window)
@@ -51,7 +54,7 @@ def test_names_that_would_break_a_key_are_refused(name) -> None:
     st.binary(max_size=64),
     st.booleans(),
 )
-def test_windows_survive_msgpack(texts, jpeg, final) -> None:
+def test_windows_survive_msgpack(texts: Path, jpeg: Any, final: Any) -> None:
     words = tuple(Word(text, i, i + 1, 0.5) for i, text in enumerate(texts))
     before = window(words=words, faces=(FaceCrop(7, jpeg),), audio=jpeg, final=final)
     after = msgspec.msgpack.decode(msgspec.msgpack.encode(before), type=Window)

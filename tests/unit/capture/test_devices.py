@@ -9,6 +9,7 @@ import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ class FakePortAudio(types.ModuleType):
         self.scans = 0
         self.streams: list[FakeMicrophone] = []
 
-    def query_devices(self, device=None, kind=None):
+    def query_devices(self, device: str | None = None, kind: str | None = None) -> Any:
         entries = [
             {"name": "Speaker", "max_input_channels": 0, "default_samplerate": 48_000.0},
             {"name": "Headset", "max_input_channels": 2, "default_samplerate": 48_000.0},
@@ -77,12 +78,21 @@ class FakePortAudio(types.ModuleType):
     def _initialize(self) -> None:
         pass
 
-    def InputStream(self, **settings):
+    def InputStream(self, **settings: Any) -> FakeMicrophone:
         return FakeMicrophone(self, **settings)
 
 
 class FakeMicrophone:
-    def __init__(self, owner, *, samplerate, channels, blocksize, callback, **rest) -> None:
+    def __init__(
+        self,
+        owner: Any,
+        *,
+        samplerate: Any,
+        channels: Any,
+        blocksize: Any,
+        callback: Any,
+        **rest: Any,
+    ) -> None:
         self._owner = owner
         self._callback = callback
         wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(blocksize) / samplerate)
@@ -205,7 +215,7 @@ def test_cameras_are_listed_by_their_name_as_a_source(tmp_path: Path) -> None:
         ("Integrated Camera", "dshow", "video=Integrated Camera"),
     ],
 )
-def test_cameras_have_the_address_of_each_system(name, system, address) -> None:
+def test_cameras_have_the_address_of_each_system(name: str, system: str, address: str) -> None:
     assert devices.camera_address(name, system) == address
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -37,7 +38,9 @@ CAMERA = "lavfi:testsrc2=size=64x48:rate=25"
 QUICK = build({"capture": {"reconnect_s": 0.05}})
 
 
-def collect(*sources: str, enough, config: Config = QUICK, counters=None, **options) -> list:
+def collect(
+    *sources: str, enough: Any, config: Config = QUICK, counters: Any = None, **options: Any
+) -> list:
     """All chunks until `enough(chunks)` is true, and those that follow the stop."""
     stop = threading.Event()
     got: list = []
@@ -126,7 +129,9 @@ class Unplugged:
     def __init__(self) -> None:
         self.tries = 0
 
-    def read(self, feed, tracks, config, stopped, clock) -> Iterator[AudioChunk]:
+    def read(
+        self, feed: Feed, tracks: Any, config: Config, stopped: Any, clock: Any
+    ) -> Iterator[AudioChunk]:
         self.tries += 1
         if self.tries in (2, 3, 4):
             raise OSError(19, "No such device")
@@ -138,7 +143,7 @@ class Unplugged:
             threading.Event().wait(0.01)
 
 
-def run(feed: Feed, read_feed: ReadFeed, enough) -> tuple[list, Counter[str]]:
+def run(feed: Feed, read_feed: ReadFeed, enough: Any) -> tuple[list, Counter[str]]:
     stop, counters = threading.Event(), Counter()
     time_ns = itertools.count(0, 10**7)
     got: list = []
@@ -178,7 +183,7 @@ def test_a_device_that_cannot_be_opened_at_the_start_is_an_error() -> None:
         ("nosuch://host/a", "cannot be opened"),
     ],
 )
-def test_an_unreachable_address_is_an_error_without_secrets(source, words) -> None:
+def test_an_unreachable_address_is_an_error_without_secrets(source: str, words: str) -> None:
     with pytest.raises(SourceError, match=words) as caught:
         capture.info(capture.ParticipantSpec("ana", (source,)))
     assert "secret" not in str(caught.value)
@@ -241,7 +246,7 @@ def test_frames_that_a_slow_reader_misses_are_counted() -> None:
 
 
 @contextmanager
-def web(answer) -> Iterator[str]:
+def web(answer: Any) -> Iterator[str]:
     """An HTTP server; `answer(handler)` writes the body."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,9 @@ def spec(*sources: object) -> capture.ParticipantSpec:
     return capture.ParticipantSpec("ana", tuple(str(source) for source in sources))
 
 
-def read(*sources: object, config: Config | None = None, rate_hz: float = 5, **options) -> Read:
+def read(
+    *sources: object, config: Config | None = None, rate_hz: float = 5, **options: Any
+) -> Read:
     counters: Counter[str] = Counter()
     chunks = capture.read(
         spec(*sources),
@@ -152,7 +155,7 @@ RECORDINGS = {
 
 
 @pytest.mark.parametrize("suffix", RECORDINGS)
-def test_every_common_container_keeps_its_times(tmp_path: Path, suffix) -> None:
+def test_every_common_container_keeps_its_times(tmp_path: Path, suffix: str) -> None:
     tracks = RECORDINGS[suffix]
     container = {"aac": "adts"}.get(suffix)
     path = media.write(tmp_path / f"talk.{suffix}", *tracks, container=container)
@@ -229,7 +232,7 @@ def test_a_cover_image_is_not_video(tmp_path: Path) -> None:
     ],
 )
 def test_only_the_requested_modalities_are_decoded(
-    tmp_path: Path, modalities, audio, vision
+    tmp_path: Path, modalities: Any, audio: bool, vision: bool
 ) -> None:
     path = media.write(tmp_path / "a.mkv", Audio(), Video())
     result = read(path, modalities=modalities)
@@ -267,7 +270,7 @@ def test_another_audio_stream_can_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4"])
-def test_a_recording_that_starts_above_zero_begins_at_zero(tmp_path: Path, suffix) -> None:
+def test_a_recording_that_starts_above_zero_begins_at_zero(tmp_path: Path, suffix: str) -> None:
     audio = Audio(
         codec="mp2", rate=48_000, start_s=100, wave=media.beeps((100.5, 101.5)), seconds=3
     )
@@ -280,7 +283,7 @@ def test_a_recording_that_starts_above_zero_begins_at_zero(tmp_path: Path, suffi
     assert capture.info(spec(path)).duration_s == pytest.approx(3.0, abs=0.1)
 
 
-def later(by_s: float):
+def later(by_s: float) -> media.Drawing:
     clock = media.grey_clock()
     return lambda t: clock(t - by_s)
 
@@ -294,7 +297,9 @@ def test_audio_that_begins_late_starts_with_silence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])
 @pytest.mark.parametrize("by_s", [20, 1000, 90_000])
-def test_a_timestamp_jump_is_removed_from_both_streams(tmp_path: Path, suffix, by_s) -> None:
+def test_a_timestamp_jump_is_removed_from_both_streams(
+    tmp_path: Path, suffix: str, by_s: int
+) -> None:
     path = media.write(
         tmp_path / f"leap.{suffix}",
         Audio(seconds=6, codec="mp2", rate=48_000, wave=media.beeps((1, 2, 3.5, 5))),
@@ -351,7 +356,7 @@ def test_the_longest_gap_is_configurable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 def test_a_long_gap_in_the_audio_is_silence_while_the_video_continues(
-    tmp_path: Path, suffix
+    tmp_path: Path, suffix: str
 ) -> None:
     codec = {"mkv": "pcm_s16le", "mp4": "aac"}[suffix]
     path = media.write(
@@ -378,7 +383,7 @@ def test_a_frame_shown_for_a_minute_keeps_its_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["audio", "video", "both"])
-def test_missing_timestamps_are_filled_in(tmp_path: Path, missing) -> None:
+def test_missing_timestamps_are_filled_in(tmp_path: Path, missing: str) -> None:
     """No muxer writes such files any more; the demuxer's packets are stripped instead."""
     path = media.write(tmp_path / "a.mkv", Audio(wave=media.beeps((1, 2))), Video())
     with open_file(path) as container:
@@ -431,7 +436,9 @@ def test_a_drifting_audio_clock_is_followed(tmp_path: Path) -> None:
         (3, (80, 48), (70, 24)),
     ],
 )
-def test_rotated_frames_become_upright(tmp_path: Path, quarters, shape, bright) -> None:
+def test_rotated_frames_become_upright(
+    tmp_path: Path, quarters: int, shape: tuple[int, ...], bright: tuple[int, ...]
+) -> None:
     def left_is_bright(t: float) -> np.ndarray:
         image = np.zeros((48, 80, 3), np.uint8)
         image[:, :40] = 255
@@ -458,7 +465,7 @@ def test_large_frames_are_scaled_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pixels", ["yuv444p", "yuv420p10le", "gray"])
-def test_other_pixel_formats_are_converted(tmp_path: Path, pixels) -> None:
+def test_other_pixel_formats_are_converted(tmp_path: Path, pixels: str) -> None:
     path = media.write(tmp_path / "p.mkv", Video(codec="ffv1", pixels=pixels))
     result = read(path)
     assert len(result.frames) == 15
@@ -469,7 +476,9 @@ def test_other_pixel_formats_are_converted(tmp_path: Path, pixels) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4", "wav"])
-def test_a_truncated_recording_is_read_to_its_end_with_a_notice(tmp_path: Path, suffix) -> None:
+def test_a_truncated_recording_is_read_to_its_end_with_a_notice(
+    tmp_path: Path, suffix: str
+) -> None:
     tracks = [Audio(seconds=8, codec="pcm_s16le" if suffix in ("mkv", "wav") else "mp2",
                     rate=48_000 if suffix != "wav" else 16_000)]  # fmt: skip
     if suffix != "wav":
@@ -491,7 +500,7 @@ def test_an_mp4_without_its_index_is_refused_in_one_sentence(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4", "avi"])
 @pytest.mark.parametrize("seed", range(3))
-def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path: Path, suffix, seed) -> None:
+def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path: Path, suffix: str, seed: Any) -> None:
     codec = "pcm_s16le" if suffix == "avi" else "mp2"
     path = media.write(
         tmp_path / f"bad.{suffix}",
@@ -533,7 +542,7 @@ def test_an_empty_recording_ends_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_path_that_is_not_a_recording_is_refused_in_one_sentence(
-    tmp_path: Path, make, message
+    tmp_path: Path, make: Any, message: str
 ) -> None:
     path = tmp_path / "odd.mp4"
     make(path)
@@ -661,7 +670,7 @@ def test_four_hours_of_video_need_no_more_memory_than_an_hour(tmp_path: Path) ->
     assert grown_kib < 30_000
 
 
-def still():
+def still() -> media.Drawing:
     image = np.zeros((16, 16, 3), np.uint8)
     return lambda t: image
 

@@ -41,7 +41,7 @@ def test_a_recording_without_a_creation_time_ends_at_its_modification_time(tmp_p
 
 @pytest.mark.parametrize("name", ["10:30.mp4", "http:talk.mp4", "-dash.mp4", "concat:a|b.mp4"])
 def test_a_file_is_a_file_whatever_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     media.write(tmp_path / "plain.mp4", Audio(codec="aac"))
     (tmp_path / "plain.mp4").rename(tmp_path / name)

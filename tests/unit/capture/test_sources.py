@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ from streamer.errors import ConfigError, SourceError
         ("a=b=c.mp4", "a", ("b=c.mp4",)),
     ],
 )
-def test_participants_are_parsed(text, name, sources) -> None:
+def test_participants_are_parsed(text: str, name: str, sources: tuple[str, ...]) -> None:
     assert parse_participant(text) == ParticipantSpec(name, sources)
 
 
@@ -46,7 +47,7 @@ def test_a_file_with_a_comma_in_its_name_is_one_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "ana", "ana=", "=webcam:0", "a/b=x", "a\x00=x", "*=x", "a\nb=x", "n" * 201 + "=x"]
 )
-def test_invalid_participants_are_refused(text) -> None:
+def test_invalid_participants_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_participant(text)
 
@@ -60,7 +61,7 @@ def test_invalid_participants_are_refused(text) -> None:
         ("/tmp/a.mp4", "/tmp/a.mp4"),
     ],
 )
-def test_public_names_contain_no_secrets(source, public) -> None:
+def test_public_names_contain_no_secrets(source: str, public: str) -> None:
     assert public_name(source) == public
 
 
@@ -78,7 +79,7 @@ def test_public_names_contain_no_secrets(source, public) -> None:
         ("file:///nowhere/a.mp4", Source("file", "/nowhere/a.mp4"), "/nowhere/a.mp4"),
     ],
 )  # fmt: skip
-def test_sources_are_parsed(text, source, name) -> None:
+def test_sources_are_parsed(text: str, source: Any, name: str) -> None:
     assert parse_source(text) == source
     assert source.name == name
 
@@ -115,7 +116,9 @@ def test_transcripts_are_separate_from_media_sources() -> None:
         ("/", "participant", ("/",)),
     ],
 )
-def test_a_bare_file_gives_its_participant_a_name(file, name, sources) -> None:
+def test_a_bare_file_gives_its_participant_a_name(
+    file: str, name: str, sources: tuple[str, ...]
+) -> None:
     assert participant_of(file) == ParticipantSpec(name, sources)
 
 
@@ -128,7 +131,7 @@ def test_a_bare_file_gives_its_participant_a_name(file, name, sources) -> None:
         ("https://s3.test/b/talk.mp4?name=x/secret.mp4", "talk"),
     ],
 )
-def test_no_secret_of_an_address_becomes_a_name(address, name) -> None:
+def test_no_secret_of_an_address_becomes_a_name(address: str, name: str) -> None:
     spec = participant_of(address)
     assert spec.participant_id == name
     assert "secret" not in public_name(address)

@@ -2,13 +2,13 @@
 
 import msgspec
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from streamer.cli.display import Board, newest_words, valence_bar
 from tests.made_records import alert, sentiment, session_sentiment
 
 
-def shown(renderable, width=80):
+def shown(renderable: RenderableType, width: int = 80) -> str:
     console = Console(width=width, force_terminal=False, color_system=None)
     with console.capture() as capture:
         console.print(renderable)
@@ -88,7 +88,7 @@ def test_markup_in_names_and_words_is_shown_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("valence", [-3.0, -0.1, 0.0, 0.1, 3.0])
-def test_the_bar_reaches_from_the_middle_to_the_value(valence) -> None:
+def test_the_bar_reaches_from_the_middle_to_the_value(valence: float) -> None:
     cells = valence_bar(valence).plain.split()[0]
     assert len(cells) == 9
     assert cells[4] == "█"

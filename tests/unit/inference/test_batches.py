@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_a_batch_gives_nearly_the_scores_of_one_by_one(checkpoint: str) -> None:
     ],
 )
 def test_a_checkpoint_or_device_that_cannot_be_used_is_one_sentence(
-    checkpoint, settings: dict, reason: str
+    checkpoint: Any, settings: dict, reason: str
 ) -> None:
     config = build({"inference": {"checkpoint": checkpoint, **settings}})
     with pytest.raises(ModelError, match=reason) as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import msgspec
 import numpy as np
@@ -59,7 +61,7 @@ def test_a_face_is_rgb() -> None:
     ],
 )
 def test_only_the_modalities_of_the_setting_reach_the_model(
-    modalities, audio_there, text_there, vision_there
+    modalities: list[str], audio_there: bool, text_there: bool, vision_there: bool
 ) -> None:
     config = build({"session": {"modalities": modalities}})
     clip = to_clip(window(context="before"), config)
@@ -155,7 +157,9 @@ def test_audio_that_unpacks_to_minutes_is_not_unpacked() -> None:
     grey=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_size_in_the_header_is_the_size_of_the_image(width, height, progressive, grey) -> None:
+def test_the_size_in_the_header_is_the_size_of_the_image(
+    width: Any, height: Any, progressive: Any, grey: Any
+) -> None:
     shape = (height, width) if grey else (height, width, 3)
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
     data = bytes(cv2.imencode(".jpg", np.full(shape, 99, np.uint8), flags)[1])
@@ -165,7 +169,7 @@ def test_the_size_in_the_header_is_the_size_of_the_image(width, height, progress
 
 @given(cut=st.integers(0, 1500), at=st.integers(0, 1500), noise=st.binary(max_size=64))
 @settings(max_examples=150, deadline=None)
-def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut, at, noise) -> None:
+def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: Any, at: Any, noise: Any) -> None:
     image, flac = bytearray(jpeg()), bytearray(audio.encode_flac(TONE))
     image[at : at + len(noise)] = noise
     flac[at : at + len(noise)] = noise
@@ -191,7 +195,7 @@ PREDICTION = Prediction(
 )
 
 
-def score(of: Window, prediction: Prediction | None = PREDICTION, modalities=None) -> Score:
+def score(of: Window, prediction: Prediction | None = PREDICTION, modalities: Any = None) -> Score:
     return to_score(
         of,
         prediction,

@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ class Bench:
         records: Sequence[Window],
         model: batches.Model | None = None,
         alone: bool = False,
-        **settings,
+        **settings: Any,
     ) -> None:
         self.journal: Journal = []
         self.consumer = FakeConsumer(WINDOWS, records, self.journal)

@@ -66,7 +66,7 @@ def client_ending(ending: BaseException | None) -> tuple[Any, Connections]:
 
 
 @pytest.mark.parametrize("ending", [asyncio.CancelledError(), KafkaConnectionError(), OSError()])
-async def test_a_client_that_fails_to_close_leaves_no_connection(ending) -> None:
+async def test_a_client_that_fails_to_close_leaves_no_connection(ending: Any) -> None:
     client, connections = client_ending(ending)
     await close(client)
     assert connections.closed == 1

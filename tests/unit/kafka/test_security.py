@@ -1,16 +1,17 @@
 """Address, SASL and TLS as each client library expects them."""
 
 import ssl
+from typing import Any
 
 import faust
 import pytest
 
-from streamer.config import build
+from streamer.config import KafkaConfig, build
 from streamer.errors import ConfigError
 from streamer.kafka.security import aiokafka_settings, faust_settings
 
 
-def kafka(**settings):
+def kafka(**settings: Any) -> KafkaConfig:
     return build({"kafka": {"broker": "example.org:9092", **settings}}).kafka
 
 
@@ -30,7 +31,7 @@ def test_plain_settings_contain_only_addresses() -> None:
 
 
 @pytest.mark.parametrize("tls", [False, True])
-def test_sasl_settings_are_the_same_for_every_client(tls) -> None:
+def test_sasl_settings_are_the_same_for_every_client(tls: bool) -> None:
     settings = kafka(security={"protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT", **SASL})
     by_aiokafka = aiokafka_settings(settings)
     assert by_aiokafka["sasl_mechanism"] == "SCRAM-SHA-256"
@@ -50,13 +51,13 @@ def test_tls_without_sasl_has_no_password() -> None:
 
 
 @pytest.mark.parametrize("render", [aiokafka_settings, faust_settings])
-def test_an_embedded_broker_must_be_started_first(render) -> None:
+def test_an_embedded_broker_must_be_started_first(render: Any) -> None:
     with pytest.raises(ConfigError, match="streamer broker"):
         render(build({}).kafka)
 
 
 @pytest.mark.parametrize("render", [aiokafka_settings, faust_settings])
-def test_the_error_about_a_missing_certificate_names_its_file(render) -> None:
+def test_the_error_about_a_missing_certificate_names_its_file(render: Any) -> None:
     security = {"protocol": "SSL", "ca_file": "no-such-ca.pem"}
     with pytest.raises(ConfigError, match=r"no-such-ca\.pem"):
         render(kafka(security=security))

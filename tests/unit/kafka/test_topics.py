@@ -109,18 +109,18 @@ def test_the_event_time_in_the_headers_is_the_end_of_the_window() -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_a_tombstone_contains_no_record(topic) -> None:
+def test_a_tombstone_contains_no_record(topic: Any) -> None:
     assert topic.decode(None) is None
 
 
 @given(st.binary(max_size=200), st.sampled_from([WINDOWS, SCORES, SMOOTHED, SESSIONS]))
-def test_random_bytes_are_refused(value, topic) -> None:
+def test_random_bytes_are_refused(value: Any, topic: Any) -> None:
     with pytest.raises(UnreadableRecord):
         topic.decode(value)
 
 
 @given(st.integers(0, 255), st.data())
-def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte, data) -> None:
+def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte: Any, data: Any) -> None:
     value = bytearray(WINDOWS.encode(window()).value)
     value[data.draw(st.integers(0, len(value) - 1))] = byte
     try:
@@ -174,7 +174,7 @@ INVALID_SENTIMENTS = [
 
 
 @pytest.mark.parametrize(("changes", "reason"), INVALID_WINDOWS)
-def test_an_invalid_window_is_refused_with_its_reason(changes, reason) -> None:
+def test_an_invalid_window_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         WINDOWS.decode(msgspec.msgpack.encode(window(**changes)))
     with pytest.raises(UnreadableRecord, match=reason):
@@ -182,7 +182,9 @@ def test_an_invalid_window_is_refused_with_its_reason(changes, reason) -> None:
 
 
 @pytest.mark.parametrize(("changes", "reason"), INVALID_SENTIMENTS)
-def test_an_invalid_sentiment_is_refused_with_its_reason(changes, reason) -> None:
+def test_an_invalid_sentiment_is_refused_with_its_reason(
+    changes: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         SMOOTHED.decode(msgspec.json.encode(sentiment(**changes)))
     with pytest.raises(UnreadableRecord, match=reason):
@@ -198,7 +200,7 @@ def test_an_infinite_number_in_json_is_refused() -> None:
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("field", ["trend_per_min", "uncertainty", "valence", "latency_ms"])
-def test_a_number_that_is_not_finite_is_not_sent_as_null(field, number) -> None:
+def test_a_number_that_is_not_finite_is_not_sent_as_null(field: str, number: Any) -> None:
     value = {"total": number} if field == "latency_ms" else number
     with pytest.raises(UnreadableRecord, match="NaN or an infinite number"):
         SMOOTHED.encode(sentiment(**{field: value}))
@@ -223,7 +225,7 @@ def test_a_dead_letter_without_origin_is_refused() -> None:
 
 
 @pytest.mark.parametrize("record", json_records(), ids=lambda record: type(record).__name__)
-def test_every_json_record_satisfies_its_schema(record) -> None:
+def test_every_json_record_satisfies_its_schema(record: Any) -> None:
     struct_schema = json.loads(schema(type(record)))
     jsonschema.Draft202012Validator.check_schema(struct_schema)
     validator = jsonschema.Draft202012Validator(struct_schema)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,12 @@ LABEL = np.array([-3.0, -1.0, 0.0, 0.4, 1.0, 2.6])
 GUESS = np.array([-2.6, 0.2, -0.1, 0.6, 1.4, 2.0])
 
 
-def value(report, name):
+def value(report: dict[str, Any], name: str) -> Any:
     return report[name]["value"]
 
 
 @pytest.fixture(scope="module")
-def report():
+def report() -> dict[str, Any]:
     return evaluate.evaluate_valence(GUESS, LABEL)
 
 
@@ -35,18 +36,18 @@ def test_the_report_has_the_documented_shape() -> None:
     assert json.loads(json.dumps(report)) == report
 
 
-def test_errors_and_correlation_are_as_calculated_by_hand(report) -> None:
+def test_errors_and_correlation_are_as_calculated_by_hand(report: dict[str, Any]) -> None:
     assert report["n"] == 6
     assert value(report, "mae") == pytest.approx((0.4 + 1.2 + 0.1 + 0.2 + 0.4 + 0.6) / 6)
     assert value(report, "corr") == pytest.approx(np.corrcoef(GUESS, LABEL)[0, 1])
 
 
-def test_the_accuracy_of_seven_classes_is_as_calculated_by_hand(report) -> None:
+def test_the_accuracy_of_seven_classes_is_as_calculated_by_hand(report: dict[str, Any]) -> None:
     # Classes 0|0, 2|3, 3|3, 3|4, 4|4, 6|5 of label and prediction.
     assert value(report, "acc7") == pytest.approx(3 / 6)
 
 
-def test_both_conventions_of_two_classes_are_as_calculated_by_hand(report) -> None:
+def test_both_conventions_of_two_classes_are_as_calculated_by_hand(report: dict[str, Any]) -> None:
     # Non-negative: labels n n p p p p, predictions n p n p p p.
     assert value(report, "acc2_nonneg") == pytest.approx(4 / 6)
     # Negative: precision 1/2, recall 1/2: F1 1/2. Positive: precision 3/4, recall 3/4: F1 3/4.
@@ -132,7 +133,7 @@ def test_an_undefined_metric_is_none() -> None:
         ([1.0, 2.0], [1.0], "2 predictions for 1 labels"),
     ],
 )
-def test_an_error_names_unfit_arrays(guess, label, message) -> None:
+def test_an_error_names_unfit_arrays(guess: Any, label: Any, message: str) -> None:
     with pytest.raises(SemiIINError, match=message):
         evaluate.evaluate_valence(guess, label)
 

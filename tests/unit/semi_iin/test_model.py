@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ def test_sinusoids_start_at_position_one_with_sines_before_cosines() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_scores_and_learns(variant) -> None:
+def test_every_variant_scores_and_learns(variant: Any) -> None:
     model = build(variant=variant).train()
     output = model(**features(model.config))
     assert output.valence.shape == (2,)
@@ -94,7 +95,7 @@ def test_every_variant_scores_and_learns(variant) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_only_the_gate_variant_has_a_gate_share(variant) -> None:
+def test_only_the_gate_variant_has_a_gate_share(variant: Any) -> None:
     model = build(variant=variant)
     output = model(**features(model.config))
     for share in (output.valence_gate, output.class_gate):
@@ -211,7 +212,7 @@ def test_bfloat16_is_near_float32() -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"sparse_top_k": 3}, {"entropy_weight": 0.1}])
-def test_the_model_compiles_into_one_graph(changes) -> None:
+def test_the_model_compiles_into_one_graph(changes: Any) -> None:
     model = build(**changes)
     inputs = features(model.config)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -224,7 +225,7 @@ DEVICES += ["mps"] if torch.backends.mps.is_available() else []
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_every_device_agrees_with_double_precision(device) -> None:
+def test_every_device_agrees_with_double_precision(device: str) -> None:
     model = build()
     inputs = features(model.config)
     given = model.to(device)(**{name: value.to(device) for name, value in inputs.items()})
@@ -248,7 +249,7 @@ def test_the_shortest_inputs_are_scored() -> None:
         ({"text": (3, 5)}, "text features"),
     ],
 )
-def test_an_error_names_unfit_inputs(inputs, message) -> None:
+def test_an_error_names_unfit_inputs(inputs: Any, message: str) -> None:
     with pytest.raises(SemiIINError, match=message):
         build()(**{name: torch.zeros(shape) for name, shape in inputs.items()})
 
@@ -274,7 +275,7 @@ def test_a_mask_of_another_shape_is_refused() -> None:
         ({"hidden": "8"}, "cannot be read"),
     ],
 )
-def test_an_error_names_unfit_settings(changes, message) -> None:
+def test_an_error_names_unfit_settings(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SemiIINError, match=message):
         tiny(**changes)
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -194,7 +195,9 @@ def release_forward(
 
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "global"])
 @pytest.mark.parametrize(("heads", "applications"), [(4, 2), (2, 2)])
-def test_the_forward_equals_the_released_forward(masked, heads, applications) -> None:
+def test_the_forward_equals_the_released_forward(
+    masked: bool, heads: int, applications: int
+) -> None:
     state = release_state(masked)
     generator = torch.Generator().manual_seed(1)
     audio = torch.randn(2, 800, AUDIO, generator=generator)
@@ -259,7 +262,7 @@ def without(state: State, *names: str) -> State:
         (lambda _: {}, "no proj_1aa.weight"),
     ],
 )
-def test_an_error_names_the_unfit_tensor(change, message) -> None:
+def test_an_error_names_the_unfit_tensor(change: Any, message: str) -> None:
     with pytest.raises(SemiIINError, match=message):
         from_release(change(release_state(True)))
 
@@ -285,7 +288,7 @@ def test_a_released_file_becomes_a_checkpoint(tmp_path: Path) -> None:
 
 def test_a_released_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
     class Code:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Any, ...]:
             return print, ("this must not run",)
 
     torch.save({"state_dict": Code()}, tmp_path / "release.pth")

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ CONFIDENCE = [0.5, 0.9, 0.7, 0.8, 0.6, 0.4]
 VALENCE = np.array([0.0, 0.2, 1.0, 2.0, 1.9, -3.0])  # the third is in class 4, not 3
 
 
-def selected(**settings) -> list[int]:
+def selected(**settings: Any) -> list[int]:
     chosen = select(VALENCE, certain(CLASSES, CONFIDENCE), SelfTraining(**settings))
     return [label.index for label in chosen]
 
@@ -51,7 +52,7 @@ def test_a_threshold_is_inclusive() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"k": 2}, {"select": "overall", "k": 9}])
-def test_agreement_drops_examples_whose_heads_differ(settings) -> None:
+def test_agreement_drops_examples_whose_heads_differ(settings: dict[str, Any]) -> None:
     assert 2 not in selected(agreement=True, **settings)
     assert 2 in selected(**settings)
 
@@ -108,7 +109,7 @@ def model() -> SemiIIN:
     )
 
 
-def train(directory, settings: SelfTraining, unlabeled: int = 60, **changes):
+def train(directory: Path, settings: SelfTraining, unlabeled: int = 60, **changes: Any) -> Any:
     trained = model()
     rounds = self_train(
         trained,

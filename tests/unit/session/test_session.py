@@ -13,7 +13,7 @@ from streamer.session.sending import InFlight, SendQueue
 from tests.made_records import window
 
 
-async def taken(send_queue):
+async def taken(send_queue: SendQueue) -> list[tuple[int, int]]:
     return [(w.window_index, w.skipped) async for w in send_queue]
 
 

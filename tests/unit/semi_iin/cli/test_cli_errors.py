@@ -1,6 +1,10 @@
 """Errors and exit codes."""
 
+from pathlib import Path
+
 import pytest
+
+from tests.unit.semi_iin.cli.conftest import CommandLine
 
 
 @pytest.mark.parametrize(
@@ -16,7 +20,7 @@ import pytest
     ],
 )
 def test_an_unusable_input_is_one_sentence_and_exit_code_1(
-    run, tiny, texts, arguments, message
+    run: CommandLine, tiny: Path, texts: Path, arguments: list[str], message: str
 ) -> None:
     filled = [word.format(tiny=tiny, texts=texts) for word in arguments]
     code, out, err = run(*filled)
@@ -26,7 +30,7 @@ def test_an_unusable_input_is_one_sentence_and_exit_code_1(
     assert "Traceback" not in err
 
 
-def test_a_wrong_argument_is_a_usage_error(run) -> None:
+def test_a_wrong_argument_is_a_usage_error(run: CommandLine) -> None:
     code, _, err = run("evaluate")
     assert code == 2
     assert "checkpoint" in err.lower()
