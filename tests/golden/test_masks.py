@@ -51,7 +51,7 @@ def drawn(table: str) -> Tensor:
 @pytest.mark.parametrize(
     ("mask", "table"), [(intra_mask, INTRA), (inter_mask, INTER), (global_mask, GLOBAL)]
 )
-def test_the_mask_equals_its_table(mask: Any, table: Any) -> None:
+def test_the_mask_equals_its_table(mask: str, table: Any) -> None:
     assert torch.equal(mask(torch.tensor(GROUPS)), drawn(table))
 
 

@@ -150,12 +150,12 @@ def test_every_topic_of_records_is_covered() -> None:
 
 
 @pytest.mark.parametrize("topic", ENCODED, ids=lambda topic: topic.name)
-def test_the_bytes_do_not_change(topic: Any) -> None:
+def test_the_bytes_do_not_change(topic: Topic[Any]) -> None:
     assert as_golden(topic, topic.encode(RECORDS[topic.kind])) == GOLDEN[topic.kind]
 
 
 @pytest.mark.parametrize("topic", ENCODED, ids=lambda topic: topic.name)
-def test_the_bytes_decode_to_the_record(topic: Any) -> None:
+def test_the_bytes_decode_to_the_record(topic: Topic[Any]) -> None:
     stored = GOLDEN[topic.kind]["value"]
     value = base64.b64decode(stored) if topic is WINDOWS else stored.encode()
     assert topic.decode(value) == RECORDS[topic.kind]

@@ -228,7 +228,7 @@ def kcat(address: str, topic: str, form: str) -> list[str]:
     ids=lambda topic: topic.name,
 )
 async def test_a_record_of_each_topic_is_read_as_it_was_published(
-    config: Config, topic: Any
+    config: Config, topic: Topic[Any]
 ) -> None:
     record = one_of_each()[topic.kind]
     async with Producer(config) as producer:

@@ -75,7 +75,7 @@ def run(model: SemiIIN, inputs: dict[str, torch.Tensor]) -> SemiIINOutput:
     junk=st.sampled_from([0.0, 1e6, float("nan")]),
 )
 def test_padding_and_the_rest_of_the_batch_change_nothing(
-    model: Any, chosen: Any, junk: Any
+    model: Any, chosen: Any, junk: float
 ) -> None:
     samples = [sample(one, seed) for seed, one in enumerate(chosen)]
     limits = {"audio": 43, "text": 8, "vision": 6}
@@ -108,7 +108,7 @@ def test_every_attention_row_keeps_an_allowed_key(model: Any, real: Any) -> None
     holes=st.lists(st.booleans(), min_size=8, max_size=8),
     junk=st.sampled_from([1e6, float("nan")]),
 )
-def test_masked_frames_are_never_read(model: Any, holes: Any, junk: Any) -> None:
+def test_masked_frames_are_never_read(model: Any, holes: Any, junk: float) -> None:
     inputs = sample({"text": 8, "audio": 20, "vision": 6}, seed=5)
     mask = torch.tensor([holes])
     expected = run(model, inputs | {"text_mask": mask})

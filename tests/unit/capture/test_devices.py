@@ -85,11 +85,11 @@ class FakePortAudio(types.ModuleType):
 class FakeMicrophone:
     def __init__(
         self,
-        owner: Any,
+        owner: FakePortAudio,
         *,
-        samplerate: Any,
-        channels: Any,
-        blocksize: Any,
+        samplerate: float,
+        channels: int,
+        blocksize: int,
         callback: Any,
         **rest: Any,
     ) -> None:

@@ -500,7 +500,7 @@ def test_an_mp4_without_its_index_is_refused_in_one_sentence(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4", "avi"])
 @pytest.mark.parametrize("seed", range(3))
-def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path: Path, suffix: str, seed: Any) -> None:
+def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path: Path, suffix: str, seed: int) -> None:
     codec = "pcm_s16le" if suffix == "avi" else "mp2"
     path = media.write(
         tmp_path / f"bad.{suffix}",

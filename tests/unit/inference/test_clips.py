@@ -158,7 +158,7 @@ def test_audio_that_unpacks_to_minutes_is_not_unpacked() -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_the_size_in_the_header_is_the_size_of_the_image(
-    width: Any, height: Any, progressive: Any, grey: Any
+    width: int, height: int, progressive: bool, grey: bool
 ) -> None:
     shape = (height, width) if grey else (height, width, 3)
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
@@ -169,7 +169,7 @@ def test_the_size_in_the_header_is_the_size_of_the_image(
 
 @given(cut=st.integers(0, 1500), at=st.integers(0, 1500), noise=st.binary(max_size=64))
 @settings(max_examples=150, deadline=None)
-def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: Any, at: Any, noise: Any) -> None:
+def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: int, at: int, noise: bytes) -> None:
     image, flac = bytearray(jpeg()), bytearray(audio.encode_flac(TONE))
     image[at : at + len(noise)] = noise
     flac[at : at + len(noise)] = noise
