@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from streamer.kafka.topics import TOPICS, WINDOWS, EncodedRecord, Topic
+from streamer.kafka.messages import EncodedRecord
+from streamer.kafka.topics import TOPICS, WINDOWS, Topic
 from streamer.records import (
     Alert,
     FaceCrop,
@@ -139,7 +140,7 @@ def as_golden(topic: Topic[Any], message: EncodedRecord) -> dict[str, Any]:
     is_text = topic is not WINDOWS
     return {
         "topic": topic.full_name("sentiment"),
-        "key": message.key.decode(),
+        "key": (message.key or b"").decode(),
         "value": message.value.decode() if is_text else base64.b64encode(message.value).decode(),
         "headers": [[name, value.decode()] for name, value in message.headers],
     }

@@ -41,7 +41,7 @@ class Finished:
     errors: str
 
     @property
-    def records(self) -> list[dict]:
+    def records(self) -> list[dict[str, Any]]:
         """Standard output, one JSON object per line and nothing else."""
         return [json.loads(line) for line in self.lines]
 
@@ -62,7 +62,7 @@ def replay(file: Path | str, *arguments: str, **options: Any) -> Finished:
     return streamer("replay", str(file), "--speed", "0", "--json", *arguments, **options)
 
 
-def in_order(records: Sequence[dict], count: int) -> None:
+def in_order(records: Sequence[dict[str, Any]], count: int) -> None:
     """One sentiment per window, each once, in order, only the last one final."""
     assert [r["window_index"] for r in records] == list(range(count))
     assert [r["final"] for r in records] == [False] * (count - 1) + [True]
@@ -73,7 +73,7 @@ def in_order(records: Sequence[dict], count: int) -> None:
         assert record["valence"] is None or -3 <= record["valence"] <= 3
 
 
-def without_times(record: dict) -> dict:
+def without_times(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != "latency_ms"}
 
 
@@ -260,7 +260,8 @@ def test_clips_of_real_people(shared_data: Path, kafka_broker: str) -> None:
 
 def length_s(clip: Path) -> float:
     with av.open(str(clip)) as container:
-        return container.duration / 1e6
+        duration_us: int = container.duration
+        return duration_us / 1e6
 
 
 @pytest.mark.parametrize(
@@ -340,6 +341,7 @@ def test_ctrl_c_ends_a_replay_cleanly(recordings: dict[str, Path]) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdout is not None and process.stderr is not None
         first = process.stdout.readline()
         assert json.loads(first)["window_index"] == 0
         time.sleep(1)

@@ -68,7 +68,8 @@ async def answer(config: Config, path: str) -> str | None:
         url = f"http://127.0.0.1:{config.metrics.port}{path}"
         try:
             with urllib.request.urlopen(url, timeout=10) as response:
-                return response.read().decode()
+                body: bytes = response.read()
+                return body.decode()
         except urllib.error.HTTPError as error:
             error.close()
             return None
@@ -78,9 +79,11 @@ async def answer(config: Config, path: str) -> str | None:
     return await asyncio.to_thread(fetch)
 
 
-async def until(config: Config, name: tuple[str, ...], at_least: float) -> dict:
+async def until(
+    config: Config, name: tuple[str, ...], at_least: float
+) -> dict[tuple[str, ...], float]:
     """The samples, once one of them is there and large enough."""
-    found: dict = {}
+    found: dict[tuple[str, ...], float] = {}
     for _ in range(PATIENCE):
         found = samples(await answer(config, "/metrics") or "")
         if found.get(name, -1.0) >= at_least:

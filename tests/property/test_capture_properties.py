@@ -42,7 +42,9 @@ def samples_of(chunks: list[AudioChunk]) -> np.ndarray:
 
 
 @given(runs, st.sampled_from([8_000, 16_000, 44_100, 48_000]))
-def test_audio_chunks_follow_each_other_without_a_gap(pieces: list[int], rate_hz: int) -> None:
+def test_audio_chunks_follow_each_other_without_a_gap(
+    pieces: list[tuple[int, int]], rate_hz: int
+) -> None:
     track = AudioTrack(0)
     chunks = play(track, pieces, rate_hz)
     samples = 0
@@ -55,7 +57,9 @@ def test_audio_chunks_follow_each_other_without_a_gap(pieces: list[int], rate_hz
 
 
 @given(runs)
-def test_every_sample_is_at_its_timestamp_within_the_tolerance(pieces: list[int]) -> None:
+def test_every_sample_is_at_its_timestamp_within_the_tolerance(
+    pieces: list[tuple[int, int]],
+) -> None:
     """Audio is inside the spans of its timestamps, silence outside, except within the tolerance."""
     chunks = play(AudioTrack(0), pieces, SAMPLE_RATE_HZ)
     samples = np.concatenate([chunk.samples for chunk in chunks])

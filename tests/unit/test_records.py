@@ -1,7 +1,5 @@
 """Records: identities, class edges, refusal of what does not fit."""
 
-from pathlib import Path
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -53,7 +51,7 @@ def test_names_that_would_break_a_key_are_refused(name: str) -> None:
     st.binary(max_size=64),
     st.booleans(),
 )
-def test_windows_survive_msgpack(texts: Path, jpeg: bytes, final: bool) -> None:
+def test_windows_survive_msgpack(texts: list[str], jpeg: bytes, final: bool) -> None:
     words = tuple(Word(text, i, i + 1, 0.5) for i, text in enumerate(texts))
     before = window(words=words, faces=(FaceCrop(7, jpeg),), audio=jpeg, final=final)
     after = msgspec.msgpack.decode(msgspec.msgpack.encode(before), type=Window)
