@@ -61,7 +61,7 @@ async def line(output: asyncio.StreamReader) -> str:
     return (await asyncio.wait_for(output.readline(), PATIENCE_S)).decode().rstrip("\n")
 
 
-async def test_follow(config: Config):
+async def test_follow(config: Config) -> None:
     command = (sys.executable, str(EXAMPLES / "follow.py"), config.kafka.broker, "standup")
     async with running(*command) as output:
         assert await line(output) == "ana 1 0.5 weakly positive good morning"
@@ -71,13 +71,13 @@ async def test_follow(config: Config):
         assert await line(output) == "ana 3 0.25 neutral and now"
 
 
-async def test_alarms(config: Config):
+async def test_alarms(config: Config) -> None:
     command = (sys.executable, str(EXAMPLES / "alarms.py"), config.kafka.broker)
     async with running(*command) as output:
         assert await line(output) == f"09:00:08 standup: {alert().message}"
 
 
-async def test_kcat(config: Config):
+async def test_kcat(config: Config) -> None:
     if not shutil.which("kcat"):
         pytest.skip("kcat is not installed; `scripts/setup test` installs it")
     async with running(str(EXAMPLES / "kcat.sh"), config.kafka.broker) as output:
@@ -90,7 +90,7 @@ async def test_kcat(config: Config):
     ]
 
 
-async def test_browser(config: Config):
+async def test_browser(config: Config) -> None:
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("Chromium is not installed; `scripts/setup test` installs it")
     script = (EXAMPLES / "browser.js").read_text("utf-8")

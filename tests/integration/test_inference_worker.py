@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ class Scores:
         self.by_model: defaultdict[str, int] = defaultdict(int)
         self._reader = reader
 
-    async def until(self, condition, publish=None) -> None:
+    async def until(self, condition: Any, publish: Any = None) -> None:
         """Read (and call `publish` between reads) until `condition` holds."""
         deadline = time.monotonic() + DEADLINE_S
         while not condition():
@@ -128,7 +129,7 @@ async def both_ends(config: Config) -> AsyncIterator[tuple[Capture, Scores]]:
         yield Capture(publisher), Scores(reader)
 
 
-async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config):
+async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config) -> None:
     async with (
         both_ends(config) as (capture, scores),
         worker(config, "first") as first,
@@ -163,7 +164,7 @@ async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config):
     assert counters["taken"] == 8, "what the second worker published was not all committed"
 
 
-async def test_a_stop_leaves_the_rest_to_the_next_worker(config: Config):
+async def test_a_stop_leaves_the_rest_to_the_next_worker(config: Config) -> None:
     async with both_ends(config) as (capture, scores):
         await capture.publish(200)
         async with worker(config, "first") as first:

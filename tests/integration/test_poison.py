@@ -51,7 +51,7 @@ def packed(record: Window) -> bytes:
     return msgspec.msgpack.encode(record)
 
 
-def repacked(**fields) -> bytes:
+def repacked(**fields: Any) -> bytes:
     """A good window with raw fields put in that the struct would not take."""
     tree = msgspec.msgpack.decode(packed(window(900)))
     return msgspec.msgpack.encode({**tree, **fields})
@@ -122,7 +122,7 @@ async def send(config: Config, values: list[bytes | None]) -> list[tuple[int, in
 
 
 @pytest.mark.timeout(120)
-async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Config):
+async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Config) -> None:
     bad = poisons()
     values: list[bytes | None] = []
     for k, (value, _) in enumerate(bad.values()):
@@ -171,7 +171,7 @@ async def kcat(config: Config, topic: str, value: bytes, folder: Path, *headers:
     assert await process.wait() == 0
 
 
-async def test_odd_headers_stop_no_worker(config: Config, tmp_path: Path):
+async def test_odd_headers_stop_no_worker(config: Config, tmp_path: Path) -> None:
     await ensure_topics(config)
     topic = WINDOWS.full_name(config.kafka.topic_prefix)
     await kcat(config, topic, b"junk", tmp_path, b"\xff\xfe=1")

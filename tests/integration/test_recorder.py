@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -92,13 +93,13 @@ def steps(first: int, last: int) -> list[Sentiment]:
     ]
 
 
-async def publish(publisher: Producer, records) -> None:
+async def publish(publisher: Producer, records: Any) -> None:
     await asyncio.gather(*[await publisher.publish_soon(record) for record in records])
 
 
 async def test_a_recorder_killed_in_the_middle_loses_nothing_and_spoils_no_file(
     config: Config, tmp_path: Path
-):
+) -> None:
     async with Producer(config) as publisher:
         await publish(publisher, [session(), *steps(0, 50)])
         async with recorder(config, tmp_path) as first:
@@ -133,7 +134,7 @@ async def trickle(publisher: Producer, first: int, last: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path):
+async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path) -> None:
     other = sentiment(0, session_id="secret")
     async with Producer(config) as publisher:
         await publish(publisher, [sentiment(0), other, window(0)])
@@ -156,7 +157,7 @@ async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path
 
 async def test_a_second_recorder_in_the_same_folder_is_refused(
     embedded_broker: str, tmp_path: Path
-):
+) -> None:
     config = build({"kafka": {"broker": embedded_broker}})
     async with Producer(config) as publisher:
         await publish(publisher, [sentiment(0)])
@@ -174,7 +175,7 @@ async def test_a_second_recorder_in_the_same_folder_is_refused(
         assert b"Traceback" not in said
 
 
-async def test_the_command_line_lists_exports_and_compares(tmp_path: Path):
+async def test_the_command_line_lists_exports_and_compares(tmp_path: Path) -> None:
     recorded(tmp_path, session(), sentiment(0, text="fine"), sentiment(1, final=True))
     again = [sentiment(k, valence, session_id="again") for k, valence in enumerate((0.5, -1.0))]
     recorded(tmp_path, *again, session_id="again")
@@ -202,7 +203,7 @@ async def test_the_command_line_lists_exports_and_compares(tmp_path: Path):
 
 async def test_a_folder_that_cannot_be_written_ends_the_recorder_and_loses_nothing(
     embedded_broker: str, tmp_path: Path
-):
+) -> None:
     config = build({"kafka": {"broker": embedded_broker}})
     in_the_way = tmp_path / "standup"
     in_the_way.write_text("a file", "utf-8")

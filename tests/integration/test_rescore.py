@@ -54,7 +54,9 @@ def by_name(printed: bytes) -> dict[str, list[Sentiment]]:
     return found
 
 
-async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(tmp_path: Path):
+async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(
+    tmp_path: Path,
+) -> None:
     recorded(tmp_path, *old_session())
     process = await streamer(
         *("replay", "--recorded", "standup", "--dir", str(tmp_path), "--record", str(tmp_path)),
@@ -81,7 +83,7 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(tm
 
 async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_own(
     embedded_broker: str, tmp_path: Path
-):
+) -> None:
     prefix = f"t{uuid.uuid4().hex[:12]}"
     config = build({"kafka": {"broker": embedded_broker, "topic_prefix": prefix}})
     await ensure_topics(config)
@@ -106,7 +108,7 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
         assert [one async for one in reader.snapshot()] == []
 
 
-async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path):
+async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path) -> None:
     recorded(tmp_path, sentiment(0))
     for arguments, sentence in (
         (("--recorded", "standup"), "recorded without its windows"),

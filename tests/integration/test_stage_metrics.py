@@ -89,7 +89,7 @@ async def until(config: Config, name: tuple[str, ...], at_least: float) -> dict:
     raise AssertionError(f"{name} is {found.get(name)}; there are {sorted(found)}")
 
 
-async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path):
+async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path) -> None:
     ana = meeting(tmp_path / "made", 8)["ana"]
     async with stage(config, "capture", "--participant", f"ana={ana}") as process:
         found = await until(config, ("streamer_events_total", "publisher", "published"), 4)
@@ -98,7 +98,7 @@ async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_p
         await asyncio.wait_for(process.wait(), 60)
 
 
-async def test_inference_tells_what_it_scored_and_what_waits(config: Config):
+async def test_inference_tells_what_it_scored_and_what_waits(config: Config) -> None:
     async with stage(config, "infer"), Producer(config) as publisher:
         await until(config, ("streamer_ready",), 1)
         assert await answer(config, "/readyz") == "ok\n"
@@ -111,7 +111,7 @@ async def test_inference_tells_what_it_scored_and_what_waits(config: Config):
         assert found["streamer_lag_records", "windows"] == 0
 
 
-async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
+async def test_the_processor_tells_rates_latencies_and_lag(config: Config) -> None:
     async with stage(config, "process"), Producer(config) as publisher:
         await until(config, ("streamer_ready",), 1)
         assert await answer(config, "/readyz") == "ok\n"
@@ -125,7 +125,7 @@ async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
         assert found["streamer_lag_records", "scores"] <= 20
 
 
-async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path):
+async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path) -> None:
     async with (
         stage(config, "record", "--dir", str(tmp_path)),
         Producer(config) as publisher,

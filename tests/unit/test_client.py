@@ -5,6 +5,8 @@ import contextlib
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -18,22 +20,22 @@ from tests.made_records import START, alert, sentiment
 
 
 @pytest.fixture
-def config(embedded_broker) -> Config:
+def config(embedded_broker: str) -> Config:
     return build({"kafka": {"broker": embedded_broker}})
 
 
-async def publish(config: Config, *records) -> None:
+async def publish(config: Config, *records: Any) -> None:
     async with Producer(config) as publisher:
         for record in records:
             await publisher.publish(record)
 
 
-async def take(records, count: int) -> list:
+async def take(records: Any, count: int) -> list:
     async with asyncio.timeout(20), contextlib.aclosing(records):
         return [await anext(records) for _ in range(count)]
 
 
-async def test_each_record_comes_once_and_revisions_too(config):
+async def test_each_record_comes_once_and_revisions_too(config: Config) -> None:
     first = [sentiment(0), sentiment(0), sentiment(1), sentiment(0, revision=1), sentiment(1)]
     await publish(config, *first, sentiment(2))
     taken = await take(streamer.subscribe(config.kafka.broker, start="earliest"), 4)
@@ -45,7 +47,7 @@ async def test_each_record_comes_once_and_revisions_too(config):
     ]
 
 
-async def test_only_the_asked_session_and_participant(config):
+async def test_only_the_asked_session_and_participant(config: Config) -> None:
     others = [sentiment(0, participant_id="bo"), sentiment(0, session_id="other"), sentiment(0)]
     await publish(config, *others, sentiment(1))
     records = streamer.subscribe(
@@ -54,13 +56,13 @@ async def test_only_the_asked_session_and_participant(config):
     assert [item.window_id for item in await take(records, 2)] == ["standup/ana/0", "standup/ana/1"]
 
 
-async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config):
+async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config: Config) -> None:
     await publish(config, alert(), alert(), alert(state="cleared"))
     records = streamer.subscribe(config.kafka.broker, kind="alerts", start="earliest")
     assert [item.state for item in await take(records, 2)] == ["raised", "cleared"]
 
 
-async def test_a_later_start_skips_what_was_published_before(config):
+async def test_a_later_start_skips_what_was_published_before(config: Config) -> None:
     start_ms = round(START.timestamp() * 1000)
     async with Producer(config) as publisher:
         await publisher.publish(sentiment(0), timestamp_ms=start_ms - 1)
@@ -70,10 +72,10 @@ async def test_a_later_start_skips_what_was_published_before(config):
 
 
 @pytest.mark.slow  # the embedded broker lets a group's second member wait for ten seconds
-async def test_a_group_goes_on_behind_what_was_used(config):
+async def test_a_group_goes_on_behind_what_was_used(config: Config) -> None:
     await publish(config, *(sentiment(k) for k in range(5)))
 
-    def again():
+    def again() -> AsyncIterator[Any]:
         return streamer.subscribe(config.kafka.broker, group="mine", start="earliest")
 
     # The third is in hand when the program ends: it comes again.
@@ -81,7 +83,7 @@ async def test_a_group_goes_on_behind_what_was_used(config):
     assert [item.window_index for item in await take(again(), 3)] == [2, 3, 4]
 
 
-async def test_the_synchronous_twin_gives_the_same(config):
+async def test_the_synchronous_twin_gives_the_same(config: Config) -> None:
     await ensure_topics(config)
     taken: list[Sentiment] = []
 
@@ -101,14 +103,14 @@ async def test_the_synchronous_twin_gives_the_same(config):
     assert not any(thread.name == "subscribe" for thread in threading.enumerate())
 
 
-def test_nobody_at_the_address_is_one_sentence():
+def test_nobody_at_the_address_is_one_sentence() -> None:
     config = build({"kafka": {"connect_timeout_s": 0.5}})
     records = streamer.subscribe_sync("127.0.0.1:1", config=config)
     with pytest.raises(BrokerError, match=r"No Kafka broker answers at 127\.0\.0\.1:1"):
         next(records)
 
 
-def test_an_address_that_is_none_is_refused():
+def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="host:port"):
         next(streamer.subscribe_sync("nowhere", config=build({})))
 
@@ -117,7 +119,7 @@ def test_an_address_that_is_none_is_refused():
     "imports",
     ["import streamer", "import streamer.client", "from streamer.client import subscribe"],
 )
-def test_the_client_is_callable_however_it_was_imported(imports):
+def test_the_client_is_callable_however_it_was_imported(imports: str) -> None:
     code = (
         f"{imports}\nimport streamer, inspect\n"
         "assert inspect.isasyncgen(streamer.subscribe('localhost:9092'))\n"
@@ -126,6 +128,6 @@ def test_the_client_is_callable_however_it_was_imported(imports):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_importing_the_package_alone_brings_no_client():
+def test_importing_the_package_alone_brings_no_client() -> None:
     code = "import streamer, sys; assert 'aiokafka' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

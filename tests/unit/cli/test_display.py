@@ -2,20 +2,20 @@
 
 import msgspec
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from streamer.cli.display import Board, newest_words, valence_bar
 from tests.made_records import alert, sentiment, session_sentiment
 
 
-def shown(renderable, width=80):
+def shown(renderable: RenderableType, width: int = 80) -> str:
     console = Console(width=width, force_terminal=False, color_system=None)
     with console.capture() as capture:
         console.print(renderable)
     return capture.get()
 
 
-def test_the_table_shows_everyone_with_value_and_words_in_80_columns():
+def test_the_table_shows_everyone_with_value_and_words_in_80_columns() -> None:
     board = Board("Meeting")
     board.add(sentiment(3, 2.0, text="a wonderful day"))
     complaint = "this is a very long complaint about everything at all"
@@ -29,7 +29,7 @@ def test_the_table_shows_everyone_with_value_and_words_in_80_columns():
     assert "1:05" in text
 
 
-def test_a_value_that_rounds_to_nothing_has_no_minus():
+def test_a_value_that_rounds_to_nothing_has_no_minus() -> None:
     board = Board("Meeting")
     board.add(sentiment(0, -0.004, trend_per_min=-0.04))
     text = shown(board.live())
@@ -38,7 +38,7 @@ def test_a_value_that_rounds_to_nothing_has_no_minus():
     assert "-0.0" not in text
 
 
-def test_no_evidence_is_said_and_never_shown_as_neutral():
+def test_no_evidence_is_said_and_never_shown_as_neutral() -> None:
     board = Board("Meeting")
     board.add(sentiment(0, None))
     text = shown(board.live())
@@ -47,7 +47,7 @@ def test_no_evidence_is_said_and_never_shown_as_neutral():
     assert "no evidence" in shown(board.summary())
 
 
-def test_the_summary_counts_and_finds_the_extremes():
+def test_the_summary_counts_and_finds_the_extremes() -> None:
     board = Board("Meeting")
     for index, (valence, words) in enumerate(
         [(1.0, "fine"), (None, ""), (-2.0, "awful"), (2.5, "superb")]
@@ -59,7 +59,7 @@ def test_the_summary_counts_and_finds_the_extremes():
     assert "+2.50 at 0:04 superb" in text
 
 
-def test_a_replay_shows_how_far_it_is_and_a_live_session_does_not():
+def test_a_replay_shows_how_far_it_is_and_a_live_session_does_not() -> None:
     board = Board("Replay", length_s=120)
     board.add(sentiment(29, 1.0))
     board.add(sentiment(9, 1.0, participant_id="bo"))
@@ -67,7 +67,7 @@ def test_a_replay_shows_how_far_it_is_and_a_live_session_does_not():
     assert " of " not in shown(Board("Live").live())
 
 
-def test_session_and_alerts_are_shown():
+def test_session_and_alerts_are_shown() -> None:
     board = Board("Meeting")
     board.add(session_sentiment(1, spread=1.5))
     fell = alert(64, participant_id="bo", message="bo fell")
@@ -79,7 +79,7 @@ def test_session_and_alerts_are_shown():
     assert shown(board.summary()).count("bo fell") == 1
 
 
-def test_markup_in_names_and_words_is_shown_as_it_is():
+def test_markup_in_names_and_words_is_shown_as_it_is() -> None:
     board = Board("Meeting")
     board.add(sentiment(0, 1.0, participant_id="[red]ana[/]", text="[bold]shout[/bold]"))
     text = shown(board.live(), width=120)
@@ -88,7 +88,7 @@ def test_markup_in_names_and_words_is_shown_as_it_is():
 
 
 @pytest.mark.parametrize("valence", [-3.0, -0.1, 0.0, 0.1, 3.0])
-def test_the_bar_reaches_from_the_middle_to_the_value(valence):
+def test_the_bar_reaches_from_the_middle_to_the_value(valence: float) -> None:
     cells = valence_bar(valence).plain.split()[0]
     assert len(cells) == 9
     assert cells[4] == "█"
@@ -96,6 +96,6 @@ def test_the_bar_reaches_from_the_middle_to_the_value(valence):
     assert (cells[-1] == "█") == (valence == 3.0)
 
 
-def test_only_the_newest_words_fit():
+def test_only_the_newest_words_fit() -> None:
     assert newest_words("one two three", 8) == "…o three"
     assert newest_words("short", 8) == "short"

@@ -68,7 +68,7 @@ async def run_tasks() -> None:
         await asyncio.sleep(0)
 
 
-async def test_an_acknowledgement_gives_the_position_of_its_record():
+async def test_an_acknowledgement_gives_the_position_of_its_record() -> None:
     async with ProducerOverFakes() as producer:
         first, second = [await producer.publish_soon(window(k)) for k in range(2)]
         await run_tasks()
@@ -81,7 +81,7 @@ async def test_an_acknowledgement_gives_the_position_of_its_record():
     assert producer.counters["published"] == 2
 
 
-async def test_after_a_failure_unacknowledged_records_are_sent_again_in_order():
+async def test_after_a_failure_unacknowledged_records_are_sent_again_in_order() -> None:
     #  sent          0 1 2 3 4
     #  acknowledged  0 . 2 . .      1 fails, and with it the producer
     #  sent again      1   3 4
@@ -101,7 +101,7 @@ async def test_after_a_failure_unacknowledged_records_are_sent_again_in_order():
     assert producer.counters == {"published": 6, "reconnected": 1}
 
 
-async def test_an_acknowledgement_after_the_failure_counts_once():
+async def test_an_acknowledgement_after_the_failure_counts_once() -> None:
     async with ProducerOverFakes() as producer:
         first, second = [await producer.publish_soon(window(k)) for k in range(2)]
         await run_tasks()
@@ -114,7 +114,7 @@ async def test_an_acknowledgement_after_the_failure_counts_once():
     assert producer.counters["published"] == 2
 
 
-async def test_a_refused_record_fails_alone():
+async def test_a_refused_record_fails_alone() -> None:
     async with ProducerOverFakes() as producer:
         first, second = [await producer.publish_soon(window(k)) for k in range(2)]
         await run_tasks()
@@ -126,7 +126,7 @@ async def test_a_refused_record_fails_alone():
         assert len(producer.clients) == 1
 
 
-async def test_a_full_buffer_makes_publishing_wait():
+async def test_a_full_buffer_makes_publishing_wait() -> None:
     size = BUFFER_BYTES // 8
     async with ProducerOverFakes(max_message_bytes=2 * size) as producer:
         for k in range(7):
@@ -140,7 +140,7 @@ async def test_a_full_buffer_makes_publishing_wait():
         producer.client.acknowledge(*range(1, 8))
 
 
-async def test_the_number_of_buffered_records_is_limited_too():
+async def test_the_number_of_buffered_records_is_limited_too() -> None:
     async with ProducerOverFakes() as producer:
         for k in range(BUFFER_RECORDS):
             await producer.publish_soon(window(k))
@@ -153,7 +153,7 @@ async def test_the_number_of_buffered_records_is_limited_too():
         producer.client.acknowledge(BUFFER_RECORDS)
 
 
-async def test_closing_waits_for_acknowledgements_and_counts_lost_records():
+async def test_closing_waits_for_acknowledgements_and_counts_lost_records() -> None:
     with pytest.raises(BrokerError, match="2 records could not be delivered to fake:1"):
         async with ProducerOverFakes(connect_timeout_s=0.05) as producer:
             sent = [await producer.publish_soon(window(k)) for k in range(3)]
@@ -163,14 +163,14 @@ async def test_closing_waits_for_acknowledgements_and_counts_lost_records():
     assert producer.client.stopped
 
 
-async def test_lost_records_do_not_hide_another_error():
+async def test_lost_records_do_not_hide_another_error() -> None:
     with pytest.raises(ZeroDivisionError):
         async with ProducerOverFakes(connect_timeout_s=0.05) as producer:
             await producer.publish_soon(window(0))
             raise ZeroDivisionError
 
 
-async def test_closing_does_not_wait_again_after_the_broker_is_given_up():
+async def test_closing_does_not_wait_again_after_the_broker_is_given_up() -> None:
     with pytest.raises(BrokerGone):
         async with ProducerOverFakes(connect_timeout_s=3600) as producer:
             await producer.publish_soon(window(0))

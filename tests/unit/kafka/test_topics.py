@@ -62,7 +62,7 @@ def headers_of(topic: Topic[Any], record: Any) -> dict[str, bytes]:
 # --- names, keys and identities -----------------------------------------------------------------
 
 
-def test_every_full_name_has_prefix_and_version():
+def test_every_full_name_has_prefix_and_version() -> None:
     assert [topic.full_name("sentiment") for topic in TOPICS] == [
         "sentiment.windows.v1",
         "sentiment.scores.v1",
@@ -75,14 +75,14 @@ def test_every_full_name_has_prefix_and_version():
     ]
 
 
-def test_each_type_has_one_default_topic():
+def test_each_type_has_one_default_topic() -> None:
     assert topic_of(Sentiment) is SMOOTHED
     assert topic_of(sentiment()) is SMOOTHED
     assert {topic_of(topic.struct) for topic in TOPICS} == {*TOPICS} - {SESSION_INPUT}
     assert {topic.name for topic in PUBLISHED} <= {topic.name for topic in TOPICS}
 
 
-def test_records_of_a_participant_or_of_a_session_share_a_key():
+def test_records_of_a_participant_or_of_a_session_share_a_key() -> None:
     assert WINDOWS.encode(window()).key == SMOOTHED.encode(sentiment()).key == b"standup/ana"
     assert SESSION_INPUT.encode(sentiment()).key == b"standup"
     score, _, session_sentiment, alert, session = json_records()
@@ -94,13 +94,13 @@ def test_records_of_a_participant_or_of_a_session_share_a_key():
     assert ALERTS.encode(of_ana).key == b"standup/ana"
 
 
-def test_a_replay_has_the_same_event_ids_and_a_revision_has_another():
+def test_a_replay_has_the_same_event_ids_and_a_revision_has_another() -> None:
     assert headers_of(SMOOTHED, sentiment()) == headers_of(SMOOTHED, sentiment())
     assert headers_of(SMOOTHED, sentiment())["ce_id"] == b"standup/ana/3/0"
     assert headers_of(SMOOTHED, sentiment(revision=1))["ce_id"] == b"standup/ana/3/1"
 
 
-def test_the_event_time_in_the_headers_is_the_end_of_the_window():
+def test_the_event_time_in_the_headers_is_the_end_of_the_window() -> None:
     headers = headers_of(WINDOWS, window(session_start_unix_ns=START_UNIX_NS))
     assert headers["ce_time"] == b"2026-01-31T09:00:04Z"
 
@@ -109,18 +109,18 @@ def test_the_event_time_in_the_headers_is_the_end_of_the_window():
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_a_tombstone_contains_no_record(topic):
+def test_a_tombstone_contains_no_record(topic: Any) -> None:
     assert topic.decode(None) is None
 
 
 @given(st.binary(max_size=200), st.sampled_from([WINDOWS, SCORES, SMOOTHED, SESSIONS]))
-def test_random_bytes_are_refused(value, topic):
+def test_random_bytes_are_refused(value: Any, topic: Any) -> None:
     with pytest.raises(UnreadableRecord):
         topic.decode(value)
 
 
 @given(st.integers(0, 255), st.data())
-def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte, data):
+def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte: Any, data: Any) -> None:
     value = bytearray(WINDOWS.encode(window()).value)
     value[data.draw(st.integers(0, len(value) - 1))] = byte
     try:
@@ -131,7 +131,7 @@ def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte, data):
     assert WINDOWS.decode(WINDOWS.encode(decoded).value) == decoded
 
 
-def test_deep_nesting_is_refused():
+def test_deep_nesting_is_refused() -> None:
     for value in (b"[" * 100_000, b'{"a":' * 100_000):
         with pytest.raises(UnreadableRecord):
             SCORES.decode(value)
@@ -174,7 +174,7 @@ INVALID_SENTIMENTS = [
 
 
 @pytest.mark.parametrize(("changes", "reason"), INVALID_WINDOWS)
-def test_an_invalid_window_is_refused_with_its_reason(changes, reason):
+def test_an_invalid_window_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         WINDOWS.decode(msgspec.msgpack.encode(window(**changes)))
     with pytest.raises(UnreadableRecord, match=reason):
@@ -182,14 +182,16 @@ def test_an_invalid_window_is_refused_with_its_reason(changes, reason):
 
 
 @pytest.mark.parametrize(("changes", "reason"), INVALID_SENTIMENTS)
-def test_an_invalid_sentiment_is_refused_with_its_reason(changes, reason):
+def test_an_invalid_sentiment_is_refused_with_its_reason(
+    changes: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         SMOOTHED.decode(msgspec.json.encode(sentiment(**changes)))
     with pytest.raises(UnreadableRecord, match=reason):
         SMOOTHED.encode(sentiment(**changes))
 
 
-def test_an_infinite_number_in_json_is_refused():
+def test_an_infinite_number_in_json_is_refused() -> None:
     value = msgspec.json.encode(sentiment(trend_per_min=1.0)).replace(b":1.0", b":1e999")
     assert b"1e999" in value
     with pytest.raises(UnreadableRecord):
@@ -198,13 +200,13 @@ def test_an_infinite_number_in_json_is_refused():
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("field", ["trend_per_min", "uncertainty", "valence", "latency_ms"])
-def test_a_number_that_is_not_finite_is_not_sent_as_null(field, number):
+def test_a_number_that_is_not_finite_is_not_sent_as_null(field: str, number: Any) -> None:
     value = {"total": number} if field == "latency_ms" else number
     with pytest.raises(UnreadableRecord, match="NaN or an infinite number"):
         SMOOTHED.encode(sentiment(**{field: value}))
 
 
-def test_encoding_does_not_decode():
+def test_encoding_does_not_decode() -> None:
     """A window contains about 100 kB of media, and encoding runs on the event loop."""
 
     def fail(struct: type) -> Any:
@@ -214,7 +216,7 @@ def test_encoding_does_not_decode():
     assert topic.encode(window()) == WINDOWS.encode(window())
 
 
-def test_a_dead_letter_without_origin_is_refused():
+def test_a_dead_letter_without_origin_is_refused() -> None:
     with pytest.raises(UnreadableRecord, match="original_topic"):
         DEAD_LETTER.decode(b"v", {"reason": b"bad"}, b"k")
 
@@ -223,7 +225,7 @@ def test_a_dead_letter_without_origin_is_refused():
 
 
 @pytest.mark.parametrize("record", json_records(), ids=lambda record: type(record).__name__)
-def test_every_json_record_satisfies_its_schema(record):
+def test_every_json_record_satisfies_its_schema(record: Any) -> None:
     struct_schema = json.loads(schema(type(record)))
     jsonschema.Draft202012Validator.check_schema(struct_schema)
     validator = jsonschema.Draft202012Validator(struct_schema)

@@ -18,7 +18,7 @@ def scored(folder: Path, name: str, values: dict[tuple[str, int], float | None])
     return recorded(folder, *records, session_id=name)
 
 
-def test_agreement_per_participant_and_over_all(tmp_path: Path):
+def test_agreement_per_participant_and_over_all(tmp_path: Path) -> None:
     a = scored(
         tmp_path,
         "a",
@@ -42,7 +42,7 @@ def test_agreement_per_participant_and_over_all(tmp_path: Path):
     assert (result.models_a, result.models_b) == (("m-a",), ("m-b",))
 
 
-def test_the_largest_differences_come_first_and_lie_apart(tmp_path: Path):
+def test_the_largest_differences_come_first_and_lie_apart(tmp_path: Path) -> None:
     a = scored(tmp_path, "a", {("ana", k): 0.0 for k in range(40)})
     apart = {5: 2.0, 6: 1.9, 30: -2.5}
     b = scored(tmp_path, "b", {("ana", k): apart.get(k, 0.0) for k in range(40)})
@@ -52,7 +52,7 @@ def test_the_largest_differences_come_first_and_lie_apart(tmp_path: Path):
     ]
 
 
-def test_recordings_without_a_common_window_are_refused(tmp_path: Path):
+def test_recordings_without_a_common_window_are_refused(tmp_path: Path) -> None:
     a = scored(tmp_path, "a", {("ana", 0): 1.0})
     b = scored(tmp_path, "b", {("bo", 0): 1.0})
     with pytest.raises(ConfigError, match="no participant and window in common"):

@@ -3,11 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from semi_iin import checkpoint
+from tests.unit.semi_iin.cli.conftest import CommandLine
 from tests.unit.semi_iin.generated import recordings, tones
 
 CONFIG = """
@@ -59,7 +61,9 @@ def data(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_release_has_its_weights_metrics_and_card(run, tiny, data, tmp_path):
+def test_a_release_has_its_weights_metrics_and_card(
+    run: CommandLine, tiny: Path, data: Any, tmp_path: Path
+) -> None:
     shutil.copytree(tiny, tmp_path / "run" / "checkpoint")
     target = tmp_path / "released"
     code, _, err = run(
@@ -77,7 +81,9 @@ def test_a_release_has_its_weights_metrics_and_card(run, tiny, data, tmp_path):
     assert "| Composed audio + text + vision | 6 |" in card
 
 
-def test_a_release_without_its_data_is_refused(run, tiny, data, tmp_path):
+def test_a_release_without_its_data_is_refused(
+    run: CommandLine, tiny: Path, data: Any, tmp_path: Path
+) -> None:
     shutil.copytree(tiny, tmp_path / "run" / "checkpoint")
     shutil.rmtree(data / "mosi")
     code, _, err = run("release", tmp_path / "run", "--config", data / "run.toml",
@@ -87,7 +93,9 @@ def test_a_release_without_its_data_is_refused(run, tiny, data, tmp_path):
     assert not (tmp_path / "released").exists()
 
 
-def test_a_report_has_a_row_for_every_data_set_at_hand(run, tiny, data, tmp_path):
+def test_a_report_has_a_row_for_every_data_set_at_hand(
+    run: CommandLine, tiny: Path, data: Any, tmp_path: Path
+) -> None:
     numbers = tmp_path / "numbers.json"
     code, out, err = run("report", tiny, "--data-root", data, "--to", numbers)
     assert code == 0, err
