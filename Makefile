@@ -9,14 +9,14 @@ test:  ## all the tests
 	@scripts/setup test
 	@scripts/test
 
-quick:  ## unit and property tests that need neither Kafka nor a browser
+quick:  ## unit and property tests that need neither Kafka nor a browser, with fewer random examples
 	@scripts/setup test
-	@scripts/test -q -m "not kafka and not slow" tests/unit tests/property
+	@HYPOTHESIS_PROFILE=quick scripts/test -q -m "not kafka and not slow" tests/unit tests/property
 
 fuzz:  ## property tests with new random examples (ROUNDS=10)
 	@scripts/setup test
 	@scripts/fuzz $(or $(ROUNDS),10)
 
-check:  ## lint, format, types, import contracts
+check:  ## lint (Python and JavaScript), format, types, import contracts
 	@scripts/setup test
 	@scripts/check

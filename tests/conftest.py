@@ -15,8 +15,10 @@ from streamer.kafka.embedded import EmbeddedBroker
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# `suite` draws the same examples in every run. `fuzz` draws new ones: `make fuzz`.
+# `suite` draws the same examples in every run, and `quick` fewer of them: `make quick`. `fuzz`
+# draws new ones: `make fuzz`.
 settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("quick", derandomize=True, deadline=None, max_examples=20)
 settings.register_profile(
     "fuzz", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

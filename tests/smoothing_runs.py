@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from streamer.config import AlertsConfig, SmoothingConfig
 from streamer.records import (
     Alert,
-    Gate,
     Modality,
     Presence,
     Score,
     Sentiment,
     SessionSentiment,
-    class_index,
-    window_id,
 )
 from streamer.smoothing.participant import ParticipantState, step
 from streamer.smoothing.session import (
     SessionState,
     session_step,
 )
+from tests import made_records
+from tests.made_records import class_probabilities
 
-START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 QUIET = AlertsConfig(enabled=False)
-
-
-def classes(valence: float, confidence: float = 0.7) -> tuple[float, ...]:
-    rest = (1 - confidence) / 6
-    return tuple(confidence if k == class_index(valence) else rest for k in range(7))
 
 
 def score(
@@ -40,28 +33,15 @@ def score(
     confidence: float = 0.7,
     evidence: tuple[Modality, ...] = ("audio", "text", "vision"),
     participant: str = "ana",
-    end_ms: int | None = None,
-    **fields: object,
+    **fields: Any,
 ) -> Score:
-    has_evidence = valence is not None
-    return Score(
-        session_id="standup",
-        participant_id=participant,
-        window_id=window_id("standup", participant, index),
-        window_index=index,
-        session_start=START,
-        start_ms=max(0, (index - 4) * 1000),
-        end_ms=(index + 1) * 1000 if end_ms is None else end_ms,
-        valence=valence,
-        class_probabilities=classes(valence, confidence) if valence is not None else None,
-        gate=Gate(val=0.4, cls=0.6) if has_evidence else None,
-        presence=Presence(**dict.fromkeys(evidence, 1.0)) if has_evidence else Presence(),
-        evidence=evidence if has_evidence else (),
-        text="so far so good",
-        latency_ms={"inference": 12.5},
-        model="tiny",
-        **fields,
-    )
+    if valence is not None:
+        fields = {
+            "class_probabilities": class_probabilities(valence, confidence),
+            "presence": Presence(**dict.fromkeys(evidence, 1.0)),
+            "evidence": evidence,
+        } | fields
+    return made_records.score(index, valence, participant_id=participant, **fields)
 
 
 def run(

@@ -59,7 +59,8 @@ def open_file(path: Path) -> Any:
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"The file {path} is empty; there is nothing to read.")
-        return av.open(str(path), "r", metadata_errors="ignore")
+        # An absolute path, because FFmpeg takes `10:30.mp4` for an address of the protocol `10`.
+        return av.open(str(path.absolute()), "r", metadata_errors="ignore")
     except FileNotFoundError:
         raise SourceError(f"There is no file {path}; check the name.") from None
     except PermissionError:

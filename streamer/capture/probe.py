@@ -25,6 +25,8 @@ from streamer.errors import ConfigError, SourceError
 from streamer.media_types import MEDIA_SUFFIXES, TRANSCRIPT_SUFFIXES
 from streamer.records import NS_PER_S
 
+PLAYLISTS = frozenset({"hls", "applehttp", "dash", "sdp", "rtsp", "rtp"})
+"""Formats of a list or a description of streams, whose own size says nothing of their length."""
 TEXT_CODECS = frozenset({"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"})
 
 
@@ -40,7 +42,7 @@ class SourceInfo:
         subtitle_path: a WebVTT or SRT file: one named as a source, else one beside the recording.
         subtitle_stream: container index of a text subtitle stream inside the first recording.
         start_unix_ns: when the recording began: the container's `creation_time`, else the file's
-            modification time; None when live or unknown.
+            modification time, at which it ended, less its length; None when live or unknown.
         path: the first recording, which contains `subtitle_stream`; None when live.
     """
 
@@ -147,8 +149,7 @@ def _probe(source: Source) -> Probe:
         case "file":
             return _probe_file(source, Path(source.address))
         case _:
-            probe = _probe_container(source)
-            return replace(probe, live=source.kind == "lavfi" or probe.duration_s is None)
+            return _probe_container(source)
 
 
 def _probe_folder(source: Source) -> Probe:
@@ -197,7 +198,9 @@ def _natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 def _probe_file(source: Source, path: Path) -> Probe:
     probe = _probe_container(source, path)
-    start_unix_ns = probe.start_unix_ns or path.stat().st_mtime_ns
+    # A file is last changed when its recording ends.
+    length_ns = round((probe.duration_s or 0) * NS_PER_S)
+    start_unix_ns = probe.start_unix_ns or path.stat().st_mtime_ns - length_ns
     return replace(probe, files=(path,), start_unix_ns=start_unix_ns)
 
 
@@ -208,7 +211,7 @@ def _probe_container(source: Source, path: Path | None = None) -> Probe:
         subtitles = container.streams.subtitles
         return Probe(
             source,
-            live=False,
+            live=path is None and _is_live(source, container, length_ns),
             has_audio=streams.audio is not None,
             has_video=streams.video is not None,
             duration_s=None if length_ns is None else length_ns / NS_PER_S,
@@ -218,6 +221,20 @@ def _probe_container(source: Source, path: Path | None = None) -> Probe:
             start_unix_ns=_unix_ns(container.metadata.get("creation_time", "")),
             notices=tuple(_unread_audio(source, container, streams)),
         )
+
+
+def _is_live(source: Source, container: Any, length_ns: int | None) -> bool:
+    """Return whether a graph or an address has no end.
+
+    An address of a file whose header has no length, such as a browser's WebM, is a recording: the
+    server knows its size. A live playlist has a size too, but it is the playlist's own.
+    """
+    if source.kind == "lavfi":
+        return True
+    if length_ns is not None:
+        return False
+    is_playlist = any(name in PLAYLISTS for name in container.format.name.split(","))
+    return is_playlist or container.size <= 0
 
 
 def _unread_audio(source: Source, container: Any, streams: SelectedStreams) -> Iterable[str]:

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -98,12 +98,18 @@ def parse_participant(text: str) -> ParticipantSpec:
 
 
 def participant_of(file: str) -> ParticipantSpec:
-    """The participant that a bare file or folder stands for, named after it.
+    """The participant that a bare file, folder or address stands for, named after its path.
+
+    Of an address neither the query nor the user counts: they may contain secrets.
 
     Raises:
         ConfigError: the file's name cannot be a participant's name.
     """
-    name = Path(file.rstrip("/")).stem or "participant"
+    path = file
+    if _URL.match(file):
+        parts = urlsplit(file)
+        path = unquote(parts.path).rstrip("/") or parts.hostname or ""
+    name = Path(path.rstrip("/")).stem or "participant"
     return ParticipantSpec(_checked_name(name.replace("=", "-").strip()), split_sources(file))
 
 

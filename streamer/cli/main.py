@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import NoReturn
 
@@ -15,14 +17,39 @@ COMMANDS = (play, stages, watch, recordings, checks, models, letters)
 
 def main() -> NoReturn:
     """Run a command; a failure is one sentence on standard error and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for a locale that lacks some letters
     try:
         app(standalone_mode=True)
-    except StreamerError as error:
-        sys.stderr.write(f"streamer: {error}\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(ExitCode.SUCCESS)
+        sys.stdout.flush()
+    except BaseException as error:
+        end(error)
     sys.exit(ExitCode.SUCCESS)
+
+
+def end(error: BaseException) -> NoReturn:
+    """Exit as a failure demands; of several at once, as the first that a user can act on.
+
+    Raises:
+        SystemExit: always, except for an error that is a fault of this program, which is raised.
+    """
+    leaves = list(_leaves(error))
+    for leaf in leaves:
+        if isinstance(leaf, StreamerError):
+            sys.stderr.write(f"streamer: {leaf}\n")
+            sys.exit(leaf.exit_code)
+    if any(isinstance(leaf, BrokenPipeError) for leaf in leaves):
+        # The reader of standard output has gone, as in `streamer subscribe | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.SUCCESS)
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        sys.exit(ExitCode.INTERRUPTED)
+    raise error
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """Return the errors in a group, in order; of any other error, itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]

@@ -106,7 +106,9 @@ def broker(
     kafka: Annotated[
         bool, typer.Option("--kafka", help="Run Apache Kafka with data on disk.")
     ] = False,
-    port: Annotated[int, typer.Option(help="Port of Apache Kafka on 127.0.0.1.")] = 9092,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of Apache Kafka on 127.0.0.1.")
+    ] = 9092,
     data_dir: Annotated[
         Path | None, typer.Option(help="Kafka's data directory.", show_default=False)
     ] = None,

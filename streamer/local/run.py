@@ -103,7 +103,10 @@ async def run_stages(
         StreamerError: a source, the broker or a stage failed.
     """
     verbs = {"inference": "infer", "processing": "process"} if start_stages else {}
-    commands = {name: [verb, *stage_arguments] for name, verb in verbs.items()}
+    commands = {
+        name: [verb, *stage_arguments, *_metrics_port(config, number)]
+        for number, (name, verb) in enumerate(verbs.items(), start=1)
+    }
     in_flight = InFlight(await _in_flight_bytes(config))
     async with (
         Producer(config) as publisher,
@@ -183,3 +186,9 @@ async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+def _metrics_port(config: Config, number: int) -> list[str]:
+    """Options that give the stage `number` a port of its own, after capture's."""
+    port = config.metrics.port
+    return ["--set", f"metrics.port={port + number}"] if port else []

@@ -16,6 +16,7 @@ from streamer.errors import ConfigError
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import faust_settings
+from streamer.processing.clock import Clock
 from streamer.processing.faust_app import App
 from streamer.processing.spec import participant_spec, session_spec
 from streamer.processing.stage import Stage
@@ -85,7 +86,7 @@ def build_app(
             partitions=partitions[topic_name],
             help=f"Smoothing state of the {table_name}.",
         )
-        stage: Stage[Any] = Stage(app, table, spec, publisher, config)
+        stage: Stage[Any] = Stage(app, table, spec, publisher, config, Clock())
         source = app.topic(
             topic_name,
             key_type=bytes,

@@ -6,7 +6,6 @@ and the topics of the outputs.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -126,8 +125,3 @@ def stamped(output: Output, now_ms: float) -> Output:
     stages["total"] = sum(stages.values())
     rounded = {name: round(value, 3) for name, value in stages.items()}
     return msgspec.structs.replace(output, latency_ms=rounded)
-
-
-def wall_clock_ms() -> float:
-    """Return the wall clock, Unix milliseconds."""
-    return time.time() * 1000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,8 +22,9 @@ from streamer.errors import UnreadableRecord
 from streamer.kafka.messages import EncodedRecord, RawMessage, header_values
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import Topic, topic_named
+from streamer.processing.clock import Clock
 from streamer.processing.faust_app import App
-from streamer.processing.spec import S, StageSpec, StoredState, arrived, stamped, wall_clock_ms
+from streamer.processing.spec import S, StageSpec, StoredState, arrived, stamped
 from streamer.records import Score
 
 log = logging.getLogger(__name__)
@@ -48,20 +48,20 @@ class _Step:
 
 
 @dataclass(slots=True)
-class _Clock:
-    """A partition's time: Kafka's time of the latest message, advancing while none arrives."""
+class _PartitionTime:
+    """Kafka's time of a partition's latest message, advancing while no message arrives."""
 
     stream_ms: float
     received_at_s: float
 
-    def now_ms(self, idle_s: float) -> float:
-        silent_s = time.monotonic() - self.received_at_s
+    def now_ms(self, monotonic_s: float, idle_s: float) -> float:
+        silent_s = monotonic_s - self.received_at_s
         return self.stream_ms + (silent_s * 1000 if silent_s >= idle_s else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A key that holds outputs back, and the time of its last message (`_Clock` time)."""
+    """A key that holds outputs back, and the time of its last message (`_PartitionTime`)."""
 
     partition: int
     since_ms: float
@@ -82,7 +82,13 @@ class Stage(Generic[S]):
     """
 
     def __init__(
-        self, app: App, table: Any, spec: StageSpec[S], publisher: Producer, config: Config
+        self,
+        app: App,
+        table: Any,
+        spec: StageSpec[S],
+        publisher: Producer,
+        config: Config,
+        clock: Clock,
     ) -> None:
         """Join an app and a table that the app knows; no I/O."""
         self.counters: Counter[str] = Counter()
@@ -94,6 +100,7 @@ class Stage(Generic[S]):
         self._spec = spec
         self._topic = spec.topic.full_name(config.kafka.topic_prefix)
         self._publisher = publisher
+        self._clock = clock
         self._idle_s = config.smoothing.idle_flush_s
         self._keep_ms = config.kafka.retention_ms
         self._encode = msgspec.msgpack.Encoder().encode
@@ -103,11 +110,11 @@ class Stage(Generic[S]):
         self._lock = asyncio.Lock()
         self._steps: asyncio.Queue[_Step] = asyncio.Queue(IN_HAND)
         self._live: dict[bytes, StoredState[S]] = {}
-        self._clocks: dict[int, _Clock] = {}
+        self._times: dict[int, _PartitionTime] = {}
         self._waiting: dict[bytes, _Waiting] = {}
         self._next: dict[int, int] = {}
         self._open = False
-        self._expired_at_s = time.monotonic()
+        self._expired_at_s = self._clock.monotonic_s()
         app.on_partitions_revoked.connect(self._close)
         table.on_recover(self._reopen)
 
@@ -143,12 +150,12 @@ class Stage(Generic[S]):
     async def maintenance_loop(self) -> None:
         """Flush keys that receive no more messages, and expire old ones."""
         while True:
-            await asyncio.sleep(MAINTENANCE_S)
+            await self._clock.sleep(MAINTENANCE_S)
             async with self._lock:
                 for key in self._silent():
                     await self._flush(key)
-                if time.monotonic() - self._expired_at_s >= EXPIRE_S:
-                    self._expired_at_s = time.monotonic()
+                if self._clock.monotonic_s() - self._expired_at_s >= EXPIRE_S:
+                    self._expired_at_s = self._clock.monotonic_s()
                     await self._expire()
 
     # one message
@@ -174,7 +181,7 @@ class Stage(Generic[S]):
     async def _take(self, event: Any) -> _Step:
         message = event.message
         timestamp_ms = round(message.timestamp * 1000)
-        self._clocks[message.partition] = _Clock(timestamp_ms, time.monotonic())
+        self._times[message.partition] = _PartitionTime(timestamp_ms, self._clock.monotonic_s())
         if message.value is None:
             self.counters["tombstones"] += 1
             return _Step(event)
@@ -204,7 +211,7 @@ class Stage(Generic[S]):
             record = arrived(record, timestamp_ms)
         state, outputs = self._spec.step(before.state if before else None, record)
         self._check_storable(state)
-        now_ms = wall_clock_ms()
+        now_ms = self._clock.wall_ms()
         sent = [
             await self._publisher.publish_soon(stamped(output, now_ms), topic=topic)
             for output in outputs
@@ -305,7 +312,7 @@ class Stage(Generic[S]):
             place.topic,
             place.partition,
             place.offset,
-            timestamp=time.time(),
+            timestamp=self._clock.wall_ms() / 1000,
             timestamp_type=0,
             headers=None,
             key=key,
@@ -320,10 +327,11 @@ class Stage(Generic[S]):
     def _silent(self) -> list[bytes]:
         if not self._open or self._app.rebalancing:
             return []
+        now_s = self._clock.monotonic_s()
         return [
             key
             for key, waiting in self._waiting.items()
-            if self._clocks[waiting.partition].now_ms(self._idle_s) - waiting.since_ms
+            if self._times[waiting.partition].now_ms(now_s, self._idle_s) - waiting.since_ms
             >= self._idle_s * 1000
         ]
 
@@ -340,7 +348,7 @@ class Stage(Generic[S]):
         if kept.outbox:
             messages = [_stored_message(topic_named(kind), value) for kind, value in kept.outbox]
         else:
-            now_ms = wall_clock_ms()
+            now_ms = self._clock.wall_ms()
             state, flushed = self._spec.flush(kept.state)
             outputs = [
                 (topic, stamped(output, now_ms))
@@ -364,11 +372,11 @@ class Stage(Generic[S]):
         if not self._open or self._app.rebalancing:
             return
         await self._steps.join()
-        oldest_ms = wall_clock_ms() - self._keep_ms
+        oldest_ms = self._clock.wall_ms() - self._keep_ms
         old = {
             key: kept.partition
             for key, kept in self._all()
-            if kept.touched_ms < oldest_ms and kept.partition in self._clocks
+            if kept.touched_ms < oldest_ms and kept.partition in self._times
         }
         await self._write({key: (partition, None) for key, partition in old.items()})
         for key in old:
@@ -387,7 +395,7 @@ class Stage(Generic[S]):
             await self._steps.join()
             self._open = False
             self._live.clear()
-            self._clocks.clear()
+            self._times.clear()
             self._waiting.clear()
             self._next.clear()
 
@@ -414,12 +422,12 @@ class Stage(Generic[S]):
             for tp, offset in committed.items()
             if tp.topic == self._topic and offset
         }
-        now_ms, now_s = wall_clock_ms(), time.monotonic()
+        now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
         changelog = self._table.changelog_topic_name
         mine = {
             tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == changelog
         }
-        self._clocks = {partition: _Clock(now_ms, now_s) for partition in mine}
+        self._times = {partition: _PartitionTime(now_ms, now_s) for partition in mine}
         self._waiting.clear()
         for key, kept in self._all():
             if kept.partition not in mine:

@@ -1,28 +1,18 @@
-// One timeline: smoothed valence, its band, the raw points. Knows uPlot and colours, no records.
+// One timeline: smoothed valence, its band, the raw points. Knows uPlot, colours and the columns of a
+// Track.
+
+import { tipText } from "./describe.js";
+import { clock } from "./format.js";
 
 const HEIGHT = 150;
 const MOST_POINTS = 1_000;
 const LABELS = { 3: "+3", 2: "+2", 1: "+1", 0: "0", "-1": "−1", "-2": "−2", "-3": "−3" };
 
-export function signed(value, digits = 2) {
-  const shown = Math.abs(value).toFixed(digits);
-  if (Number(shown) === 0) return shown;
-  return (value < 0 ? "−" : "+") + shown;
-}
-
-export function clock(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  const h = Math.floor(whole / 3600);
-  const m = Math.floor(whole / 60) % 60;
-  const s = String(whole % 60).padStart(2, "0");
-  return h ? `${h}:${String(m).padStart(2, "0")}:${s}` : `${m}:${s}`;
-}
-
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// Raw points that lie closer than they are wide tell nothing, and cost the most to draw.
+// Raw points closer together than they are wide cannot be told apart, and are the slowest to draw.
 function fewEnough(plot, series, first, last) {
   return last - first < MOST_POINTS;
 }
@@ -38,7 +28,7 @@ export class Chart {
     this.tip = document.createElement("p");
     this.tip.className = "tip";
     this.tip.hidden = true;
-    this.tip.setAttribute("aria-hidden", "true"); // the slider says the same to all
+    this.tip.setAttribute("aria-hidden", "true"); // the slider gives the same values to everybody
     this.plot.over.append(this.tip);
     this.plot.over.addEventListener("click", (event) => {
       const left = event.clientX - this.plot.over.getBoundingClientRect().left;
@@ -99,17 +89,13 @@ export class Chart {
     };
   }
 
-  // What the line says where the pointer is, here or on another timeline.
+  // Show the values at the pointer, which may be on this or on another timeline.
   #point({ idx, left }) {
     const track = this.track;
-    const there = track !== null && idx !== null && idx !== undefined && left >= 0;
-    this.tip.hidden = !there || track.records[idx] === null;
+    const onLine = track !== null && idx !== null && idx !== undefined && left >= 0;
+    this.tip.hidden = !onLine || track.records[idx] === null;
     if (this.tip.hidden) return;
-    const { valence, uncertainty } = track.records[idx];
-    const value = valence === null ? "no evidence" : signed(valence);
-    const around = valence === null || uncertainty === null ? "" : ` ± ${uncertainty.toFixed(2)}`;
-    const alone = track.raw[idx] === null ? "" : `, by itself ${signed(track.raw[idx])}`;
-    this.tip.textContent = `${clock(track.end[idx])}  ${value}${around}${alone}`;
+    this.tip.textContent = tipText(track.records[idx], track.end[idx], track.raw[idx]);
   }
 
   // The zero line, and the chosen moment.

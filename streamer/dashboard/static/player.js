@@ -1,20 +1,20 @@
-// A session that is over, played: the moment moves on, and the recordings move with it.
+// Plays a session that has ended: the selected moment advances, and the media files play in sync.
 //
-// The first recording that plays is the clock, so that video and timeline cannot drift apart;
-// without one the moment moves by the computer's clock.
+// The first media file that plays is the clock, so that video and timeline cannot drift apart;
+// without one the moment advances by the computer's clock.
 
 const DRIFT_S = 0.3;
 const STEP_MS = 200;
 
 export class Player {
-  // `onMoment(seconds)` is told where it is; `onStop()` that the end, or a stop, was reached.
+  // Calls `onMoment(seconds)` as the moment advances, and `onStop()` at the end or after `stop()`.
   constructor(onMoment, onStop) {
     this.onMoment = onMoment;
     this.onStop = onStop;
     this.recordings = new Map(); // participant → video element
     this.timer = 0;
-    this.from = 0; // the moment at which playing began, and when that was
-    this.since = 0;
+    this.from = 0; // the moment (s) at which playing began
+    this.since = 0; // the computer's clock (ms) at that time
     this.end = 0;
   }
 
@@ -22,7 +22,7 @@ export class Player {
     return this.timer !== 0;
   }
 
-  // A participant's recording; it is made once and lies beside the timeline.
+  // Make the video element of a participant's media file, for the page to show. Call it once for each.
   add(participant, address) {
     const video = document.createElement("video");
     video.preload = "metadata";
@@ -43,7 +43,7 @@ export class Player {
     this.#begin(from);
     for (const video of this.recordings.values()) {
       video.currentTime = from;
-      video.play().catch(() => {}); // one that cannot play leaves the clock to the others
+      video.play().catch(() => {}); // a file that cannot play does not stop the others
     }
     this.timer ||= setInterval(() => this.#step(), STEP_MS);
   }
@@ -55,7 +55,7 @@ export class Player {
     this.onStop();
   }
 
-  // The moment was chosen by hand.
+  // Go to a moment that the user chose, in seconds.
   seek(moment) {
     for (const video of this.recordings.values()) video.currentTime = moment;
     this.#begin(moment);
@@ -68,8 +68,8 @@ export class Player {
 
   #step() {
     const running = [...this.recordings.values()].filter((video) => !video.paused && !video.ended && video.readyState > 2);
-    const clock = this.from + (performance.now() - this.since) / 1000;
-    const now = running.length ? running[0].currentTime : clock;
+    const elapsed = this.from + (performance.now() - this.since) / 1000;
+    const now = running.length ? running[0].currentTime : elapsed;
     if (running.length) this.#begin(now);
     for (const video of running) if (Math.abs(video.currentTime - now) > DRIFT_S) video.currentTime = now;
     if (now >= this.end) this.stop();

@@ -1,14 +1,15 @@
-// What the page remembers: per track (a participant, or the meeting as a whole) one slot a window.
+// The records of one track (a participant, or the meeting as a whole): one slot for each window.
 //
-// Columns are dense by window index, so that a record that comes late or twice falls into its
-// place; a window that never came stays a gap. Bounded: the oldest slots go, `longest` are kept.
+// Columns are dense by window index, so that a late or repeated record replaces its own slot; a
+// window without a record stays a gap. The length is bounded: beyond `maxSlots` the oldest go.
 
-let longest = 7_800; // 2 hours and 10 minutes at one window a second
-const LONGEST_RECORDED = 36_000; // 10 hours: a recording does not grow while it is looked at
-const TRIM = 600;
+let maxSlots = 7_800; // 2 hours and 10 minutes at one window a second
+const MAX_SLOTS_RECORDED = 36_000; // 10 hours: a recording does not grow while the page shows it
+const TRIM = 600; // slots by which a track may be longer, so that trimming is rare
 
+// Let tracks become as long as a recorded session may be.
 export function keepLong() {
-  longest = LONGEST_RECORDED;
+  maxSlots = MAX_SLOTS_RECORDED;
 }
 
 export class Track {
@@ -22,19 +23,19 @@ export class Track {
     this.raw = [];
   }
 
-  // Take one record in; false when it is older than what is kept, or an earlier revision.
+  // Add a record; false when it is older than the oldest slot, or an earlier revision.
   add(record) {
     const index = record.window_index;
     if (this.records.length === 0) this.first = index;
-    while (index < this.first && this.records.length < longest && this.first > 0) this.#before();
+    while (index < this.first && this.records.length < maxSlots && this.first > 0) this.#before();
     if (index < this.first) return false;
     const slot = index - this.first;
-    if (slot - this.records.length > longest) this.#clear(index);
+    if (slot - this.records.length > maxSlots) this.#clear(index);
     while (this.records.length <= index - this.first) this.#after(record.end_ms / 1000, index);
     const at = index - this.first;
     if (this.records[at] !== null && this.records[at].revision > record.revision) return false;
     this.#put(at, record);
-    if (this.records.length > longest + TRIM) this.#trim(this.records.length - longest);
+    if (this.records.length > maxSlots + TRIM) this.#trim(this.records.length - maxSlots);
     return true;
   }
 
@@ -60,16 +61,16 @@ export class Track {
 
   #put(at, record) {
     const { valence, uncertainty } = record;
-    const known = valence !== null && uncertainty !== null;
+    const hasBand = valence !== null && uncertainty !== null;
     this.records[at] = record;
     this.end[at] = record.end_ms / 1000;
     this.valence[at] = valence;
-    this.low[at] = known ? Math.max(valence - uncertainty, -3) : null;
-    this.high[at] = known ? Math.min(valence + uncertainty, 3) : null;
+    this.low[at] = hasBand ? Math.max(valence - uncertainty, -3) : null;
+    this.high[at] = hasBand ? Math.min(valence + uncertainty, 3) : null;
     this.raw[at] = record.valence_raw ?? null;
   }
 
-  // A slot for a window that has not come: its time lies evenly between its neighbours'.
+  // A slot for a window without a record yet: its end lies evenly between its neighbours'.
   #after(end, index) {
     const before = this.end.length ? this.end[this.end.length - 1] : end - 1;
     const missing = index - this.first - this.records.length + 1;

@@ -11,7 +11,7 @@ from streamer.kafka.topics import SMOOTHED
 from streamer.recording.recorder import _Lane
 from streamer.records import Sentiment
 from streamer.testing import FakeConsumer
-from tests.published import sentiment
+from tests.made_records import sentiment
 
 
 def consumer(*, broker_away: bool = False) -> FakeConsumer[Sentiment]:
@@ -57,7 +57,6 @@ async def test_a_cancelled_lane_keeps_what_came_all_the_same() -> None:
     reader, writer = consumer(), Writer()
     task = asyncio.create_task(lane(reader, writer).run(asyncio.Event()))
     await reader.exhausted.wait()
-    await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from smoothing_runs import (
-    START,
-    alerts_of,
-    run,
-    score,
-)
-
 from streamer.config import AlertsConfig, SmoothingConfig
 from streamer.records import (
     Alert,
+)
+from tests.made_records import START
+from tests.smoothing_runs import (
+    alerts_of,
+    run,
+    score,
 )
 
 

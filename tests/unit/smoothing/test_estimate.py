@@ -7,16 +7,16 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from smoothing_runs import (
-    score,
-    smooth,
-)
 
 from streamer.config import SmoothingConfig
 from streamer.records import (
     Presence,
 )
 from streamer.smoothing.estimate import NO_KNOWLEDGE
+from tests.smoothing_runs import (
+    score,
+    smooth,
+)
 
 
 def test_uncertainty_of_one_window_is_the_error_that_the_model_expects() -> None:

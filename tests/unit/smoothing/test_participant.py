@@ -6,20 +6,20 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from smoothing_runs import (
-    QUIET,
-    START,
-    classes,
-    run,
-    score,
-    smooth,
-)
 
 from streamer.config import SmoothingConfig
 from streamer.records import (
     Gate,
 )
 from streamer.smoothing.participant import HELD_LIMIT, ParticipantState, flush, step
+from tests import made_records
+from tests.made_records import START, class_probabilities
+from tests.smoothing_runs import (
+    QUIET,
+    run,
+    score,
+    smooth,
+)
 
 
 def test_no_evidence_is_published_as_none_never_as_neutral() -> None:
@@ -35,12 +35,12 @@ def test_the_first_window_is_published_as_the_model_gave_it() -> None:
 
     assert first.valence == first.valence_raw == 1.2
     assert (first.label, first.polarity) == ("weakly positive", "positive")
-    assert first.class_probabilities == pytest.approx(classes(1.2))
-    assert first.gate == Gate(val=0.4, cls=0.6)
+    assert first.class_probabilities == pytest.approx(class_probabilities(1.2))
+    assert first.gate == Gate(val=0.625, cls=0.5)
     assert first.event_time == START + timedelta(seconds=1)
     assert first.window_id == "standup/ana/0"
-    assert first.latency_ms == {"inference": 12.5}
-    assert first.text == "so far so good"
+    assert first.latency_ms == made_records.score(0).latency_ms
+    assert first.text == "the words of window 0"
     assert first.trend_per_min is None, "one point has no slope"
     assert first.session_participants == 3
 

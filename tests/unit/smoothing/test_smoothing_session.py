@@ -7,13 +7,6 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from smoothing_runs import (
-    QUIET,
-    START,
-    meet,
-    sentiment,
-    silent,
-)
 
 from streamer.config import AlertsConfig, SmoothingConfig
 from streamer.records import (
@@ -25,6 +18,13 @@ from streamer.smoothing.session import (
     SESSION_PATIENCE_MS,
     session_flush,
     session_step,
+)
+from tests.made_records import START
+from tests.smoothing_runs import (
+    QUIET,
+    meet,
+    sentiment,
+    silent,
 )
 
 

@@ -1,0 +1,70 @@
+// A record in words: what a card, a timeline and an alert say of it. Knows no document.
+//
+// A record is a Sentiment, a SessionSentiment or an Alert, with the names that it has on its topic.
+
+import { clock, counted, signed } from "./format.js";
+
+const MODALITIES = [["audio", "voice"], ["text", "words"], ["vision", "face"]];
+const STEADY_PER_MIN = 0.05; // a trend up to this size has a level arrow
+
+export function valueText({ valence }) {
+  return valence === null ? "" : signed(valence);
+}
+
+export function labelText({ label }) {
+  return label ?? "no evidence";
+}
+
+export function uncertaintyText({ uncertainty }) {
+  return uncertainty === null ? "–" : `± ${uncertainty.toFixed(2)}`;
+}
+
+export function trendText({ trend_per_min: trend }) {
+  if (trend === null) return "–";
+  const arrow = trend > STEADY_PER_MIN ? "↗" : trend < -STEADY_PER_MIN ? "↘" : "→";
+  return `${arrow} ${signed(trend)} a minute`;
+}
+
+export function participantsText({ participants }) {
+  return counted(participants, "participant");
+}
+
+export function spreadText({ spread }) {
+  return spread === null ? "–" : spread.toFixed(2);
+}
+
+// One part a modality, in the order of MODALITIES: whether it contributed, and its text.
+export function evidenceParts({ evidence, presence }) {
+  return MODALITIES.map(([modality, name]) => {
+    const present = evidence.includes(modality);
+    const percent = Math.round(presence[modality] * 100);
+    return { present, text: present ? `${name} ${percent} %` : `no ${name}` };
+  });
+}
+
+// Which interaction the model leans on: between the modalities, or within each of them.
+export function gateText(gate) {
+  if (gate === null) return "–";
+  const inter = Math.round(gate.val * 100);
+  return inter >= 50 ? `all together ${inter} %` : `each alone ${100 - inter} %`;
+}
+
+// The accessible name of a timeline from `from` to `to` (seconds). `name` is null for the meeting,
+// `record` is null before the first one.
+export function chartLabel(name, record, from, to) {
+  const valence = record?.valence ?? null;
+  const value = valence === null ? "no evidence now" : `${signed(valence)}, ${record.label}`;
+  return `Valence of ${name ?? "the meeting"} from ${clock(from)} to ${clock(to)}: ${value}`;
+}
+
+// The text at the pointer: `end` in seconds, `raw` the window's own valence or null.
+export function tipText({ valence, uncertainty }, end, raw) {
+  const value = valence === null ? "no evidence" : signed(valence);
+  const band = valence === null || uncertainty === null ? "" : ` ± ${uncertainty.toFixed(2)}`;
+  const own = raw === null ? "" : `, by itself ${signed(raw)}`;
+  return `${clock(end)}  ${value}${band}${own}`;
+}
+
+export function alertText({ state, message }) {
+  return `${state === "raised" ? "▲" : "✓"} ${message}`;
+}

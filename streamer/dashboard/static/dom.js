@@ -1,0 +1,31 @@
+// Small steps on the document. Text is set through textContent alone, never as markup.
+
+import { polarityClass } from "./format.js";
+
+const POLARITIES = ["positive", "neutral", "negative", "none"];
+
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+// Set a text where it differs, so that a screen reader announces changes only.
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// A copy of the element in the template `id`.
+export function fromTemplate(id) {
+  return byId(id).content.firstElementChild.cloneNode(true);
+}
+
+// Give a list exactly `count` children, new ones from the template `id`; returns the children.
+export function resizeList(list, id, count) {
+  while (list.children.length < count) list.append(fromTemplate(id));
+  while (list.children.length > count) list.lastElementChild.remove();
+  return list.children;
+}
+
+export function setPolarity(element, polarity) {
+  element.classList.remove(...POLARITIES);
+  element.classList.add(polarityClass(polarity));
+}

@@ -1,0 +1,47 @@
+// Numbers, times and counts as the page writes them. Knows no document and no records.
+
+const MARKS = { positive: "▲", neutral: "●", negative: "▼", none: "○" };
+
+// A number with its sign: "+0.40", "−1.25"; a zero after rounding has none.
+export function signed(value, digits = 2) {
+  const rounded = Math.abs(value).toFixed(digits);
+  if (Number(rounded) === 0) return rounded;
+  return (value < 0 ? "−" : "+") + rounded;
+}
+
+// Seconds of a session as m:ss, from one hour on as h:mm:ss.
+export function clock(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  const h = Math.floor(whole / 3600);
+  const m = Math.floor(whole / 60) % 60;
+  const s = String(whole % 60).padStart(2, "0");
+  return h ? `${h}:${String(m).padStart(2, "0")}:${s}` : `${m}:${s}`;
+}
+
+// A duration in milliseconds, in the unit that suits its length.
+export function duration(ms) {
+  const s = Math.max(0, Math.round(ms / 1000));
+  if (s < 120) return `${s} s`;
+  if (s < 7200) return `${Math.round(s / 60)} minutes`;
+  return s < 172_800 ? `${Math.round(s / 3600)} hours` : `${Math.round(s / 86_400)} days`;
+}
+
+// Unix milliseconds as date and time of day, in the reader's language and time zone by default.
+export function wallClock(ms, locales = [], timeZone = undefined) {
+  return new Date(ms).toLocaleString(locales, { dateStyle: "medium", timeStyle: "short", timeZone });
+}
+
+// "1 participant", "2 participants".
+export function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+// The CSS class of a polarity; null, no evidence, has one too.
+export function polarityClass(polarity) {
+  return polarity ?? "none";
+}
+
+// The mark that stands beside the colour of a polarity.
+export function polarityMark(polarity) {
+  return MARKS[polarityClass(polarity)];
+}

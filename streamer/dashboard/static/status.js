@@ -1,0 +1,133 @@
+// The server's status in words: sessions, broker, stages. Knows no document and no clock.
+//
+// A status is what `api/status` and the event `status` contain; a summary is one of its `sessions`.
+// The parameter `now_ms` is the server's time now, Unix milliseconds.
+
+import { clock, counted, duration, polarityMark, signed, wallClock } from "./format.js";
+
+const STALE_MS = 15_000; // a live session without news for so long is silent
+const STAGES = [["capture", "Capture"], ["queue", "Queue"], ["inference", "Inference"],
+  ["smoothing", "Smoothing"], ["total", "In all"]];
+const BROKER_STATES = { up: "answers", down: "away", connecting: "connecting" };
+const LINKS = { up: "Connected", down: "Connection lost, trying again …", connecting: "Connecting …" };
+const STALE = "What is shown is from before.";
+
+function ageMs(summary, now_ms) {
+  return now_ms - summary.updated_ms;
+}
+
+// A session in one word or two.
+export function sessionState(summary, now_ms) {
+  if (summary.recorded) return summary.complete === false ? "recorded, not to its end" : "recorded";
+  if (summary.ended) return "ended";
+  if (ageMs(summary, now_ms) > STALE_MS) return "silent";
+  return summary.live === false ? "replay" : "live";
+}
+
+// State, begin and participants in one line. `began` writes Unix milliseconds.
+export function sessionFacts(summary, now_ms, began = wallClock) {
+  const facts = [sessionState(summary, now_ms)];
+  if (summary.started_ms !== null) facts.push(`began ${began(summary.started_ms)}`);
+  facts.push(counted(summary.participants.length, "participant"));
+  return facts.join(" · ");
+}
+
+// A session's mood in the list of sessions: the newest of a session on the topics, the mean of a
+// recorded one; and how many alerts it has.
+export function moodText(summary) {
+  const value = summary.valence === null ? "" : ` ${signed(summary.valence)}`;
+  const alerts = summary.alerts ? `, ${counted(summary.alerts, "alert")}` : "";
+  if (summary.recorded) return `${value ? `mean${value}` : "–"}${alerts}`;
+  if (summary.label === null) return `–${alerts}`;
+  return `${polarityMark(summary.polarity)}${value} ${summary.label}${alerts}`;
+}
+
+// The cells of a row in the list of sessions, by their CSS class; the mood has its own function.
+export function sessionCells(summary, now_ms, began = wallClock) {
+  return {
+    state: sessionState(summary, now_ms),
+    began: summary.started_ms === null ? "" : began(summary.started_ms),
+    length: clock(summary.end_ms / 1000),
+    who: summary.participants.join(", "),
+  };
+}
+
+// The connection to the server: "connecting", "up" or "down". `summary` may be null.
+export function linkText(link, summary) {
+  return link === "down" && summary?.ended ? "Not connected" : LINKS[link];
+}
+
+// One sentence for what is not as it should be, the first that applies; an empty text for none.
+// `warn`: whether what is shown may be out of date. `session` is null on the list of sessions;
+// `status` is null before the first; `hasCards`: whether there are records of the session.
+export function bannerOf({ link, status, session, summary, hasCards, now_ms }) {
+  const warning = (text) => ({ text, warn: text !== "" });
+  const notice = (text) => ({ text, warn: false });
+  if (link === "down" && summary?.ended) {
+    return notice("This session has ended, and the page's server with it. What came stays here.");
+  }
+  if (link === "down" && status === null) {
+    return warning("The page's server does not answer; trying again.");
+  }
+  if (link === "down") {
+    return warning(`The connection to the page's server is lost; trying again. ${STALE}`);
+  }
+  if (status === null) return notice("Connecting …");
+  if (summary?.recorded) return notice("");
+  const { broker, sessions } = status;
+  if (broker.state === "down") {
+    const shown = hasCards || sessions.length ? ` ${STALE}` : "";
+    const time = duration(status.now_ms - broker.since_ms);
+    return warning(`The broker at ${broker.address} has not answered for ${time}; trying again.${shown}`);
+  }
+  if (broker.state === "connecting") return notice(`Connecting to the broker at ${broker.address} …`);
+  if (broker.state === "none") {
+    if (session !== null) return warning(`No session ${session} is recorded here.`);
+    return warning(sessions.length ? "" : "Nothing is recorded here, and no broker is followed.");
+  }
+  if (session === null && sessions.length === 0) {
+    return notice(`No session yet on ${broker.address}. Waiting for one to begin.`);
+  }
+  if (session !== null && !hasCards) {
+    return notice(`Nothing yet of session ${session}. Waiting for its first window.`);
+  }
+  if (summary === null) return notice("");
+  if (summary.ended) return notice("This session has ended.");
+  const age = ageMs(summary, now_ms);
+  return age > STALE_MS ? warning(`Nothing new for ${duration(age)}. ${STALE}`) : notice("");
+}
+
+// The backlog or the rate of a stage.
+function workText(stage) {
+  if (stage === undefined) return "";
+  if ("windows_per_s" in stage) return `${stage.windows_per_s.toFixed(1)} windows a second`;
+  if (stage.waiting === null) return "has not begun";
+  return stage.waiting === 0 ? "nothing waits" : `${stage.waiting} waiting`;
+}
+
+// How long a stage took for the newest records.
+function latencyText(latency) {
+  if (latency === undefined) return "";
+  return `${Math.round(latency.median)} ms (95 %: ${Math.round(latency.p95)} ms)`;
+}
+
+// The rows of the footer, [name, text], without the stages of which nothing is known.
+export function healthRows(status, summary, now_ms) {
+  const rows = STAGES.map(([stage, name]) => {
+    const texts = [workText(status.stages[stage]), latencyText(status.latency_ms[stage])];
+    return [name, texts.filter(Boolean).join(", ")];
+  }).filter(([, text]) => text !== "");
+  if (summary !== null && !summary.recorded) {
+    rows.push(["Newest record", `${duration(ageMs(summary, now_ms))} ago`]);
+  }
+  const { broker } = status;
+  if (broker.state === "none") return [...rows, ["Broker", "none: recorded sessions only"]];
+  rows.push(["Not yet read", String(status.lag)]);
+  rows.push(["Broker", `${broker.address}, ${BROKER_STATES[broker.state]}`]);
+  return rows;
+}
+
+// The only session there is, which the page opens by itself; null when there is a choice.
+export function onlySession(status) {
+  return status.sessions.length === 1 ? status.sessions[0].session_id : null;
+}

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  bannerOf, healthRows, linkText, moodText, onlySession, sessionCells, sessionFacts, sessionState,
+} from "../../streamer/dashboard/static/status.js";
+
+const NOW_MS = 1_000_000;
+const began = (ms) => `at ${ms}`;
+
+// A summary of a live session, as the server sends it, with `changes`.
+function summaryWith(changes = {}) {
+  return {
+    session_id: "standup", updated_ms: NOW_MS - 2_000, started_ms: 900_000, end_ms: 61_000,
+    participants: ["ana", "bo"], ended: false, live: true, recorded: false, complete: null,
+    valence: 0.4, polarity: "positive", label: "weakly positive", alerts: 0, ...changes,
+  };
+}
+
+function statusWith(broker, sessions = [summaryWith()]) {
+  const up = { state: "up", address: "broker:9092", since_ms: NOW_MS - 90_000 };
+  return { now_ms: NOW_MS, broker: { ...up, ...broker }, sessions, stages: {}, latency_ms: {}, lag: 3 };
+}
+
+function banner(changes) {
+  return bannerOf({
+    link: "up", status: statusWith(), session: "standup", summary: summaryWith(), hasCards: true,
+    now_ms: NOW_MS, ...changes,
+  });
+}
+
+const nothing = { text: "", warn: false };
+
+test("a session is live, a replay, silent or ended", () => {
+  const state = (changes) => sessionState(summaryWith(changes), NOW_MS);
+  assert.equal(state({}), "live");
+  assert.equal(state({ live: null }), "live");
+  assert.equal(state({ live: false }), "replay");
+  assert.equal(state({ updated_ms: NOW_MS - 15_000 }), "live");
+  assert.equal(state({ updated_ms: NOW_MS - 15_001 }), "silent");
+  assert.equal(state({ updated_ms: 0, ended: true }), "ended");
+});
+
+test("a recorded session is never silent, and says when its end is missing", () => {
+  const state = (complete) => sessionState(
+    summaryWith({ recorded: true, updated_ms: 0, ended: true, complete }), NOW_MS);
+  assert.equal(state(true), "recorded");
+  assert.equal(state(null), "recorded");
+  assert.equal(state(false), "recorded, not to its end");
+});
+
+test("the facts are state, begin where it is known, and participants", () => {
+  assert.equal(sessionFacts(summaryWith(), NOW_MS, began), "live · began at 900000 · 2 participants");
+  const alone = summaryWith({ started_ms: null, participants: ["ana"] });
+  assert.equal(sessionFacts(alone, NOW_MS, began), "live · 1 participant");
+});
+
+test("a row of the list has state, begin, length and names", () => {
+  assert.deepEqual(sessionCells(summaryWith(), NOW_MS, began),
+    { state: "live", began: "at 900000", length: "1:01", who: "ana, bo" });
+  assert.equal(sessionCells(summaryWith({ started_ms: null }), NOW_MS, began).began, "");
+});
+
+test("a live session's mood is its newest, with mark, value, label and alerts", () => {
+  assert.equal(moodText(summaryWith()), "▲ +0.40 weakly positive");
+  assert.equal(moodText(summaryWith({ alerts: 1 })), "▲ +0.40 weakly positive, 1 alert");
+  const silent = { valence: null, polarity: null, label: null };
+  assert.equal(moodText(summaryWith({ ...silent, alerts: 2 })), "–, 2 alerts");
+});
+
+test("a recorded session's mood is its mean", () => {
+  assert.equal(moodText(summaryWith({ recorded: true, alerts: 3 })), "mean +0.40, 3 alerts");
+  assert.equal(moodText(summaryWith({ recorded: true, valence: 0 })), "mean 0.00");
+  assert.equal(moodText(summaryWith({ recorded: true, valence: null })), "–");
+});
+
+test("a lost connection is tried again, except after the session's end", () => {
+  assert.equal(linkText("up", null), "Connected");
+  assert.equal(linkText("connecting", null), "Connecting …");
+  assert.equal(linkText("down", null), "Connection lost, trying again …");
+  assert.equal(linkText("down", summaryWith()), "Connection lost, trying again …");
+  assert.equal(linkText("down", summaryWith({ ended: true })), "Not connected");
+});
+
+test("while all is well there is no banner", () => {
+  assert.deepEqual(banner({}), nothing);
+  assert.deepEqual(banner({ session: null, summary: null, hasCards: false }), nothing);
+  assert.deepEqual(banner({ summary: null }), nothing);
+});
+
+test("a lost server comes before everything else", () => {
+  const down = statusWith({ state: "down" });
+  const lost = banner({ link: "down", status: down });
+  assert.match(lost.text, /^The connection to the page's server is lost; .* from before\.$/);
+  assert.equal(lost.warn, true);
+  const never = banner({ link: "down", status: null, summary: null });
+  assert.deepEqual(never, { text: "The page's server does not answer; trying again.", warn: true });
+  const over = banner({ link: "down", status: down, summary: summaryWith({ ended: true }) });
+  assert.match(over.text, /^This session has ended, and the page's server with it\./);
+  assert.equal(over.warn, false);
+});
+
+test("before the first status the page is connecting", () => {
+  assert.deepEqual(banner({ link: "connecting", status: null, summary: null, hasCards: false }),
+    { text: "Connecting …", warn: false });
+});
+
+test("a broker that is away is named, with how long", () => {
+  const text = "The broker at broker:9092 has not answered for 90 s; trying again.";
+  const status = statusWith({ state: "down" });
+  assert.deepEqual(banner({ status }), { text: `${text} What is shown is from before.`, warn: true });
+  const empty = { session: null, summary: null, hasCards: false };
+  assert.equal(banner({ status: statusWith({ state: "down" }, []), ...empty }).text, text);
+  assert.match(banner({ status, ...empty }).text, /from before\.$/); // the list of sessions is shown
+  assert.deepEqual(banner({ status: statusWith({ state: "connecting" }) }),
+    { text: "Connecting to the broker at broker:9092 …", warn: false });
+});
+
+test("a recorded session does not depend on the broker", () => {
+  const summary = summaryWith({ recorded: true, ended: true, updated_ms: 0 });
+  for (const state of ["up", "down", "none"]) {
+    assert.deepEqual(banner({ status: statusWith({ state }), summary }), nothing);
+  }
+});
+
+test("without a broker only recorded sessions can be opened", () => {
+  const list = { session: null, summary: null, hasCards: false };
+  assert.deepEqual(banner({ ...list, session: "x", status: statusWith({ state: "none" }) }),
+    { text: "No session x is recorded here.", warn: true });
+  assert.deepEqual(banner({ ...list, status: statusWith({ state: "none" }, []) }),
+    { text: "Nothing is recorded here, and no broker is followed.", warn: true });
+  assert.deepEqual(banner({ ...list, status: statusWith({ state: "none" }) }), nothing);
+});
+
+test("an empty page says what it waits for", () => {
+  assert.deepEqual(banner({ session: null, summary: null, hasCards: false, status: statusWith({}, []) }),
+    { text: "No session yet on broker:9092. Waiting for one to begin.", warn: false });
+  assert.deepEqual(banner({ hasCards: false }),
+    { text: "Nothing yet of session standup. Waiting for its first window.", warn: false });
+});
+
+test("a session without news warns, one that has ended does not", () => {
+  const updated_ms = NOW_MS - 200_000;
+  assert.deepEqual(banner({ summary: summaryWith({ updated_ms }) }),
+    { text: "Nothing new for 3 minutes. What is shown is from before.", warn: true });
+  assert.deepEqual(banner({ summary: summaryWith({ updated_ms: NOW_MS - 15_000 }) }), nothing);
+  assert.deepEqual(banner({ summary: summaryWith({ updated_ms, ended: true }) }),
+    { text: "This session has ended.", warn: false });
+});
+
+test("the health rows have backlog and latency, and omit unknown stages", () => {
+  const status = statusWith();
+  status.stages = { capture: { windows_per_s: 2 }, inference: { waiting: 0 },
+    smoothing: { waiting: null }, queue: { waiting: 4 } };
+  status.latency_ms = { inference: { median: 79.6, p95: 120.2 } };
+  assert.deepEqual(healthRows(status, summaryWith(), NOW_MS), [
+    ["Capture", "2.0 windows a second"],
+    ["Queue", "4 waiting"],
+    ["Inference", "nothing waits, 80 ms (95 %: 120 ms)"],
+    ["Smoothing", "has not begun"],
+    ["Newest record", "2 s ago"],
+    ["Not yet read", "3"],
+    ["Broker", "broker:9092, answers"],
+  ]);
+});
+
+test("the health rows name the broker's state", () => {
+  const rows = (state, summary = null) => healthRows(statusWith({ state }), summary, NOW_MS);
+  assert.deepEqual(rows("down").at(-1), ["Broker", "broker:9092, away"]);
+  assert.deepEqual(rows("connecting").at(-1), ["Broker", "broker:9092, connecting"]);
+  assert.deepEqual(rows("none", summaryWith({ recorded: true })),
+    [["Broker", "none: recorded sessions only"]]);
+});
+
+test("a single session opens by itself", () => {
+  assert.equal(onlySession(statusWith()), "standup");
+  assert.equal(onlySession(statusWith({}, [])), null);
+  assert.equal(onlySession(statusWith({}, [summaryWith(), summaryWith()])), null);
+});

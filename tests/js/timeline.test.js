@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import {
+  chosenMoment, newestFirst, nextName, oldestMoment, playFrom, shownRange,
+} from "../../streamer/dashboard/static/timeline.js";
+
+const range = (view, tracks = []) => shownRange({ moment: null, ended: false, ...view }, tracks);
+const whole = { first: 0, end: [1, 2, 3] };
+const trimmed = (first) => ({ first, end: [first + 1, first + 2] });
+
+test("a young session has a timeline of a minute, or of the span where that is shorter", () => {
+  assert.deepEqual(range({ span: 300, end: 0 }), [0, 60]);
+  assert.deepEqual(range({ span: 300, end: 59 }), [0, 60]);
+  assert.deepEqual(range({ span: 300, end: 61 }), [0, 61]);
+  assert.deepEqual(range({ span: 30, end: 10 }), [0, 30]);
+});
+
+test("a short session that has ended fills its timeline", () => {
+  assert.deepEqual(range({ span: 300, end: 20, ended: true }), [0, 20]);
+  assert.deepEqual(range({ span: 300, end: 0, ended: true }), [0, 1]);
+});
+
+test("without a chosen moment the timeline ends with the session", () => {
+  assert.deepEqual(range({ span: 300, end: 1000 }), [700, 1000]);
+});
+
+test("a chosen moment is in the middle, but the timeline does not leave the session", () => {
+  assert.deepEqual(range({ span: 300, end: 1000, moment: 500 }), [350, 650]);
+  assert.deepEqual(range({ span: 300, end: 1000, moment: 20 }), [0, 300]);
+  assert.deepEqual(range({ span: 300, end: 1000, moment: 990 }), [700, 1000]);
+});
+
+test("everything begins at 0, or at the oldest slot of the trimmed tracks", () => {
+  assert.deepEqual(range({ span: 0, end: 4 }), [0, 10]);
+  assert.deepEqual(range({ span: 0, end: 9000 }, [whole]), [0, 9000]);
+  assert.deepEqual(range({ span: 0, end: 9000 }, [whole, trimmed(700), trimmed(600)]), [601, 9000]);
+});
+
+test("the oldest moment reads any iterable of tracks once", () => {
+  assert.equal(oldestMoment(new Set([trimmed(40), trimmed(50)]).values()), 41);
+  assert.equal(oldestMoment([]), 0);
+});
+
+test("choosing the last whole second follows the newest again", () => {
+  assert.equal(chosenMoment(89, 90.7), 89);
+  assert.equal(chosenMoment(90, 90.7), null);
+  assert.equal(chosenMoment(Infinity, 90.7), null);
+  assert.equal(chosenMoment(-4, 90.7), 0);
+});
+
+test("playing starts at the chosen moment, and anew from the end", () => {
+  assert.equal(playFrom(30, 90), 30);
+  assert.equal(playFrom(null, 90), 0);
+  assert.equal(playFrom(90, 90), 0);
+});
+
+test("cards stand by name in every order of arrival, the meeting first", () => {
+  for (const arrivals of [["bo", null, "ana", "cy"], ["cy", "bo", "ana", null], [null, "ana", "bo", "cy"]]) {
+    const cards = [];
+    for (const name of arrivals) {
+      const next = nextName(cards, name);
+      cards.splice(next === undefined ? cards.length : cards.indexOf(next), 0, name);
+    }
+    assert.deepEqual(cards, [null, "ana", "bo", "cy"]);
+  }
+});
+
+test("alerts are listed newest first, simultaneous ones as they came; the input stays", () => {
+  const alerts = [{ id: "a", end_ms: 1 }, { id: "b", end_ms: 5 }, { id: "c", end_ms: 5 }, { id: "d", end_ms: 3 }];
+  assert.deepEqual(newestFirst(alerts).map(({ id }) => id), ["b", "c", "d", "a"]);
+  assert.deepEqual(alerts.map(({ id }) => id), ["a", "b", "c", "d"]);
+});
