@@ -27,7 +27,9 @@ from semi_iin.model_config import SemiIINConfig
 from semi_iin.state import load_exactly
 
 FORMAT_VERSION = 1
-DEFAULT = Path(__file__).parent / "checkpoints" / "default"
+PACKAGED = Path(__file__).parent / "checkpoints"
+"""The checkpoints of this package, each known by its folder's name."""
+DEFAULT = PACKAGED / "default"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 MODEL_PREFIX = "model."
 
@@ -110,12 +112,14 @@ def save(
 
 
 def load(path: str | Path = "default") -> Checkpoint:
-    """Read a checkpoint directory; `default` is the one in this package.
+    """Read a checkpoint directory, or one of this package by its name, such as `default`.
 
     Raises:
         SemiIINError: naming what is missing, damaged, or of another version.
     """
-    directory = DEFAULT if str(path) == "default" else Path(path)
+    directory = Path(path)
+    if directory.name == str(path) and (PACKAGED / directory / CONFIG).is_file():
+        directory = PACKAGED / directory
     if directory.is_file() and directory.name in (WEIGHTS, CONFIG):
         directory = directory.parent
     if directory.is_file():

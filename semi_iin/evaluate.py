@@ -108,7 +108,9 @@ def evaluate_polarity(
     A predicted valence is neutral in [-0.5, 0.5), as its class is.
 
     Returns:
-        `n`, `acc3` and the weighted `f1_3class` as for `evaluate_valence`.
+        `n`, then as for `evaluate_valence`: `acc3`, the weighted `f1_3class`, `sign_auc` (how
+        often a positive sample has a higher valence than a negative one), and `neutral_beyond_1`
+        (the share of neutral samples whose valence is above 1 or below -1).
 
     Raises:
         SemiIINError: for another word among the labels.
@@ -120,7 +122,12 @@ def evaluate_polarity(
     truth = np.array([POLARITIES.index(word) for word in plain])
     predicted, unscored = _valences(valence, len(truth))
     polarity = np.searchsorted([-0.5, 0.5], predicted, side="right")
-    metrics = {"acc3": _mean(polarity == truth), "f1_3class": _weighted_f1(polarity, truth)}
+    metrics = {
+        "acc3": _mean(polarity == truth),
+        "f1_3class": _weighted_f1(polarity, truth),
+        "sign_auc": _area_under_curve(predicted, truth == 2, truth == 0),
+        "neutral_beyond_1": _mean(np.abs(predicted) > 1, truth == 1),
+    }
     return _report(metrics, len(truth), unscored, resamples, seed)
 
 
@@ -214,6 +221,26 @@ def _weighted_f1(
             largest = support + weights @ positive.astype(float)
             score += support * 2 * both / np.where(largest > 0, largest, 1)
         return _ratio(score, weights @ included.astype(float))
+
+    return metric
+
+
+def _area_under_curve(
+    score: Floats, positive: NDArray[np.bool_], negative: NDArray[np.bool_]
+) -> Metric:
+    """Return the area under the ROC curve; equal scores count half."""
+    _, group = np.unique(score, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    firsts = np.flatnonzero(np.diff(group[order], prepend=-1))
+
+    def metric(weights: Floats) -> Floats:
+        def of_groups(among: NDArray[np.bool_]) -> Floats:
+            return np.add.reduceat((weights * among)[:, order], firsts, axis=1)
+
+        positives, negatives = of_groups(positive), of_groups(negative)
+        below = np.cumsum(negatives, axis=1) - negatives / 2
+        pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+        return _ratio((positives * below).sum(axis=1), pairs)
 
     return metric
 

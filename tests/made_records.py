@@ -1,7 +1,15 @@
-"""Records of a small session, made by hand, for the tests of whatever keeps or shows them."""
+"""Records of a small session, made up: the tests' one function for each kind of record.
+
+Session `standup` has the participants ana and bo and one window a second. Each function takes any
+field of its record by keyword, and derives from `index` and `valence` the fields that follow from
+them.
+"""
+
+from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,123 +24,205 @@ from streamer.records import (
     Gate,
     Participant,
     Presence,
+    Score,
     Sentiment,
     Session,
     SessionSentiment,
     Window,
     Word,
+    class_index,
+    polarity_of,
     window_id,
 )
 
 START = datetime(2026, 5, 3, 9, tzinfo=UTC)
+START_UNIX_NS = int(START.timestamp()) * NS_PER_S
+
+Probabilities = tuple[float, float, float, float, float, float, float]
 
 
-def sentiment(index: int, participant: str = "ana", session: str = "standup", **changes):
-    whole = Sentiment(
-        session_id=session,
-        participant_id=participant,
-        window_id=window_id(session, participant, index),
-        window_index=index,
-        event_time=START + timedelta(seconds=index + 1),
-        start_ms=max(index - 4, 0) * 1000,
-        end_ms=(index + 1) * 1000,
-        valence=0.1 * (index % 20),
-        valence_raw=0.125 * (index % 20),
-        uncertainty=0.3,
-        label=CLASS_LABELS[3],
-        polarity="neutral",
-        class_probabilities=(0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1),
-        trend_per_min=-0.25,
-        gate=Gate(0.25, 0.75),
-        presence=Presence(audio=0.5, text=1.0),
-        evidence=("audio", "text"),
-        text="naïve <b>words</b>, 好",
-        latency_ms={"capture": 12.5, "total": 99.0},
-        model="m-1",
-        session_participants=2,
+def class_probabilities(valence: float, confidence: float = 0.7) -> Probabilities:
+    """`confidence` for the class of `valence`; the other six share the rest."""
+    rest, index = (1 - confidence) / 6, class_index(valence)
+    first, second, third, fourth, fifth, sixth, seventh = (
+        confidence if k == index else rest for k in range(7)
     )
-    return msgspec.structs.replace(whole, **changes)
+    return first, second, third, fourth, fifth, sixth, seventh
 
 
-def no_evidence(index: int, **changes):
-    nothing = dict.fromkeys(
-        ("valence", "valence_raw", "uncertainty", "label", "polarity", "trend_per_min", "gate")
-    )
-    return sentiment(index, class_probabilities=None, evidence=(), **nothing, **changes)
+def _step(index: int) -> dict[str, Any]:
+    """The fields of the JSON records that place window `index`, 5 s long, in time."""
+    return {
+        "window_index": index,
+        "start_ms": max(0, index - 4) * 1000,
+        "end_ms": (index + 1) * 1000,
+    }
 
 
-def session(state: str = "started", **changes) -> Session:
-    ended = state == "ended"
-    people = tuple(
-        Participant(name, (f"{name}.mp4",), 3 if ended else None) for name in ("ana", "bo")
-    )
-    whole = Session(
-        session_id="standup",
-        state=state,
-        started_at=START,
-        live=True,
-        consent="both agreed",
-        modalities=("audio", "text"),
-        participants=people,
-        asr="subtitles",
-        counters={"late_words": 2} if ended else {},
-    )
-    return msgspec.structs.replace(whole, **changes)
+def _names(valence: float | None) -> dict[str, Any]:
+    """The label and the polarity of `valence`; null without evidence."""
+    if valence is None:
+        return {"label": None, "polarity": None}
+    return {"label": CLASS_LABELS[class_index(valence)], "polarity": polarity_of(valence)}
 
 
-def over_all(index: int) -> SessionSentiment:
-    return SessionSentiment(
-        session_id="standup",
-        window_id=window_id("standup", "*", index),
-        window_index=index,
-        event_time=START + timedelta(seconds=index + 1),
-        start_ms=0,
-        end_ms=(index + 1) * 1000,
-        valence=0.5,
-        uncertainty=0.2,
-        spread=None,
-        label="weakly positive",
-        polarity="positive",
-        trend_per_min=None,
-        participants=1,
-        model="m-1",
-    )
+def _evidence(index: int, valence: float | None) -> dict[str, Any]:
+    """What a score and a sentiment tell of a window; `valence` None: it had no evidence."""
+    if valence is None:
+        return {
+            "class_probabilities": None,
+            "gate": None,
+            "presence": Presence(),
+            "evidence": (),
+            "text": "",
+        }
+    return {
+        "class_probabilities": class_probabilities(valence),
+        "gate": Gate(val=0.625, cls=0.5),
+        "presence": Presence(audio=0.75, text=1.0),
+        "evidence": ("audio", "text"),
+        "text": f"the words of window {index}",
+    }
 
 
-def alert(state: str = "raised") -> Alert:
-    return Alert(
-        alert_id="standup/ana/sharp_drop/7",
-        session_id="standup",
-        participant_id="ana",
-        kind="sharp_drop",
-        state=state,
-        event_time=START + timedelta(seconds=8 if state == "raised" else 20),
-        end_ms=8000,
-        valence=-1.5,
-        threshold=1.5,
-        message="ana fell",
-    )
+def window(
+    index: int = 0,
+    text: str = "good day",
+    *,
+    participant_id: str = "ana",
+    session_id: str = "standup",
+    **changes: Any,
+) -> Window:
+    """Return window `index`, 1 s long, with a little of every modality."""
+    start_ns = index * NS_PER_S
+    words = (Word(word, start_ns + k, start_ns + k + 1) for k, word in enumerate(text.split()))
+    fields: dict[str, Any] = {
+        "window_index": index,
+        "session_start_unix_ns": START_UNIX_NS,
+        "start_ns": start_ns,
+        "end_ns": start_ns + NS_PER_S,
+        "audio": b"\x00\x10" * 50,
+        "words": tuple(words),
+        "faces": (FaceCrop(start_ns, b"\xff\xd8jpeg"),),
+        "presence": Presence(audio=1.0, text=1.0, vision=0.5),
+    }
+    return Window(session_id=session_id, participant_id=participant_id, **fields | changes)
 
 
-def window(index: int, participant: str = "ana", **changes) -> Window:
-    whole = Window(
-        session_id="standup",
-        participant_id=participant,
-        window_index=index,
-        session_start_unix_ns=int(START.timestamp()) * NS_PER_S,
-        start_ns=index * NS_PER_S,
-        end_ns=(index + 1) * NS_PER_S,
-        audio=b"\x00\xff" * 50,
-        words=(Word("good", index * NS_PER_S, index * NS_PER_S + 5, 0.5),),
-        faces=(FaceCrop(index * NS_PER_S, b"\xff\xd8jpeg"),),
-        presence=Presence(1.0, 1.0, 0.5),
-    )
-    return msgspec.structs.replace(whole, **changes)
+def score(
+    index: int = 0,
+    valence: float | None = 0.5,
+    *,
+    participant_id: str = "ana",
+    session_id: str = "standup",
+    **changes: Any,
+) -> Score:
+    """Return the score of window `index`; `valence` None: the window has no evidence."""
+    fields: dict[str, Any] = {
+        "window_id": window_id(session_id, participant_id, index),
+        **_step(index),
+        "session_start": START,
+        "valence": valence,
+        **_evidence(index, valence),
+        "latency_ms": {"capture": 12.0, "queue": 5.0, "inference": 80.0},
+        "model": "tiny",
+    }
+    return Score(session_id=session_id, participant_id=participant_id, **fields | changes)
 
 
-def recorded(folder: Path, *records) -> Recording:
-    """The records of one session, written to `folder` and read back."""
+def sentiment(
+    index: int = 0,
+    valence: float | None = 0.5,
+    *,
+    participant_id: str = "ana",
+    session_id: str = "standup",
+    **changes: Any,
+) -> Sentiment:
+    """Return the sentiment at the end of window `index`; `valence` None: there is no evidence."""
+    fields: dict[str, Any] = {
+        "window_id": window_id(session_id, participant_id, index),
+        **_step(index),
+        "event_time": START + timedelta(seconds=index + 1),
+        "valence": valence,
+        "valence_raw": valence,
+        "uncertainty": None if valence is None else 0.25,
+        **_names(valence),
+        **_evidence(index, valence),
+        "trend_per_min": None if valence is None else 0.4,
+        "latency_ms": {"capture": 12.0, "queue": 5.0, "inference": 80.0, "total": 110.0},
+        "model": "tiny",
+    }
+    return Sentiment(session_id=session_id, participant_id=participant_id, **fields | changes)
+
+
+def session_sentiment(
+    index: int = 0,
+    valence: float | None = 0.25,
+    *,
+    session_id: str = "standup",
+    **changes: Any,
+) -> SessionSentiment:
+    """Return the session as a whole at the end of window `index`."""
+    fields: dict[str, Any] = {
+        "window_id": window_id(session_id, "*", index),
+        **_step(index),
+        "event_time": START + timedelta(seconds=index + 1),
+        "valence": valence,
+        "uncertainty": None if valence is None else 0.2,
+        "spread": None if valence is None else 0.75,
+        **_names(valence),
+        "trend_per_min": None if valence is None else -0.2,
+        "participants": 0 if valence is None else 2,
+        "model": "tiny",
+    }
+    return SessionSentiment(session_id=session_id, **fields | changes)
+
+
+def alert(index: int = 7, **changes: Any) -> Alert:
+    """Return a sharp drop of ana, raised at the end of window `index`."""
+    fields: dict[str, Any] = {
+        "alert_id": f"standup/ana/sharp_drop/{index}",
+        "session_id": "standup",
+        "participant_id": "ana",
+        "kind": "sharp_drop",
+        "state": "raised",
+        "event_time": START + timedelta(seconds=index + 1),
+        "end_ms": (index + 1) * 1000,
+        "valence": -1.25,
+        "threshold": 1.5,
+        "message": "ana fell by 1.75 within 15 s; valence is -1.25.",
+    }
+    return Alert(**fields | changes)
+
+
+def session(state: Literal["started", "ended"] = "started", **changes: Any) -> Session:
+    """Return the record of the session at its start or its end."""
+    windows = 3 if state == "ended" else None
+    fields: dict[str, Any] = {
+        "session_id": "standup",
+        "state": state,
+        "started_at": START,
+        "live": True,
+        "consent": "all agreed",
+        "modalities": ("audio", "text", "vision"),
+        "participants": (
+            Participant("ana", ("webcam:0",), windows),
+            Participant("bo", ("rtsp://cam/1",), windows),
+        ),
+        "asr": "subtitles",
+        "counters": {"late_words": 2} if state == "ended" else {},
+    }
+    return Session(**fields | changes)
+
+
+def recorded(folder: Path, *records: msgspec.Struct, session_id: str = "standup") -> Recording:
+    """Write records to `folder` and read the recording of `session_id` back."""
+    write(folder, *records)
+    return Recordings(folder).read(session_id)
+
+
+def write(folder: Path, *records: msgspec.Struct) -> None:
+    """Write records to `folder` as one run of the recorder does."""
     with Writer(folder) as writer:
         for record in records:
             writer.add(record)
-    return Recordings(folder).read(records[-1].session_id)

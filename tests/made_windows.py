@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import cv2
-import msgspec
-import numpy as np
+from typing import Any
 
-from streamer.records import (
-    NS_PER_S,
-    SAMPLE_RATE_HZ,
-    FaceCrop,
-    Presence,
-    Window,
-    Word,
-)
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, FaceCrop, Presence, Window
+from tests import made_records
 
 TONE = (np.sin(np.arange(SAMPLE_RATE_HZ) / 20) * 0.3).astype(np.float32)
-START_UNIX_NS = 1_700_000_000 * NS_PER_S
 
 
 def jpeg(width: int = 48, height: int = 48) -> bytes:
@@ -24,23 +19,15 @@ def jpeg(width: int = 48, height: int = 48) -> bytes:
     return bytes(cv2.imencode(".jpg", ramp)[1])
 
 
-def pcm16(samples: np.ndarray) -> bytes:
+def pcm16(samples: NDArray[np.floating]) -> bytes:
     return (samples * 32767).astype("<i2").tobytes()
 
 
-def window(index: int = 0, text: str = "good day", participant: str = "ana", **changes) -> Window:
-    """One second of everything; `changes` replaces fields."""
-    start_ns = index * NS_PER_S
-    whole = Window(
-        session_id="s",
-        participant_id=participant,
-        window_index=index,
-        session_start_unix_ns=START_UNIX_NS,
-        start_ns=start_ns,
-        end_ns=start_ns + NS_PER_S,
-        audio=pcm16(TONE),
-        words=tuple(Word(word, start_ns, start_ns + 1) for word in text.split()),
-        faces=(FaceCrop(start_ns, jpeg()),),
-        presence=Presence(audio=0.8, text=1.0, vision=0.6),
-    )
-    return msgspec.structs.replace(whole, **changes)
+def window(index: int = 0, text: str = "good day", **changes: Any) -> Window:
+    """One second of everything that the model can decode; `changes` replaces fields."""
+    fields: dict[str, Any] = {
+        "audio": pcm16(TONE),
+        "faces": (FaceCrop(index * NS_PER_S, jpeg()),),
+        "presence": Presence(audio=0.8, text=1.0, vision=0.6),
+    }
+    return made_records.window(index, text, **fields | changes)

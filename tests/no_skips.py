@@ -4,12 +4,14 @@ A skip whose reason begins with `hardware:` stays a skip: no machine of CI has t
 """
 
 import os
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     outcome = yield
     report = outcome.get_result()
     if report.skipped and os.environ.get("STREAMER_NO_SKIPS") == "1":

@@ -27,6 +27,7 @@ app.command()(checkpoints.info)
 app.command()(checkpoints.export)
 app.command()(checkpoints.convert)
 app.command()(checkpoints.release)
+app.command()(checkpoints.report)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

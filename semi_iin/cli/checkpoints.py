@@ -182,5 +182,25 @@ def release(
     print(json.dumps(metrics, indent=1))
 
 
+def report(
+    checkpoint: CheckpointArgument = "default",
+    data_root: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path(
+        "../shared/data"
+    ),
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Also write the numbers to this JSON file.", show_default=False),
+    ] = None,
+) -> None:
+    """Measure a checkpoint on all reported data, as Markdown tables with intervals."""
+    from semi_iin.experiments.reported import measure, table
+
+    with stage_bars() as show:
+        metrics = measure(checkpoint, data_root, report=show)
+    if to is not None:
+        to.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    print(table(metrics))
+
+
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,11 +51,11 @@ def drawn(table: str) -> Tensor:
 @pytest.mark.parametrize(
     ("mask", "table"), [(intra_mask, INTRA), (inter_mask, INTER), (global_mask, GLOBAL)]
 )
-def test_the_mask_equals_its_table(mask, table):
+def test_the_mask_equals_its_table(mask: Any, table: Any) -> None:
     assert torch.equal(mask(torch.tensor(GROUPS)), drawn(table))
 
 
-def test_the_branches_use_these_masks_and_the_padding():
+def test_the_branches_use_these_masks_and_the_padding() -> None:
     config = SemiIINConfig(audio_width=3, text_width=3, vision_width=3, hidden=8, heads=2)
     model = SemiIIN(config)
     real = torch.tensor([[True, True, True, False, True, True, True]])
@@ -85,7 +86,7 @@ def ramp(*shape: int) -> Tensor:
     return torch.sin(torch.arange(count, dtype=torch.float32) * 0.7).reshape(shape)
 
 
-def test_a_forward_with_fixed_weights_equals_the_golden_file():
+def test_a_forward_with_fixed_weights_equals_the_golden_file() -> None:
     model = SemiIIN(tiny()).eval()
     with torch.no_grad():
         for index, parameter in enumerate(model.parameters()):

@@ -145,17 +145,17 @@ def as_golden(topic: Topic[Any], message: EncodedRecord) -> dict[str, Any]:
     }
 
 
-def test_every_topic_of_records_is_covered():
+def test_every_topic_of_records_is_covered() -> None:
     assert len(ENCODED) == len(RECORDS) == len(GOLDEN) == len(TOPICS) - 1
 
 
 @pytest.mark.parametrize("topic", ENCODED, ids=lambda topic: topic.name)
-def test_the_bytes_do_not_change(topic):
+def test_the_bytes_do_not_change(topic: Any) -> None:
     assert as_golden(topic, topic.encode(RECORDS[topic.kind])) == GOLDEN[topic.kind]
 
 
 @pytest.mark.parametrize("topic", ENCODED, ids=lambda topic: topic.name)
-def test_the_bytes_decode_to_the_record(topic):
+def test_the_bytes_decode_to_the_record(topic: Any) -> None:
     stored = GOLDEN[topic.kind]["value"]
     value = base64.b64decode(stored) if topic is WINDOWS else stored.encode()
     assert topic.decode(value) == RECORDS[topic.kind]

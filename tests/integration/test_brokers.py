@@ -55,7 +55,7 @@ BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
 OUTAGE_S = 20
 
 
-def settings(address: str, **kafka) -> Config:
+def settings(address: str, **kafka: Any) -> Config:
     """Return settings with a new topic prefix at `address`."""
     return build(
         {"kafka": {"broker": address, "topic_prefix": f"t{uuid.uuid4().hex[:12]}", **kafka}}
@@ -68,7 +68,7 @@ def address(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def config(address) -> Config:
+async def config(address: str) -> Config:
     chosen = settings(address)
     await ensure_topics(chosen)
     return chosen
@@ -79,7 +79,7 @@ def name_of(config: Config, topic: Topic[Any]) -> str:
 
 
 @pytest.fixture
-async def kafka_config(kafka_broker) -> Config:
+async def kafka_config(kafka_broker: str) -> Config:
     chosen = settings(kafka_broker)
     await ensure_topics(chosen)
     return chosen
@@ -190,7 +190,7 @@ async def read(consumer: Consumer[Any], count: int) -> list[Any]:
     return taken
 
 
-async def publish(config: Config, *records) -> None:
+async def publish(config: Config, *records: Any) -> None:
     async with Producer(config) as producer:
         for record in records:
             await producer.publish(record)
@@ -227,7 +227,9 @@ def kcat(address: str, topic: str, form: str) -> list[str]:
     [topic for topic in TOPICS if topic is not DEAD_LETTER],
     ids=lambda topic: topic.name,
 )
-async def test_a_record_of_each_topic_is_read_as_it_was_published(config, topic):
+async def test_a_record_of_each_topic_is_read_as_it_was_published(
+    config: Config, topic: Any
+) -> None:
     record = one_of_each()[topic.kind]
     async with Producer(config) as producer:
         position = await producer.publish(record, [("capture_latency_ms", b"12.5")], topic=topic)
@@ -244,7 +246,7 @@ async def test_a_record_of_each_topic_is_read_as_it_was_published(config, topic)
     assert abs(received.timestamp_ms / 1000 - datetime.now(UTC).timestamp()) < 60
 
 
-async def test_kcat_reads_the_sentiment_and_its_headers(config):
+async def test_kcat_reads_the_sentiment_and_its_headers(config: Config) -> None:
     await publish(config, *(sentiment(k) for k in range(3)))
     topic = name_of(config, SMOOTHED)
     values = kcat(config.kafka.broker, topic, "%k %s")
@@ -262,7 +264,7 @@ async def test_kcat_reads_the_sentiment_and_its_headers(config):
 
 @pytest.mark.slow
 @pytest.mark.kafka
-async def test_kafkas_console_consumer_reads_the_sentiment(kafka_config):
+async def test_kafkas_console_consumer_reads_the_sentiment(kafka_config: Config) -> None:
     await publish(kafka_config, *(sentiment(k) for k in range(3)))
     topic = name_of(kafka_config, SMOOTHED)
     command = kafka_command(
@@ -281,7 +283,7 @@ async def test_kafkas_console_consumer_reads_the_sentiment(kafka_config):
 
 
 @pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
-async def test_our_client_and_kcat_read_compressed_topics(address, compression):
+async def test_our_client_and_kcat_read_compressed_topics(address: str, compression: str) -> None:
     config = settings(address, compression=compression)
     await ensure_topics(config)
     await publish(config, *(sentiment(k) for k in range(20)))
@@ -292,7 +294,7 @@ async def test_our_client_and_kcat_read_compressed_topics(address, compression):
     assert len(seen) == 20 and json.loads(seen[7])["window_index"] == 7
 
 
-async def test_records_of_a_participant_stay_in_order(config):
+async def test_records_of_a_participant_stay_in_order(config: Config) -> None:
     people = [f"p{number}" for number in range(6)]
     async with Producer(config) as producer:
         sent = [
@@ -311,7 +313,7 @@ async def test_records_of_a_participant_stay_in_order(config):
 # --- what cannot be sent -----------------------------------------------------------------------
 
 
-async def test_a_record_over_the_limit_is_refused_with_its_size(config):
+async def test_a_record_over_the_limit_is_refused_with_its_size(config: Config) -> None:
     async with Producer(config) as producer:
         with pytest.raises(BrokerError, match=r"exceeds kafka\.max_message_bytes = 1,048,576"):
             await producer.publish(window(0, size=1_100_000))
@@ -322,7 +324,7 @@ async def test_a_record_over_the_limit_is_refused_with_its_size(config):
 
 
 @pytest.mark.kafka
-async def test_a_record_that_the_broker_refuses_fails_alone(kafka_config):
+async def test_a_record_that_the_broker_refuses_fails_alone(kafka_config: Config) -> None:
     """The client's limit is higher than the topic's."""
     kafka = kafka_config.kafka.model_copy(update={"max_message_bytes": 3_000_000})
     async with Producer(kafka_config.model_copy(update={"kafka": kafka})) as producer:
@@ -337,7 +339,7 @@ async def test_a_record_that_the_broker_refuses_fails_alone(kafka_config):
     assert [item.record.window_index for item in received] == [1, 2, 3]
 
 
-async def test_a_missing_broker_is_reported_within_the_time():
+async def test_a_missing_broker_is_reported_within_the_time() -> None:
     config = settings("127.0.0.1:1", connect_timeout_s=0.5)
     for attempt in (ensure_topics(config), Producer(config).__aenter__()):
         with pytest.raises(BrokerError, match=r"No Kafka broker answers at 127\.0\.0\.1:1"):
@@ -350,7 +352,7 @@ async def test_a_missing_broker_is_reported_within_the_time():
 
 
 @pytest.mark.slow
-async def test_unreadable_messages_are_dead_lettered_and_reading_continues(config):
+async def test_unreadable_messages_are_dead_lettered_and_reading_continues(config: Config) -> None:
     good = WINDOWS.encode(window(0)).value
     values = [b"\x00rubbish", None, good, b"", None]
     places = await send_raw(config, name_of(config, WINDOWS), *values)
@@ -375,7 +377,7 @@ async def test_unreadable_messages_are_dead_lettered_and_reading_continues(confi
         assert received.record.window_index == 1
 
 
-async def test_a_consumer_without_a_group_writes_no_dead_letters(config):
+async def test_a_consumer_without_a_group_writes_no_dead_letters(config: Config) -> None:
     await send_raw(config, name_of(config, SMOOTHED), b"rubbish", None)
     await publish(config, sentiment(0))
     async with Consumer(config, SMOOTHED) as consumer:
@@ -386,7 +388,7 @@ async def test_a_consumer_without_a_group_writes_no_dead_letters(config):
     assert kcat(config.kafka.broker, name_of(config, DEAD_LETTER), "%s") == []
 
 
-async def test_a_dead_letter_contains_origin_and_headers(config):
+async def test_a_dead_letter_contains_origin_and_headers(config: Config) -> None:
     raw = RawMessage(
         "elsewhere", 3, 41, 1_700_000_000_123, b"k", b"\xff" * 10, {"ce_id": b"s/ana/0/0"}
     )
@@ -410,7 +412,7 @@ async def test_a_dead_letter_contains_origin_and_headers(config):
 # --- where reading begins and continues ----------------------------------------------------------
 
 
-async def test_reading_begins_at_the_configured_start(config):
+async def test_reading_begins_at_the_configured_start(config: Config) -> None:
     then = datetime.now(UTC) - timedelta(minutes=1)
     then_ms = round(then.timestamp() * 1000)
     async with Producer(config) as producer:
@@ -431,7 +433,7 @@ async def test_reading_begins_at_the_configured_start(config):
 
 
 @pytest.mark.slow
-async def test_a_group_continues_after_its_commit(config):
+async def test_a_group_continues_after_its_commit(config: Config) -> None:
     await publish(config, *(window(k) for k in range(5)))
     async with Consumer(config, WINDOWS, group="g") as consumer:
         received = await read(consumer, 5)
@@ -451,7 +453,7 @@ async def test_a_group_continues_after_its_commit(config):
 
 
 @pytest.mark.kafka
-async def test_a_rebalance_waits_for_the_records_in_use(kafka_config):
+async def test_a_rebalance_waits_for_the_records_in_use(kafka_config: Config) -> None:
     """Two consumers share a group; none of its records is lost or read again.
 
     (The embedded broker refuses commits during a rebalance: there they are read again.)
@@ -491,7 +493,7 @@ async def test_a_rebalance_waits_for_the_records_in_use(kafka_config):
 
 
 @pytest.mark.kafka
-async def test_topics_have_the_configured_partitions_and_retention(kafka_broker):
+async def test_topics_have_the_configured_partitions_and_retention(kafka_broker: str) -> None:
     config = settings(kafka_broker, partitions=6, windows_retention_ms=600_000)
     await ensure_topics(config)
     await ensure_topics(config)
@@ -511,7 +513,7 @@ async def test_topics_have_the_configured_partitions_and_retention(kafka_broker)
 
 @pytest.mark.kafka
 @pytest.mark.slow
-async def test_an_outage_of_twenty_seconds_loses_no_record(tmp_path):
+async def test_an_outage_of_twenty_seconds_loses_no_record(tmp_path: Path) -> None:
     """Producer, group and plain consumer continue; the producer's buffer stays bounded."""
     broker = KafkaBroker(tmp_path / "kafka", port=0)
     await asyncio.to_thread(broker.start)
@@ -559,7 +561,7 @@ async def test_an_outage_of_twenty_seconds_loses_no_record(tmp_path):
 
 
 @pytest.mark.kafka
-async def test_closing_reports_the_records_that_never_reached_the_broker(tmp_path):
+async def test_closing_reports_the_records_that_never_reached_the_broker(tmp_path: Path) -> None:
     broker = KafkaBroker(tmp_path / "kafka", port=0)
     await asyncio.to_thread(broker.start)
     try:
@@ -613,7 +615,7 @@ async def publish_and_read(config: Config) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-async def test_sasl_accepts_the_password_and_refuses_others(tmp_path):
+async def test_sasl_accepts_the_password_and_refuses_others(tmp_path: Path) -> None:
     password = 'pass "word" \\ =,1'
     broker = KafkaBroker(tmp_path / "kafka", port=0, users={"ana": password, "bo": "other"})
     await asyncio.to_thread(broker.start)
@@ -639,7 +641,7 @@ async def test_sasl_accepts_the_password_and_refuses_others(tmp_path):
 @pytest.mark.kafka
 @pytest.mark.slow
 @pytest.mark.parametrize("users", [{}, {"ana": "secret"}])
-async def test_tls_with_client_certificates(tmp_path, users):
+async def test_tls_with_client_certificates(tmp_path: Path, users: Any) -> None:
     files = certificates(tmp_path)
     broker = KafkaBroker(
         tmp_path / "kafka",

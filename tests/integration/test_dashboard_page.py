@@ -31,7 +31,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from streamer import dashboard
-from streamer.config import build
+from streamer.config import Config, build
 from streamer.dashboard.feed import Feed, Shown
 from streamer.dashboard.history import Recorded
 from streamer.kafka.embedded import EmbeddedBroker
@@ -40,7 +40,7 @@ from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant
 from tests import media
-from tests.published import alert, meeting, sentiment, session
+from tests.made_records import alert, sentiment, session, session_sentiment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -62,7 +62,9 @@ FLAGS = (
 class Served:
     """A page over a feed (or over a broker's topics) on an event loop of its own thread."""
 
-    def __init__(self, config=None, port: int = 0, recordings: Path | None = None) -> None:
+    def __init__(
+        self, config: Config = None, port: int = 0, recordings: Path | None = None
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -224,11 +226,13 @@ def both(index: int) -> list[Shown]:
     return [
         sentiment(index, 1.5 * wave),
         sentiment(index, None if 20 <= index < 30 else -1.2 + wave, participant_id="bo"),
-        meeting(index, wave / 3),
+        session_sentiment(index, wave / 3),
     ]
 
 
-def test_a_session_is_shown_with_the_numbers_of_its_records(browser, served):
+def test_a_session_is_shown_with_the_numbers_of_its_records(
+    browser: Browser, served: Served
+) -> None:
     served.add(session(), *(record for index in range(90) for record in both(index)), alert(61))
     browser.open(served.url)  # one session: its page opens by itself
     browser.until_text("#title", "standup")
@@ -278,7 +282,9 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(browser, served):
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
 
 
-def test_dark_and_on_a_phone_nothing_is_wider_than_the_screen(browser, served):
+def test_dark_and_on_a_phone_nothing_is_wider_than_the_screen(
+    browser: Browser, served: Served
+) -> None:
     served.add(session(), *(record for index in range(90) for record in both(index)), alert(61))
     browser.driver.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
@@ -322,11 +328,11 @@ return poor;
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_can_be_read(browser, served, scheme):
+def test_all_text_can_be_read(browser: Browser, served: Served, scheme: str) -> None:
     """Contrast of at least 4.5 (WCAG 2.2 AA) in every colour that text takes."""
     for name, valence in (("a", -2.0), ("b", 0.0), ("c", 2.0), ("d", None)):
         served.add(sentiment(0, valence, participant_id=name))
-    served.add(alert(0), alert(0, state="cleared"), meeting(0))
+    served.add(alert(0), alert(0, state="cleared"), session_sentiment(0))
     served.state("down")
     browser.driver.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
@@ -339,7 +345,7 @@ def test_all_text_can_be_read(browser, served, scheme):
         assert browser.run(CONTRASTS) == []
 
 
-def test_the_keyboard_reaches_everything(browser, served):
+def test_the_keyboard_reaches_everything(browser: Browser, served: Served) -> None:
     served.add(*(record for index in range(30) for record in both(index)), alert(3))
     browser.open(served.url + "?session=standup")
     browser.until_text("#alerts", "ana fell")
@@ -355,15 +361,15 @@ def test_the_keyboard_reaches_everything(browser, served):
         assert chart.get_attribute("aria-label").startswith("Valence of")
 
 
-def test_a_meeting_without_persons_is_shown_as_a_whole(browser, served):
-    served.add(session(), *(meeting(index) for index in range(30)))
+def test_a_meeting_without_persons_is_shown_as_a_whole(browser: Browser, served: Served) -> None:
+    served.add(session(), *(session_sentiment(index) for index in range(30)))
     browser.open(served.url + "?session=standup")
     browser.until_text(".card.meeting .now", "+0.25 neutral")
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".card")) == 1
     browser.shot("meeting-only")
 
 
-def test_names_and_words_are_text_and_never_markup(browser, served):
+def test_names_and_words_are_text_and_never_markup(browser: Browser, served: Served) -> None:
     evil = '<script>window.hit=1</script><img src=x onerror="window.hit=1">'
     name = evil.replace("/", "⁄")
     served.add(
@@ -385,7 +391,7 @@ def test_names_and_words_are_text_and_never_markup(browser, served):
     assert browser.run("return document.querySelectorAll('main script, main img').length") == 0
 
 
-def test_a_page_from_elsewhere_can_read_nothing(browser, served):
+def test_a_page_from_elsewhere_can_read_nothing(browser: Browser, served: Served) -> None:
     served.add(sentiment(0))
     browser.open("data:text/html,<title>elsewhere</title>")
     outcome = browser.driver.execute_async_script(
@@ -407,7 +413,7 @@ def test_a_page_from_elsewhere_can_read_nothing(browser, served):
     assert browser.complaints()  # the browser says what it refused
 
 
-def test_the_states_without_data(browser, served):
+def test_the_states_without_data(browser: Browser, served: Served) -> None:
     served.state("connecting")
     browser.open(served.url)
     browser.until_text("#banner", "Connecting to the broker at broker.example:9092")
@@ -434,9 +440,9 @@ def test_the_states_without_data(browser, served):
     browser.shot("broker-down")
 
 
-def test_a_list_then_one_session(browser, served):
+def test_a_list_then_one_session(browser: Browser, served: Served) -> None:
     for name, valence in (("retro", -1.0), ("standup", 0.75)):
-        served.add(session(session_id=name), meeting(65, valence, session_id=name))
+        served.add(session(session_id=name), session_sentiment(65, valence, session_id=name))
         served.add(sentiment(65, valence, session_id=name))
     browser.open(served.url)
     browser.until_text("#rows", "standup")
@@ -451,7 +457,7 @@ def test_a_list_then_one_session(browser, served):
     browser.until_text("#rows", "retro")
 
 
-def test_a_dropped_connection_goes_on_without_a_gap(browser, served):
+def test_a_dropped_connection_goes_on_without_a_gap(browser: Browser, served: Served) -> None:
     served.add(*(record for index in range(10) for record in both(index)))
     browser.open(served.url + "?session=standup")
     browser.until_text(f"{browser.card('ana')} .words", "window 9")
@@ -484,7 +490,9 @@ def test_a_dropped_connection_goes_on_without_a_gap(browser, served):
     served.start(port)
 
 
-def test_what_comes_late_twice_or_never_falls_into_its_place(browser, served):
+def test_what_comes_late_twice_or_never_falls_into_its_place(
+    browser: Browser, served: Served
+) -> None:
     """`5b`: revision 1 of window 5; a dot is a window that has not come."""
     browser.open(served.url)
     drawn = browser.driver.execute_async_script(
@@ -516,7 +524,7 @@ def test_what_comes_late_twice_or_never_falls_into_its_place(browser, served):
     assert drawn == ["0 1 2", "0 1 . 3", "2 . 4", "5b", "5b", "100000"]
 
 
-def test_hours_of_ten_participants_stay_small(browser, served):
+def test_hours_of_ten_participants_stay_small(browser: Browser, served: Served) -> None:
     people = [f"person {number}" for number in range(10)]
 
     def hours(begin: int, end: int) -> None:
@@ -547,7 +555,9 @@ def test_hours_of_ten_participants_stay_small(browser, served):
     assert heap_megabytes() < 1.35 * full < 250
 
 
-def test_a_recorded_session_opens_with_its_recording_beside_it(browser, tmp_path):
+def test_a_recorded_session_opens_with_its_recording_beside_it(
+    browser: Browser, tmp_path: Path
+) -> None:
     media.write(tmp_path / "ana.mp4", media.Video(seconds=20.0, rate=5), media.Audio(seconds=20.0))
     people = (Participant("ana", (str(tmp_path / "ana.mp4"),)), Participant("bo", ("mic:1",)))
     with Writer(tmp_path / "kept") as writer:
@@ -557,7 +567,7 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(browser, tmp_path
             for name in ("ana", "bo"):
                 last = {"participant_id": name, "session_id": "retro", "final": index == 19}
                 writer.add(sentiment(index, math.sin(index), **last))
-            writer.add(meeting(index, session_id="retro"))
+            writer.add(session_sentiment(index, session_id="retro"))
         writer.add(alert(11, session_id="retro"))
     served = Served(recordings=tmp_path / "kept")
     try:
@@ -596,7 +606,7 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(browser, tmp_path
         served.close()
 
 
-def test_the_command_serves_until_it_is_interrupted(embedded_broker):
+def test_the_command_serves_until_it_is_interrupted(embedded_broker: str) -> None:
     command = [sys.executable, "-m", "streamer", "dashboard", "--broker", embedded_broker]
     with subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True) as process:
         told = process.stderr.readline()
@@ -620,7 +630,7 @@ async def publish(address: str, records: list[Shown]) -> None:
             await publisher.publish(record)
 
 
-def test_from_the_topics_to_the_screen(browser):
+def test_from_the_topics_to_the_screen(browser: Browser) -> None:
     records = [record for index in range(12) for record in both(index)]
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker())
@@ -666,7 +676,7 @@ def values_shown(browser: Browser, name: str, seconds: int) -> dict[int, float |
     return {int(window): float(told) if told else None for window, told in shown.items()}
 
 
-def test_the_page_moves_during_the_demo_and_agrees_with_the_topic(browser):
+def test_the_page_moves_during_the_demo_and_agrees_with_the_topic(browser: Browser) -> None:
     command = [sys.executable, "-m", "streamer", "demo", "--speed", "2", "--json"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

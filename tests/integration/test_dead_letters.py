@@ -18,7 +18,8 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.messages import RawMessage, Received
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import WINDOWS
-from streamer.records import NS_PER_S, Window
+from streamer.records import Window
+from tests.made_records import window
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,16 +33,7 @@ def config(request: pytest.FixtureRequest) -> Config:
     return settings
 
 
-WINDOW = msgspec.msgpack.encode(
-    Window(
-        session_id="s",
-        participant_id="ana",
-        window_index=0,
-        session_start_unix_ns=1_700_000_000 * NS_PER_S,
-        start_ns=0,
-        end_ns=NS_PER_S,
-    )
-)
+WINDOW = msgspec.msgpack.encode(window(session_id="s"))
 
 
 def raw(config: Config, offset: int, value: bytes) -> RawMessage:
@@ -71,7 +63,7 @@ async def read_windows(config: Config) -> list[Received[Window]]:
         return [received async for received in consumer.snapshot()]
 
 
-def test_letters_are_listed_once_shown_and_retried(config: Config):
+def test_letters_are_listed_once_shown_and_retried(config: Config) -> None:
     good, bad = raw(config, 7, WINDOW), raw(config, 8, b"\x00\x01 no window")
     asyncio.run(
         dead_letter(config, (good, "the model stumbled"), (bad, "[red]not msgpack"), (good, "x"))
@@ -102,7 +94,7 @@ def test_letters_are_listed_once_shown_and_retried(config: Config):
     ]
 
 
-def test_an_unknown_letter_and_a_cut_one_are_refused(embedded_broker: str):
+def test_an_unknown_letter_and_a_cut_one_are_refused(embedded_broker: str) -> None:
     config = build({"kafka": {"broker": embedded_broker, "max_message_bytes": 500_000}})
     large = raw(config, 3, b"x" * 600_000)
     asyncio.run(dead_letter(config, (large, "too large")))
@@ -113,7 +105,7 @@ def test_an_unknown_letter_and_a_cut_one_are_refused(embedded_broker: str):
     assert asyncio.run(dead_letters.retry(config, None)) == []
 
 
-def test_a_letter_that_names_another_topic_is_not_published(embedded_broker: str):
+def test_a_letter_that_names_another_topic_is_not_published(embedded_broker: str) -> None:
     config = build({"kafka": {"broker": embedded_broker, "topic_prefix": "other"}})
     asyncio.run(ensure_topics(config))
     elsewhere = replace(raw(config, 4, WINDOW), topic="payments")
@@ -122,7 +114,7 @@ def test_a_letter_that_names_another_topic_is_not_published(embedded_broker: str
         asyncio.run(dead_letters.retry(config, ["payments/2/4"]))
 
 
-def test_an_empty_topic_has_no_letters(embedded_broker: str):
+def test_an_empty_topic_has_no_letters(embedded_broker: str) -> None:
     config = build({"kafka": {"broker": embedded_broker}})
     assert streamer(config, "list") == "There are no dead letters.\n"
     assert streamer(config, "list", "--json") == ""

@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from made_records import alert, no_evidence, sentiment
 
 from streamer import dashboard
 from streamer.config import Config, build
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
+from tests.made_records import alert, sentiment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_S = 60
@@ -30,11 +30,11 @@ async def config(embedded_broker: str) -> Config:
     await ensure_topics(chosen)
     async with Producer(chosen) as publisher:
         for record in (
-            sentiment(0, valence=0.5, text="good morning"),
-            sentiment(0, "bo", session="another"),
-            no_evidence(1),
+            sentiment(0, text="good morning"),
+            sentiment(0, participant_id="bo", session_id="another"),
+            sentiment(1, None, text="hm"),
             alert(),
-            alert("cleared"),
+            alert(state="cleared"),
         ):
             await publisher.publish(record)
     return chosen
@@ -61,42 +61,42 @@ async def line(output: asyncio.StreamReader) -> str:
     return (await asyncio.wait_for(output.readline(), PATIENCE_S)).decode().rstrip("\n")
 
 
-async def test_follow(config: Config):
+async def test_follow(config: Config) -> None:
     command = (sys.executable, str(EXAMPLES / "follow.py"), config.kafka.broker, "standup")
     async with running(*command) as output:
-        assert await line(output) == "ana 1 0.5 neutral good morning"
-        assert await line(output) == f"ana 2 None None {no_evidence(1).text}"
+        assert await line(output) == "ana 1 0.5 weakly positive good morning"
+        assert await line(output) == "ana 2 None None hm"
         async with Producer(config) as publisher:
-            await publisher.publish(sentiment(2, text="and now"))
-        assert await line(output) == "ana 3 0.2 neutral and now"
+            await publisher.publish(sentiment(2, 0.25, text="and now"))
+        assert await line(output) == "ana 3 0.25 neutral and now"
 
 
-async def test_alarms(config: Config):
+async def test_alarms(config: Config) -> None:
     command = (sys.executable, str(EXAMPLES / "alarms.py"), config.kafka.broker)
     async with running(*command) as output:
-        assert await line(output) == "09:00:08 standup: ana fell"
+        assert await line(output) == f"09:00:08 standup: {alert().message}"
 
 
-async def test_kcat(config: Config):
+async def test_kcat(config: Config) -> None:
     if not shutil.which("kcat"):
         pytest.skip("kcat is not installed; `scripts/setup test` installs it")
     async with running(str(EXAMPLES / "kcat.sh"), config.kafka.broker) as output:
         told = await asyncio.wait_for(output.read(), PATIENCE_S)
     records = [json.loads(one) for one in told.splitlines()]
     assert sorted((r["session_id"], r["window_index"], r["valence"]) for r in records) == [
-        ("another", 0, 0.0),
+        ("another", 0, 0.5),
         ("standup", 0, 0.5),
         ("standup", 1, None),
     ]
 
 
-async def test_browser(config: Config):
+async def test_browser(config: Config) -> None:
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("Chromium is not installed; `scripts/setup test` installs it")
     script = (EXAMPLES / "browser.js").read_text("utf-8")
     async with dashboard.showing(config, any_port=True) as page:
         told = await asyncio.to_thread(console_of, page.url(), script)
-    assert told[:2] == [["ana", 1, 0.5, "neutral"], ["ana", 2, None, None]]
+    assert told[:2] == [["ana", 1, 0.5, "weakly positive"], ["ana", 2, None, None]]
 
 
 def console_of(url: str, script: str) -> list[list[object]]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,8 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
-from streamer.records import NS_PER_S, Presence, Score, Window, Word
+from streamer.records import Presence, Score, Window
+from tests.made_records import window
 
 ROOT = Path(__file__).parents[2]
 PARTICIPANTS = tuple(f"p{n}" for n in range(8))
@@ -80,7 +82,7 @@ class Scores:
         self.by_model: defaultdict[str, int] = defaultdict(int)
         self._reader = reader
 
-    async def until(self, condition, publish=None) -> None:
+    async def until(self, condition: Any, publish: Any = None) -> None:
         """Read (and call `publish` between reads) until `condition` holds."""
         deadline = time.monotonic() + DEADLINE_S
         while not condition():
@@ -104,26 +106,17 @@ class Capture:
         acknowledgements = []
         for _ in range(count):
             index, number = divmod(self._next, len(PARTICIPANTS))
-            window = spoken_window(PARTICIPANTS[number], index)
+            spoken = spoken_window(PARTICIPANTS[number], index)
             self._next += 1
-            self.sent.add(window.window_id)
-            acknowledgements.append(await self._publisher.publish_soon(window))
+            self.sent.add(spoken.window_id)
+            acknowledgements.append(await self._publisher.publish_soon(spoken))
         await asyncio.gather(*acknowledgements)
 
 
 def spoken_window(participant: str, index: int) -> Window:
-    start_ns = index * NS_PER_S
     text = "good" if index % 2 else "bad"
-    return Window(
-        session_id="s",
-        participant_id=participant,
-        window_index=index,
-        session_start_unix_ns=1_700_000_000 * NS_PER_S,
-        start_ns=start_ns,
-        end_ns=start_ns + NS_PER_S,
-        words=(Word(text, start_ns, start_ns + 1),),
-        presence=Presence(text=1.0),
-    )
+    silent = {"audio": None, "faces": (), "presence": Presence(text=1.0)}
+    return window(index, text, participant_id=participant, session_id="s", **silent)
 
 
 @asynccontextmanager
@@ -136,7 +129,7 @@ async def both_ends(config: Config) -> AsyncIterator[tuple[Capture, Scores]]:
         yield Capture(publisher), Scores(reader)
 
 
-async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config):
+async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config) -> None:
     async with (
         both_ends(config) as (capture, scores),
         worker(config, "first") as first,
@@ -171,7 +164,7 @@ async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config):
     assert counters["taken"] == 8, "what the second worker published was not all committed"
 
 
-async def test_a_stop_leaves_the_rest_to_the_next_worker(config: Config):
+async def test_a_stop_leaves_the_rest_to_the_next_worker(config: Config) -> None:
     async with both_ends(config) as (capture, scores):
         await capture.publish(200)
         async with worker(config, "first") as first:

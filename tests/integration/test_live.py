@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +45,7 @@ def rest_of(process: subprocess.Popen) -> tuple[str, str]:
     return rest, errors
 
 
-def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker):
+def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker: str) -> None:
     with started(
         *("run", "--json", "--session", "live", "--participant", f"me={BLANK},{MICROPHONE}"),
         *("--consent", "everybody nodded", *WORDLESS),
@@ -74,7 +75,7 @@ def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker)
 
 
 @pytest.mark.parametrize("command", ["run", "capture"])
-def test_no_consent_no_live_session(command, embedded_broker):
+def test_no_consent_no_live_session(command: str, embedded_broker: str) -> None:
     with started(
         *(command, "--participant", f"me={CAMERA}", "--broker", embedded_broker)
     ) as process:
@@ -85,7 +86,7 @@ def test_no_consent_no_live_session(command, embedded_broker):
         assert out == ""
 
 
-def test_every_stage_runs_as_a_process_of_its_own(tmp_path):
+def test_every_stage_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
     """broker, infer, process, capture, subscribe: five processes, one path."""
     recording = meeting(tmp_path / "made", 8)["ana"]
     with started("broker") as broker:
@@ -110,7 +111,7 @@ def test_every_stage_runs_as_a_process_of_its_own(tmp_path):
                 assert rest == ""
 
 
-def test_a_stage_ends_with_the_parent_that_started_it(tmp_path):
+def test_a_stage_ends_with_the_parent_that_started_it(tmp_path: Path) -> None:
     """SIGKILL of `streamer run` leaves no worker behind."""
     with started(
         *("run", "--json", "--participant", f"me={CAMERA}", "--consent", "yes", *WORDLESS),
@@ -128,7 +129,7 @@ def test_a_stage_ends_with_the_parent_that_started_it(tmp_path):
         until(lambda: not any(map(alive, children)))
 
 
-def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path):
+def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path: Path) -> None:
     """What cannot be said to the broker is told in a sentence; nothing waits for ever."""
     soon = ("--set", "kafka.connect_timeout_s=2")
     with contextlib.ExitStack() as stack:
@@ -173,7 +174,7 @@ def alive(pid: str) -> bool:
     return state not in ("", "Z")
 
 
-def test_stages_that_need_a_broker_say_so():
+def test_stages_that_need_a_broker_say_so() -> None:
     for command in ("infer", "process", "subscribe"):
         with started(command) as process:
             _, errors = process.communicate(timeout=60)

@@ -4,13 +4,13 @@ import asyncio
 import os
 import uuid
 from pathlib import Path
+from typing import Any
 
 import cv2
 import msgspec
 import numpy as np
 import pytest
 from aiokafka import AIOKafkaProducer
-from fake_model import FakeModel
 
 from streamer import audio
 from streamer.config import Config, build
@@ -18,28 +18,21 @@ from streamer.inference import worker
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.topics import DEAD_LETTER, SCORES, WINDOWS
-from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, FaceCrop, Presence, Window, Word
+from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, FaceCrop, Window, Word
+from tests import made_records
+from tests.fake_model import FakeModel
 
 GOOD = 12
 SECOND = np.sin(np.arange(SAMPLE_RATE_HZ) / 9).astype(np.float32) / 3
 
 
-def window(index: int, **changes) -> Window:
-    start_ns = index * NS_PER_S
-    whole = Window(
-        session_id="s",
-        participant_id="ana",
-        window_index=index,
-        session_start_unix_ns=1_700_000_000 * NS_PER_S,
-        start_ns=start_ns,
-        end_ns=start_ns + NS_PER_S,
-        audio=audio.encode_flac(SECOND),
-        audio_codec="flac",
-        words=(Word("good", start_ns, start_ns + 1),),
-        faces=(FaceCrop(start_ns, jpeg()),),
-        presence=Presence(audio=1.0, text=1.0, vision=1.0),
-    )
-    return msgspec.structs.replace(whole, **changes)
+def window(index: int, **changes: Any) -> Window:
+    fields: dict[str, Any] = {
+        "audio": audio.encode_flac(SECOND),
+        "audio_codec": "flac",
+        "faces": (FaceCrop(index * NS_PER_S, jpeg()),),
+    }
+    return made_records.window(index, "good", session_id="s", **fields | changes)
 
 
 def jpeg() -> bytes:
@@ -58,7 +51,7 @@ def packed(record: Window) -> bytes:
     return msgspec.msgpack.encode(record)
 
 
-def repacked(**fields) -> bytes:
+def repacked(**fields: Any) -> bytes:
     """A good window with raw fields put in that the struct would not take."""
     tree = msgspec.msgpack.decode(packed(window(900)))
     return msgspec.msgpack.encode({**tree, **fields})
@@ -129,7 +122,7 @@ async def send(config: Config, values: list[bytes | None]) -> list[tuple[int, in
 
 
 @pytest.mark.timeout(120)
-async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Config):
+async def test_twenty_kinds_of_poison_are_set_aside_and_nothing_else(config: Config) -> None:
     bad = poisons()
     values: list[bytes | None] = []
     for k, (value, _) in enumerate(bad.values()):
@@ -178,7 +171,7 @@ async def kcat(config: Config, topic: str, value: bytes, folder: Path, *headers:
     assert await process.wait() == 0
 
 
-async def test_odd_headers_stop_no_worker(config: Config, tmp_path: Path):
+async def test_odd_headers_stop_no_worker(config: Config, tmp_path: Path) -> None:
     await ensure_topics(config)
     topic = WINDOWS.full_name(config.kafka.topic_prefix)
     await kcat(config, topic, b"junk", tmp_path, b"\xff\xfe=1")

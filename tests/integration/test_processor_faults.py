@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,9 @@ from streamer.kafka.topics import (
     Topic,
 )
 from streamer.processing import app
-from streamer.records import Gate, Presence, Score, Sentiment
+from streamer.records import Score, Sentiment
 from streamer.smoothing import participant
+from tests import made_records
 
 WORKER = (
     "import logging, sys\n"
@@ -53,30 +53,13 @@ WORKER = (
     "    print(error, file=sys.stderr)\n"
     "    sys.exit(error.exit_code)\n"
 )
-START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 PATIENCE_S = 60.0
 
 
 def score(session: str, participant: str, index: int, **changes: Any) -> Score:
     valence = ((index * 37 + len(participant) * 11) % 60 - 30) / 10
-    fields: dict[str, Any] = {
-        "session_id": session,
-        "participant_id": participant,
-        "window_id": f"{session}/{participant}/{index}",
-        "window_index": index,
-        "session_start": START,
-        "start_ms": max(0, index - 4) * 1000,
-        "end_ms": (index + 1) * 1000,
-        "valence": valence,
-        "class_probabilities": (0.1, 0.1, 0.1, 0.4, 0.1, 0.1, 0.1),
-        "gate": Gate(val=0.4, cls=0.6),
-        "presence": Presence(audio=1.0, text=1.0, vision=0.5),
-        "evidence": ("audio", "text", "vision"),
-        "text": "well then",
-        "latency_ms": {"capture": 10.0, "inference": 20.0},
-        "model": "test",
-    }
-    return Score(**fields | changes)
+    changes = {"valence": valence} | changes
+    return made_records.score(index, session_id=session, participant_id=participant, **changes)
 
 
 def smoothed(scores: Sequence[Score], config: Config) -> dict[str, Sentiment]:

@@ -10,10 +10,10 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from made_records import over_all, recorded, sentiment, session, window
 
 from streamer.config import Config, build
 from streamer.kafka.admin import ensure_topics
@@ -21,6 +21,7 @@ from streamer.kafka.producer import Producer
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import Recording, RecordingError
 from streamer.records import Sentiment
+from tests.made_records import recorded, sentiment, session, session_sentiment, window
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120.0
@@ -86,19 +87,19 @@ def files(folder: Path, pattern: str) -> list[Path]:
 
 def steps(first: int, last: int) -> list[Sentiment]:
     return [
-        sentiment(k, who, text=f"word {k}", final=k == 599)
+        sentiment(k, participant_id=who, text=f"word {k}", final=k == 599)
         for k in range(first, last)
         for who in PEOPLE
     ]
 
 
-async def publish(publisher: Producer, records) -> None:
+async def publish(publisher: Producer, records: Any) -> None:
     await asyncio.gather(*[await publisher.publish_soon(record) for record in records])
 
 
 async def test_a_recorder_killed_in_the_middle_loses_nothing_and_spoils_no_file(
     config: Config, tmp_path: Path
-):
+) -> None:
     async with Producer(config) as publisher:
         await publish(publisher, [session(), *steps(0, 50)])
         async with recorder(config, tmp_path) as first:
@@ -115,7 +116,7 @@ async def test_a_recorder_killed_in_the_middle_loses_nothing_and_spoils_no_file(
         assert len(survived.sentiments) < 1000
         async with recorder(config, tmp_path) as second:
             await on_disk(tmp_path, 1000, second)
-            await publish(publisher, [over_all(499), *steps(500, 600), session("ended")])
+            await publish(publisher, [session_sentiment(499), *steps(500, 600), session("ended")])
             await on_disk(tmp_path, 1200, second)
             await stopped(second)
     recording = Recordings(tmp_path).read("standup")
@@ -133,8 +134,8 @@ async def trickle(publisher: Producer, first: int, last: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path):
-    other = sentiment(0, session="secret")
+async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path) -> None:
+    other = sentiment(0, session_id="secret")
     async with Producer(config) as publisher:
         await publish(publisher, [sentiment(0), other, window(0)])
     async with recorder(config, tmp_path / "plain", "--session", "standup") as process:
@@ -156,7 +157,7 @@ async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path
 
 async def test_a_second_recorder_in_the_same_folder_is_refused(
     embedded_broker: str, tmp_path: Path
-):
+) -> None:
     config = build({"kafka": {"broker": embedded_broker}})
     async with Producer(config) as publisher:
         await publish(publisher, [sentiment(0)])
@@ -174,9 +175,10 @@ async def test_a_second_recorder_in_the_same_folder_is_refused(
         assert b"Traceback" not in said
 
 
-async def test_the_command_line_lists_exports_and_compares(tmp_path: Path):
+async def test_the_command_line_lists_exports_and_compares(tmp_path: Path) -> None:
     recorded(tmp_path, session(), sentiment(0, text="fine"), sentiment(1, final=True))
-    recorded(tmp_path, sentiment(0, session="again"), sentiment(1, session="again", valence=-1.0))
+    again = [sentiment(k, valence, session_id="again") for k, valence in enumerate((0.5, -1.0))]
+    recorded(tmp_path, *again, session_id="again")
 
     async def streamer(*arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
@@ -201,7 +203,7 @@ async def test_the_command_line_lists_exports_and_compares(tmp_path: Path):
 
 async def test_a_folder_that_cannot_be_written_ends_the_recorder_and_loses_nothing(
     embedded_broker: str, tmp_path: Path
-):
+) -> None:
     config = build({"kafka": {"broker": embedded_broker}})
     in_the_way = tmp_path / "standup"
     in_the_way.write_text("a file", "utf-8")

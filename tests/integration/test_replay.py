@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import msgspec
@@ -45,7 +46,7 @@ class Finished:
         return [json.loads(line) for line in self.lines]
 
 
-def streamer(*arguments: str, env: Mapping[str, str] | None = None, timeout=300) -> Finished:
+def streamer(*arguments: str, env: Mapping[str, str] | None = None, timeout: Any = 300) -> Finished:
     process = subprocess.run(
         [sys.executable, "-m", "streamer", *arguments],
         capture_output=True,
@@ -57,7 +58,7 @@ def streamer(*arguments: str, env: Mapping[str, str] | None = None, timeout=300)
     return Finished(process.returncode, process.stdout.splitlines(), process.stderr)
 
 
-def replay(file: Path | str, *arguments: str, **options) -> Finished:
+def replay(file: Path | str, *arguments: str, **options: Any) -> Finished:
     return streamer("replay", str(file), "--speed", "0", "--json", *arguments, **options)
 
 
@@ -77,19 +78,19 @@ def without_times(record: dict) -> dict:
 
 
 @pytest.fixture(scope="module")
-def recordings(tmp_path_factory) -> dict[str, Path]:
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The demo's meeting, made anew."""
     return meeting(tmp_path_factory.mktemp("meeting") / "made")
 
 
 @pytest.fixture(scope="module")
-def short(tmp_path_factory) -> dict[str, Path]:
+def short(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The first SHORT seconds of the meeting."""
     return meeting(tmp_path_factory.mktemp("short") / "made", SHORT)
 
 
 @pytest.fixture(scope="module")
-def kafka_replay(recordings, kafka_broker) -> tuple[str, Finished]:
+def kafka_replay(recordings: Any, kafka_broker: str) -> tuple[str, Finished]:
     """Both participants at full speed over real Kafka; its topic prefix and what it said."""
     prefix = "replayed"
     files = [f"{name}={path}" for name, path in recordings.items()]
@@ -103,17 +104,17 @@ def kafka_replay(recordings, kafka_broker) -> tuple[str, Finished]:
 
 
 @pytest.fixture(scope="module")
-def embedded_replay(recordings) -> Finished:
+def embedded_replay(recordings: Any) -> Finished:
     """Ana at full speed on a broker that the command starts itself."""
     return replay(recordings["ana"], "--broker", "embedded")
 
 
-def test_embedded_replay_publishes_every_window_once(embedded_replay):
+def test_embedded_replay_publishes_every_window_once(embedded_replay: Any) -> None:
     assert embedded_replay.code == 0, embedded_replay.errors
     in_order(embedded_replay.records, WINDOWS)
 
 
-def test_what_is_said_reaches_the_published_record(embedded_replay):
+def test_what_is_said_reaches_the_published_record(embedded_replay: Any) -> None:
     record = embedded_replay.records[11]
     assert "customers love the new design" in record["text"]
     assert record["valence_raw"] > 0
@@ -122,20 +123,20 @@ def test_what_is_said_reaches_the_published_record(embedded_replay):
     assert embedded_replay.records[0]["event_time"].endswith("Z")
 
 
-def test_kafka_replay_publishes_every_window_of_everyone(kafka_replay):
+def test_kafka_replay_publishes_every_window_of_everyone(kafka_replay: Any) -> None:
     _, said = kafka_replay
     assert said.code == 0, said.errors
     for name in ("ana", "bo"):
         in_order([r for r in said.records if r["participant_id"] == name], WINDOWS)
 
 
-def test_the_moods_of_the_meeting_differ(kafka_replay):
+def test_the_moods_of_the_meeting_differ(kafka_replay: Any) -> None:
     said = [r for r in kafka_replay[1].records if r["valence"] is not None]
     last = {r["participant_id"]: r for r in said}
     assert last["ana"]["valence"] > last["bo"]["valence"] + 0.5
 
 
-def test_every_topic_has_its_records(kafka_replay, kafka_broker):
+def test_every_topic_has_its_records(kafka_replay: Any, kafka_broker: str) -> None:
     prefix, said = kafka_replay
     read = {
         name: [json.loads(line) for line in lines(kafka_broker, f"{prefix}.{name}.v1")]
@@ -154,7 +155,7 @@ def test_every_topic_has_its_records(kafka_replay, kafka_broker):
     assert len(topic(kafka_broker, f"{prefix}.windows.v1", "%S\n").split()) == 2 * WINDOWS
 
 
-def test_kcat_reads_the_same_records(kafka_replay, kafka_broker):
+def test_kcat_reads_the_same_records(kafka_replay: Any, kafka_broker: str) -> None:
     assert shutil.which("kcat"), "kcat is set up by scripts/setup test"
     prefix, said = kafka_replay
     read = subprocess.run(
@@ -169,7 +170,7 @@ def test_kcat_reads_the_same_records(kafka_replay, kafka_broker):
     assert len(read) == len(by_id) == 2 * WINDOWS
 
 
-def test_two_replays_have_the_same_windows_and_scores(short, kafka_broker):
+def test_two_replays_have_the_same_windows_and_scores(short: Any, kafka_broker: str) -> None:
     """The wire bytes of windows are equal; scores and sentiments are, but for their latencies."""
     seen = []
     for prefix in ("first", "second"):
@@ -195,7 +196,7 @@ def lines(broker: str, name: str) -> list[str]:
     return topic(broker, name, "%s\n").decode().splitlines()
 
 
-def test_text_only_keeps_no_sound_and_no_picture(short, kafka_broker):
+def test_text_only_keeps_no_sound_and_no_picture(short: Any, kafka_broker: str) -> None:
     said = replay(
         short["bo"],
         *("--broker", kafka_broker, "--set", "kafka.topic_prefix=words"),
@@ -216,7 +217,7 @@ def test_text_only_keeps_no_sound_and_no_picture(short, kafka_broker):
         assert window.faces == ()
 
 
-def test_a_meeting_can_be_published_without_any_single_person(short, tmp_path):
+def test_a_meeting_can_be_published_without_any_single_person(short: Any, tmp_path: Path) -> None:
     said = streamer(
         "replay",
         *(f"--participant={name}={path}" for name, path in short.items()),
@@ -230,7 +231,7 @@ def test_a_meeting_can_be_published_without_any_single_person(short, tmp_path):
     assert any(r["valence"] is not None and r["participants"] == 2 for r in said.records)
 
 
-def test_clips_of_real_people(shared_data, kafka_broker):
+def test_clips_of_real_people(shared_data: Path, kafka_broker: str) -> None:
     """Every clip at once on real Kafka, and one on the embedded broker: a sentiment a window."""
     clips = sorted((shared_data / "clips").glob("*.mp4"))
     assert len(clips) >= 6
@@ -269,7 +270,9 @@ def length_s(clip: Path) -> float:
         ([], 2, "Nobody to listen to"),
     ],
 )
-def test_bad_input_is_one_sentence_and_a_code(arguments, code, told, tmp_path):
+def test_bad_input_is_one_sentence_and_a_code(
+    arguments: Any, code: int, told: str, tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text("no media here")
     (tmp_path / "empty.wav").write_bytes(b"")
     paths = [str(tmp_path / a) if a.endswith((".mp4", ".txt", ".wav")) else a for a in arguments]
@@ -280,7 +283,7 @@ def test_bad_input_is_one_sentence_and_a_code(arguments, code, told, tmp_path):
     assert said.lines == []
 
 
-def test_an_unreachable_broker_is_one_sentence(short):
+def test_an_unreachable_broker_is_one_sentence(short: Any) -> None:
     said = replay(
         short["ana"],
         *("--broker", "localhost:1", "--set", "kafka.connect_timeout_s=3"),
@@ -291,7 +294,7 @@ def test_an_unreachable_broker_is_one_sentence(short):
     assert said.lines == []
 
 
-def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(short, tmp_path):
+def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(short: Any, tmp_path: Path) -> None:
     said = replay(short["ana"], "--set", f"inference.checkpoint={tmp_path / 'none'}")
     assert said.code == 7
     assert "inference stage" in said.errors
@@ -299,7 +302,7 @@ def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(short, tmp_path):
     assert "Traceback" not in said.errors
 
 
-def test_a_recorded_replay_keeps_windows_and_media_when_asked(short, tmp_path):
+def test_a_recorded_replay_keeps_windows_and_media_when_asked(short: Any, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     keep = ("--record", str(folder), "--record-windows", "--record-media")
     finished = replay(short["ana"], *keep)
@@ -316,13 +319,13 @@ def test_a_recorded_replay_keeps_windows_and_media_when_asked(short, tmp_path):
     ]
 
 
-def test_what_to_record_without_a_place_for_it_is_refused(short):
+def test_what_to_record_without_a_place_for_it_is_refused(short: Any) -> None:
     refused = replay(short["ana"], "--record-windows")
     assert refused.code == 2
     assert "--record-windows and --record-media require --record DIR." in refused.errors
 
 
-def test_ctrl_c_ends_a_replay_cleanly(recordings):
+def test_ctrl_c_ends_a_replay_cleanly(recordings: Any) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "streamer", "replay", str(recordings["ana"]), "--json"],
         stdout=subprocess.PIPE,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from made_records import recorded, sentiment, session, window
 
 from streamer.config import build
 from streamer.kafka.admin import ensure_topics
@@ -16,7 +15,8 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.recording.reader import Recordings
-from streamer.records import NS_PER_S, Presence, Sentiment, Window, Word
+from streamer.records import Presence, Sentiment, Window
+from tests.made_records import recorded, sentiment, session, window
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 6
@@ -26,22 +26,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 def said(index: int, participant: str = "ana") -> Window:
     text = "this is wonderful" if participant == "ana" else "this is terrible"
-    start_ns = index * NS_PER_S
-    words = tuple(Word(word, start_ns + k, start_ns + k + 1) for k, word in enumerate(text.split()))
-    return window(
-        index,
-        participant,
-        audio=None,
-        faces=(),
-        words=words,
-        presence=Presence(text=1.0),
-        skipped=0,
-    )
+    presence = Presence(text=1.0)
+    return window(index, text, participant_id=participant, audio=None, faces=(), presence=presence)
 
 
 def old_session() -> list[object]:
     windows = [said(k, who) for who in ("ana", "bo") for k in range(SECONDS)]
-    old = [sentiment(k, who, valence=0.0) for who in ("ana", "bo") for k in range(SECONDS)]
+    old = [sentiment(k, 0.0, participant_id=who) for who in ("ana", "bo") for k in range(SECONDS)]
     return [session(), *old, *windows, session("ended")]
 
 
@@ -63,7 +54,9 @@ def by_name(printed: bytes) -> dict[str, list[Sentiment]]:
     return found
 
 
-async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(tmp_path: Path):
+async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(
+    tmp_path: Path,
+) -> None:
     recorded(tmp_path, *old_session())
     process = await streamer(
         *("replay", "--recorded", "standup", "--dir", str(tmp_path), "--record", str(tmp_path)),
@@ -81,7 +74,7 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(tm
     entries = {one.session_id: one for one in Recordings(tmp_path).index()}
     assert set(entries) == {"standup", "standup-again"}
     assert entries["standup-again"].complete
-    assert entries["standup-again"].consent == "both agreed"
+    assert entries["standup-again"].consent == "all agreed"
     kept = Recordings(tmp_path).read("standup-again").sentiments
     assert [one.valence for one in kept if one.participant_id == "bo"] == [
         one.valence for one in found["bo"]
@@ -90,7 +83,7 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(tm
 
 async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_own(
     embedded_broker: str, tmp_path: Path
-):
+) -> None:
     prefix = f"t{uuid.uuid4().hex[:12]}"
     config = build({"kafka": {"broker": embedded_broker, "topic_prefix": prefix}})
     await ensure_topics(config)
@@ -115,7 +108,7 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
         assert [one async for one in reader.snapshot()] == []
 
 
-async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path):
+async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path) -> None:
     recorded(tmp_path, sentiment(0))
     for arguments, sentence in (
         (("--recorded", "standup"), "recorded without its windows"),

@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from made_records import sentiment, session, window
 
 from streamer.config import Config, build
 from streamer.demo import meeting
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
-from streamer.records import Gate, Presence, Score
+from streamer.records import Presence
+from tests.made_records import score, sentiment, session, window
 from tests.unit.test_metrics import free_port, samples
 
 ROOT = Path(__file__).parents[2]
@@ -92,29 +92,7 @@ async def until(
     raise AssertionError(f"{name} is {found.get(name)}; there are {sorted(found)}")
 
 
-def score(index: int) -> Score:
-    spoken = sentiment(index)
-    return Score(
-        session_id=spoken.session_id,
-        participant_id=spoken.participant_id,
-        window_id=spoken.window_id,
-        window_index=index,
-        session_start=spoken.event_time,
-        start_ms=spoken.start_ms,
-        end_ms=spoken.end_ms,
-        valence=1.0,
-        class_probabilities=spoken.class_probabilities,
-        gate=Gate(0.5, 0.5),
-        presence=Presence(text=1.0),
-        evidence=("text",),
-        text="so",
-        latency_ms={"queue": 2.0, "inference": 20.0},
-        model="m-1",
-        session_participants=1,
-    )
-
-
-async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path):
+async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path) -> None:
     ana = meeting(tmp_path / "made", 5)["ana"]
     async with stage(
         config, "capture", "--participant", f"ana={ana}", "--set", "asr.engine=none"
@@ -125,7 +103,7 @@ async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_p
         await asyncio.wait_for(process.wait(), 60)
 
 
-async def test_inference_tells_what_it_scored_and_what_waits(config: Config):
+async def test_inference_tells_what_it_scored_and_what_waits(config: Config) -> None:
     async with stage(config, "infer"), Producer(config) as publisher:
         await until(config, ("streamer_ready",), 1)
         assert await answer(config, "/readyz") == "ok\n"
@@ -138,12 +116,12 @@ async def test_inference_tells_what_it_scored_and_what_waits(config: Config):
         await until(config, ("streamer_lag_records", "windows"), 0, 0)
 
 
-async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
+async def test_the_processor_tells_rates_latencies_and_lag(config: Config) -> None:
     async with stage(config, "process"), Producer(config) as publisher:
         await until(config, ("streamer_ready",), 1)
         assert await answer(config, "/readyz") == "ok\n"
         for index in range(20):
-            await publisher.publish(score(index))
+            await publisher.publish(score(index, session_participants=1))
         found = await until(config, ("streamer_latency_seconds_count", "total"), 20)
         assert found["streamer_events_total", "smoothing scores", "records"] == 20
         assert found["streamer_latency_seconds_sum", "total"] >= 20 * 0.022
@@ -151,7 +129,7 @@ async def test_the_processor_tells_rates_latencies_and_lag(config: Config):
         await until(config, ("streamer_lag_records", "scores"), 0, 0)
 
 
-async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path):
+async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path) -> None:
     async with (
         stage(config, "record", "--dir", str(tmp_path)),
         Producer(config) as publisher,

@@ -1,5 +1,7 @@
 """Padding, absent modalities and the rest of a batch never change a sample's result."""
 
+from typing import Any
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,7 +74,9 @@ def run(model: SemiIIN, inputs: dict[str, torch.Tensor]) -> SemiIINOutput:
     chosen=st.lists(lengths, min_size=1, max_size=4),
     junk=st.sampled_from([0.0, 1e6, float("nan")]),
 )
-def test_padding_and_the_rest_of_the_batch_change_nothing(model, chosen, junk):
+def test_padding_and_the_rest_of_the_batch_change_nothing(
+    model: Any, chosen: Any, junk: Any
+) -> None:
     samples = [sample(one, seed) for seed, one in enumerate(chosen)]
     limits = {"audio": 43, "text": 8, "vision": 6}
     together = run(model, padded(samples, limits, junk))
@@ -90,7 +94,7 @@ def test_padding_and_the_rest_of_the_batch_change_nothing(model, chosen, junk):
     model=any_model,
     real=st.lists(st.lists(st.booleans(), min_size=19, max_size=19), min_size=1, max_size=3),
 )
-def test_every_attention_row_keeps_an_allowed_key(model, real):
+def test_every_attention_row_keeps_an_allowed_key(model: Any, real: Any) -> None:
     groups = torch.tensor([0, 0] + [1] * 5 + [2] * 8 + [3] * 6)
     given = torch.tensor(real)
     given = torch.cat([torch.ones(len(real), 2, dtype=torch.bool), given], dim=1)
@@ -104,7 +108,7 @@ def test_every_attention_row_keeps_an_allowed_key(model, real):
     holes=st.lists(st.booleans(), min_size=8, max_size=8),
     junk=st.sampled_from([1e6, float("nan")]),
 )
-def test_masked_frames_are_never_read(model, holes, junk):
+def test_masked_frames_are_never_read(model: Any, holes: Any, junk: Any) -> None:
     inputs = sample({"text": 8, "audio": 20, "vision": 6}, seed=5)
     mask = torch.tensor([holes])
     expected = run(model, inputs | {"text_mask": mask})

@@ -1,7 +1,7 @@
 """What smoothing keeps whatever the scores are."""
 
-from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,13 +17,12 @@ from streamer.records import (
     Score,
     Sentiment,
     SessionSentiment,
-    window_id,
 )
 from streamer.smoothing.estimate import NO_KNOWLEDGE
 from streamer.smoothing.participant import ParticipantState, flush, step
 from streamer.smoothing.session import SessionState, session_flush, session_step
+from tests import made_records
 
-START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 ALERTS = AlertsConfig(negative_for_s=2.0, drop_by=0.5)
 calm = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
@@ -40,27 +39,9 @@ configs = st.builds(
 )
 
 
-def make_score(index: int, **fields: object) -> Score:
-    given = {
-        "participant_id": "ana",
-        "start_ms": index * 1000,
-        "end_ms": (index + 1) * 1000,
-        "valence": None,
-        "class_probabilities": None,
-        "gate": None,
-        "presence": Presence(),
-        "evidence": (),
-    } | fields
-    return Score(
-        session_id="s",
-        window_id=window_id("s", str(given["participant_id"]), index),
-        window_index=index,
-        session_start=START,
-        text="",
-        latency_ms={},
-        model="m",
-        **given,
-    )
+def make_score(index: int, **fields: Any) -> Score:
+    fields = {"valence": None, "start_ms": index * 1000} | fields
+    return made_records.score(index, session_id="s", **fields)
 
 
 @st.composite

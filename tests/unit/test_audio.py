@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,7 +14,7 @@ from streamer.errors import UnreadableRecord
 from tests import media
 
 
-def resampled(path) -> np.ndarray:
+def resampled(path: Path) -> np.ndarray:
     resampler = audio.Resampler()
     with av.open(str(path)) as container:
         parts = [resampler.push(frame) for frame in container.decode(audio=0)]
@@ -34,7 +36,9 @@ def resampled(path) -> np.ndarray:
         ("libopus", "mka", 48_000, "stereo"),
     ],
 )
-def test_a_tone_survives_every_rate_codec_and_channel_layout(tmp_path, codec, suffix, rate, layout):
+def test_a_tone_survives_every_rate_codec_and_channel_layout(
+    tmp_path: Path, codec: str, suffix: str, rate: int, layout: str
+) -> None:
     path = media.write(
         tmp_path / f"tone.{suffix}",
         media.Audio(seconds=1, codec=codec, rate=rate, layout=layout, bit_rate=256_000),
@@ -48,7 +52,7 @@ def test_a_tone_survives_every_rate_codec_and_channel_layout(tmp_path, codec, su
     assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(0.5, abs=0.03)
 
 
-def test_ten_planar_channels_are_decoded(tmp_path):
+def test_ten_planar_channels_are_decoded(tmp_path: Path) -> None:
     track = media.Audio(
         seconds=1, codec="libopus", rate=48_000, layout="10 channels",
         options={"mapping_family": "255"},
@@ -56,12 +60,12 @@ def test_ten_planar_channels_are_decoded(tmp_path):
     assert np.abs(resampled(media.write(tmp_path / "ten.mka", track))).max() > 0.4
 
 
-def test_audio_at_16_khz_is_not_changed():
+def test_audio_at_16_khz_is_not_changed() -> None:
     wave = np.random.default_rng(1).uniform(-1, 1, 1000).astype(np.float32)
     assert np.array_equal(audio.Resampler().push_mono(wave, 16_000), wave)
 
 
-def test_a_change_of_rate_loses_no_samples():
+def test_a_change_of_rate_loses_no_samples() -> None:
     resampler = audio.Resampler()
     out = [
         resampler.push_mono(np.full(44_100, 0.5, np.float32), 44_100),
@@ -72,7 +76,7 @@ def test_a_change_of_rate_loses_no_samples():
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
-def test_even_the_shortest_audio_keeps_its_length(rate_hz):
+def test_even_the_shortest_audio_keeps_its_length(rate_hz: int) -> None:
     for count in (1, 2, 6, 50, 300, 1000):
         resampler = audio.Resampler()
         wave = np.full(count, 0.5, np.float32)
@@ -82,7 +86,7 @@ def test_even_the_shortest_audio_keeps_its_length(rate_hz):
         assert len(resampler.flush()) == 0
 
 
-def test_the_centre_channel_is_louder_than_the_bass_in_a_downmix():
+def test_the_centre_channel_is_louder_than_the_bass_in_a_downmix() -> None:
     def level(position: int) -> float:
         data = np.zeros((100, 6), np.float32)
         data[:, position] = 1.0
@@ -94,7 +98,7 @@ def test_the_centre_channel_is_louder_than_the_bass_in_a_downmix():
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "5.1", "7.1"])
-def test_a_downmix_never_clips(layout):
+def test_a_downmix_never_clips(layout: str) -> None:
     count = av.AudioLayout(layout).nb_channels
     data = np.full((1, 10 * count), 1.0, np.float32)
     frame = av.AudioFrame.from_ndarray(data, format="flt", layout=layout)
@@ -102,7 +106,7 @@ def test_a_downmix_never_clips(layout):
     assert audio.downmix(frame) == pytest.approx(np.ones(10))
 
 
-def test_nan_becomes_silence_and_infinity_full_scale():
+def test_nan_becomes_silence_and_infinity_full_scale() -> None:
     data = np.array([[np.nan, np.inf, -np.inf, 0.25]], np.float32)
     frame = av.AudioFrame.from_ndarray(data, format="flt", layout="mono")
     frame.sample_rate = 16_000
@@ -110,26 +114,26 @@ def test_nan_becomes_silence_and_infinity_full_scale():
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 4607, 80_000])
-def test_flac_is_lossless(length):
+def test_flac_is_lossless(length: int) -> None:
     pcm = np.random.default_rng(length).integers(-32_768, 32_767, length).astype(np.int16)
     back = audio.decode(audio.encode_flac(pcm), "flac")
     assert np.array_equal(audio.to_pcm16(back), pcm)
 
 
-def test_flac_bytes_depend_only_on_the_samples():
+def test_flac_bytes_depend_only_on_the_samples() -> None:
     samples = np.sin(np.arange(16_000) / 20).astype(np.float32)
     first, second = audio.encode_flac(samples), audio.encode_flac(samples.copy())
     assert first == second
     assert b"Lavf" not in first
 
 
-def test_floats_are_rounded_and_clipped():
+def test_floats_are_rounded_and_clipped() -> None:
     samples = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, np.nan], np.float32)
     expected = [0, 32_767, -32_768, 32_767, -32_768, 16_384, 0]
     assert audio.to_pcm16(samples).tolist() == expected
 
 
-def test_pcm16_is_little_endian():
+def test_pcm16_is_little_endian() -> None:
     assert audio.decode(b"\x00\x40\x00\xc0", "pcm16").tolist() == [0.5, -0.5]
 
 
@@ -163,6 +167,6 @@ def foreign(rate: int, layout: str, sample_format: str = "s16") -> bytes:
         (bytes(2 * 2001), "pcm16", "limit"),
     ],
 )
-def test_bytes_that_are_not_valid_audio_are_refused(data, codec, reason):
+def test_bytes_that_are_not_valid_audio_are_refused(data: Any, codec: str, reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         audio.decode(data, codec, max_samples=2000)

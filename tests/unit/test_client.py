@@ -5,7 +5,8 @@ import contextlib
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -14,69 +15,27 @@ from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
-from streamer.records import Alert, Presence, Sentiment
-
-NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+from streamer.records import Sentiment
+from tests.made_records import START, alert, sentiment
 
 
 @pytest.fixture
-def config(embedded_broker) -> Config:
+def config(embedded_broker: str) -> Config:
     return build({"kafka": {"broker": embedded_broker}})
 
 
-def sentiment(k: int, participant: str = "ana", session: str = "s", revision: int = 0) -> Sentiment:
-    return Sentiment(
-        session_id=session,
-        participant_id=participant,
-        window_id=f"{session}/{participant}/{k}",
-        window_index=k,
-        revision=revision,
-        event_time=NOW,
-        start_ms=0,
-        end_ms=1000 * (k + 1),
-        valence=None,
-        valence_raw=None,
-        uncertainty=None,
-        label=None,
-        polarity=None,
-        class_probabilities=None,
-        trend_per_min=None,
-        gate=None,
-        presence=Presence(),
-        evidence=(),
-        text="",
-        latency_ms={},
-        model="m",
-    )
-
-
-def alert(state: str) -> Alert:
-    return Alert(
-        alert_id="s/ana/drop/1",
-        session_id="s",
-        participant_id="ana",
-        kind="sharp_drop",
-        state=state,
-        event_time=NOW,
-        end_ms=1000,
-        valence=-1.0,
-        threshold=1.5,
-        message="",
-    )
-
-
-async def publish(config: Config, *records) -> None:
+async def publish(config: Config, *records: Any) -> None:
     async with Producer(config) as publisher:
         for record in records:
             await publisher.publish(record)
 
 
-async def take(records, count: int) -> list:
+async def take(records: Any, count: int) -> list:
     async with asyncio.timeout(20), contextlib.aclosing(records):
         return [await anext(records) for _ in range(count)]
 
 
-async def test_each_record_comes_once_and_revisions_too(config):
+async def test_each_record_comes_once_and_revisions_too(config: Config) -> None:
     first = [sentiment(0), sentiment(0), sentiment(1), sentiment(0, revision=1), sentiment(1)]
     await publish(config, *first, sentiment(2))
     taken = await take(streamer.subscribe(config.kafka.broker, start="earliest"), 4)
@@ -88,35 +47,35 @@ async def test_each_record_comes_once_and_revisions_too(config):
     ]
 
 
-async def test_only_the_asked_session_and_participant(config):
-    others = [sentiment(0, "bo"), sentiment(0, "ana", "other"), sentiment(0)]
+async def test_only_the_asked_session_and_participant(config: Config) -> None:
+    others = [sentiment(0, participant_id="bo"), sentiment(0, session_id="other"), sentiment(0)]
     await publish(config, *others, sentiment(1))
     records = streamer.subscribe(
-        config.kafka.broker, session="s", participant="ana", start="earliest"
+        config.kafka.broker, session="standup", participant="ana", start="earliest"
     )
-    assert [item.window_id for item in await take(records, 2)] == ["s/ana/0", "s/ana/1"]
+    assert [item.window_id for item in await take(records, 2)] == ["standup/ana/0", "standup/ana/1"]
 
 
-async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config):
-    await publish(config, alert("raised"), alert("raised"), alert("cleared"))
+async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config: Config) -> None:
+    await publish(config, alert(), alert(), alert(state="cleared"))
     records = streamer.subscribe(config.kafka.broker, kind="alerts", start="earliest")
     assert [item.state for item in await take(records, 2)] == ["raised", "cleared"]
 
 
-async def test_a_later_start_skips_what_was_published_before(config):
-    start_ms = round(NOW.timestamp() * 1000)
+async def test_a_later_start_skips_what_was_published_before(config: Config) -> None:
+    start_ms = round(START.timestamp() * 1000)
     async with Producer(config) as publisher:
         await publisher.publish(sentiment(0), timestamp_ms=start_ms - 1)
         await publisher.publish(sentiment(1), timestamp_ms=start_ms)
-    records = streamer.subscribe(config.kafka.broker, start=NOW)
+    records = streamer.subscribe(config.kafka.broker, start=START)
     assert [item.window_index for item in await take(records, 1)] == [1]
 
 
 @pytest.mark.slow  # the embedded broker lets a group's second member wait for ten seconds
-async def test_a_group_goes_on_behind_what_was_used(config):
+async def test_a_group_goes_on_behind_what_was_used(config: Config) -> None:
     await publish(config, *(sentiment(k) for k in range(5)))
 
-    def again():
+    def again() -> AsyncIterator[Any]:
         return streamer.subscribe(config.kafka.broker, group="mine", start="earliest")
 
     # The third is in hand when the program ends: it comes again.
@@ -124,7 +83,7 @@ async def test_a_group_goes_on_behind_what_was_used(config):
     assert [item.window_index for item in await take(again(), 3)] == [2, 3, 4]
 
 
-async def test_the_synchronous_twin_gives_the_same(config):
+async def test_the_synchronous_twin_gives_the_same(config: Config) -> None:
     await ensure_topics(config)
     taken: list[Sentiment] = []
 
@@ -144,14 +103,14 @@ async def test_the_synchronous_twin_gives_the_same(config):
     assert not any(thread.name == "subscribe" for thread in threading.enumerate())
 
 
-def test_nobody_at_the_address_is_one_sentence():
+def test_nobody_at_the_address_is_one_sentence() -> None:
     config = build({"kafka": {"connect_timeout_s": 0.5}})
     records = streamer.subscribe_sync("127.0.0.1:1", config=config)
     with pytest.raises(BrokerError, match=r"No Kafka broker answers at 127\.0\.0\.1:1"):
         next(records)
 
 
-def test_an_address_that_is_none_is_refused():
+def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="host:port"):
         next(streamer.subscribe_sync("nowhere", config=build({})))
 
@@ -160,7 +119,7 @@ def test_an_address_that_is_none_is_refused():
     "imports",
     ["import streamer", "import streamer.client", "from streamer.client import subscribe"],
 )
-def test_the_client_is_callable_however_it_was_imported(imports):
+def test_the_client_is_callable_however_it_was_imported(imports: str) -> None:
     code = (
         f"{imports}\nimport streamer, inspect\n"
         "assert inspect.isasyncgen(streamer.subscribe('localhost:9092'))\n"
@@ -169,6 +128,6 @@ def test_the_client_is_callable_however_it_was_imported(imports):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_importing_the_package_alone_brings_no_client():
+def test_importing_the_package_alone_brings_no_client() -> None:
     code = "import streamer, sys; assert 'aiokafka' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

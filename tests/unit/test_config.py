@@ -8,14 +8,14 @@ from streamer import config as settings
 from streamer.errors import ConfigError
 
 
-def test_defaults_need_no_file():
+def test_defaults_need_no_file() -> None:
     config = settings.load(environment={})
     assert config.kafka.broker == "embedded"
     assert config.windows.length_ns == 5_000_000_000
     assert config.windows.hop_ns == 1_000_000_000
 
 
-def test_later_wins_file_environment_command_line(tmp_path):
+def test_later_wins_file_environment_command_line(tmp_path: Path) -> None:
     file = tmp_path / "s.toml"
     file.write_text("[windows]\nhop_s = 2\nlength_s = 8\nallowed_lateness_s = 1\n")
     config = settings.load(
@@ -27,7 +27,7 @@ def test_later_wins_file_environment_command_line(tmp_path):
     assert config.windows.allowed_lateness_s == 1
 
 
-def test_set_takes_toml_values_and_plain_text():
+def test_set_takes_toml_values_and_plain_text() -> None:
     config = settings.load(
         None,
         [
@@ -70,19 +70,19 @@ def test_set_takes_toml_values_and_plain_text():
         ("nothing", "section.key=value"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence_that_names_it(override, reason):
+def test_a_wrong_setting_is_one_sentence_that_names_it(override: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings.load(None, [override], {})
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_going_below_a_value_is_refused():
+def test_going_below_a_value_is_refused() -> None:
     with pytest.raises(ConfigError, match="not a section"):
         settings.load(None, ["windows.hop_s=1", "windows.hop_s.deep=3"], {})
 
 
-def test_missing_and_broken_files(tmp_path):
+def test_missing_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
         settings.load(tmp_path / "absent.toml", (), {})
     (tmp_path / "broken.toml").write_text("= 3")
@@ -90,7 +90,7 @@ def test_missing_and_broken_files(tmp_path):
         settings.load(tmp_path / "broken.toml", (), {})
 
 
-def test_a_window_too_large_for_a_message_is_refused_with_the_arithmetic():
+def test_a_window_too_large_for_a_message_is_refused_with_the_arithmetic() -> None:
     with pytest.raises(ConfigError) as caught:
         settings.load(None, ["windows.length_s=30"], {})
     message = str(caught.value)
@@ -98,13 +98,13 @@ def test_a_window_too_large_for_a_message_is_refused_with_the_arithmetic():
     assert "1,048,576" in message
 
 
-def test_modalities_that_are_not_there_cost_nothing():
+def test_modalities_that_are_not_there_cost_nothing() -> None:
     full = settings.load(None, (), {})
     text = settings.load(None, ['session.modalities=["text"]', "windows.length_s=50"], {})
     assert settings.planned_window_bytes(text)[0] < settings.planned_window_bytes(full)[0]
 
 
-def test_dump_masks_secrets_and_reads_back_as_toml(tmp_path):
+def test_dump_masks_secrets_and_reads_back_as_toml(tmp_path: Path) -> None:
     config = settings.load(
         None,
         [
@@ -125,6 +125,6 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize("name", ["text-only", "meeting-only", "gpu", "kafka-secure"])
-def test_the_configurations_we_ship_are_valid_and_change_something(name):
+def test_the_configurations_we_ship_are_valid_and_change_something(name: str) -> None:
     config = settings.load(CONFIGS / f"{name}.toml", (), {})
     assert config != settings.load(None, (), {})

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,14 +52,16 @@ class Scripted:
 
 @pytest.mark.parametrize("mood", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 360)])
-def test_the_drawn_face_is_tracked_from_its_second_frame(mood, size):
+def test_the_drawn_face_is_tracked_from_its_second_frame(
+    mood: float, size: tuple[int, ...]
+) -> None:
     images = [draw_face(mood, n / 5, size, talking=n % 20 < 12) for n in range(40)]
     crops = track(FaceTracker(FacesConfig()), images)
     assert crops[0] is None
     assert all(crop is not None for crop in crops[1:])
 
 
-def test_a_crop_is_a_square_jpeg_of_the_face_with_margin():
+def test_a_crop_is_a_square_jpeg_of_the_face_with_margin() -> None:
     config = FacesConfig(size_px=96, margin=0.25)
     crop = track(FaceTracker(config), [draw_face(0.5, 0)] * 3)[-1]
     assert crop is not None
@@ -69,7 +72,7 @@ def test_a_crop_is_a_square_jpeg_of_the_face_with_margin():
     assert red > blue + 20  # skin, so the channels are in their order
 
 
-def test_training_and_serving_cut_the_same_pixels_out_of_a_frame():
+def test_training_and_serving_cut_the_same_pixels_out_of_a_frame() -> None:
     box = (100.0, 80.0, 60.0, 60.0)
     near = (30.0, 30.0, 60.0, 60.0)  # the same box in the region around it
     served = track(tracker_with([scaled(*box)], [near]), [PAPER] * 2)[-1]
@@ -78,37 +81,37 @@ def test_training_and_serving_cut_the_same_pixels_out_of_a_frame():
     assert np.array_equal(decode_jpeg(served.jpeg), trained)
 
 
-def test_the_default_configuration_cuts_faces_as_training_does():
+def test_the_default_configuration_cuts_faces_as_training_does() -> None:
     config = FacesConfig()
     assert FaceCutter() == FaceCutter(config.size_px, config.margin, config.jpeg_quality)
 
 
-def test_capture_does_not_import_torch():
+def test_capture_does_not_import_torch() -> None:
     code = "import sys, streamer.faces, streamer.capture; print('torch' in sys.modules)"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
 
 
-def test_the_same_frames_give_the_same_bytes():
+def test_the_same_frames_give_the_same_bytes() -> None:
     images = [draw_face(0.2, n / 5, talking=True) for n in range(20)]
     first = track(FaceTracker(FacesConfig()), images)
     assert first == track(FaceTracker(FacesConfig()), images)
 
 
-def test_a_frame_without_a_face_has_no_crop():
+def test_a_frame_without_a_face_has_no_crop() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3)).astype(np.uint8)
     assert track(FaceTracker(FacesConfig()), [BLANK] * 5 + [noise] * 5) == [None] * 10
 
 
-def test_a_face_that_leaves_is_dropped_and_found_again():
+def test_a_face_that_leaves_is_dropped_and_found_again() -> None:
     here = draw_face(0.0, 0)
     crops = track(FaceTracker(FacesConfig()), [here] * 5 + [BLANK] * 10 + [here] * 5)
     seen = [crop is not None for crop in crops]
     assert seen == [False] + [True] * 4 + [False] * 11 + [True] * 4
 
 
-def test_the_larger_of_two_faces_is_tracked():
+def test_the_larger_of_two_faces_is_tracked() -> None:
     image = np.full((360, 640, 3), 120, np.uint8)
     image[100:220, 20:180] = draw_face(0.0, 0, (160, 120))
     image[20:340, 240:640] = draw_face(0.0, 0, (400, 320))[:, :, ::-1]
@@ -118,14 +121,14 @@ def test_the_larger_of_two_faces_is_tracked():
     assert blue > red + 20  # the large one is the one with the blue skin
 
 
-def test_faces_below_the_smallest_size_are_ignored():
+def test_faces_below_the_smallest_size_are_ignored() -> None:
     image = np.full((480, 640, 3), 120, np.uint8)
     image[200:280, 300:407] = draw_face(0.0, 0, (107, 80))  # a face of about 45 pixels
     assert track(FaceTracker(FacesConfig(min_face_share=0.08)), [image] * 8)[-1] is not None
     assert track(FaceTracker(FacesConfig(min_face_share=0.3)), [image] * 8)[-1] is None
 
 
-def test_real_talking_heads_are_tracked(shared_data: Path):
+def test_real_talking_heads_are_tracked(shared_data: Path) -> None:
     import threading
 
     for name, share in (("16.mp4", 0.9), ("20.mp4", 0.6), ("WDA_KatieHill_000.mp4", 0.9)):
@@ -142,7 +145,7 @@ PAPER = np.random.default_rng(7).integers(0, 255, (240, 320, 3)).astype(np.uint8
 """A frame of noise, in which every patch is unique."""
 
 
-def tracker_with(*answers: Sequence[Box], **settings) -> FaceTracker:
+def tracker_with(*answers: Sequence[Box], **settings: Any) -> FaceTracker:
     return FaceTracker(FacesConfig(min_face_share=0.12, **settings), Scripted(*answers))
 
 
@@ -153,12 +156,12 @@ def scaled(*box: float, smallest: float = 0.12 * 240) -> Box:
     return left, top, width, height
 
 
-def test_a_face_detected_once_is_not_used():
+def test_a_face_detected_once_is_not_used() -> None:
     tracker = tracker_with([scaled(100, 80, 60, 60)])
     assert track(tracker, [PAPER] * 4) == [None] * 4
 
 
-def test_a_face_that_the_detector_misses_is_tracked_by_template_matching():
+def test_a_face_that_the_detector_misses_is_tracked_by_template_matching() -> None:
     known = scaled(100, 80, 60, 60)
     near = (30.0, 30.0, 60.0, 60.0)  # in the region around it, which is one and a half faces away
     tracker = tracker_with([known], [near], [near])
@@ -167,26 +170,26 @@ def test_a_face_that_the_detector_misses_is_tracked_by_template_matching():
     assert seen == [False, True, True, True, True, True, True, False, False, False]
 
 
-def test_a_template_that_matches_nothing_drops_the_face():
+def test_a_template_that_matches_nothing_drops_the_face() -> None:
     known, near = scaled(100, 80, 60, 60), (30.0, 30.0, 60.0, 60.0)
     tracker = tracker_with([known], [near], [near])
     crops = track(tracker, [PAPER] * 3 + [BLANK] * 3)
     assert [crop is not None for crop in crops] == [False, True, True, False, False, False]
 
 
-def test_a_face_is_tracked_at_a_low_frame_rate():
+def test_a_face_is_tracked_at_a_low_frame_rate() -> None:
     tracker = FaceTracker(FacesConfig())
     pushed = [tracker.push(frame) for frame in frames([draw_face(0.0, 0)] * 5, rate_hz=0.5)]
     assert [crop is not None for crop in pushed] == [False, True, True, True, True]
 
 
-def test_a_new_frame_size_restarts_tracking():
+def test_a_new_frame_size_restarts_tracking() -> None:
     images = [draw_face(0, 0)] * 3 + [draw_face(0, 0, (640, 480))] * 3
     crops = track(FaceTracker(FacesConfig()), images)
     assert [crop is not None for crop in crops] == [False, True, True, False, True, True]
 
 
-def test_a_face_at_the_edge_has_a_square_crop():
+def test_a_face_at_the_edge_has_a_square_crop() -> None:
     images = [draw_face(0.0, 0, (160, 120))] * 3
     crop = track(FaceTracker(FacesConfig(margin=1.0)), images)[-1]
     assert crop is not None
@@ -194,7 +197,7 @@ def test_a_face_at_the_edge_has_a_square_crop():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 400), (400, 10), (23, 23)])
-def test_tiny_frames_have_no_face(shape):
+def test_tiny_frames_have_no_face(shape: tuple[int, ...]) -> None:
     assert track(FaceTracker(FacesConfig()), [np.zeros((*shape, 3), np.uint8)] * 3) == [None] * 3
 
 
@@ -241,7 +244,7 @@ def write_brightness_detector(path: Path) -> Path:
     return path
 
 
-def test_yunet_is_used_when_a_model_is_configured(tmp_path):
+def test_yunet_is_used_when_a_model_is_configured(tmp_path: Path) -> None:
     model = write_brightness_detector(tmp_path / "yunet.onnx")
     image = np.zeros((96, 128, 3), np.uint8)
     image[32:64, 64:96] = 255
@@ -254,7 +257,9 @@ def test_yunet_is_used_when_a_model_is_configured(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "no YuNet model"), (b"x", "not a YuNet")])
-def test_an_unusable_yunet_model_is_an_error_in_one_sentence(tmp_path, content, message):
+def test_an_unusable_yunet_model_is_an_error_in_one_sentence(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)
@@ -265,11 +270,11 @@ def test_an_unusable_yunet_model_is_an_error_in_one_sentence(tmp_path, content, 
 # --- the drawing itself -------------------------------------------------------------------------
 
 
-def test_the_drawn_face_depends_only_on_its_arguments():
+def test_the_drawn_face_depends_only_on_its_arguments() -> None:
     assert np.array_equal(draw_face(0.3, 1.5, talking=True), draw_face(0.3, 1.5, talking=True))
 
 
-def test_the_mouth_moves_only_while_talking():
+def test_the_mouth_moves_only_while_talking() -> None:
     def mouth(t: float, talking: bool) -> np.ndarray:
         return draw_face(0.0, t, talking=talking).astype(int)
 
@@ -278,7 +283,7 @@ def test_the_mouth_moves_only_while_talking():
     assert np.array_equal(mouth(0.0, True), mouth(0.0, False))
 
 
-def test_moods_differ_only_inside_the_face():
+def test_moods_differ_only_inside_the_face() -> None:
     glad, sad = draw_face(1.0, 0.0).astype(int), draw_face(-1.0, 0.0).astype(int)
     changed = np.abs(glad - sad).max(axis=2) > 10
     assert changed[60:170, 110:210].any()

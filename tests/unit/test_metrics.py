@@ -8,16 +8,17 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_records import no_evidence, sentiment
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamer.config import Config, build
 from streamer.errors import ConfigError
 from streamer.kafka.probe import answers
 from streamer.metrics import PORTS, Metrics
+from tests.made_records import sentiment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +35,7 @@ def settings(broker_port: int, **changes: object) -> Config:
 
 
 @pytest.fixture
-def broker():
+def broker() -> Iterator[int]:
     """A port on which something listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
@@ -67,7 +68,7 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_counters_and_lags_of_components_are_exported(broker: int, metrics: Metrics):
+async def test_counters_and_lags_of_components_are_exported(broker: int, metrics: Metrics) -> None:
     config = settings(broker)
     counters = Counter(scored=3)
     metrics.watch("a component of this test", counters)
@@ -94,7 +95,7 @@ async def fetch_metrics(config: Config) -> str:
     return (await get(config, "/metrics"))[1]
 
 
-async def test_latencies_are_histograms_each_stage_once(broker: int, metrics: Metrics):
+async def test_latencies_are_histograms_each_stage_once(broker: int, metrics: Metrics) -> None:
     config = settings(broker)
 
     def counts(text: str, stage: str) -> float:
@@ -103,7 +104,7 @@ async def test_latencies_are_histograms_each_stage_once(broker: int, metrics: Me
     spoken = sentiment(0, latency_ms={"inference": 30.0, "smoothing": 4.0, "total": 2000.0})
     metrics.sent(spoken, "smoothed")
     metrics.sent(spoken, "session_input")
-    metrics.sent(no_evidence(1, latency_ms={}), "smoothed")
+    metrics.sent(sentiment(1, None, latency_ms={}), "smoothed")
     after = await metrics.watched(config, "processing", fetch_metrics(config), answers)
     assert counts(after, "total") == 1
     assert counts(after, "inference") == 0
@@ -111,7 +112,9 @@ async def test_latencies_are_histograms_each_stage_once(broker: int, metrics: Me
     assert samples(after)[evidence,] == 2
 
 
-async def test_ready_once_the_stage_says_so_and_a_broker_answers(broker: int, metrics: Metrics):
+async def test_ready_once_the_stage_says_so_and_a_broker_answers(
+    broker: int, metrics: Metrics
+) -> None:
     config = settings(broker)
 
     async def work() -> None:
@@ -135,7 +138,7 @@ async def test_ready_once_the_stage_says_so_and_a_broker_answers(broker: int, me
         await get(config, "/healthz")
 
 
-async def test_a_loop_that_hangs_is_reported(broker: int):
+async def test_a_loop_that_hangs_is_reported(broker: int) -> None:
     metrics = Metrics(dead_s=0.2)
     config = settings(broker)
     replies = []
@@ -161,7 +164,7 @@ async def test_a_loop_that_hangs_is_reported(broker: int):
 
 async def test_a_taken_port_is_an_error_only_when_it_was_asked_for(
     broker: int, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     metrics = Metrics(ports={"inference": broker})
 
     async def work() -> str:
@@ -173,7 +176,7 @@ async def test_a_taken_port_is_an_error_only_when_it_was_asked_for(
     assert "goes on without them" in caplog.text
 
 
-async def test_nothing_listens_when_it_is_switched_off(broker: int, metrics: Metrics):
+async def test_nothing_listens_when_it_is_switched_off(broker: int, metrics: Metrics) -> None:
     config = settings(broker, enabled=False)
 
     async def work() -> bool:
@@ -191,7 +194,7 @@ def names_there_are() -> set[str]:
     return names | {"streamer_events_total", "streamer_build_info", "streamer_lag_records", "up"}
 
 
-def test_the_grafana_dashboard_asks_for_metrics_that_exist():
+def test_the_grafana_dashboard_asks_for_metrics_that_exist() -> None:
     board = json.loads((ROOT / "docs/grafana.json").read_text("utf-8"))
     asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
     assert len(asked) > 8
@@ -201,7 +204,7 @@ def test_the_grafana_dashboard_asks_for_metrics_that_exist():
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
-def test_operating_names_every_port_and_metric():
+def test_operating_names_every_port_and_metric() -> None:
     text = (ROOT / "docs/operating.md").read_text("utf-8")
     for stage, port in PORTS.items():
         assert f"| {stage} | {port} |" in text

@@ -1,5 +1,8 @@
 """Records: identities, class edges, refusal of what does not fit."""
 
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -7,22 +10,11 @@ from hypothesis import strategies as st
 
 from streamer import records
 from streamer.records import FaceCrop, Window, Word, class_index, polarity_of
+from tests.made_records import window
 
 
-def window(**changes):
-    base = dict(
-        session_id="s",
-        participant_id="ana",
-        window_index=3,
-        session_start_unix_ns=10**18,
-        start_ns=0,
-        end_ns=4_000_000_000,
-    )
-    return Window(**{**base, **changes})
-
-
-def test_window_id_is_deterministic():
-    assert window().window_id == "s/ana/3"
+def test_window_id_is_deterministic() -> None:
+    assert window(3).window_id == "standup/ana/3"
 
 
 @pytest.mark.parametrize(
@@ -40,18 +32,18 @@ def test_window_id_is_deterministic():
         (3, 6),
     ],
 )
-def test_class_edges_are_half_open(valence, index):
+def test_class_edges_are_half_open(valence: float, index: int) -> None:
     assert class_index(valence) == index
 
 
 @given(st.floats(-3, 3))
-def test_polarity_agrees_with_classes(valence):
+def test_polarity_agrees_with_classes(valence: Any) -> None:
     expected = {0: "negative", 1: "negative", 2: "negative", 3: "neutral"}
     assert polarity_of(valence) == expected.get(class_index(valence), "positive")
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\nb", "x" * 201])
-def test_names_that_would_break_a_key_are_refused(name):
+def test_names_that_would_break_a_key_are_refused(name: str) -> None:
     raw = msgspec.msgpack.encode(window(session_id=name))
     with pytest.raises(msgspec.ValidationError):
         msgspec.msgpack.decode(raw, type=Window)
@@ -62,7 +54,7 @@ def test_names_that_would_break_a_key_are_refused(name):
     st.binary(max_size=64),
     st.booleans(),
 )
-def test_windows_survive_msgpack(texts, jpeg, final):
+def test_windows_survive_msgpack(texts: Path, jpeg: Any, final: Any) -> None:
     words = tuple(Word(text, i, i + 1, 0.5) for i, text in enumerate(texts))
     before = window(words=words, faces=(FaceCrop(7, jpeg),), audio=jpeg, final=final)
     after = msgspec.msgpack.decode(msgspec.msgpack.encode(before), type=Window)
@@ -70,5 +62,5 @@ def test_windows_survive_msgpack(texts, jpeg, final):
     assert after.text == " ".join(texts)
 
 
-def test_wall_clock_is_utc():
+def test_wall_clock_is_utc() -> None:
     assert records.wall_clock(0, 1_500_000_000).isoformat() == "1970-01-01T00:00:01.500000+00:00"

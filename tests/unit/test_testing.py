@@ -10,25 +10,13 @@ import pytest
 import streamer
 from streamer.errors import BrokerError, UnreadableRecord
 from streamer.kafka.topics import SCORES, SESSION_INPUT, SMOOTHED, WINDOWS
-from streamer.records import Window
 from streamer.testing import FakeBroker, FakeConsumer, FakeProducer, Journal, received
-from tests.published import score, sentiment
+from tests.made_records import score, sentiment, window
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def window(index: int) -> Window:
-    return Window(
-        session_id="standup",
-        participant_id="ana",
-        window_index=index,
-        session_start_unix_ns=0,
-        start_ns=index,
-        end_ns=index + 1,
-    )
-
-
-def test_a_fake_broker_returns_published_records_in_order():
+def test_a_fake_broker_returns_published_records_in_order() -> None:
     with FakeBroker() as broker:
         broker.publish(sentiment(0), score(0), sentiment(1))
         broker.publish(sentiment(2), topic=SESSION_INPUT)
@@ -39,7 +27,7 @@ def test_a_fake_broker_returns_published_records_in_order():
         assert broker.dead_letters() == []
 
 
-async def test_a_fake_broker_can_be_used_while_an_event_loop_runs():
+async def test_a_fake_broker_can_be_used_while_an_event_loop_runs() -> None:
     with FakeBroker() as broker:
         broker.publish(sentiment(0))
         records = streamer.subscribe(broker.address, start="earliest")
@@ -47,12 +35,12 @@ async def test_a_fake_broker_can_be_used_while_an_event_loop_runs():
         await records.aclose()
 
 
-def test_a_fake_broker_refuses_a_record_that_contradicts_itself():
+def test_a_fake_broker_refuses_a_record_that_contradicts_itself() -> None:
     with FakeBroker() as broker, pytest.raises(UnreadableRecord, match="window_id is not"):
         broker.publish(msgspec.structs.replace(sentiment(0), window_id="elsewhere"))
 
 
-def test_the_documented_test_passes():
+def test_the_documented_test_passes() -> None:
     text = (ROOT / "docs/testing.md").read_text("utf-8")
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert code is not None
@@ -63,7 +51,7 @@ def test_the_documented_test_passes():
         test(broker)  # type: ignore[operator]
 
 
-async def test_a_fake_consumer_returns_each_record_once_and_notes_commits():
+async def test_a_fake_consumer_returns_each_record_once_and_notes_commits() -> None:
     journal: Journal = []
     consumer = FakeConsumer(WINDOWS, [window(k) for k in range(3)], journal)
     first = await consumer.batch(2, 1)
@@ -80,14 +68,14 @@ async def test_a_fake_consumer_returns_each_record_once_and_notes_commits():
     assert journal == [("committed", "windows", window(k)) for k in range(3)]
 
 
-async def test_a_fake_message_decodes_to_its_record():
+async def test_a_fake_message_decodes_to_its_record() -> None:
     message = received(WINDOWS, window(7), 41, [("capture_latency_ms", b"1.5")])
     assert WINDOWS.decode(message.value) == message.record == window(7)
     assert message.headers["capture_latency_ms"] == b"1.5"
     assert (message.topic, message.offset) == ("sentiment.windows.v1", 41)
 
 
-async def test_a_fake_producer_keeps_records_and_acknowledges_them_later():
+async def test_a_fake_producer_keeps_records_and_acknowledges_them_later() -> None:
     producer = FakeProducer()
     done = await producer.publish_soon(sentiment(0))
     assert not done.done()
@@ -97,7 +85,7 @@ async def test_a_fake_producer_keeps_records_and_acknowledges_them_later():
     assert [action for action, _, _ in producer.journal] == ["published", "acknowledged"] * 2
 
 
-async def test_a_fake_producer_fails_on_request():
+async def test_a_fake_producer_fails_on_request() -> None:
     def refuse(record: object) -> None:
         raise UnreadableRecord("refused")
 

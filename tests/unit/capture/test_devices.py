@@ -8,6 +8,8 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +37,9 @@ def collect(source: str, kind: type, enough: Callable[[list], bool]) -> list:
 # --- microphones --------------------------------------------------------------------------------
 
 
-def test_a_missing_portaudio_library_is_an_error_that_names_its_package(monkeypatch):
+def test_a_missing_portaudio_library_is_an_error_that_names_its_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(SourceError, match="libportaudio2"):
         devices.microphones()
@@ -56,7 +60,7 @@ class FakePortAudio(types.ModuleType):
         self.scans = 0
         self.streams: list[FakeMicrophone] = []
 
-    def query_devices(self, device=None, kind=None):
+    def query_devices(self, device: str | None = None, kind: str | None = None) -> Any:
         entries = [
             {"name": "Speaker", "max_input_channels": 0, "default_samplerate": 48_000.0},
             {"name": "Headset", "max_input_channels": 2, "default_samplerate": 48_000.0},
@@ -74,12 +78,21 @@ class FakePortAudio(types.ModuleType):
     def _initialize(self) -> None:
         pass
 
-    def InputStream(self, **settings):
+    def InputStream(self, **settings: Any) -> FakeMicrophone:
         return FakeMicrophone(self, **settings)
 
 
 class FakeMicrophone:
-    def __init__(self, owner, *, samplerate, channels, blocksize, callback, **rest) -> None:
+    def __init__(
+        self,
+        owner: Any,
+        *,
+        samplerate: Any,
+        channels: Any,
+        blocksize: Any,
+        callback: Any,
+        **rest: Any,
+    ) -> None:
         self._owner = owner
         self._callback = callback
         wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(blocksize) / samplerate)
@@ -94,7 +107,7 @@ class FakeMicrophone:
         self._owner.streams.remove(self)
 
 
-def test_microphones_are_listed_and_read(monkeypatch):
+def test_microphones_are_listed_and_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", FakePortAudio(blocks=20))
     for name in ("default", "1", "Headset"):
         chunks = collect(f"mic:{name}", AudioChunk, lambda got: len(got) > 3)
@@ -108,7 +121,9 @@ def test_microphones_are_listed_and_read(monkeypatch):
         collect("mic:7", AudioChunk, lambda got: False)
 
 
-def test_a_silent_microphone_is_disconnected_and_portaudio_looks_for_new_devices(monkeypatch):
+def test_a_silent_microphone_is_disconnected_and_portaudio_looks_for_new_devices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fake = FakePortAudio(blocks=8)
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
     for scans in (1, 2):
@@ -151,7 +166,7 @@ print("mic:default" in names, np.abs(np.concatenate(got)).max())
 """
 
 
-def test_the_real_portaudio_reads_an_alsa_device_made_of_a_file(tmp_path):
+def test_the_real_portaudio_reads_an_alsa_device_made_of_a_file(tmp_path: Path) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("hardware: ALSA is Linux's")
     tone = tmp_path / "tone.raw"
@@ -173,7 +188,7 @@ def test_the_real_portaudio_reads_an_alsa_device_made_of_a_file(tmp_path):
 # --- cameras ------------------------------------------------------------------------------------
 
 
-def test_cameras_are_listed_by_their_name_as_a_source(tmp_path):
+def test_cameras_are_listed_by_their_name_as_a_source(tmp_path: Path) -> None:
     dev, sysfs = tmp_path / "dev", tmp_path / "sys"
     for number, index, name in ((0, 0, "HD Webcam"), (1, 1, "HD Webcam"), (10, 0, "Capture Card")):
         (dev).mkdir(exist_ok=True)
@@ -200,16 +215,16 @@ def test_cameras_are_listed_by_their_name_as_a_source(tmp_path):
         ("Integrated Camera", "dshow", "video=Integrated Camera"),
     ],
 )
-def test_cameras_have_the_address_of_each_system(name, system, address):
+def test_cameras_have_the_address_of_each_system(name: str, system: str, address: str) -> None:
     assert devices.camera_address(name, system) == address
 
 
-def test_a_missing_camera_is_an_error_with_a_fix():
+def test_a_missing_camera_is_an_error_with_a_fix() -> None:
     with pytest.raises(SourceError, match=r"webcam:77 cannot be opened .*streamer devices"):
         devices.open_camera("77", CaptureConfig())
 
 
-def test_a_real_camera_returns_frames():
+def test_a_real_camera_returns_frames() -> None:
     if not devices.cameras():
         pytest.skip("hardware: this machine has no camera")
     name = devices.cameras()[0].name_to_type

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -36,7 +38,9 @@ CAMERA = "lavfi:testsrc2=size=64x48:rate=25"
 QUICK = build({"capture": {"reconnect_s": 0.05}})
 
 
-def collect(*sources: str, enough, config: Config = QUICK, counters=None, **options) -> list:
+def collect(
+    *sources: str, enough: Any, config: Config = QUICK, counters: Any = None, **options: Any
+) -> list:
     """All chunks until `enough(chunks)` is true, and those that follow the stop."""
     stop = threading.Event()
     got: list = []
@@ -63,7 +67,7 @@ def noticed(chunks: list, words: str) -> bool:
 # --- devices that work --------------------------------------------------------------------------
 
 
-def test_a_camera_and_a_microphone_are_read_as_one_stream():
+def test_a_camera_and_a_microphone_are_read_as_one_stream() -> None:
     chunks = collect(CAMERA, SINE, enough=lambda got: audio_s(got) >= 1)
     audio, frames = of(AudioChunk, chunks), of(VideoFrame, chunks)
     assert [type(chunk) for chunk in chunks[-2:]] == [StreamEnd, StreamEnd]
@@ -79,7 +83,7 @@ def test_a_camera_and_a_microphone_are_read_as_one_stream():
     assert np.argmax(spectrum) * SAMPLE_RATE_HZ / len(samples) == pytest.approx(440, abs=5)
 
 
-def test_one_live_source_can_provide_audio_and_video():
+def test_one_live_source_can_provide_audio_and_video() -> None:
     source = "lavfi:testsrc2=size=64x48:rate=25[out0];sine=sample_rate=48000[out1]"
     info = capture.info(capture.ParticipantSpec("ana", (source,)))
     assert (info.live, info.has_audio, info.has_video) == (True, True, True)
@@ -87,13 +91,13 @@ def test_one_live_source_can_provide_audio_and_video():
     assert {end.modality for end in of(StreamEnd, chunks)} == {"audio", "vision"}
 
 
-def test_only_the_requested_modalities_of_a_live_source_are_read():
+def test_only_the_requested_modalities_of_a_live_source_are_read() -> None:
     chunks = collect(CAMERA, SINE, enough=lambda got: audio_s(got) > 0.3, modalities={"text"})
     assert not of(VideoFrame, chunks)
     assert [end.modality for end in of(StreamEnd, chunks)] == ["audio"]
 
 
-def test_live_times_count_from_the_start_of_the_session():
+def test_live_times_count_from_the_start_of_the_session() -> None:
     began = time.time_ns() - 100 * NS_PER_S
     chunks = collect(CAMERA, enough=lambda got: len(of(VideoFrame, got)) > 1, start_unix_ns=began)
     assert of(VideoFrame, chunks)[0].event_time_ns >= 100 * NS_PER_S
@@ -102,7 +106,7 @@ def test_live_times_count_from_the_start_of_the_session():
 # --- devices that leave -------------------------------------------------------------------------
 
 
-def test_a_disconnected_device_reconnects_while_the_other_continues():
+def test_a_disconnected_device_reconnects_while_the_other_continues() -> None:
     counters: Counter[str] = Counter()
 
     def enough(got: list) -> bool:
@@ -125,7 +129,9 @@ class Unplugged:
     def __init__(self) -> None:
         self.tries = 0
 
-    def read(self, feed, tracks, config, stopped, clock) -> Iterator[AudioChunk]:
+    def read(
+        self, feed: Feed, tracks: Any, config: Config, stopped: Any, clock: Any
+    ) -> Iterator[AudioChunk]:
         self.tries += 1
         if self.tries in (2, 3, 4):
             raise OSError(19, "No such device")
@@ -137,7 +143,7 @@ class Unplugged:
             threading.Event().wait(0.01)
 
 
-def run(feed: Feed, read_feed: ReadFeed, enough) -> tuple[list, Counter[str]]:
+def run(feed: Feed, read_feed: ReadFeed, enough: Any) -> tuple[list, Counter[str]]:
     stop, counters = threading.Event(), Counter()
     time_ns = itertools.count(0, 10**7)
     got: list = []
@@ -149,7 +155,7 @@ def run(feed: Feed, read_feed: ReadFeed, enough) -> tuple[list, Counter[str]]:
     return got, counters
 
 
-def test_an_unplugged_device_is_opened_again_until_it_is_back():
+def test_an_unplugged_device_is_opened_again_until_it_is_back() -> None:
     device = Unplugged()
     feed = Feed(Source("mic", "0"), audio=True, video=False, frame_rate_hz=5)
     got, counters = run(feed, device.read, lambda got: noticed(got, "reconnected"))
@@ -163,7 +169,7 @@ def test_an_unplugged_device_is_opened_again_until_it_is_back():
     ]
 
 
-def test_a_device_that_cannot_be_opened_at_the_start_is_an_error():
+def test_a_device_that_cannot_be_opened_at_the_start_is_an_error() -> None:
     with pytest.raises(SourceError, match=r"webcam:/dev/nothing cannot be opened"):
         collect(SINE, "webcam:/dev/nothing", enough=lambda got: False)
 
@@ -177,14 +183,14 @@ def test_a_device_that_cannot_be_opened_at_the_start_is_an_error():
         ("nosuch://host/a", "cannot be opened"),
     ],
 )
-def test_an_unreachable_address_is_an_error_without_secrets(source, words):
+def test_an_unreachable_address_is_an_error_without_secrets(source: str, words: str) -> None:
     with pytest.raises(SourceError, match=words) as caught:
         capture.info(capture.ParticipantSpec("ana", (source,)))
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_closing_the_iterator_ends_its_threads():
+def test_closing_the_iterator_ends_its_threads() -> None:
     stop = threading.Event()
     chunks = capture.read(capture.ParticipantSpec("ana", (SINE,)), QUICK, stop, 5)
     next(chunks)
@@ -204,7 +210,7 @@ def chunk(time_ns: int) -> AudioChunk:
     return AudioChunk(time_ns, np.zeros(1, np.float32))
 
 
-def test_a_full_queue_drops_the_oldest_frame_first_then_the_oldest_audio():
+def test_a_full_queue_drops_the_oldest_frame_first_then_the_oldest_audio() -> None:
     counters: Counter[str] = Counter()
     queue = LiveQueue(4, counters)
     for item in (chunk(1), frame(2), chunk(3), frame(4), chunk(5), frame(6), chunk(7), chunk(8)):
@@ -217,14 +223,14 @@ def test_a_full_queue_drops_the_oldest_frame_first_then_the_oldest_audio():
     assert counters == {"dropped_video_frames": 3, "dropped_audio_chunks": 2}
 
 
-def test_a_queue_full_of_notices_drops_none():
+def test_a_queue_full_of_notices_drops_none() -> None:
     queue = LiveQueue(2, Counter())
     for number in range(4):
         queue.put(Notice(str(number)))
     assert [queue.get(0).message for _ in range(4)] == ["0", "1", "2", "3"]
 
 
-def test_frames_that_a_slow_reader_misses_are_counted():
+def test_frames_that_a_slow_reader_misses_are_counted() -> None:
     config = build({"capture": {"queue_chunks": 4}})
     counters: Counter[str] = Counter()
     stop = threading.Event()
@@ -240,7 +246,7 @@ def test_frames_that_a_slow_reader_misses_are_counted():
 
 
 @contextmanager
-def web(answer) -> Iterator[str]:
+def web(answer: Any) -> Iterator[str]:
     """An HTTP server; `answer(handler)` writes the body."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -280,7 +286,7 @@ def ranges_of(data: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
     return answer
 
 
-def test_a_recording_without_a_length_at_a_url_is_not_live(tmp_path):
+def test_a_recording_without_a_length_at_a_url_is_not_live(tmp_path: Path) -> None:
     """As a browser's MediaRecorder writes it."""
     whole = media.talking_head(tmp_path / "a.mkv", seconds=2)
     with av.open(str(whole)) as source:
@@ -310,7 +316,7 @@ class WriteOnly:
         return len(data)
 
 
-def test_a_recording_at_a_url_is_not_live(tmp_path):
+def test_a_recording_at_a_url_is_not_live(tmp_path: Path) -> None:
     data = media.talking_head(tmp_path / "a.mp4", seconds=2).read_bytes()
     with web(ranges_of(data)) as address:
         spec = capture.ParticipantSpec("ana", (f"{address}/a.mp4?key=secret",))
@@ -321,7 +327,7 @@ def test_a_recording_at_a_url_is_not_live(tmp_path):
     assert len(of(VideoFrame, chunks)) == 10
 
 
-def test_a_stream_at_a_url_is_live_and_reconnects(tmp_path):
+def test_a_stream_at_a_url_is_live_and_reconnects(tmp_path: Path) -> None:
     part = media.write(
         tmp_path / "a.ts", media.Audio(codec="mp2", rate=48_000, seconds=1), media.Video(seconds=1)
     ).read_bytes()
@@ -341,7 +347,7 @@ def test_a_stream_at_a_url_is_live_and_reconnects(tmp_path):
     assert of(VideoFrame, chunks)
 
 
-def test_an_rtsp_camera_is_read():
+def test_an_rtsp_camera_is_read() -> None:
     with tone_server() as address:
         info = capture.info(capture.ParticipantSpec("ana", (address,)))
         chunks = collect(address, enough=lambda got: audio_s(got) > 0.5)

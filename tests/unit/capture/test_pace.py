@@ -12,7 +12,7 @@ from streamer.capture.pace import Pace
 from streamer.records import NS_PER_S
 
 
-def test_a_replay_without_a_speed_never_waits_except_in_a_pause():
+def test_a_replay_without_a_speed_never_waits_except_in_a_pause() -> None:
     pace, stop = Pace(0), threading.Event()
     pace.wait(10_000 * NS_PER_S, stop)
     assert pace.toggle() and pace.paused
@@ -21,7 +21,7 @@ def test_a_replay_without_a_speed_never_waits_except_in_a_pause():
     pace.wait(10_000 * NS_PER_S, stop)
 
 
-def test_event_time_passes_at_the_speed_and_not_in_a_pause():
+def test_event_time_passes_at_the_speed_and_not_in_a_pause() -> None:
     now_s = 100.0
     pace = Pace(2, lambda: now_s)
     assert pace.remaining_s(0) == 0  # the clock starts
@@ -36,7 +36,7 @@ def test_event_time_passes_at_the_speed_and_not_in_a_pause():
     assert pace.remaining_s(10 * NS_PER_S) == 0
 
 
-def test_resuming_and_stopping_end_a_wait():
+def test_resuming_and_stopping_end_a_wait() -> None:
     for end in ("resume", "stop"):
         pace, stop = Pace(1, lambda: 0.0), threading.Event()
         pace.toggle()
@@ -71,7 +71,7 @@ asyncio.run(main())
 """
 
 
-def test_a_signal_pauses_and_the_space_key_resumes():
+def test_a_signal_pauses_and_the_space_key_resumes() -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", ON_A_TERMINAL],

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,9 @@ def spec(*sources: object) -> capture.ParticipantSpec:
     return capture.ParticipantSpec("ana", tuple(str(source) for source in sources))
 
 
-def read(*sources: object, config: Config | None = None, rate_hz: float = 5, **options) -> Read:
+def read(
+    *sources: object, config: Config | None = None, rate_hz: float = 5, **options: Any
+) -> Read:
     counters: Counter[str] = Counter()
     chunks = capture.read(
         spec(*sources),
@@ -152,7 +155,7 @@ RECORDINGS = {
 
 
 @pytest.mark.parametrize("suffix", RECORDINGS)
-def test_every_common_container_keeps_its_times(tmp_path, suffix):
+def test_every_common_container_keeps_its_times(tmp_path: Path, suffix: str) -> None:
     tracks = RECORDINGS[suffix]
     container = {"aac": "adts"}.get(suffix)
     path = media.write(tmp_path / f"talk.{suffix}", *tracks, container=container)
@@ -170,13 +173,13 @@ def test_every_common_container_keeps_its_times(tmp_path, suffix):
     assert set(result.ends) == {{Audio: "audio", Video: "vision"}[type(t)] for t in tracks}
 
 
-def test_an_mp4_of_whole_seconds_ends_on_the_second(tmp_path):
+def test_an_mp4_of_whole_seconds_ends_on_the_second(tmp_path: Path) -> None:
     """What AAC adds to fill its last frame would make one window too many."""
     path = media.write(tmp_path / "a.mp4", Audio(codec="aac", rate=44_100), Video())
     assert max(read(path).ends.values()) == 3 * NS_PER_S
 
 
-def test_the_same_file_gives_the_same_chunks(tmp_path):
+def test_the_same_file_gives_the_same_chunks(tmp_path: Path) -> None:
     path = media.talking_head(tmp_path / "head.mp4")
     first, second = read(path), read(path)
     assert first.order == second.order
@@ -185,7 +188,7 @@ def test_the_same_file_gives_the_same_chunks(tmp_path):
     assert all(np.array_equal(a.image, b.image) for a, b in pairs)
 
 
-def test_chunks_are_tenths_of_a_second(tmp_path):
+def test_chunks_are_tenths_of_a_second(tmp_path: Path) -> None:
     result = read(media.write(tmp_path / "a.wav", Audio(seconds=1.05)))
     assert [len(chunk.samples) for chunk in result.chunks] == [1600] * 10 + [800]
 
@@ -193,20 +196,20 @@ def test_chunks_are_tenths_of_a_second(tmp_path):
 # --- missing and unwanted streams ----------------------------------------------------------------
 
 
-def test_a_recording_without_audio_gives_a_notice_and_its_video(tmp_path):
+def test_a_recording_without_audio_gives_a_notice_and_its_video(tmp_path: Path) -> None:
     result = read(media.write(tmp_path / "mute.mp4", Video()))
     assert len(result.frames) == 15
     assert set(result.ends) == {"vision"}
     assert any("has no audio" in notice for notice in result.notices)
 
 
-def test_a_recording_without_video_gives_a_notice_and_its_audio(tmp_path):
+def test_a_recording_without_video_gives_a_notice_and_its_audio(tmp_path: Path) -> None:
     result = read(media.write(tmp_path / "voice.wav", Audio()))
     assert result.audio_s == 3.0
     assert any("has no video" in notice for notice in result.notices)
 
 
-def test_a_cover_image_is_not_video(tmp_path):
+def test_a_cover_image_is_not_video(tmp_path: Path) -> None:
     path = tmp_path / "song.mkv"
     media.write(
         path,
@@ -228,20 +231,22 @@ def test_a_cover_image_is_not_video(tmp_path):
         ({"text", "vision"}, True, True),
     ],
 )
-def test_only_the_requested_modalities_are_decoded(tmp_path, modalities, audio, vision):
+def test_only_the_requested_modalities_are_decoded(
+    tmp_path: Path, modalities: Any, audio: bool, vision: bool
+) -> None:
     path = media.write(tmp_path / "a.mkv", Audio(), Video())
     result = read(path, modalities=modalities)
     assert (bool(result.chunks), bool(result.frames)) == (audio, vision)
     assert set(result.ends) == {m for m, on in (("audio", audio), ("vision", vision)) if on}
 
 
-def test_the_configured_modalities_are_decoded_by_default(tmp_path):
+def test_the_configured_modalities_are_decoded_by_default(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.mkv", Audio(), Video())
     config = build({"session": {"modalities": ["vision"]}})
     assert read(path, config=config).chunks == []
 
 
-def test_the_first_of_several_audio_streams_is_read_with_a_notice(tmp_path):
+def test_the_first_of_several_audio_streams_is_read_with_a_notice(tmp_path: Path) -> None:
     path = media.write(
         tmp_path / "many.mkv", Audio(wave=media.tone(level=0.5)),
         Audio(wave=media.tone(level=0.1), default=False),
@@ -251,7 +256,7 @@ def test_the_first_of_several_audio_streams_is_read_with_a_notice(tmp_path):
     assert any("2 audio streams" in n and "many.mkv#a:1" in n for n in result.notices)
 
 
-def test_another_audio_stream_can_be_named(tmp_path):
+def test_another_audio_stream_can_be_named(tmp_path: Path) -> None:
     path = media.write(
         tmp_path / "many.mkv", Audio(wave=media.tone(level=0.5)),
         Audio(wave=media.tone(level=0.1), default=False),
@@ -265,7 +270,7 @@ def test_another_audio_stream_can_be_named(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4"])
-def test_a_recording_that_starts_above_zero_begins_at_zero(tmp_path, suffix):
+def test_a_recording_that_starts_above_zero_begins_at_zero(tmp_path: Path, suffix: str) -> None:
     audio = Audio(
         codec="mp2", rate=48_000, start_s=100, wave=media.beeps((100.5, 101.5)), seconds=3
     )
@@ -278,12 +283,12 @@ def test_a_recording_that_starts_above_zero_begins_at_zero(tmp_path, suffix):
     assert capture.info(spec(path)).duration_s == pytest.approx(3.0, abs=0.1)
 
 
-def later(by_s: float):
+def later(by_s: float) -> media.Drawing:
     clock = media.grey_clock()
     return lambda t: clock(t - by_s)
 
 
-def test_audio_that_begins_late_starts_with_silence(tmp_path):
+def test_audio_that_begins_late_starts_with_silence(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.mkv", Audio(seconds=2, start_s=1, wave=media.tone()), Video())
     audio = read(path).audio
     assert not audio[: SAMPLE_RATE_HZ - 10].any()
@@ -292,7 +297,9 @@ def test_audio_that_begins_late_starts_with_silence(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])
 @pytest.mark.parametrize("by_s", [20, 1000, 90_000])
-def test_a_timestamp_jump_is_removed_from_both_streams(tmp_path, suffix, by_s):
+def test_a_timestamp_jump_is_removed_from_both_streams(
+    tmp_path: Path, suffix: str, by_s: int
+) -> None:
     path = media.write(
         tmp_path / f"leap.{suffix}",
         Audio(seconds=6, codec="mp2", rate=48_000, wave=media.beeps((1, 2, 3.5, 5))),
@@ -308,7 +315,7 @@ def test_a_timestamp_jump_is_removed_from_both_streams(tmp_path, suffix, by_s):
     assert any("timestamps jump" in notice for notice in result.notices)
 
 
-def test_timestamps_that_restart_at_zero_continue_where_they_were(tmp_path):
+def test_timestamps_that_restart_at_zero_continue_where_they_were(tmp_path: Path) -> None:
     """Two recordings joined byte for byte: the second begins at zero again."""
     parts = []
     for number in range(2):
@@ -328,7 +335,7 @@ def test_timestamps_that_restart_at_zero_continue_where_they_were(tmp_path):
     )
 
 
-def test_a_short_gap_in_all_streams_keeps_its_length(tmp_path):
+def test_a_short_gap_in_all_streams_keeps_its_length(tmp_path: Path) -> None:
     path = media.write(
         tmp_path / "a.mkv", Audio(seconds=6, wave=media.beeps((1, 5))), Video(seconds=6),
         stamp=media.jump(3, 4),
@@ -339,7 +346,7 @@ def test_a_short_gap_in_all_streams_keeps_its_length(tmp_path):
     assert result.counters["clock_leaps"] == 0
 
 
-def test_the_longest_gap_is_configurable(tmp_path):
+def test_the_longest_gap_is_configurable(tmp_path: Path) -> None:
     path = media.write(
         tmp_path / "a.mkv", Audio(seconds=6, wave=media.beeps((1, 5))), stamp=media.jump(3, 4)
     )
@@ -348,7 +355,9 @@ def test_the_longest_gap_is_configurable(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
-def test_a_long_gap_in_the_audio_is_silence_while_the_video_continues(tmp_path, suffix):
+def test_a_long_gap_in_the_audio_is_silence_while_the_video_continues(
+    tmp_path: Path, suffix: str
+) -> None:
     codec = {"mkv": "pcm_s16le", "mp4": "aac"}[suffix]
     path = media.write(
         tmp_path / f"hole.{suffix}",
@@ -361,7 +370,7 @@ def test_a_long_gap_in_the_audio_is_silence_while_the_video_continues(tmp_path, 
     assert_in_order(result)
 
 
-def test_a_frame_shown_for_a_minute_keeps_its_time(tmp_path):
+def test_a_frame_shown_for_a_minute_keeps_its_time(tmp_path: Path) -> None:
     path = media.write(
         tmp_path / "slides.mkv",
         Audio(seconds=70, rate=8_000, wave=media.beeps((1, 69))),
@@ -374,7 +383,7 @@ def test_a_frame_shown_for_a_minute_keeps_its_time(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["audio", "video", "both"])
-def test_missing_timestamps_are_filled_in(tmp_path, missing):
+def test_missing_timestamps_are_filled_in(tmp_path: Path, missing: str) -> None:
     """No muxer writes such files any more; the demuxer's packets are stripped instead."""
     path = media.write(tmp_path / "a.mkv", Audio(wave=media.beeps((1, 2))), Video())
     with open_file(path) as container:
@@ -389,7 +398,7 @@ def test_missing_timestamps_are_filled_in(tmp_path, missing):
     assert len(result.frames) == 15
 
 
-def test_variable_frame_rate_keeps_its_times(tmp_path):
+def test_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
     times = (0.0, 0.05, 0.1, 0.7, 0.75, 1.5, 2.9)
     path = media.write(tmp_path / "vfr.mp4", Audio(codec="aac"), Video(times=times))
     result = read(path, rate_hz=30)
@@ -397,14 +406,14 @@ def test_variable_frame_rate_keeps_its_times(tmp_path):
     assert_true_times(result)
 
 
-def test_each_time_slot_has_at_most_one_frame(tmp_path):
+def test_each_time_slot_has_at_most_one_frame(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.mkv", Video(seconds=3, rate=30))
     slots = [int(f.event_time_ns * 5 // NS_PER_S) for f in read(path, rate_hz=5).frames]
     assert slots == list(range(15))
     assert len(read(path, rate_hz=1).frames) == 3
 
 
-def test_a_drifting_audio_clock_is_followed(tmp_path):
+def test_a_drifting_audio_clock_is_followed(tmp_path: Path) -> None:
     """A sound card 1 % slower than the timestamps: sample count and time stay together."""
     path = media.write(
         tmp_path / "drift.mkv",
@@ -427,7 +436,9 @@ def test_a_drifting_audio_clock_is_followed(tmp_path):
         (3, (80, 48), (70, 24)),
     ],
 )
-def test_rotated_frames_become_upright(tmp_path, quarters, shape, bright):
+def test_rotated_frames_become_upright(
+    tmp_path: Path, quarters: int, shape: tuple[int, ...], bright: tuple[int, ...]
+) -> None:
     def left_is_bright(t: float) -> np.ndarray:
         image = np.zeros((48, 80, 3), np.uint8)
         image[:, :40] = 255
@@ -441,20 +452,20 @@ def test_rotated_frames_become_upright(tmp_path, quarters, shape, bright):
     assert image[opposite].mean() < 50
 
 
-def test_frames_with_oblong_pixels_are_stretched_to_square_ones(tmp_path):
+def test_frames_with_oblong_pixels_are_stretched_to_square_ones(tmp_path: Path) -> None:
     video = Video(codec="mpeg4", pixel_aspect=Fraction(4, 3))
     path = media.write(tmp_path / "dv.mkv", video)
     assert read(path).frames[0].image.shape == (48, 85, 3)
 
 
-def test_large_frames_are_scaled_down(tmp_path):
+def test_large_frames_are_scaled_down(tmp_path: Path) -> None:
     video = Video(seconds=0.2, codec="mpeg4", draw=media.grey_clock((2560, 1440)))
     path = media.write(tmp_path / "big.mkv", video)
     assert read(path).frames[0].image.shape == (720, 1280, 3)
 
 
 @pytest.mark.parametrize("pixels", ["yuv444p", "yuv420p10le", "gray"])
-def test_other_pixel_formats_are_converted(tmp_path, pixels):
+def test_other_pixel_formats_are_converted(tmp_path: Path, pixels: str) -> None:
     path = media.write(tmp_path / "p.mkv", Video(codec="ffv1", pixels=pixels))
     result = read(path)
     assert len(result.frames) == 15
@@ -465,7 +476,9 @@ def test_other_pixel_formats_are_converted(tmp_path, pixels):
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4", "wav"])
-def test_a_truncated_recording_is_read_to_its_end_with_a_notice(tmp_path, suffix):
+def test_a_truncated_recording_is_read_to_its_end_with_a_notice(
+    tmp_path: Path, suffix: str
+) -> None:
     tracks = [Audio(seconds=8, codec="pcm_s16le" if suffix in ("mkv", "wav") else "mp2",
                     rate=48_000 if suffix != "wav" else 16_000)]  # fmt: skip
     if suffix != "wav":
@@ -479,7 +492,7 @@ def test_a_truncated_recording_is_read_to_its_end_with_a_notice(tmp_path, suffix
         assert any("before its declared end" in notice for notice in result.notices)
 
 
-def test_an_mp4_without_its_index_is_refused_in_one_sentence(tmp_path):
+def test_an_mp4_without_its_index_is_refused_in_one_sentence(tmp_path: Path) -> None:
     path = media.cut_tail(media.write(tmp_path / "cut.mp4", Audio(codec="aac"), Video()), 0.5)
     with pytest.raises(SourceError, match=r"cut\.mp4 cannot be read as media .* before its index"):
         read(path)
@@ -487,7 +500,7 @@ def test_an_mp4_without_its_index_is_refused_in_one_sentence(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4", "avi"])
 @pytest.mark.parametrize("seed", range(3))
-def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path, suffix, seed):
+def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path: Path, suffix: str, seed: Any) -> None:
     codec = "pcm_s16le" if suffix == "avi" else "mp2"
     path = media.write(
         tmp_path / f"bad.{suffix}",
@@ -503,13 +516,13 @@ def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path, suffix, seed):
     assert len(result.notices) <= 20
 
 
-def test_an_empty_file_is_refused(tmp_path):
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")
     with pytest.raises(SourceError, match=r"empty\.mp4 is empty"):
         read(tmp_path / "empty.mp4")
 
 
-def test_an_empty_recording_ends_at_once(tmp_path):
+def test_an_empty_recording_ends_at_once(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "zero.wav"), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -528,7 +541,9 @@ def test_an_empty_recording_ends_at_once(tmp_path):
         (lambda path: path.mkdir(), "nothing to read"),
     ],
 )
-def test_a_path_that_is_not_a_recording_is_refused_in_one_sentence(tmp_path, make, message):
+def test_a_path_that_is_not_a_recording_is_refused_in_one_sentence(
+    tmp_path: Path, make: Any, message: str
+) -> None:
     path = tmp_path / "odd.mp4"
     make(path)
     for call in (read, lambda source: capture.info(spec(source))):
@@ -537,7 +552,7 @@ def test_a_path_that_is_not_a_recording_is_refused_in_one_sentence(tmp_path, mak
         assert "\n" not in str(caught.value)
 
 
-def test_stop_ends_a_recording_early_with_its_stream_ends(tmp_path):
+def test_stop_ends_a_recording_early_with_its_stream_ends(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.mkv", Audio(seconds=20), Video(seconds=20))
     stop = threading.Event()
     got = []
@@ -552,7 +567,7 @@ def test_stop_ends_a_recording_early_with_its_stream_ends(tmp_path):
 # --- several files ------------------------------------------------------------------------------
 
 
-def test_a_folder_is_one_recording_in_the_order_of_its_names(tmp_path):
+def test_a_folder_is_one_recording_in_the_order_of_its_names(tmp_path: Path) -> None:
     folder = tmp_path / "talk"
     folder.mkdir()
     for number, beep in ((10, 1.0), (2, 0.5), (1, 1.5)):
@@ -571,7 +586,7 @@ def test_a_folder_is_one_recording_in_the_order_of_its_names(tmp_path):
     assert info.path == folder / "part1.mkv"
 
 
-def test_a_folder_of_different_files_keeps_audio_and_video_together(tmp_path):
+def test_a_folder_of_different_files_keeps_audio_and_video_together(tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     folder.mkdir()
     media.write(folder / "1.mkv", Video(seconds=2))
@@ -588,7 +603,7 @@ def test_a_folder_of_different_files_keeps_audio_and_video_together(tmp_path):
     assert any("4.mp4 is empty" in notice for notice in result.notices)
 
 
-def test_audio_and_video_from_two_files_are_merged(tmp_path):
+def test_audio_and_video_from_two_files_are_merged(tmp_path: Path) -> None:
     media.write(tmp_path / "v.mp4", Video(seconds=4))
     media.write(tmp_path / "a.wav", Audio(seconds=3, wave=media.beeps((1,))))
     result = read(tmp_path / "v.mp4", tmp_path / "a.wav")
@@ -598,7 +613,7 @@ def test_audio_and_video_from_two_files_are_merged(tmp_path):
     assert capture.info(spec(tmp_path / "v.mp4", tmp_path / "a.wav")).duration_s == 4
 
 
-def test_the_first_source_with_audio_provides_it(tmp_path):
+def test_the_first_source_with_audio_provides_it(tmp_path: Path) -> None:
     media.write(tmp_path / "v.mkv", Audio(wave=media.tone(level=0.5)), Video())
     media.write(tmp_path / "a.wav", Audio(wave=media.tone(level=0.1)))
     result = read(tmp_path / "v.mkv", tmp_path / "a.wav")
@@ -629,7 +644,7 @@ print(count, last.event_time_ns, resource.getrusage(resource.RUSAGE_SELF).ru_max
 
 
 @pytest.mark.slow
-def test_an_hour_of_audio_needs_no_more_memory_than_five_minutes(tmp_path):
+def test_an_hour_of_audio_needs_no_more_memory_than_five_minutes(tmp_path: Path) -> None:
     path = media.sparse_wav(tmp_path / "long.wav", 3600)
     output = subprocess.run(
         [sys.executable, "-c", MEASURE, str(path)], check=True, capture_output=True, text=True
@@ -641,7 +656,7 @@ def test_an_hour_of_audio_needs_no_more_memory_than_five_minutes(tmp_path):
 
 
 @pytest.mark.slow
-def test_four_hours_of_video_need_no_more_memory_than_an_hour(tmp_path):
+def test_four_hours_of_video_need_no_more_memory_than_an_hour(tmp_path: Path) -> None:
     path = media.write(
         tmp_path / "long.mkv",
         Video(codec="mjpeg", pixels="yuvj420p", rate=1, seconds=4 * 3600, draw=still()),
@@ -655,12 +670,12 @@ def test_four_hours_of_video_need_no_more_memory_than_an_hour(tmp_path):
     assert grown_kib < 30_000
 
 
-def still():
+def still() -> media.Drawing:
     image = np.zeros((16, 16, 3), np.uint8)
     return lambda t: image
 
 
-def test_audio_far_ahead_of_its_video_is_buffered_within_bounds(tmp_path):
+def test_audio_far_ahead_of_its_video_is_buffered_within_bounds(tmp_path: Path) -> None:
     """A file that shows nothing of its video for a long while must not be read into memory."""
     path = media.write(
         tmp_path / "sparse.mkv",
@@ -678,7 +693,7 @@ def test_audio_far_ahead_of_its_video_is_buffered_within_bounds(tmp_path):
     assert [frame.event_time_ns for frame in rest] == [99 * NS_PER_S]
 
 
-def test_audio_and_video_are_never_half_a_second_apart(tmp_path):
+def test_audio_and_video_are_never_half_a_second_apart(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.mp4", Audio(codec="aac", seconds=10), Video(seconds=10))
     reached = {"audio": 0, "vision": 0}
     for kind, time_ns in read(path).order:
@@ -686,7 +701,7 @@ def test_audio_and_video_are_never_half_a_second_apart(tmp_path):
         assert abs(reached["audio"] - reached["vision"]) < 500 * NS_PER_MS
 
 
-def test_real_talking_heads_are_read_completely(shared_data: Path):
+def test_real_talking_heads_are_read_completely(shared_data: Path) -> None:
     for path in sorted((shared_data / "clips").glob("*.mp4")):
         info = capture.info(spec(path))
         result = read(path)

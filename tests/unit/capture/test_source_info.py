@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ def spec(*sources: object) -> capture.ParticipantSpec:
     return capture.ParticipantSpec("ana", tuple(str(source) for source in sources))
 
 
-def test_info_describes_a_recording(tmp_path):
+def test_info_describes_a_recording(tmp_path: Path) -> None:
     path = media.write(
         tmp_path / "a.mp4", Audio(codec="aac"), Video(),
         metadata={"creation_time": "2024-05-06T07:08:09Z"},
@@ -32,28 +33,30 @@ def test_info_describes_a_recording(tmp_path):
     assert info.path == path
 
 
-def test_a_recording_without_a_creation_time_ends_at_its_modification_time(tmp_path):
+def test_a_recording_without_a_creation_time_ends_at_its_modification_time(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.wav", Audio())
     os.utime(path, ns=(1, 1_600_000_000 * NS_PER_S))
     assert capture.info(spec(path)).start_unix_ns == 1_599_999_997 * NS_PER_S  # 3 s long
 
 
 @pytest.mark.parametrize("name", ["10:30.mp4", "http:talk.mp4", "-dash.mp4", "concat:a|b.mp4"])
-def test_a_file_is_a_file_whatever_its_name(tmp_path, monkeypatch, name):
+def test_a_file_is_a_file_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     media.write(tmp_path / "plain.mp4", Audio(codec="aac"))
     (tmp_path / "plain.mp4").rename(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     assert capture.info(spec(name)).has_audio
 
 
-def test_a_transcript_beside_a_recording_is_found(tmp_path):
+def test_a_transcript_beside_a_recording_is_found(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.wav", Audio())
     assert capture.info(spec(path)).subtitle_path is None
     (tmp_path / "a.vtt").write_text("WEBVTT\n")
     assert capture.info(spec(path)).subtitle_path == tmp_path / "a.vtt"
 
 
-def test_a_transcript_can_be_named_as_a_source(tmp_path):
+def test_a_transcript_can_be_named_as_a_source(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.wav", Audio())
     words = tmp_path / "other.srt"
     words.write_text("")
@@ -64,31 +67,31 @@ def test_a_transcript_can_be_named_as_a_source(tmp_path):
         capture.info(spec(path, tmp_path / "gone.vtt"))
 
 
-def test_a_text_subtitle_stream_inside_a_recording_is_found(tmp_path):
+def test_a_text_subtitle_stream_inside_a_recording_is_found(tmp_path: Path) -> None:
     path = media.write_with_subtitles(tmp_path / "a.mkv", Audio(), Video())
     assert capture.info(spec(path)).subtitle_stream == 2
 
 
-def test_devices_are_live_and_are_not_opened():
+def test_devices_are_live_and_are_not_opened() -> None:
     info = capture.info(spec("webcam:77", "mic:default"))
     assert (info.live, info.has_audio, info.has_video) == (True, True, True)
     assert info.duration_s is None
     assert info.start_unix_ns is None
 
 
-def test_live_sources_and_recordings_together_are_refused(tmp_path):
+def test_live_sources_and_recordings_together_are_refused(tmp_path: Path) -> None:
     path = media.write(tmp_path / "a.wav", Audio())
     with pytest.raises(ConfigError, match="mixes live sources and recordings"):
         capture.info(spec("webcam:0", path))
 
 
-def test_a_participant_without_audio_and_video_is_refused(tmp_path):
+def test_a_participant_without_audio_and_video_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.vtt").write_text("WEBVTT\n")
     with pytest.raises(ConfigError, match="no source"):
         capture.info(spec(tmp_path / "a.vtt"))
 
 
-def test_a_transcript_has_the_stem_of_its_recording_and_perhaps_a_language(tmp_path):
+def test_a_transcript_has_the_stem_of_its_recording_and_perhaps_a_language(tmp_path: Path) -> None:
     recording = tmp_path / "talk.one.mp4"
     assert transcript_beside(recording) is None
     assert transcript_beside(tmp_path / "no folder" / "a.mp4") is None
@@ -100,6 +103,6 @@ def test_a_transcript_has_the_stem_of_its_recording_and_perhaps_a_language(tmp_p
         assert transcript_beside(recording) == tmp_path / name
 
 
-def test_the_path_of_a_camera_is_a_camera():
+def test_the_path_of_a_camera_is_a_camera() -> None:
     info = capture.info(spec("/dev/video0"))
     assert (info.live, info.has_video, info.has_audio) == (True, True, False)

@@ -7,6 +7,8 @@ import json
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -29,7 +31,7 @@ from streamer.kafka.topics import SCORES
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant, Session
-from tests.published import alert, meeting, score, sentiment, session
+from tests.made_records import alert, score, sentiment, session, session_sentiment
 
 TOKEN = "a-token-of-some-length"
 
@@ -74,7 +76,7 @@ async def events(
     raise AssertionError(f"the stream ended before {until}")
 
 
-def indexes(told) -> list[int]:
+def indexes(told: Any) -> list[int]:
     records = [one for name, _, data in told if name == "records" for one in data]
     return [one["window_index"] for one in records if one["topic"] == "smoothed"]
 
@@ -82,7 +84,7 @@ def indexes(told) -> list[int]:
 # --- the log
 
 
-def test_a_record_keeps_the_names_and_values_of_its_topic():
+def test_a_record_keeps_the_names_and_values_of_its_topic() -> None:
     record = sentiment(3, 1 / 3)
     shown = json.loads(encode(record))
     assert shown.pop("topic") == "smoothed"
@@ -93,7 +95,7 @@ def test_a_record_keeps_the_names_and_values_of_its_topic():
     assert json.loads(encode(alert(0)))["kind"] == "sharp_drop"
 
 
-def test_a_place_in_the_log_is_where_reading_goes_on():
+def test_a_place_in_the_log_is_where_reading_goes_on() -> None:
     log = SessionLog("standup")
     for index in range(10):
         log.add(sentiment(index), 0)
@@ -105,14 +107,14 @@ def test_a_place_in_the_log_is_where_reading_goes_on():
 
 
 @pytest.mark.parametrize("place", ["", "nonsense", "0.5", "{token}.-3", "{token}.99", "{token}.٣"])
-def test_a_place_that_is_not_in_the_log_means_beginning_anew(place):
+def test_a_place_that_is_not_in_the_log_means_beginning_anew(place: str) -> None:
     log = SessionLog("standup")
     log.add(sentiment(0), 0)
     token = log.place(0).partition(".")[0]
     assert log.resume(place.format(token=token)) == (0, not place)
 
 
-def test_a_log_forgets_its_oldest_and_tells_who_was_there():
+def test_a_log_forgets_its_oldest_and_tells_who_was_there() -> None:
     log = SessionLog("standup", limit=2_000)
     slow = Cursor(None)
     for index in range(1_500):
@@ -126,7 +128,7 @@ def test_a_log_forgets_its_oldest_and_tells_who_was_there():
     assert slow.take(log)[0].startswith(b"event: reset\n")
 
 
-async def test_a_record_that_came_before_changes_nothing(feed):
+async def test_a_record_that_came_before_changes_nothing(feed: Feed) -> None:
     for _ in range(2):
         feed.add(sentiment(0), 5)
         feed.add(alert(0), 5)
@@ -135,7 +137,7 @@ async def test_a_record_that_came_before_changes_nothing(feed):
     assert len(feed.sessions["standup"]) == 3
 
 
-async def test_sessions_are_bounded_and_the_one_longest_silent_goes_first(feed):
+async def test_sessions_are_bounded_and_the_one_longest_silent_goes_first(feed: Feed) -> None:
     for number in range(feeds.MAX_SESSIONS):
         feed.add(sentiment(0, session_id=f"s{number}"), number)
     feed.add(sentiment(1, session_id="s0"), 999)
@@ -145,7 +147,7 @@ async def test_sessions_are_bounded_and_the_one_longest_silent_goes_first(feed):
     assert "s1" not in feed.sessions
 
 
-async def test_a_page_of_one_session_is_told_of_that_one_alone(feed):
+async def test_a_page_of_one_session_is_told_of_that_one_alone(feed: Feed) -> None:
     for number in range(3):
         feed.add(sentiment(0, session_id=f"s{number}"), number)
     feed.past = [{"session_id": "s1"}, {"session_id": "old"}]
@@ -156,11 +158,11 @@ async def test_a_page_of_one_session_is_told_of_that_one_alone(feed):
     assert feed.status("unknown")["sessions"] == []
 
 
-async def test_the_status_sums_a_session_up(feed):
+async def test_the_status_sums_a_session_up(feed: Feed) -> None:
     feed.add(session(), 1_000)
     for index in range(4):
         feed.add(sentiment(index, latency_ms={"total": float(index)}), 2_000 + index)
-    feed.add(meeting(3, 0.25), 2_500)
+    feed.add(session_sentiment(3, 0.25), 2_500)
     feed.add(alert(2), 2_600)
     status = feed.status("standup")
     [summary] = status["sessions"]
@@ -177,7 +179,7 @@ async def test_the_status_sums_a_session_up(feed):
 # --- the stream
 
 
-async def test_the_stream_gives_what_there_is_then_what_comes(feed):
+async def test_the_stream_gives_what_there_is_then_what_comes(feed: Feed) -> None:
     for index in range(2_500):
         feed.add(sentiment(index), 0)
     async with Page(feed, port=0) as page, asking(page) as client:
@@ -196,7 +198,7 @@ async def test_the_stream_gives_what_there_is_then_what_comes(feed):
         assert "reset" not in [name for name, *_ in told]
 
 
-async def test_a_place_of_another_server_is_answered_with_reset_and_everything(feed):
+async def test_a_place_of_another_server_is_answered_with_reset_and_everything(feed: Feed) -> None:
     feed.add(sentiment(0), 0)
     async with Page(feed, port=0) as page, asking(page) as client:
         told = await events(client, "/api/events?session=standup&after=abc.17", until="live")
@@ -204,14 +206,14 @@ async def test_a_place_of_another_server_is_answered_with_reset_and_everything(f
         assert names == ["reset", "records", "live"]
 
 
-async def test_a_session_that_does_not_exist_yet_is_waited_for(feed):
+async def test_a_session_that_does_not_exist_yet_is_waited_for(feed: Feed) -> None:
     async with Page(feed, port=0) as page, asking(page) as client:
         path = "/api/events?session=standup"
         told = await events(client, path, "records", lambda: feed.add(sentiment(0), 0))
         assert indexes(told) == [0]
 
 
-async def test_closing_ends_the_open_streams(feed):
+async def test_closing_ends_the_open_streams(feed: Feed) -> None:
     page = Page(feed, port=0)
     await page.__aenter__()
     async with asking(page) as client, client.get("/api/events") as response:
@@ -224,7 +226,7 @@ async def test_closing_ends_the_open_streams(feed):
 # --- who may look
 
 
-async def test_every_answer_forbids_what_the_page_does_not_need(feed):
+async def test_every_answer_forbids_what_the_page_does_not_need(feed: Feed) -> None:
     async with Page(feed, port=0) as page, asking(page) as client:
         for path, status in (("/", 200), ("/static/page.js", 200), ("/nothing", 404)):
             async with client.get(path) as response:
@@ -236,7 +238,7 @@ async def test_every_answer_forbids_what_the_page_does_not_need(feed):
                 assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_every_script_and_style_of_the_page_is_served():
+def test_every_script_and_style_of_the_page_is_served() -> None:
     folder = importlib.resources.files("streamer.dashboard") / "static"
     names = {entry.name for entry in folder.iterdir() if entry.name.endswith((".js", ".css"))}
     assert "page.js" in names
@@ -245,7 +247,7 @@ def test_every_script_and_style_of_the_page_is_served():
 
 
 @pytest.mark.parametrize("path", ["/static/../server.py", "/static/%2e%2e/server.py", "/static/"])
-async def test_only_the_page_s_own_files_are_served(feed, path):
+async def test_only_the_page_s_own_files_are_served(feed: Feed, path: str) -> None:
     async with Page(feed, port=0) as page:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(page.url()[17:-1]))
         writer.write(
@@ -259,14 +261,14 @@ async def test_only_the_page_s_own_files_are_served(feed, path):
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80"]
 )
-async def test_a_foreign_name_for_this_address_is_refused(feed, host):
+async def test_a_foreign_name_for_this_address_is_refused(feed: Feed, host: str) -> None:
     async with Page(feed, port=0) as page, asking(page, Host=host) as client:
         async with client.get("/api/status") as response:
             assert response.status == 421
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-async def test_other_sites_may_link_here_and_read_nothing(feed, site):
+async def test_other_sites_may_link_here_and_read_nothing(feed: Feed, site: str) -> None:
     headers = {"Sec-Fetch-Site": site}
     async with Page(feed, port=0) as page, asking(page, **headers) as client:
         async with client.get("/api/events") as response:
@@ -275,14 +277,14 @@ async def test_other_sites_may_link_here_and_read_nothing(feed, site):
             assert response.status == 200
 
 
-async def test_it_cannot_be_written_to(feed):
+async def test_it_cannot_be_written_to(feed: Feed) -> None:
     async with Page(feed, port=0) as page, asking(page) as client:
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
             async with client.request(method, "/api/status") as response:
                 assert response.status == 405
 
 
-async def test_an_address_for_others_demands_the_token(feed):
+async def test_an_address_for_others_demands_the_token(feed: Feed) -> None:
     async with Page(feed, "0.0.0.0", 0, TOKEN) as page:
         port = int(page.url().partition("?")[0].rstrip("/").rpartition(":")[2])
         base = f"http://127.0.0.1:{port}"
@@ -304,7 +306,7 @@ async def test_an_address_for_others_demands_the_token(feed):
                 assert response.status == 200
 
 
-async def test_a_token_is_made_where_one_is_needed(feed):
+async def test_a_token_is_made_where_one_is_needed(feed: Feed) -> None:
     assert Page(feed, "127.0.0.1").token is None
     made = {Page(feed, host).token for host in ("0.0.0.0", "::", "192.0.2.7", "host.example")}
     assert len(made) == 4
@@ -313,12 +315,12 @@ async def test_a_token_is_made_where_one_is_needed(feed):
         Page(feed, token="short")
 
 
-def test_what_loopback_is():
+def test_what_loopback_is() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.8.8.8", "::1", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.0.2.7", "localhost.example")))
 
 
-async def test_a_port_that_is_taken_is_named_or_passed_over(feed):
+async def test_a_port_that_is_taken_is_named_or_passed_over(feed: Feed) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -334,7 +336,7 @@ async def test_a_port_that_is_taken_is_named_or_passed_over(feed):
 # --- the topics
 
 
-async def test_without_a_broker_there_are_the_recordings(tmp_path):
+async def test_without_a_broker_there_are_the_recordings(tmp_path: Path) -> None:
     recorded_session(tmp_path)
     kept = tmp_path / "kept"
     async with (
@@ -346,7 +348,7 @@ async def test_without_a_broker_there_are_the_recordings(tmp_path):
         assert {data["broker"]["state"] for name, _, data in told if name == "status"} == {"none"}
 
 
-async def test_a_broker_that_is_away_is_said_and_waited_for():
+async def test_a_broker_that_is_away_is_said_and_waited_for() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
@@ -372,7 +374,9 @@ async def test_a_broker_that_is_away_is_said_and_waited_for():
         pytest.param("kafka_broker", marks=pytest.mark.kafka),
     ],
 )
-async def test_what_waits_for_a_stage_is_what_it_has_not_committed(broker, request):
+async def test_what_waits_for_a_stage_is_what_it_has_not_committed(
+    broker: str, request: pytest.FixtureRequest
+) -> None:
     address = request.getfixturevalue(broker)
     config = build({"kafka": {"broker": address, "topic_prefix": "waits"}})
     idle = Work(0, 0)
@@ -393,7 +397,7 @@ async def test_what_waits_for_a_stage_is_what_it_has_not_committed(broker, reque
         assert await backlog.read() == {"inference": idle, "smoothing": Work(6, 3)}
 
 
-def test_the_rate_of_windows_is_that_of_the_last_seconds():
+def test_the_rate_of_windows_is_that_of_the_last_seconds() -> None:
     published: deque[tuple[float, int]] = deque()
     told = [
         feeds.stages({"inference": Work(2 * second, 1)}, published, float(second))
@@ -411,7 +415,7 @@ def test_the_rate_of_windows_is_that_of_the_last_seconds():
 # --- the past
 
 
-def recorded_session(folder, **changes):
+def recorded_session(folder: Path, **changes: Any) -> Recorded:
     """A complete recording of session retro, two windows of ana, in `folder`."""
     people = (Participant("ana", (str(folder / "ana.mp4"),)),)
     with Writer(folder / "kept") as writer:
@@ -422,7 +426,7 @@ def recorded_session(folder, **changes):
     return Recorded(Recordings(folder / "kept"))
 
 
-async def test_a_recorded_session_is_listed_and_read(feed, tmp_path):
+async def test_a_recorded_session_is_listed_and_read(feed: Feed, tmp_path: Path) -> None:
     history = recorded_session(tmp_path)
     async with Page(feed, port=0, history=history) as page, asking(page) as client:
         while "retro" not in feed.past:
@@ -434,7 +438,9 @@ async def test_a_recorded_session_is_listed_and_read(feed, tmp_path):
         assert [one["session_id"] for one in status["sessions"]] == ["retro"]
 
 
-async def test_a_session_on_the_topics_is_read_back_once_the_recording_has_it_whole(feed, tmp_path):
+async def test_a_session_on_the_topics_is_read_back_once_the_recording_has_it_whole(
+    feed: Feed, tmp_path: Path
+) -> None:
     """The topics may hold its end only: this server looks back LOOK_BACK, and topics forget."""
     history = recorded_session(tmp_path)
     async with Page(feed, port=0, history=history) as page, asking(page) as client:
@@ -447,7 +453,9 @@ async def test_a_session_on_the_topics_is_read_back_once_the_recording_has_it_wh
         assert indexes(await events(client, "/api/events?session=retro", "live")) == [0, 1]
 
 
-async def test_the_recording_is_served_in_parts_and_nothing_else_is(feed, tmp_path):
+async def test_the_recording_is_served_in_parts_and_nothing_else_is(
+    feed: Feed, tmp_path: Path
+) -> None:
     (tmp_path / "ana.mp4").write_bytes(b"0123456789")
     history = recorded_session(tmp_path)
     address = "/api/media?session=retro&participant="
@@ -463,8 +471,8 @@ async def test_the_recording_is_served_in_parts_and_nothing_else_is(feed, tmp_pa
 
 
 async def test_a_recording_kept_beside_the_records_is_served_wherever_the_folder_lies(
-    feed, tmp_path
-):
+    feed: Feed, tmp_path: Path
+) -> None:
     recorded_session(tmp_path)
     (tmp_path / "ana.mp4").write_bytes(b"0123456789")
     with Writer(tmp_path / "kept") as writer:
@@ -483,7 +491,7 @@ async def test_a_recording_kept_beside_the_records_is_served_wherever_the_folder
             assert await response.read() == b"0123456789"
 
 
-def test_a_topic_cannot_name_any_file_of_this_machine(tmp_path):
+def test_a_topic_cannot_name_any_file_of_this_machine(tmp_path: Path) -> None:
     """A session's record is whatever was written to the topic."""
     for name in ("secret.txt", "ana.mp4"):
         (tmp_path / name).write_text("x")

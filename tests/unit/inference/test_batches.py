@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from fake_model import FakeModel
-from made_windows import TONE, pcm16, window
 
 from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
@@ -17,9 +16,11 @@ from streamer.errors import ModelError
 from streamer.inference import batches
 from streamer.inference.batches import Scorer
 from streamer.inference.clips import to_clip
+from tests.fake_model import FakeModel
+from tests.made_windows import TONE, pcm16, window
 
 
-def test_one_window_that_never_fits_is_refused_while_the_model_works_otherwise():
+def test_one_window_that_never_fits_is_refused_while_the_model_works_otherwise() -> None:
     class Small(FakeModel):
         def predict(self, clips: Sequence[Clip]) -> list[Prediction]:
             if any(len(clip.faces or ()) > 10 for clip in clips):
@@ -33,7 +34,7 @@ def test_one_window_that_never_fits_is_refused_while_the_model_works_otherwise()
     assert prediction.valence == 1.0
 
 
-def test_warm_up_names_the_failure():
+def test_warm_up_names_the_failure() -> None:
     with pytest.raises(ModelError, match=r"fake-1 fails .* check its device, inference.dtype"):
         Scorer(FakeModel(broken=True)).warm_up()
 
@@ -50,12 +51,12 @@ def test_warm_up_names_the_failure():
 )
 def test_windows_are_scored_one_at_a_time_on_the_cpu_or_where_it_is_set(
     reproducible: str, device: str, alone: bool
-):
+) -> None:
     config = build({"inference": {"reproducible": reproducible}})
     assert batches.scored_alone(config, FakeModel(device=torch.device(device))) is alone
 
 
-def test_a_batch_gives_nearly_the_scores_of_one_by_one(checkpoint: str):
+def test_a_batch_gives_nearly_the_scores_of_one_by_one(checkpoint: str) -> None:
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
     scorer = Scorer(batches.load_predictor(config))
     clips = [to_clip(window(k, audio=pcm16(TONE * k / 8)), config) for k in range(1, 6)]
@@ -72,8 +73,8 @@ def test_a_batch_gives_nearly_the_scores_of_one_by_one(checkpoint: str):
     ],
 )
 def test_a_checkpoint_or_device_that_cannot_be_used_is_one_sentence(
-    checkpoint, settings: dict, reason: str
-):
+    checkpoint: Any, settings: dict, reason: str
+) -> None:
     config = build({"inference": {"checkpoint": checkpoint, **settings}})
     with pytest.raises(ModelError, match=reason) as caught:
         batches.load_predictor(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import Any
 
 import cv2
 import msgspec
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_windows import TONE, jpeg, pcm16, window
 
 from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
@@ -29,10 +28,12 @@ from streamer.records import (
     Window,
     Word,
 )
+from tests.made_records import START
+from tests.made_windows import TONE, jpeg, pcm16, window
 
 
 @pytest.mark.parametrize("codec", ["pcm16", "flac"])
-def test_a_clip_has_the_samples_words_and_faces_of_its_window(codec: str):
+def test_a_clip_has_the_samples_words_and_faces_of_its_window(codec: str) -> None:
     encoded = pcm16(TONE) if codec == "pcm16" else audio.encode_flac(TONE)
     clip = to_clip(window(audio=encoded, audio_codec=codec, context="so far"), Config())
     assert clip is not None
@@ -42,7 +43,7 @@ def test_a_clip_has_the_samples_words_and_faces_of_its_window(codec: str):
     assert face.shape == (48, 48, 3) and face.dtype == np.uint8
 
 
-def test_a_face_is_rgb():
+def test_a_face_is_rgb() -> None:
     red = np.zeros((32, 32, 3), np.uint8)
     red[..., 2] = 255  # OpenCV writes BGR
     crop = FaceCrop(0, bytes(cv2.imencode(".jpg", red)[1]))
@@ -60,8 +61,8 @@ def test_a_face_is_rgb():
     ],
 )
 def test_only_the_modalities_of_the_setting_reach_the_model(
-    modalities, audio_there, text_there, vision_there
-):
+    modalities: list[str], audio_there: bool, text_there: bool, vision_there: bool
+) -> None:
     config = build({"session": {"modalities": modalities}})
     clip = to_clip(window(context="before"), config)
     assert (clip.audio is not None, clip.text is not None, clip.faces is not None) == (
@@ -72,14 +73,14 @@ def test_only_the_modalities_of_the_setting_reach_the_model(
     assert (clip.context is not None) == text_there
 
 
-def test_a_modality_that_the_setting_leaves_out_is_not_decoded():
+def test_a_modality_that_the_setting_leaves_out_is_not_decoded() -> None:
     config = build({"session": {"modalities": ["text"]}})
     clip = to_clip(window(audio=b"odd", faces=(FaceCrop(2 * NS_PER_S, b"no JPEG"),)), config)
     assert clip == Clip(text="good day")
 
 
 @pytest.mark.parametrize("missing", ["audio", "text", "vision"])
-def test_a_modality_without_presence_is_no_evidence(missing: str):
+def test_a_modality_without_presence_is_no_evidence(missing: str) -> None:
     there = {"audio": 0.5, "text": 0.5, "vision": 0.5, missing: 0.0}
     clip = to_clip(window(presence=Presence(**there)), Config())
     present = {"audio": clip.audio, "text": clip.text, "vision": clip.faces}
@@ -94,7 +95,7 @@ def test_a_modality_without_presence_is_no_evidence(missing: str):
         {"presence": Presence(text=1.0), "words": (Word("  ", 0, 1),)},
     ],
 )
-def test_a_window_without_evidence_gives_no_clip(empty: dict):
+def test_a_window_without_evidence_gives_no_clip(empty: dict) -> None:
     assert to_clip(window(**empty), Config()) is None
 
 
@@ -137,12 +138,12 @@ def face(data: bytes) -> dict:
         ({"words": (Word("o" * 30_000, 0, 1),)}, "characters of text"),
     ],
 )
-def test_a_poisoned_window_is_unreadable(poison: dict, reason: str):
+def test_a_poisoned_window_is_unreadable(poison: dict, reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         to_clip(window(**poison), Config())
 
 
-def test_audio_that_unpacks_to_minutes_is_not_unpacked():
+def test_audio_that_unpacks_to_minutes_is_not_unpacked() -> None:
     minutes = audio.encode_flac(np.zeros(600 * SAMPLE_RATE_HZ, np.float32))
     assert len(minutes) < 150_000
     with pytest.raises(UnreadableRecord, match="over 17600 samples"):
@@ -156,7 +157,9 @@ def test_audio_that_unpacks_to_minutes_is_not_unpacked():
     grey=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_the_size_in_the_header_is_the_size_of_the_image(width, height, progressive, grey):
+def test_the_size_in_the_header_is_the_size_of_the_image(
+    width: Any, height: Any, progressive: Any, grey: Any
+) -> None:
     shape = (height, width) if grey else (height, width, 3)
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
     data = bytes(cv2.imencode(".jpg", np.full(shape, 99, np.uint8), flags)[1])
@@ -166,7 +169,7 @@ def test_the_size_in_the_header_is_the_size_of_the_image(width, height, progress
 
 @given(cut=st.integers(0, 1500), at=st.integers(0, 1500), noise=st.binary(max_size=64))
 @settings(max_examples=150, deadline=None)
-def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut, at, noise):
+def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: Any, at: Any, noise: Any) -> None:
     image, flac = bytearray(jpeg()), bytearray(audio.encode_flac(TONE))
     image[at : at + len(noise)] = noise
     flac[at : at + len(noise)] = noise
@@ -192,7 +195,7 @@ PREDICTION = Prediction(
 )
 
 
-def score(of: Window, prediction: Prediction | None = PREDICTION, modalities=None) -> Score:
+def score(of: Window, prediction: Prediction | None = PREDICTION, modalities: Any = None) -> Score:
     return to_score(
         of,
         prediction,
@@ -202,15 +205,15 @@ def score(of: Window, prediction: Prediction | None = PREDICTION, modalities=Non
     )
 
 
-def test_a_score_has_the_numbers_of_its_prediction():
+def test_a_score_has_the_numbers_of_its_prediction() -> None:
     given = score(window(7, revision=2, skipped=3, final=True))
     assert given == Score(
-        session_id="s",
+        session_id="standup",
         participant_id="ana",
-        window_id="s/ana/7",
+        window_id="standup/ana/7",
         window_index=7,
         revision=2,
-        session_start=datetime.fromtimestamp(1_700_000_000, UTC),
+        session_start=START,
         start_ms=7000,
         end_ms=8000,
         valence=1.234568,
@@ -229,24 +232,24 @@ def test_a_score_has_the_numbers_of_its_prediction():
 @pytest.mark.parametrize(
     "prediction", [None, Prediction(None, None, None, None, ())], ids=["not asked", "no modality"]
 )
-def test_without_evidence_a_score_holds_no_numbers(prediction: Prediction | None):
+def test_without_evidence_a_score_holds_no_numbers(prediction: Prediction | None) -> None:
     given = score(window(), prediction)
     assert (given.valence, given.class_probabilities, given.gate) == (None, None, None)
     assert given.evidence == ()
 
 
-def test_a_modality_that_the_setting_leaves_out_is_not_published():
+def test_a_modality_that_the_setting_leaves_out_is_not_published() -> None:
     given = score(window(), modalities=("audio",))
     assert given.presence == Presence(audio=0.8)
     assert (given.text, given.evidence) == ("", ("audio",))
 
 
-def test_a_last_window_under_a_millisecond_is_not_empty():
+def test_a_last_window_under_a_millisecond_is_not_empty() -> None:
     given = score(window(start_ns=7 * NS_PER_S, end_ns=7 * NS_PER_S + 300))
     assert (given.start_ms, given.end_ms) == (7000, 7001)
 
 
-def test_values_stay_in_their_range():
+def test_values_stay_in_their_range() -> None:
     given = score(window(), Prediction(3.0000002, (1.0000001, *[-1e-9] * 6), 1.1, -0.1, ("text",)))
     assert given.valence == 3.0
     assert given.class_probabilities == (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

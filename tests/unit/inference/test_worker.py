@@ -7,10 +7,9 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from fake_model import FakeModel
-from made_windows import TONE, pcm16, window
 
 from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
@@ -28,6 +27,8 @@ from streamer.records import (
     Window,
 )
 from streamer.testing import FakeConsumer, FakeProducer, Journal, received
+from tests.fake_model import FakeModel
+from tests.made_windows import TONE, pcm16, window
 
 
 class Bench:
@@ -38,8 +39,8 @@ class Bench:
         records: Sequence[Window],
         model: batches.Model | None = None,
         alone: bool = False,
-        **settings,
-    ):
+        **settings: Any,
+    ) -> None:
         self.journal: Journal = []
         self.consumer = FakeConsumer(WINDOWS, records, self.journal)
         self.producer = FakeProducer(self.journal)
@@ -75,7 +76,7 @@ def ids(windows: Sequence[Window]) -> list[str]:
     return [item.window_id for item in windows]
 
 
-async def test_every_window_is_scored_in_order_and_committed_after_its_acknowledgement():
+async def test_every_window_is_scored_in_order_and_committed_after_its_acknowledgement() -> None:
     windows = [window(k) for k in range(40)]
     bench = await Bench(windows, max_batch=4).run()
     assert [score.window_id for score in bench.scores] == ids(windows)
@@ -87,18 +88,18 @@ async def test_every_window_is_scored_in_order_and_committed_after_its_acknowled
     assert bench.worker.counters["scored"] == 40
 
 
-async def test_a_batch_goes_across_participants_and_no_further_than_max_batch():
-    windows = [window(k, participant=name) for k in range(5) for name in ("ana", "bo", "cy")]
+async def test_a_batch_goes_across_participants_and_no_further_than_max_batch() -> None:
+    windows = [window(k, participant_id=name) for k in range(5) for name in ("ana", "bo", "cy")]
     bench = await Bench(windows, max_batch=6).run()
     assert [len(batch) for batch in bench.model.batches] == [6, 6, 3]
 
 
-async def test_a_lone_window_does_not_wait_for_a_full_batch():
+async def test_a_lone_window_does_not_wait_for_a_full_batch() -> None:
     bench = await Bench([window()], max_batch=64, max_wait_ms=1).run()
     assert [len(batch) for batch in bench.model.batches] == [1]
 
 
-async def test_without_evidence_the_model_is_not_asked():
+async def test_without_evidence_the_model_is_not_asked() -> None:
     silent = window(0, "", presence=Presence(), faces=())
     bench = await Bench([silent]).run()
     assert bench.model.batches == []
@@ -112,31 +113,31 @@ async def test_without_evidence_the_model_is_not_asked():
     assert bench.worker.counters["no_evidence"] == 1
 
 
-async def test_a_poisoned_window_goes_to_dead_letter_alone():
+async def test_a_poisoned_window_goes_to_dead_letter_alone() -> None:
     windows = [window(k) for k in range(6)]
     windows[2] = window(2, faces=(FaceCrop(2 * NS_PER_S, b"no JPEG"),))
     bench = await Bench(windows, max_batch=6).run()
-    assert bench.dead == {"s/ana/2": "a face crop is not a whole JPEG"}
+    assert bench.dead == {"standup/ana/2": "a face crop is not a whole JPEG"}
     assert [score.window_index for score in bench.scores] == [0, 1, 3, 4, 5]
     assert bench.did("committed") == ids(windows)
 
 
-async def test_a_window_that_the_model_fails_on_is_dead_lettered_alone():
+async def test_a_window_that_the_model_fails_on_is_dead_lettered_alone() -> None:
     windows = [window(k, "crash" if k == 3 else "good day") for k in range(6)]
     bench = await Bench(windows, max_batch=6).run()
-    assert list(bench.dead) == ["s/ana/3"]
-    assert "the model stumbled" in bench.dead["s/ana/3"]
+    assert list(bench.dead) == ["standup/ana/3"]
+    assert "the model stumbled" in bench.dead["standup/ana/3"]
     assert len(bench.scores) == 5
     assert bench.worker.counters["retried_alone"] == 6
 
 
-async def test_a_prediction_that_is_not_a_number_is_dead_lettered():
+async def test_a_prediction_that_is_not_a_number_is_dead_lettered() -> None:
     bench = await Bench([window(0, "nan"), window(1)]).run()
-    assert list(bench.dead) == ["s/ana/0"]
+    assert list(bench.dead) == ["standup/ana/0"]
     assert math.isfinite(bench.scores[0].valence)
 
 
-async def test_a_broken_model_ends_the_worker_and_dead_letters_nothing():
+async def test_a_broken_model_ends_the_worker_and_dead_letters_nothing() -> None:
     bench = Bench([window(k) for k in range(3)], FakeModel(broken=True))
     with pytest.raises(ModelError, match=r"known to be good \(RuntimeError: device-side assert\)"):
         await bench.run()
@@ -144,7 +145,7 @@ async def test_a_broken_model_ends_the_worker_and_dead_letters_nothing():
     assert bench.journal == []
 
 
-async def test_out_of_memory_halves_the_batch_and_loses_nothing():
+async def test_out_of_memory_halves_the_batch_and_loses_nothing() -> None:
     windows = [window(k) for k in range(16)]
     bench = await Bench(windows, FakeModel(memory=3), max_batch=8).run()
     assert [score.window_id for score in bench.scores] == ids(windows)
@@ -170,7 +171,7 @@ class Waiting(FakeModel):
         return predictions
 
 
-async def test_while_the_model_works_the_loop_runs_and_the_next_batch_is_read():
+async def test_while_the_model_works_the_loop_runs_and_the_next_batch_is_read() -> None:
     model = Waiting()
     bench = Bench([window(k) for k in range(2)], model, max_batch=1)
 
@@ -183,7 +184,7 @@ async def test_while_the_model_works_the_loop_runs_and_the_next_batch_is_read():
     assert len(bench.scores) == 2
 
 
-async def test_a_slow_model_makes_the_reader_wait():
+async def test_a_slow_model_makes_the_reader_wait() -> None:
     model = Waiting()
     bench = Bench([window(k) for k in range(100)], model, max_batch=2)
 
@@ -199,7 +200,7 @@ async def test_a_slow_model_makes_the_reader_wait():
     assert in_hand <= 6  # one batch in the model, one ready, one in the hand of the reader
 
 
-async def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest():
+async def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest() -> None:
     model = Waiting()
     bench = Bench([window(k) for k in range(20)], model, max_batch=2)
 
@@ -209,12 +210,12 @@ async def test_a_stop_finishes_the_batch_in_hand_and_leaves_the_rest():
         model.go.set()
 
     await asyncio.gather(stop(), bench.run())
-    assert bench.did("acknowledged") == bench.did("committed") == ["s/ana/0", "s/ana/1"]
+    assert bench.did("acknowledged") == bench.did("committed") == ["standup/ana/0", "standup/ana/1"]
     counters = bench.worker.counters
     assert counters["taken"] == counters["scored"] + counters["left"]
 
 
-async def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_gone():
+async def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_gone() -> None:
     bench = Bench([window(k) for k in range(4)], max_batch=4)
     bench.producer.broker_away = True
 
@@ -227,20 +228,20 @@ async def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_gone():
     assert bench.did("committed") == []
 
 
-async def test_a_score_that_no_reader_would_accept_is_dead_lettered_alone():
+async def test_a_score_that_no_reader_would_accept_is_dead_lettered_alone() -> None:
     bench = Bench([window(k) for k in range(3)])
 
     def refuse(score: Score) -> None:
-        if score.window_id == "s/ana/1":
+        if score.window_id == "standup/ana/1":
             raise UnreadableRecord("not a record of scores")
 
     bench.producer.check = refuse
     await bench.run()
-    assert bench.dead == {"s/ana/1": "not a record of scores"}
+    assert bench.dead == {"standup/ana/1": "not a record of scores"}
     assert [score.window_index for score in bench.scores] == [0, 2]
 
 
-async def test_a_window_whose_score_was_not_acknowledged_is_not_committed():
+async def test_a_window_whose_score_was_not_acknowledged_is_not_committed() -> None:
     bench = Bench([window(k) for k in range(4)], max_batch=4)
     bench.producer.failure = BrokerError("gone")
     with pytest.raises(BrokerError, match="gone"):
@@ -248,7 +249,7 @@ async def test_a_window_whose_score_was_not_acknowledged_is_not_committed():
     assert bench.did("committed") == []
 
 
-async def test_latency_is_measured_per_stage():
+async def test_latency_is_measured_per_stage() -> None:
     bench = Bench([window()])
     bench.consumer.waiting = [
         received(WINDOWS, window(), extra_headers=[("capture_latency_ms", b"12.5")])
@@ -261,7 +262,7 @@ async def test_latency_is_measured_per_stage():
 
 
 @pytest.mark.parametrize("header", [b"nan", b"inf", b"soon", b"", b"\xff"])
-async def test_a_strange_capture_latency_is_left_out(header: bytes):
+async def test_a_strange_capture_latency_is_left_out(header: bytes) -> None:
     bench = Bench([window()])
     bench.consumer.waiting = [
         received(WINDOWS, window(), extra_headers=[("capture_latency_ms", header)])
@@ -270,7 +271,7 @@ async def test_a_strange_capture_latency_is_left_out(header: bytes):
     assert list(bench.scores[0].latency_ms) == ["queue", "inference"]
 
 
-async def test_the_predictor_scores_the_modalities_of_its_checkpoint(checkpoint: str):
+async def test_the_predictor_scores_the_modalities_of_its_checkpoint(checkpoint: str) -> None:
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
     model = batches.load_predictor(config)
     words_only = window(1, presence=Presence(text=1.0))
@@ -283,7 +284,7 @@ async def test_the_predictor_scores_the_modalities_of_its_checkpoint(checkpoint:
     assert (without.valence, without.evidence) == (None, ())
 
 
-async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str):
+async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str) -> None:
     windows = [window(k, audio=pcm16(TONE * k / 12)) for k in range(1, 11)]
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
     model = batches.load_predictor(config)

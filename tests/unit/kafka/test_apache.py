@@ -7,12 +7,14 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka import java
 from streamer.kafka.apache import KafkaBroker, _cluster_id
+from tests.unit.kafka.conftest import Machine
 
 FORMATS_AND_RUNS = (
     'case "$*" in *StorageTool*) exit;; esac; echo Kafka Server started; exec sleep 60'
@@ -20,12 +22,12 @@ FORMATS_AND_RUNS = (
 
 
 @pytest.mark.parametrize("first_byte", range(256))
-def test_a_cluster_id_never_begins_with_a_dash(first_byte):
+def test_a_cluster_id_never_begins_with_a_dash(first_byte: Any) -> None:
     cluster_id = _cluster_id(uuid.UUID(bytes=bytes([first_byte]) + bytes(15)))
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{21}", cluster_id)
 
 
-def test_a_port_in_use_is_refused(machine):
+def test_a_port_in_use_is_refused(machine: Machine) -> None:
     machine.install_kafka("exit 0")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -35,20 +37,20 @@ def test_a_port_in_use_is_refused(machine):
             KafkaBroker(machine.folder / "data", port=port).start()
 
 
-def test_a_kafka_that_does_not_start_gives_its_last_error(machine):
+def test_a_kafka_that_does_not_start_gives_its_last_error(machine: Machine) -> None:
     machine.install_kafka("case \"$*\" in *StorageTool*) exit;; esac; echo ' ERROR disk full'")
     with pytest.raises(BrokerError, match=r"while starting \(ERROR disk full\); its log is"):
         KafkaBroker(machine.folder / "data", port=0).start()
 
 
-def test_a_directory_that_kafka_cannot_format_is_refused(machine):
+def test_a_directory_that_kafka_cannot_format_is_refused(machine: Machine) -> None:
     machine.install_kafka("echo 'it is no directory' >&2; exit 1")
     data = machine.folder / "data"
     with pytest.raises(BrokerError, match=f"cannot format {data} .it is no directory."):
         KafkaBroker(data, port=0).start()
 
 
-def test_a_data_directory_is_used_by_one_kafka_at_a_time(machine):
+def test_a_data_directory_is_used_by_one_kafka_at_a_time(machine: Machine) -> None:
     machine.install_kafka(FORMATS_AND_RUNS)
     data = machine.folder / "data"
     with KafkaBroker(data, port=0):
@@ -58,7 +60,7 @@ def test_a_data_directory_is_used_by_one_kafka_at_a_time(machine):
         assert again.log_file.read_text().startswith("Kafka Server started")
 
 
-def test_kafka_stops_when_its_parent_is_killed(machine):
+def test_kafka_stops_when_its_parent_is_killed(machine: Machine) -> None:
     machine.install_kafka(FORMATS_AND_RUNS)
     data = machine.folder / "data"
     code = (
@@ -78,7 +80,7 @@ def test_kafka_stops_when_its_parent_is_killed(machine):
             fcntl.flock(lock, fcntl.LOCK_EX)  # held by Kafka itself until it ends
 
 
-def test_the_server_listens_on_loopback_and_keeps_passwords_private(machine):
+def test_the_server_listens_on_loopback_and_keeps_passwords_private(machine: Machine) -> None:
     """It also creates no topics on use, and quotes passwords."""
     machine.install_kafka(FORMATS_AND_RUNS)
     data = machine.folder / "data"
@@ -96,11 +98,11 @@ def test_the_server_listens_on_loopback_and_keeps_passwords_private(machine):
     assert unescaped.endswith(r'PlainLoginModule required user_ana="a\"b\\cé";')
 
 
-def test_a_user_name_with_special_characters_is_refused(tmp_path):
+def test_a_user_name_with_special_characters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'a,b'"):
         KafkaBroker(tmp_path, port=0, users={"a,b": "secret"})
 
 
-def test_compose_uses_the_same_kafka_version():
+def test_compose_uses_the_same_kafka_version() -> None:
     compose = (Path(__file__).resolve().parents[3] / "compose.yaml").read_text("utf-8")
     assert f"image: apache/kafka:{java.KAFKA_VERSION}\n" in compose

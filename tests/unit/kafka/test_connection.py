@@ -13,7 +13,7 @@ from streamer.errors import BrokerGone
 from streamer.kafka.connection import STOP_POLL_S, RepeatFilter, close, wait_for_broker
 
 
-async def test_waiting_has_no_limit_before_a_stop_and_has_one_after_it():
+async def test_waiting_has_no_limit_before_a_stop_and_has_one_after_it() -> None:
     kafka = build({"kafka": {"broker": "fake:1", "connect_timeout_s": 0.1}}).kafka
     stop, ended = asyncio.Event(), asyncio.Event()
 
@@ -32,7 +32,7 @@ async def test_waiting_has_no_limit_before_a_stop_and_has_one_after_it():
     assert ended.is_set()
 
 
-async def test_waiting_passes_on_the_result_and_the_error_of_the_work():
+async def test_waiting_passes_on_the_result_and_the_error_of_the_work() -> None:
     kafka = build({"kafka": {"broker": "fake:1"}}).kafka
 
     async def divided(by: int) -> float:
@@ -66,13 +66,13 @@ def client_ending(ending: BaseException | None) -> tuple[Any, Connections]:
 
 
 @pytest.mark.parametrize("ending", [asyncio.CancelledError(), KafkaConnectionError(), OSError()])
-async def test_a_client_that_fails_to_close_leaves_no_connection(ending):
+async def test_a_client_that_fails_to_close_leaves_no_connection(ending: Any) -> None:
     client, connections = client_ending(ending)
     await close(client)
     assert connections.closed == 1
 
 
-async def test_closing_can_be_cancelled_and_leaves_no_connection():
+async def test_closing_can_be_cancelled_and_leaves_no_connection() -> None:
     client, connections = client_ending(None)
     task = asyncio.create_task(close(client))
     await asyncio.sleep(0)
@@ -82,7 +82,7 @@ async def test_closing_can_be_cancelled_and_leaves_no_connection():
     assert connections.closed == 1
 
 
-def test_a_broker_that_is_away_is_logged_in_one_line(caplog):
+def test_a_broker_that_is_away_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     repeat_filter = RepeatFilter()
     log = logging.getLogger("test.aiokafka")
     log.addFilter(repeat_filter)

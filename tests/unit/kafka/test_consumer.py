@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,16 +14,18 @@ from streamer.kafka.consumer import Consumer, _Progress
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.records import Score
-from tests.published import score
+from tests.made_records import score
 
 
-def test_a_start_without_a_time_zone_is_refused():
+def test_a_start_without_a_time_zone_is_refused() -> None:
     naive = datetime(2026, 1, 31)  # noqa: DTZ001 - that is the fault
     with pytest.raises(ConfigError, match="time zone"):
         Consumer(build({}), SCORES, start=naive)
 
 
-async def test_a_topic_that_comes_after_the_start_is_read_from_its_beginning(embedded_broker):
+async def test_a_topic_that_comes_after_the_start_is_read_from_its_beginning(
+    embedded_broker: str,
+) -> None:
     config = build({"kafka": {"broker": embedded_broker}})
     async with (
         asyncio.timeout(60),
@@ -36,7 +39,7 @@ async def test_a_topic_that_comes_after_the_start_is_read_from_its_beginning(emb
     assert records == [score(0)]
 
 
-def test_progress_stops_at_the_first_message_in_use():
+def test_progress_stops_at_the_first_message_in_use() -> None:
     #  offset   0  1  2  3  4
     #           .  x  .  .  x      x unreadable: done when it is read
     progress = _Progress()
@@ -50,7 +53,7 @@ def test_progress_stops_at_the_first_message_in_use():
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.data())
-def test_progress_reaches_the_end_once_every_message_is_used(unreadable, data):
+def test_progress_reaches_the_end_once_every_message_is_used(unreadable: Any, data: Any) -> None:
     progress = _Progress()
     for offset, bad in enumerate(unreadable):
         progress.read(offset, done=bad)

@@ -1,6 +1,7 @@
 """docs/records.md and the JSON Schemas are current, and every field is explained."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMAS = ROOT / "docs" / "schema"
 
 
-def test_records_md_is_current():
+def test_records_md_is_current() -> None:
     assert (ROOT / "docs/records.md").read_text("utf-8") == documentation.document(), (
         "run `streamer schema docs/schema --describe docs/records.md`"
     )
@@ -26,7 +27,7 @@ def test_records_md_is_current():
     [*(topic.struct for topic in documentation._DESCRIBED), *documentation._PARTS],
     ids=lambda s: s.__name__,
 )
-def test_every_field_is_explained_and_no_other(struct):
+def test_every_field_is_explained_and_no_other(struct: Any) -> None:
     meanings = documentation.meanings(struct)
     assert list(meanings) == list(struct.__struct_fields__)
     assert all(len(meaning) > 5 for meaning in meanings.values())
@@ -34,19 +35,19 @@ def test_every_field_is_explained_and_no_other(struct):
     assert set(attributes) <= set(struct.__struct_fields__)
 
 
-def test_a_struct_with_its_own_explanation_uses_it():
+def test_a_struct_with_its_own_explanation_uses_it() -> None:
     assert "with late words" in documentation.meanings(Window)["revision"]
     assert documentation.meanings(Score)["valence"].startswith("The model's value")
     assert documentation.meanings(Sentiment)["valence"].startswith("Smoothed")
 
 
 @pytest.mark.parametrize("struct", documentation._EXAMPLES, ids=lambda s: s.__name__)
-def test_the_examples_are_records_that_readers_accept(struct):
+def test_the_examples_are_records_that_readers_accept(struct: Any) -> None:
     example = documentation._EXAMPLES[struct]
     assert topic_of(struct).decode(msgspec.json.encode(example)) == example
 
 
-def test_the_command_writes_records_and_schemas(tmp_path: Path):
+def test_the_command_writes_records_and_schemas(tmp_path: Path) -> None:
     out = tmp_path / "records.md"
     result = CliRunner().invoke(app.app, ["schema", str(tmp_path / "s"), "--describe", str(out)])
     assert result.exit_code == 0
@@ -54,7 +55,7 @@ def test_the_command_writes_records_and_schemas(tmp_path: Path):
     assert (tmp_path / "s" / "sentiment.v1.json").is_file()
 
 
-def test_the_published_schemas_are_current(tmp_path):
+def test_the_published_schemas_are_current(tmp_path: Path) -> None:
     written = documentation.write_schemas(tmp_path)
     assert {path.name for path in written} == {path.name for path in SCHEMAS.iterdir()}
     for path in written:

@@ -7,29 +7,31 @@ from streamer.errors import BrokerError
 from streamer.kafka.embedded import EMBEDDED_PARTITION_BYTES, EmbeddedBroker, is_embedded
 
 
-def test_an_embedded_broker_is_recognised_by_its_address():
+def test_an_embedded_broker_is_recognised_by_its_address() -> None:
     with EmbeddedBroker() as running:
         assert is_embedded(running.address)
 
 
-def test_two_embedded_brokers_have_two_addresses():
+def test_two_embedded_brokers_have_two_addresses() -> None:
     with EmbeddedBroker() as one, EmbeddedBroker() as other:
         assert one.address != other.address
 
 
-def test_a_closed_embedded_broker_does_not_answer():
+def test_a_closed_embedded_broker_does_not_answer() -> None:
     with EmbeddedBroker() as running:
         pass
     with pytest.raises(BrokerError, match=f"No Kafka broker answers at {running.address}"):
         is_embedded(running.address, timeout_s=0.5)
 
 
-def test_the_error_without_a_broker_names_the_command_that_starts_one():
+def test_the_error_without_a_broker_names_the_command_that_starts_one() -> None:
     with pytest.raises(BrokerError, match="streamer broker"):
         is_embedded("127.0.0.1:1", timeout_s=0.5)
 
 
-def test_an_embedded_partition_drops_its_oldest_messages_beyond_five_megabytes(embedded_broker):
+def test_an_embedded_partition_drops_its_oldest_messages_beyond_five_megabytes(
+    embedded_broker: str,
+) -> None:
     """Capture's `in_flight_bytes` relies on this limit."""
     sent = EMBEDDED_PARTITION_BYTES // 100_000 * 2
     producer = Producer({"bootstrap.servers": embedded_broker})

@@ -11,7 +11,7 @@ from streamer.config import build
 from streamer.errors import BrokerError, BrokerGone
 from streamer.kafka.producer import BUFFER_BYTES, BUFFER_RECORDS, Producer
 from streamer.kafka.topics import WINDOWS
-from streamer.records import Window
+from tests.made_records import window
 
 
 class FakeClient:
@@ -62,25 +62,13 @@ class ProducerOverFakes(Producer):
         return self.clients[-1]
 
 
-def window(k: int, size: int = 0) -> Window:
-    return Window(
-        session_id="s",
-        participant_id="ana",
-        window_index=k,
-        session_start_unix_ns=0,
-        start_ns=k,
-        end_ns=k + 1,
-        audio=bytes(size),
-    )
-
-
 async def run_tasks() -> None:
     """Let every task run until it waits."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-async def test_an_acknowledgement_gives_the_position_of_its_record():
+async def test_an_acknowledgement_gives_the_position_of_its_record() -> None:
     async with ProducerOverFakes() as producer:
         first, second = [await producer.publish_soon(window(k)) for k in range(2)]
         await run_tasks()
@@ -93,7 +81,7 @@ async def test_an_acknowledgement_gives_the_position_of_its_record():
     assert producer.counters["published"] == 2
 
 
-async def test_after_a_failure_unacknowledged_records_are_sent_again_in_order():
+async def test_after_a_failure_unacknowledged_records_are_sent_again_in_order() -> None:
     #  sent          0 1 2 3 4
     #  acknowledged  0 . 2 . .      1 fails, and with it the producer
     #  sent again      1   3 4
@@ -113,7 +101,7 @@ async def test_after_a_failure_unacknowledged_records_are_sent_again_in_order():
     assert producer.counters == {"published": 6, "reconnected": 1}
 
 
-async def test_an_acknowledgement_after_the_failure_counts_once():
+async def test_an_acknowledgement_after_the_failure_counts_once() -> None:
     async with ProducerOverFakes() as producer:
         first, second = [await producer.publish_soon(window(k)) for k in range(2)]
         await run_tasks()
@@ -126,7 +114,7 @@ async def test_an_acknowledgement_after_the_failure_counts_once():
     assert producer.counters["published"] == 2
 
 
-async def test_a_refused_record_fails_alone():
+async def test_a_refused_record_fails_alone() -> None:
     async with ProducerOverFakes() as producer:
         first, second = [await producer.publish_soon(window(k)) for k in range(2)]
         await run_tasks()
@@ -138,12 +126,12 @@ async def test_a_refused_record_fails_alone():
         assert len(producer.clients) == 1
 
 
-async def test_a_full_buffer_makes_publishing_wait():
+async def test_a_full_buffer_makes_publishing_wait() -> None:
     size = BUFFER_BYTES // 8
     async with ProducerOverFakes(max_message_bytes=2 * size) as producer:
         for k in range(7):
-            await producer.publish_soon(window(k, size))
-        waiting = asyncio.create_task(producer.publish_soon(window(7, size)))
+            await producer.publish_soon(window(k, audio=bytes(size)))
+        waiting = asyncio.create_task(producer.publish_soon(window(7, audio=bytes(size))))
         await run_tasks()
         assert not waiting.done()
         producer.client.acknowledge(0)
@@ -152,7 +140,7 @@ async def test_a_full_buffer_makes_publishing_wait():
         producer.client.acknowledge(*range(1, 8))
 
 
-async def test_the_number_of_buffered_records_is_limited_too():
+async def test_the_number_of_buffered_records_is_limited_too() -> None:
     async with ProducerOverFakes() as producer:
         for k in range(BUFFER_RECORDS):
             await producer.publish_soon(window(k))
@@ -165,7 +153,7 @@ async def test_the_number_of_buffered_records_is_limited_too():
         producer.client.acknowledge(BUFFER_RECORDS)
 
 
-async def test_closing_waits_for_acknowledgements_and_counts_lost_records():
+async def test_closing_waits_for_acknowledgements_and_counts_lost_records() -> None:
     with pytest.raises(BrokerError, match="2 records could not be delivered to fake:1"):
         async with ProducerOverFakes(connect_timeout_s=0.05) as producer:
             sent = [await producer.publish_soon(window(k)) for k in range(3)]
@@ -175,14 +163,14 @@ async def test_closing_waits_for_acknowledgements_and_counts_lost_records():
     assert producer.client.stopped
 
 
-async def test_lost_records_do_not_hide_another_error():
+async def test_lost_records_do_not_hide_another_error() -> None:
     with pytest.raises(ZeroDivisionError):
         async with ProducerOverFakes(connect_timeout_s=0.05) as producer:
             await producer.publish_soon(window(0))
             raise ZeroDivisionError
 
 
-async def test_closing_does_not_wait_again_after_the_broker_is_given_up():
+async def test_closing_does_not_wait_again_after_the_broker_is_given_up() -> None:
     with pytest.raises(BrokerGone):
         async with ProducerOverFakes(connect_timeout_s=3600) as producer:
             await producer.publish_soon(window(0))

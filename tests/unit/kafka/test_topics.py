@@ -29,119 +29,30 @@ from streamer.kafka.topics import (
     Topic,
     topic_of,
 )
-from streamer.records import (
-    Alert,
-    FaceCrop,
-    Presence,
-    Score,
-    Sentiment,
-    Session,
-    SessionSentiment,
-    Window,
-    Word,
-)
+from streamer.records import NS_PER_S, FaceCrop, Presence, Sentiment, Window, Word
+from tests import made_records
 
-NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+START_UNIX_NS = 1_769_850_000 * NS_PER_S
+"""2026-01-31T09:00:00Z."""
 
 
-def window(**changes) -> Window:
-    whole = Window(
-        session_id="s",
-        participant_id="ana",
-        window_index=3,
-        session_start_unix_ns=10**18,
-        start_ns=0,
-        end_ns=4 * 10**9,
-        words=(Word("good", 0, 5),),
-        faces=(FaceCrop(1, b"jpeg"),),
-    )
-    return msgspec.structs.replace(whole, **changes)
+def window(**changes: Any) -> Window:
+    return made_records.window(3, **changes)
 
 
-def sentiment(**changes) -> Sentiment:
-    whole = Sentiment(
-        session_id="s",
-        participant_id="ana",
-        window_id="s/ana/3",
-        window_index=3,
-        event_time=NOW,
-        start_ms=0,
-        end_ms=4000,
-        valence=None,
-        valence_raw=None,
-        uncertainty=None,
-        label=None,
-        polarity=None,
-        class_probabilities=None,
-        trend_per_min=None,
-        gate=None,
-        presence=Presence(),
-        evidence=(),
-        text="",
-        latency_ms={},
-        model="m",
-    )
-    return msgspec.structs.replace(whole, **changes)
+def sentiment(**changes: Any) -> Sentiment:
+    return made_records.sentiment(3, **{"valence": None} | changes)
 
 
 def json_records() -> list[Any]:
     """One of each JSON record, with its nullable fields null."""
-    score = Score(
-        session_id="s",
-        participant_id="ana",
-        window_id="s/ana/3",
-        window_index=3,
-        session_start=NOW,
-        start_ms=0,
-        end_ms=4000,
-        valence=None,
-        class_probabilities=None,
-        gate=None,
-        presence=Presence(),
-        evidence=(),
-        text="",
-        latency_ms={},
-        model="m",
-    )
-    session_sentiment = SessionSentiment(
-        session_id="s",
-        window_id="s/*/3",
-        window_index=3,
-        event_time=NOW,
-        start_ms=0,
-        end_ms=4000,
-        valence=None,
-        uncertainty=None,
-        spread=None,
-        label=None,
-        polarity=None,
-        trend_per_min=None,
-        participants=0,
-        model="m",
-    )
-    alert = Alert(
-        alert_id="a",
-        session_id="s",
-        participant_id=None,
-        kind="sharp_drop",
-        state="raised",
-        event_time=NOW,
-        end_ms=4000,
-        valence=-1.0,
-        threshold=1.5,
-        message="",
-    )
-    session = Session(
-        session_id="s",
-        state="started",
-        started_at=NOW,
-        live=False,
-        consent=None,
-        modalities=("text",),
-        participants=(),
-        asr="none",
-    )
-    return [score, sentiment(), session_sentiment, alert, session]
+    return [
+        made_records.score(3, None),
+        sentiment(),
+        made_records.session_sentiment(3, None),
+        made_records.alert(participant_id=None),
+        made_records.session(consent=None),
+    ]
 
 
 def headers_of(topic: Topic[Any], record: Any) -> dict[str, bytes]:
@@ -151,7 +62,7 @@ def headers_of(topic: Topic[Any], record: Any) -> dict[str, bytes]:
 # --- names, keys and identities -----------------------------------------------------------------
 
 
-def test_every_full_name_has_prefix_and_version():
+def test_every_full_name_has_prefix_and_version() -> None:
     assert [topic.full_name("sentiment") for topic in TOPICS] == [
         "sentiment.windows.v1",
         "sentiment.scores.v1",
@@ -164,33 +75,33 @@ def test_every_full_name_has_prefix_and_version():
     ]
 
 
-def test_each_type_has_one_default_topic():
+def test_each_type_has_one_default_topic() -> None:
     assert topic_of(Sentiment) is SMOOTHED
     assert topic_of(sentiment()) is SMOOTHED
     assert {topic_of(topic.struct) for topic in TOPICS} == {*TOPICS} - {SESSION_INPUT}
     assert {topic.name for topic in PUBLISHED} <= {topic.name for topic in TOPICS}
 
 
-def test_records_of_a_participant_or_of_a_session_share_a_key():
-    assert WINDOWS.encode(window()).key == SMOOTHED.encode(sentiment()).key == b"s/ana"
-    assert SESSION_INPUT.encode(sentiment()).key == b"s"
+def test_records_of_a_participant_or_of_a_session_share_a_key() -> None:
+    assert WINDOWS.encode(window()).key == SMOOTHED.encode(sentiment()).key == b"standup/ana"
+    assert SESSION_INPUT.encode(sentiment()).key == b"standup"
     score, _, session_sentiment, alert, session = json_records()
-    assert SCORES.encode(score).key == b"s/ana"
-    assert SESSION_SMOOTHED.encode(session_sentiment).key == SESSIONS.encode(session).key == b"s"
-    assert ALERTS.encode(alert).key == b"s"
+    assert SCORES.encode(score).key == b"standup/ana"
+    assert SESSION_SMOOTHED.encode(session_sentiment).key == b"standup"
+    assert SESSIONS.encode(session).key == b"standup"
+    assert ALERTS.encode(alert).key == b"standup"
     of_ana = msgspec.structs.replace(alert, participant_id="ana")
-    assert ALERTS.encode(of_ana).key == b"s/ana"
+    assert ALERTS.encode(of_ana).key == b"standup/ana"
 
 
-def test_a_replay_has_the_same_event_ids_and_a_revision_has_another():
+def test_a_replay_has_the_same_event_ids_and_a_revision_has_another() -> None:
     assert headers_of(SMOOTHED, sentiment()) == headers_of(SMOOTHED, sentiment())
-    assert headers_of(SMOOTHED, sentiment())["ce_id"] == b"s/ana/3/0"
-    assert headers_of(SMOOTHED, sentiment(revision=1))["ce_id"] == b"s/ana/3/1"
+    assert headers_of(SMOOTHED, sentiment())["ce_id"] == b"standup/ana/3/0"
+    assert headers_of(SMOOTHED, sentiment(revision=1))["ce_id"] == b"standup/ana/3/1"
 
 
-def test_the_event_time_in_the_headers_is_the_end_of_the_window():
-    start_ns = int(NOW.timestamp()) * 10**9
-    headers = headers_of(WINDOWS, window(session_start_unix_ns=start_ns))
+def test_the_event_time_in_the_headers_is_the_end_of_the_window() -> None:
+    headers = headers_of(WINDOWS, window(session_start_unix_ns=START_UNIX_NS))
     assert headers["ce_time"] == b"2026-01-31T09:00:04Z"
 
 
@@ -198,18 +109,18 @@ def test_the_event_time_in_the_headers_is_the_end_of_the_window():
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_a_tombstone_contains_no_record(topic):
+def test_a_tombstone_contains_no_record(topic: Any) -> None:
     assert topic.decode(None) is None
 
 
 @given(st.binary(max_size=200), st.sampled_from([WINDOWS, SCORES, SMOOTHED, SESSIONS]))
-def test_random_bytes_are_refused(value, topic):
+def test_random_bytes_are_refused(value: Any, topic: Any) -> None:
     with pytest.raises(UnreadableRecord):
         topic.decode(value)
 
 
 @given(st.integers(0, 255), st.data())
-def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte, data):
+def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte: Any, data: Any) -> None:
     value = bytearray(WINDOWS.encode(window()).value)
     value[data.draw(st.integers(0, len(value) - 1))] = byte
     try:
@@ -220,7 +131,7 @@ def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte, data):
     assert WINDOWS.decode(WINDOWS.encode(decoded).value) == decoded
 
 
-def test_deep_nesting_is_refused():
+def test_deep_nesting_is_refused() -> None:
     for value in (b"[" * 100_000, b'{"a":' * 100_000):
         with pytest.raises(UnreadableRecord):
             SCORES.decode(value)
@@ -247,7 +158,7 @@ INVALID_WINDOWS = [
     ({"audio": "text"}, "audio"),
 ]
 INVALID_SENTIMENTS = [
-    ({"window_id": "s/ana/4"}, "window_id is not s/ana/3"),
+    ({"window_id": "standup/ana/4"}, "window_id is not standup/ana/3"),
     ({"end_ms": 0}, "not a span of time"),
     ({"end_ms": 2**53 - 1}, "not a span of time"),
     ({"end_ms": 2**63}, "end_ms"),
@@ -263,7 +174,7 @@ INVALID_SENTIMENTS = [
 
 
 @pytest.mark.parametrize(("changes", "reason"), INVALID_WINDOWS)
-def test_an_invalid_window_is_refused_with_its_reason(changes, reason):
+def test_an_invalid_window_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         WINDOWS.decode(msgspec.msgpack.encode(window(**changes)))
     with pytest.raises(UnreadableRecord, match=reason):
@@ -271,14 +182,16 @@ def test_an_invalid_window_is_refused_with_its_reason(changes, reason):
 
 
 @pytest.mark.parametrize(("changes", "reason"), INVALID_SENTIMENTS)
-def test_an_invalid_sentiment_is_refused_with_its_reason(changes, reason):
+def test_an_invalid_sentiment_is_refused_with_its_reason(
+    changes: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         SMOOTHED.decode(msgspec.json.encode(sentiment(**changes)))
     with pytest.raises(UnreadableRecord, match=reason):
         SMOOTHED.encode(sentiment(**changes))
 
 
-def test_an_infinite_number_in_json_is_refused():
+def test_an_infinite_number_in_json_is_refused() -> None:
     value = msgspec.json.encode(sentiment(trend_per_min=1.0)).replace(b":1.0", b":1e999")
     assert b"1e999" in value
     with pytest.raises(UnreadableRecord):
@@ -287,13 +200,13 @@ def test_an_infinite_number_in_json_is_refused():
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("field", ["trend_per_min", "uncertainty", "valence", "latency_ms"])
-def test_a_number_that_is_not_finite_is_not_sent_as_null(field, number):
+def test_a_number_that_is_not_finite_is_not_sent_as_null(field: str, number: Any) -> None:
     value = {"total": number} if field == "latency_ms" else number
     with pytest.raises(UnreadableRecord, match="NaN or an infinite number"):
         SMOOTHED.encode(sentiment(**{field: value}))
 
 
-def test_encoding_does_not_decode():
+def test_encoding_does_not_decode() -> None:
     """A window contains about 100 kB of media, and encoding runs on the event loop."""
 
     def fail(struct: type) -> Any:
@@ -303,7 +216,7 @@ def test_encoding_does_not_decode():
     assert topic.encode(window()) == WINDOWS.encode(window())
 
 
-def test_a_dead_letter_without_origin_is_refused():
+def test_a_dead_letter_without_origin_is_refused() -> None:
     with pytest.raises(UnreadableRecord, match="original_topic"):
         DEAD_LETTER.decode(b"v", {"reason": b"bad"}, b"k")
 
@@ -312,7 +225,7 @@ def test_a_dead_letter_without_origin_is_refused():
 
 
 @pytest.mark.parametrize("record", json_records(), ids=lambda record: type(record).__name__)
-def test_every_json_record_satisfies_its_schema(record):
+def test_every_json_record_satisfies_its_schema(record: Any) -> None:
     struct_schema = json.loads(schema(type(record)))
     jsonschema.Draft202012Validator.check_schema(struct_schema)
     validator = jsonschema.Draft202012Validator(struct_schema)

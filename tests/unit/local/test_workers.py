@@ -1,6 +1,7 @@
 """Worker processes: started with a log, stopped in order, their death told in one sentence."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from streamer.local import workers
 from streamer.local.workers import WorkerDied
 
 
-async def test_a_worker_that_fails_is_named_with_its_last_words(tmp_path):
+async def test_a_worker_that_fails_is_named_with_its_last_words(tmp_path: Path) -> None:
     wrong = {"inference": ["infer", "--set", "no.such=1"]}
     async with workers.running(wrong, tmp_path) as (worker,):
         with pytest.raises(
@@ -17,7 +18,7 @@ async def test_a_worker_that_fails_is_named_with_its_last_words(tmp_path):
             await worker.died()
 
 
-async def test_leaving_stops_what_still_runs(tmp_path):
+async def test_leaving_stops_what_still_runs(tmp_path: Path) -> None:
     async with workers.running({"broker": ["broker"]}, tmp_path) as (worker,):
         for _ in range(200):
             if "The broker listens" in worker.log_path.read_text():

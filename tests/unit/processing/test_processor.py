@@ -21,10 +21,9 @@ from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
 from streamer.processing import app, spec
 from streamer.processing.clock import Clock
 from streamer.processing.stage import Stage
-from streamer.records import Alert, Gate, Presence, Score, Sentiment
+from streamer.records import Score, Sentiment
 from streamer.testing import FakeProducer
-
-START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+from tests import made_records
 
 
 class Journal(list[tuple[Any, ...]]):
@@ -117,7 +116,7 @@ class ManualClock(Clock):
         return self.now_s
 
     def wall_ms(self) -> float:
-        return START.timestamp() * 1000 + self.now_s * 1000
+        return made_records.START.timestamp() * 1000 + self.now_s * 1000
 
     async def sleep(self, seconds: float) -> None:
         self.now_s += seconds
@@ -200,25 +199,8 @@ class Stream:
             yield event
 
 
-def score(index: int, **changes: Any) -> Score:
-    fields: dict[str, Any] = {
-        "session_id": "s",
-        "participant_id": "ana",
-        "window_id": f"s/ana/{index}",
-        "window_index": index,
-        "session_start": START,
-        "start_ms": max(0, index - 4) * 1000,
-        "end_ms": (index + 1) * 1000,
-        "valence": -2.5,
-        "class_probabilities": (0.7, 0.1, 0.1, 0.1, 0.0, 0.0, 0.0),
-        "gate": Gate(val=0.4, cls=0.6),
-        "presence": Presence(audio=1.0, text=1.0, vision=0.5),
-        "evidence": ("audio", "text", "vision"),
-        "text": "well then",
-        "latency_ms": {"capture": 10.0, "inference": 20.0},
-        "model": "test",
-    }
-    return Score(**fields | changes)
+def score(index: int, valence: float = -2.5, **changes: Any) -> Score:
+    return made_records.score(index, valence, session_id="s", **changes)
 
 
 def wire(*indices: int) -> list[bytes]:
@@ -417,18 +399,7 @@ def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
     _, outputs = rules.step(None, score(0))
     (sentiment,) = outputs
     assert rules.routes(sentiment) == (SESSION_INPUT,)
-    alert = Alert(
-        alert_id="a",
-        session_id="s",
-        participant_id="ana",
-        kind="sharp_drop",
-        state="raised",
-        event_time=START,
-        end_ms=1000,
-        valence=-1.0,
-        threshold=1.5,
-        message="m",
-    )
+    alert = made_records.alert()
     assert rules.routes(alert) == ()
     assert spec.participant_spec(build({})).routes(alert) == (ALERTS,)
     assert spec.session_spec(config).routes(alert) == (ALERTS,)
@@ -441,10 +412,11 @@ def test_latencies_count_from_the_time_of_the_score() -> None:
     stamped = spec.stamped(sentiment, 1_000_070.5)
     assert isinstance(stamped, Sentiment)
     assert stamped.latency_ms == {
-        "capture": 10.0,
-        "inference": 20.0,
+        "capture": 12.0,
+        "queue": 5.0,
+        "inference": 80.0,
         "smoothing": 70.5,
-        "total": 100.5,
+        "total": 167.5,
     }
     early = spec.stamped(sentiment, 999_000.0)
     assert isinstance(early, Sentiment)
@@ -512,7 +484,7 @@ async def test_a_record_whose_state_is_too_large_to_store_is_set_aside() -> None
 
 async def test_absurd_numbers_are_set_aside() -> None:
     bench = Bench()
-    absurd = [
+    absurd: list[dict[str, Any]] = [
         {"window_index": 2**64 - 1, "window_id": f"s/ana/{2**64 - 1}", "final": True},
         {"end_ms": 2**53 - 1},
         {"session_start": datetime(1, 1, 1, tzinfo=UTC)},

@@ -3,24 +3,22 @@
 from pathlib import Path
 
 import pytest
-from made_records import no_evidence, recorded, sentiment
 
 from streamer.errors import ConfigError
 from streamer.recording.comparison import compare
 from streamer.recording.recorded import Recording
+from tests.made_records import recorded, sentiment
 
 
 def scored(folder: Path, name: str, values: dict[tuple[str, int], float | None]) -> Recording:
     records = [
-        no_evidence(index, session=name, participant=who, model=f"m-{name}")
-        if value is None
-        else sentiment(index, who, name, valence=value, model=f"m-{name}", label=f"{value:.0f}")
+        sentiment(index, value, participant_id=who, session_id=name, model=f"m-{name}")
         for (who, index), value in values.items()
     ]
-    return recorded(folder, *records)
+    return recorded(folder, *records, session_id=name)
 
 
-def test_agreement_per_participant_and_over_all(tmp_path: Path):
+def test_agreement_per_participant_and_over_all(tmp_path: Path) -> None:
     a = scored(
         tmp_path,
         "a",
@@ -44,7 +42,7 @@ def test_agreement_per_participant_and_over_all(tmp_path: Path):
     assert (result.models_a, result.models_b) == (("m-a",), ("m-b",))
 
 
-def test_the_largest_differences_come_first_and_lie_apart(tmp_path: Path):
+def test_the_largest_differences_come_first_and_lie_apart(tmp_path: Path) -> None:
     a = scored(tmp_path, "a", {("ana", k): 0.0 for k in range(40)})
     apart = {5: 2.0, 6: 1.9, 30: -2.5}
     b = scored(tmp_path, "b", {("ana", k): apart.get(k, 0.0) for k in range(40)})
@@ -54,7 +52,7 @@ def test_the_largest_differences_come_first_and_lie_apart(tmp_path: Path):
     ]
 
 
-def test_recordings_without_a_common_window_are_refused(tmp_path: Path):
+def test_recordings_without_a_common_window_are_refused(tmp_path: Path) -> None:
     a = scored(tmp_path, "a", {("ana", 0): 1.0})
     b = scored(tmp_path, "b", {("bo", 0): 1.0})
     with pytest.raises(ConfigError, match="no participant and window in common"):

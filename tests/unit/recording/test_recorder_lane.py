@@ -11,7 +11,7 @@ from streamer.kafka.topics import SMOOTHED
 from streamer.recording.recorder import _Lane
 from streamer.records import Sentiment
 from streamer.testing import FakeConsumer
-from tests.published import sentiment
+from tests.made_records import sentiment
 
 
 def consumer(*, broker_away: bool = False) -> FakeConsumer[Sentiment]:

@@ -4,17 +4,16 @@ import dataclasses
 import string
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_records import START, alert, no_evidence, over_all, sentiment, session, window
 
 from streamer.recording import recorded
 from streamer.recording import writer as writing
 from streamer.recording.arrow import arrow_schema
+from streamer.recording.files import media_file
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError, folder_name
 from streamer.recording.writer import Writer
@@ -22,39 +21,56 @@ from streamer.records import (
     Participant,
     Sentiment,
 )
+from tests.made_records import (
+    START,
+    alert,
+    sentiment,
+    session,
+    session_sentiment,
+    window,
+    write,
+)
 
 
-def write(folder: Path, *records) -> None:
-    with Writer(folder) as writer:
-        for record in records:
-            writer.add(record)
-
-
-def test_everything_comes_back_as_it_was(tmp_path: Path):
-    sentiments = [sentiment(0), no_evidence(1), sentiment(2, final=True)]
-    write(tmp_path, session(), *sentiments, over_all(0), alert(), alert("cleared"), window(0))
+def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
+    sentiments = [sentiment(0), sentiment(1, None), sentiment(2, final=True)]
+    write(
+        tmp_path,
+        session(),
+        *sentiments,
+        session_sentiment(0),
+        alert(),
+        alert(state="cleared"),
+        window(0),
+    )
     recording = Recordings(tmp_path).read("standup")
     assert recording.sentiments == sentiments
-    assert recording.session_sentiments == [over_all(0)]
-    assert recording.alerts == [alert(), alert("cleared")]
+    assert recording.session_sentiments == [session_sentiment(0)]
+    assert recording.alerts == [alert(), alert(state="cleared")]
     assert recording.session == session()
     assert list(Recordings(tmp_path).windows("standup")) == [window(0)]
 
 
-def test_the_columns_are_the_fields_and_any_reader_opens_them(tmp_path: Path):
+def test_the_columns_are_the_fields_and_any_reader_opens_them(tmp_path: Path) -> None:
     write(tmp_path, sentiment(3))
     (part,) = Recordings(tmp_path).parts("standup", "smoothed")
     table = pq.read_table(part)
     assert table.schema.names == list(Sentiment.__struct_fields__)
     assert table.schema.field("event_time").type == pa.timestamp("us", tz="UTC")
-    assert table["latency_ms"][0].as_py() == [("capture", 12.5), ("total", 99.0)]
-    assert table["gate"][0].as_py() == {"val": 0.25, "cls": 0.75}
+    assert table["latency_ms"][0].as_py() == list(sentiment(3).latency_ms.items())
+    assert table["gate"][0].as_py() == {"val": 0.625, "cls": 0.5}
 
 
-def test_records_are_ordered_and_each_is_there_once(tmp_path: Path):
+def test_records_are_ordered_and_each_is_there_once(tmp_path: Path) -> None:
     late = sentiment(0, revision=1, valence=2.0)
     with Writer(tmp_path) as writer:
-        for record in (sentiment(1, "bo"), sentiment(1), sentiment(0), late, sentiment(0)):
+        for record in (
+            sentiment(1, participant_id="bo"),
+            sentiment(1),
+            sentiment(0),
+            late,
+            sentiment(0),
+        ):
             writer.add(record)
             writer.flush()
         assert (writer.repeated, writer.contradicting, writer.pending) == (1, 0, 0)
@@ -67,7 +83,7 @@ def test_records_are_ordered_and_each_is_there_once(tmp_path: Path):
     assert found[0] == late
 
 
-def test_a_second_writer_goes_on_where_the_first_was(tmp_path: Path):
+def test_a_second_writer_goes_on_where_the_first_was(tmp_path: Path) -> None:
     write(tmp_path, session(), sentiment(0), sentiment(1))
     with Writer(tmp_path) as writer:
         for record in (session(), sentiment(1), sentiment(2)):
@@ -78,7 +94,9 @@ def test_a_second_writer_goes_on_where_the_first_was(tmp_path: Path):
     assert entry.counts == {"sessions": 1, "smoothed": 3}
 
 
-def test_another_recording_under_the_same_name_is_told_and_not_mixed_in(tmp_path: Path, caplog):
+def test_another_recording_under_the_same_name_is_told_and_not_mixed_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write(tmp_path, sentiment(0), sentiment(1))
     with Writer(tmp_path) as writer:
         for index in range(2):
@@ -89,13 +107,13 @@ def test_another_recording_under_the_same_name_is_told_and_not_mixed_in(tmp_path
     assert Recordings(tmp_path).read("standup").sentiments[1] == sentiment(1)
 
 
-def test_only_one_writer_at_a_time(tmp_path: Path):
+def test_only_one_writer_at_a_time(tmp_path: Path) -> None:
     with Writer(tmp_path), pytest.raises(RecordingError, match="Another recorder"):
         Writer(tmp_path)
     Writer(tmp_path).close()
 
 
-def test_what_a_killed_writer_leaves_behind_harms_nothing(tmp_path: Path):
+def test_what_a_killed_writer_leaves_behind_harms_nothing(tmp_path: Path) -> None:
     write(tmp_path, sentiment(0))
     folder = tmp_path / "standup"
     (folder / ".smoothed-000001-000001.parquet.streamer-tmp").write_bytes(b"PAR1 half")
@@ -110,7 +128,7 @@ def test_what_a_killed_writer_leaves_behind_harms_nothing(tmp_path: Path):
     assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0), sentiment(1)]
 
 
-def test_many_parts_are_merged_and_a_kill_between_changes_nothing(tmp_path: Path):
+def test_many_parts_are_merged_and_a_kill_between_changes_nothing(tmp_path: Path) -> None:
     count = writing.MERGE_PARTS + 3
     writer = Writer(tmp_path)
     for index in range(count):
@@ -130,7 +148,7 @@ def test_many_parts_are_merged_and_a_kill_between_changes_nothing(tmp_path: Path
     assert len(Recordings(tmp_path).read("standup").sentiments) == count
 
 
-def test_a_reader_finishes_although_its_files_are_merged_meanwhile(tmp_path: Path):
+def test_a_reader_finishes_although_its_files_are_merged_meanwhile(tmp_path: Path) -> None:
     with Writer(tmp_path) as writer:
         for index in range(4):
             writer.add(sentiment(index))
@@ -141,13 +159,18 @@ def test_a_reader_finishes_although_its_files_are_merged_meanwhile(tmp_path: Pat
     assert list(reading) == [sentiment(1), sentiment(2), sentiment(3)]
 
 
-def test_the_index_tells_when_a_session_is_complete(tmp_path: Path):
+def test_the_index_tells_when_a_session_is_complete(tmp_path: Path) -> None:
     with Writer(tmp_path) as writer:
-        for record in (session(), sentiment(2), sentiment(2, "bo", final=True), alert()):
+        for record in (
+            session(),
+            sentiment(2, 1.0),
+            sentiment(2, 0.75, participant_id="bo", final=True),
+            alert(),
+        ):
             writer.add(record)
         writer.flush()
         (entry,) = writer.index()
-        assert (entry.complete, entry.live, entry.consent) == (False, True, "both agreed")
+        assert (entry.complete, entry.live, entry.consent) == (False, True, "all agreed")
         assert (entry.started_at, entry.duration_ms, entry.alerts) == (START, 3000, 1)
         for record in (session("ended"), sentiment(3, final=True)):
             writer.add(record)
@@ -155,15 +178,15 @@ def test_the_index_tells_when_a_session_is_complete(tmp_path: Path):
         (entry,) = writer.index()
     assert entry.complete
     assert entry.participants == session("ended").participants
-    assert entry.models == ("m-1",)
-    assert entry.mean_valence == pytest.approx(0.7 / 3, abs=1e-4)
+    assert entry.models == ("tiny",)
+    assert entry.mean_valence == 0.75
     assert Recordings(tmp_path).read("standup").summary == entry
 
 
 def test_a_session_of_which_no_person_is_published_is_complete_with_its_last_record(
     tmp_path: Path,
-):
-    whole = [over_all(0), msgspec.structs.replace(over_all(1), final=True)]
+) -> None:
+    whole = [session_sentiment(0), session_sentiment(1, final=True)]
     write(tmp_path, session("ended"), whole[0])
     assert not Recordings(tmp_path).index()[0].complete
     write(tmp_path, whole[1])
@@ -171,8 +194,8 @@ def test_a_session_of_which_no_person_is_published_is_complete_with_its_last_rec
     assert Recordings(tmp_path).read("standup").session_sentiments == whole
 
 
-def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path):
-    write(tmp_path, sentiment(5), sentiment(0, session="older"))
+def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path) -> None:
+    write(tmp_path, sentiment(5), sentiment(0, session_id="older"))
     entries = Recordings(tmp_path).index()
     assert {entry.session_id: entry.started_at for entry in entries} == {
         "standup": START,
@@ -181,10 +204,10 @@ def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Pa
     assert entries[1].participants == (Participant("ana", ()),)
 
 
-def test_windows_come_in_the_order_of_event_time_each_once(tmp_path: Path):
-    given_order = [window(1), window(0), window(0, "bo"), window(1), window(2), window(1, "bo")]
-    for record in given_order:
-        write(tmp_path, record)
+def test_windows_come_in_the_order_of_event_time_each_once(tmp_path: Path) -> None:
+    given_order = [(1, "ana"), (0, "ana"), (0, "bo"), (1, "ana"), (2, "ana"), (1, "bo")]
+    for index, name in given_order:
+        write(tmp_path, window(index, participant_id=name))
     assert [
         (w.window_index, w.participant_id) for w in Recordings(tmp_path).windows("standup")
     ] == [(0, "ana"), (0, "bo"), (1, "ana"), (1, "bo"), (2, "ana")]
@@ -192,10 +215,10 @@ def test_windows_come_in_the_order_of_event_time_each_once(tmp_path: Path):
 
 def test_windows_of_one_after_the_other_come_together_and_the_newest_revision_counts(
     tmp_path: Path,
-):
+) -> None:
     ana = [window(k) for k in range(200)]
     late = window(5, revision=1, context="with late words")
-    write(tmp_path, *ana, *(window(k, "bo") for k in range(200)), late)
+    write(tmp_path, *ana, *(window(k, participant_id="bo") for k in range(200)), late)
     found = list(Recordings(tmp_path).windows("standup"))
     assert [(w.window_index, w.participant_id) for w in found] == [
         (k, name) for k in range(200) for name in ("ana", "bo")
@@ -203,7 +226,7 @@ def test_windows_of_one_after_the_other_come_together_and_the_newest_revision_co
     assert found[10] == late
 
 
-def test_an_unknown_session_and_missing_windows_are_said_in_a_sentence(tmp_path: Path):
+def test_an_unknown_session_and_missing_windows_are_said_in_a_sentence(tmp_path: Path) -> None:
     write(tmp_path, sentiment(0))
     with pytest.raises(RecordingError, match="did you mean 'standup'"):
         Recordings(tmp_path).read("standpu")
@@ -213,7 +236,7 @@ def test_an_unknown_session_and_missing_windows_are_said_in_a_sentence(tmp_path:
         Recordings(tmp_path / "nothing").read("standup")
 
 
-def test_a_column_added_later_takes_its_default(tmp_path: Path):
+def test_a_column_added_later_takes_its_default(tmp_path: Path) -> None:
     write(tmp_path, sentiment(0))
     (part,) = Recordings(tmp_path).parts("standup", "smoothed")
     old = pq.read_table(part).drop_columns(["final", "session_participants"])
@@ -227,7 +250,7 @@ def test_a_column_added_later_takes_its_default(tmp_path: Path):
 
 
 @given(st.text(min_size=1, max_size=200).filter(lambda name: "/" not in name))
-def test_any_session_name_is_a_folder_of_its_own(name: str):
+def test_any_session_name_is_a_folder_of_its_own(name: str) -> None:
     folder = folder_name(name)
     assert set(folder) <= set(string.ascii_letters + string.digits + "_.-~%" + " ()+,=@[]{}!'&;")
     assert 0 < len(folder.encode()) < 200
@@ -236,13 +259,13 @@ def test_any_session_name_is_a_folder_of_its_own(name: str):
 
 
 @pytest.mark.parametrize("name", [".", "..", ".lock", "a b", "Ünï", "%2E", "x" * 200])
-def test_awkward_names_round_trip(tmp_path: Path, name: str):
-    write(tmp_path, sentiment(0, session=name))
-    assert Recordings(tmp_path).read(name).sentiments == [sentiment(0, session=name)]
+def test_awkward_names_round_trip(tmp_path: Path, name: str) -> None:
+    write(tmp_path, sentiment(0, session_id=name))
+    assert Recordings(tmp_path).read(name).sentiments == [sentiment(0, session_id=name)]
     assert [entry.session_id for entry in Recordings(tmp_path).index()] == [name]
 
 
-def test_a_full_disk_is_said_and_the_records_wait(tmp_path: Path):
+def test_a_full_disk_is_said_and_the_records_wait(tmp_path: Path) -> None:
     with Writer(tmp_path) as writer:
         writer.add(sentiment(0))
         (tmp_path / "standup").write_text("in the way")
@@ -255,7 +278,9 @@ def test_a_full_disk_is_said_and_the_records_wait(tmp_path: Path):
     assert Recordings(tmp_path).read("standup").sentiments == [sentiment(0)]
 
 
-def test_media_files_are_copied_beside_the_records_and_nothing_else_is(tmp_path: Path, caplog):
+def test_media_files_are_copied_beside_the_records_and_nothing_else_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "talk.MP4").write_bytes(b"moving pictures")
     (tmp_path / "secret.txt").write_text("not theirs")
     people = {
@@ -279,7 +304,7 @@ def test_media_files_are_copied_beside_the_records_and_nothing_else_is(tmp_path:
     assert list((folder / "standup" / "media").iterdir()) == [kept]
 
 
-def test_a_kill_while_media_are_copied_leaves_no_half_of_a_file(tmp_path: Path):
+def test_a_kill_while_media_are_copied_leaves_no_half_of_a_file(tmp_path: Path) -> None:
     write(tmp_path, session())
     half = tmp_path / "standup" / "media" / ".ana.mp4.streamer-tmp"
     half.parent.mkdir()
@@ -289,7 +314,7 @@ def test_a_kill_while_media_are_copied_leaves_no_half_of_a_file(tmp_path: Path):
     assert not half.exists()
 
 
-def test_media_that_do_not_fit_are_said(tmp_path: Path):
+def test_media_that_do_not_fit_are_said(tmp_path: Path) -> None:
     (tmp_path / "ana.mp4").write_bytes(b"x")
     named = session(participants=(Participant("ana", (str(tmp_path / "ana.mp4"),)),))
     with Writer(tmp_path / "recordings") as writer:
@@ -300,7 +325,7 @@ def test_media_that_do_not_fit_are_said(tmp_path: Path):
             writer.keep_media(named)
 
 
-def test_every_record_type_has_a_schema():
+def test_every_record_type_has_a_schema() -> None:
     for struct in recorded.STRUCTS.values():
         assert arrow_schema(struct).names == list(struct.__struct_fields__)
     assert dataclasses.is_dataclass(recorded.Recording)
@@ -314,3 +339,8 @@ def test_files_of_others_beside_a_recording_are_left_alone(tmp_path: Path) -> No
     with Writer(tmp_path):
         pass
     assert sorted(path.name for path in (tmp_path / "thesis").iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("source", ["x" * 5000 + ".mp4", "a\0b.mp4", "/" + "d/" * 3000 + "a.mp4"])
+def test_a_source_that_no_file_can_be_has_no_media(source: str) -> None:
+    assert media_file(source) is None

@@ -6,20 +6,29 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import av
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-from made_records import START, alert, no_evidence, over_all, recorded, sentiment, session
 
 from streamer.recording.export import CSV_COLUMNS, FORMATS, cue_time, export
 from streamer.recording.recorded import Recording
 from streamer.recording.report import POINTS, moments
 from streamer.records import Sentiment
 from streamer.speech.transcripts import parse_subtitles
+from tests.made_records import (
+    START,
+    alert,
+    recorded,
+    sentiment,
+    session,
+    session_sentiment,
+)
 
 SCRIPT = "<script>alert(1)</script>"
+IMAGE = '"><img src=x>'
 
 
 @pytest.fixture
@@ -27,16 +36,18 @@ def meeting(tmp_path: Path) -> Recording:
     return recorded(
         tmp_path,
         session(),
-        over_all(0),
+        session_sentiment(0),
         alert(),
-        sentiment(0, valence=-1.25, polarity="negative", label="weakly negative"),
-        no_evidence(1),
-        sentiment(0, "bo", valence=2.0, polarity="positive", text='so "good", really'),
-        sentiment(2, "bo", valence=1.0, polarity="positive", final=True),
+        sentiment(0, -1.25),
+        sentiment(1, None),
+        sentiment(0, 2.0, participant_id="bo", text='so "good", really'),
+        sentiment(2, 1.0, participant_id="bo", final=True),
     )
 
 
-def test_csv_has_one_line_per_sentiment_and_empty_cells_without_evidence(meeting: Recording):
+def test_csv_has_one_line_per_sentiment_and_empty_cells_without_evidence(
+    meeting: Recording,
+) -> None:
     rows = list(csv.DictReader(io.StringIO(export(meeting, "csv").decode(), newline="")))
     assert tuple(rows[0]) == CSV_COLUMNS
     assert [(row["participant_id"], row["window_index"]) for row in rows] == [
@@ -49,10 +60,10 @@ def test_csv_has_one_line_per_sentiment_and_empty_cells_without_evidence(meeting
     assert rows[0]["event_time"] == "2026-05-03T09:00:01Z"
     assert rows[0]["evidence"] == "audio text"
     assert (rows[2]["valence"], rows[2]["class_3"], rows[2]["gate_val"]) == ("", "", "")
-    assert (rows[3]["final"], rows[3]["latency_total_ms"]) == ("true", "99.0")
+    assert (rows[3]["final"], rows[3]["latency_total_ms"]) == ("true", "110.0")
 
 
-def test_parquet_is_the_same_table_with_types(meeting: Recording):
+def test_parquet_is_the_same_table_with_types(meeting: Recording) -> None:
     table = pq.read_table(io.BytesIO(export(meeting, "parquet")))
     assert tuple(table.schema.names) == CSV_COLUMNS
     assert table["valence"].to_pylist() == [-1.25, 2.0, None, 1.0]
@@ -61,24 +72,26 @@ def test_parquet_is_the_same_table_with_types(meeting: Recording):
     assert about["session_id"] == "standup"
 
 
-def test_json_holds_the_published_records_unchanged(meeting: Recording):
+def test_json_holds_the_published_records_unchanged(meeting: Recording) -> None:
     whole = json.loads(export(meeting, "json"))
     assert msgspec.convert(whole["sentiments"], list[Sentiment], strict=False) == list(
         meeting.sentiments
     )
     assert whole["summary"]["alerts"] == 1
-    assert whole["session"]["consent"] == "both agreed"
+    assert whole["session"]["consent"] == "all agreed"
     assert whole["alerts"][0]["kind"] == "sharp_drop"
 
 
-def test_vtt_tells_each_step_what_everybody_was_at_its_end(meeting: Recording, tmp_path: Path):
+def test_vtt_tells_each_step_what_everybody_was_at_its_end(
+    meeting: Recording, tmp_path: Path
+) -> None:
     text = export(meeting, "vtt").decode()
     assert text.splitlines()[:5] == [
         "WEBVTT",
         "",
         "00:00:00.000 --> 00:00:01.000",
         "<v ana>ana: -1.2 weakly negative</v>",
-        "<v bo>bo: +2.0 neutral</v>",
+        "<v bo>bo: +2.0 positive</v>",
     ]
     assert "00:00:01.000 --> 00:00:02.000" not in text  # nobody gave evidence
     assert "00:00:02.000 --> 00:00:03.000" in text
@@ -90,10 +103,11 @@ def test_vtt_tells_each_step_what_everybody_was_at_its_end(meeting: Recording, t
     assert [packet.pts for packet in packets] == [0, 2000]
 
 
-def test_names_and_words_are_escaped_everywhere(tmp_path: Path):
+def test_names_and_words_are_escaped_everywhere(tmp_path: Path) -> None:
     evil = recorded(
         tmp_path,
-        sentiment(0, SCRIPT.replace("/", ""), session='"><img src=x>', text=SCRIPT, valence=2.0),
+        sentiment(0, 2.0, participant_id=SCRIPT.replace("/", ""), session_id=IMAGE, text=SCRIPT),
+        session_id=IMAGE,
     )
     vtt, page = export(evil, "vtt").decode(), export(evil, "html").decode()
     assert "<script" not in vtt
@@ -114,22 +128,22 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag not in self.VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: Any, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         self.texts.append(data)
 
 
-def test_the_report_stands_alone_and_tells_the_session(meeting: Recording):
+def test_the_report_stands_alone_and_tells_the_session(meeting: Recording) -> None:
     page = Page(export(meeting, "html").decode())
     assert page.open == []
     names = [tag for tag, _ in page.tags]
@@ -138,26 +152,28 @@ def test_the_report_stands_alone_and_tells_the_session(meeting: Recording):
     assert names.count("svg") == 3  # everybody, ana, bo
     text = " ".join(page.texts)
     assert "started 2026-05-03 09:00:00 UTC" in text
-    assert "consent: both agreed" in text
+    assert "consent: all agreed" in text
     assert "not complete" in text
     assert "ana fell" in text
     assert '“so "good", really”' in text
 
 
-def test_the_report_has_a_gap_where_there_is_no_evidence(tmp_path: Path):
-    page = export(recorded(tmp_path, sentiment(0), no_evidence(1), sentiment(2)), "html").decode()
+def test_the_report_has_a_gap_where_there_is_no_evidence(tmp_path: Path) -> None:
+    page = export(
+        recorded(tmp_path, sentiment(0), sentiment(1, None), sentiment(2)), "html"
+    ).decode()
     assert len(re.findall('class="smooth"', page)) == 2
     assert len(re.findall('class="raw"', page)) == 2
 
 
-def test_hours_are_thinned_to_what_can_be_seen(tmp_path: Path):
+def test_hours_are_thinned_to_what_can_be_seen(tmp_path: Path) -> None:
     page = export(recorded(tmp_path, *(sentiment(k) for k in range(7200))), "html").decode()
     (line,) = re.findall('class="smooth" d="([^"]*)"', page)
     assert POINTS / 2 < line.count("L") <= POINTS
     assert len(page) < 200_000
 
 
-def test_moments_lie_apart_and_have_words(tmp_path: Path):
+def test_moments_lie_apart_and_have_words(tmp_path: Path) -> None:
     peaks = {10: 2.5, 11: 2.4, 40: 2.0, 60: -2.0}
     values = [
         sentiment(k, valence=peaks.get(k, 0.1), text="" if k == 70 else "said") for k in range(71)
@@ -167,7 +183,7 @@ def test_moments_lie_apart_and_have_words(tmp_path: Path):
     assert [one.window_index for one in moments(values, best=False)] == [60]
 
 
-def test_an_empty_recording_exports_to_every_format(tmp_path: Path):
+def test_an_empty_recording_exports_to_every_format(tmp_path: Path) -> None:
     empty = recorded(tmp_path, session())
     for name in FORMATS:
         assert export(empty, name) == export(empty, name)
@@ -175,6 +191,6 @@ def test_an_empty_recording_exports_to_every_format(tmp_path: Path):
     assert export(empty, "vtt") == b"WEBVTT\n"
 
 
-def test_the_clock_counts_hours():
+def test_the_clock_counts_hours() -> None:
     assert cue_time(3_723_004) == "01:02:03.004"
     assert START.year == 2026

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,11 +42,11 @@ def contents(model: SemiIIN) -> tuple[State, dict[str, object]]:
 
 
 @pytest.fixture
-def saved(tmp_path):
+def saved(tmp_path: Path) -> Path:
     return checkpoint.save(tmp_path / "saved", *contents(small()))
 
 
-def test_a_saved_checkpoint_is_loaded_unchanged(saved):
+def test_a_saved_checkpoint_is_loaded_unchanged(saved: Path) -> None:
     model = small()
     loaded = checkpoint.load(saved)
     assert loaded.config["provenance"] == {"data": "made up"}
@@ -61,12 +63,12 @@ def test_a_saved_checkpoint_is_loaded_unchanged(saved):
     assert "made up" in (saved / "README.md").read_text()
 
 
-def test_other_users_may_read_a_saved_checkpoint(saved):
+def test_other_users_may_read_a_saved_checkpoint(saved: Path) -> None:
     assert saved.stat().st_mode & 0o777 == 0o755
     assert {path.stat().st_mode & 0o444 for path in saved.iterdir()} == {0o444}
 
 
-def test_tensors_under_other_prefixes_are_saved_too(tmp_path):
+def test_tensors_under_other_prefixes_are_saved_too(tmp_path: Path) -> None:
     tensors, config = contents(small())
     tensors["text_encoder.lora"] = torch.ones(3)
     path = checkpoint.save(tmp_path / "saved", tensors, config, card="# Card\n")
@@ -76,7 +78,7 @@ def test_tensors_under_other_prefixes_are_saved_too(tmp_path):
     assert (path / "README.md").read_text() == "# Card\n"
 
 
-def test_saving_again_replaces_the_whole_directory(saved):
+def test_saving_again_replaces_the_whole_directory(saved: Path) -> None:
     tensors, config = contents(small())
     (saved / "left-over.txt").write_text("old")
     checkpoint.save(saved, tensors, config | {"metrics": {"mae": 0.5}})
@@ -85,7 +87,7 @@ def test_saving_again_replaces_the_whole_directory(saved):
     assert not (saved / "left-over.txt").exists()
 
 
-def test_saving_over_another_directory_is_refused(tmp_path):
+def test_saving_over_another_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"")
     with pytest.raises(SemiIINError, match="no checkpoint"):
@@ -93,7 +95,7 @@ def test_saving_over_another_directory_is_refused(tmp_path):
     assert (tmp_path / "photos" / "cat.jpg").exists()
 
 
-def test_a_failed_save_leaves_the_old_checkpoint(saved):
+def test_a_failed_save_leaves_the_old_checkpoint(saved: Path) -> None:
     tensors, config = contents(small())
     with pytest.raises(SemiIINError, match="JSON"):
         checkpoint.save(saved, tensors, config | {"metrics": {"mae": torch.zeros(1)}})
@@ -101,7 +103,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(saved):
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
 
 
-def edit_config(saved, **changes):
+def edit_config(saved: Path, **changes: Any) -> None:
     path = saved / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
@@ -117,35 +119,35 @@ def edit_config(saved, **changes):
         (lambda path: edit_config(path, model=None), "no model configuration"),
     ],
 )
-def test_an_error_names_the_damage(saved, damage, message):
+def test_an_error_names_the_damage(saved: Path, damage: Any, message: str) -> None:
     damage(saved)
     with pytest.raises(SemiIINError, match=message):
         checkpoint.load(saved)
 
 
-def test_an_error_names_weights_that_do_not_fit(saved):
+def test_an_error_names_weights_that_do_not_fit(saved: Path) -> None:
     edit_config(saved, model=small().config.to_dict() | {"max_text": 9, "variant": "intra"})
     with pytest.raises(SemiIINError, match=r"unknown branches\.inter.*position_embedding is"):
         checkpoint.load(saved).build_model()
 
 
-def test_an_error_names_a_missing_directory(tmp_path):
+def test_an_error_names_a_missing_directory(tmp_path: Path) -> None:
     with pytest.raises(SemiIINError, match=r"no checkpoint at .*nowhere"):
         checkpoint.load(tmp_path / "nowhere")
 
 
-def test_pickles_are_refused(tmp_path):
+def test_pickles_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(SemiIINError, match="pickled weights"):
         checkpoint.load(path)
 
 
-def test_a_checkpoint_can_be_loaded_by_one_of_its_files(saved):
+def test_a_checkpoint_can_be_loaded_by_one_of_its_files(saved: Path) -> None:
     assert checkpoint.load(saved / "model.safetensors").path == saved
 
 
-def test_files_of_safetensors_are_loaded(tmp_path):
+def test_files_of_safetensors_are_loaded(tmp_path: Path) -> None:
     tensors, config = contents(small())
     (tmp_path / "config.json").write_text(json.dumps(config | {"format_version": 1}))
     save_file(tensors, tmp_path / "model.safetensors")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def parameter_count(model: SemiIIN) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_the_parameter_counts_are_the_papers():
+def test_the_parameter_counts_are_the_papers() -> None:
     # Published as 1.60 M and 1.33 M, cut after the second digit. The baseline's count includes the
     # position embedding, which the release registers and does not use.
     assert parameter_count(SemiIIN(SemiIINConfig())) == 1_602_376
@@ -66,7 +67,7 @@ def test_the_parameter_counts_are_the_papers():
     assert parameter_count(SemiIIN(baseline)) == 1_338_056
 
 
-def test_the_papers_sequence_has_252_slots():
+def test_the_papers_sequence_has_252_slots() -> None:
     config = SemiIINConfig()
     assert config.slots == 252
     assert [config.first_slot(name) for name in ("audio", "text", "vision")] == [2, 102, 202]
@@ -74,7 +75,7 @@ def test_the_papers_sequence_has_252_slots():
     assert config.max_frames("text") == 100
 
 
-def test_sinusoids_start_at_position_one_with_sines_before_cosines():
+def test_sinusoids_start_at_position_one_with_sines_before_cosines() -> None:
     table = sinusoidal_positions(3, 6)
     # Frequencies 1, 1/100, 1/10000.
     expected = [math.sin(2), math.sin(0.02), math.sin(0.0002)]
@@ -83,7 +84,7 @@ def test_sinusoids_start_at_position_one_with_sines_before_cosines():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_scores_and_learns(variant):
+def test_every_variant_scores_and_learns(variant: Any) -> None:
     model = build(variant=variant).train()
     output = model(**features(model.config))
     assert output.valence.shape == (2,)
@@ -94,7 +95,7 @@ def test_every_variant_scores_and_learns(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_only_the_gate_variant_has_a_gate_share(variant):
+def test_only_the_gate_variant_has_a_gate_share(variant: Any) -> None:
     model = build(variant=variant)
     output = model(**features(model.config))
     for share in (output.valence_gate, output.class_gate):
@@ -104,7 +105,7 @@ def test_only_the_gate_variant_has_a_gate_share(variant):
             assert share.isnan().all()
 
 
-def test_the_gate_returns_its_mean_share():
+def test_the_gate_returns_its_mean_share() -> None:
     model = build()
     with torch.no_grad():
         gate(model, "val").intra.bias.fill_(50.0)  # all of `val` from the inter-modal branch
@@ -118,7 +119,7 @@ def test_the_gate_returns_its_mean_share():
     torch.testing.assert_close(model(**features(model.config)).valence, output.valence)
 
 
-def test_a_modality_does_not_attend_to_itself_in_the_inter_branch():
+def test_a_modality_does_not_attend_to_itself_in_the_inter_branch() -> None:
     """With one modality, InterMA's tokens attend to `val` and `cls` only; with two, to more."""
     model = build(variant="inter")
     inputs = features(model.config)
@@ -130,7 +131,7 @@ def test_a_modality_does_not_attend_to_itself_in_the_inter_branch():
     assert (alone - both).abs().min() > 1e-5
 
 
-def test_the_position_switch_only_removes_the_position_embedding():
+def test_the_position_switch_only_removes_the_position_embedding() -> None:
     with_positions = build(variant="global")
     without = SemiIIN(tiny(variant="global", use_position_embedding=False)).eval()
     without.load_state_dict(with_positions.state_dict())
@@ -141,7 +142,7 @@ def test_the_position_switch_only_removes_the_position_embedding():
     torch.testing.assert_close(with_positions(**inputs), without(**inputs), equal_nan=True)
 
 
-def test_sparse_attention_uses_all_keys_when_k_covers_the_sequence():
+def test_sparse_attention_uses_all_keys_when_k_covers_the_sequence() -> None:
     dense, sparse = build(), SemiIIN(tiny(sparse_top_k=99)).eval()
     few = SemiIIN(tiny(sparse_top_k=2)).eval()
     for model in (sparse, few):
@@ -151,7 +152,7 @@ def test_sparse_attention_uses_all_keys_when_k_covers_the_sequence():
     assert (few(**inputs).valence - dense(**inputs).valence).abs().min() > 1e-6
 
 
-def test_entropy_is_one_for_even_attention_and_less_for_sharp():
+def test_entropy_is_one_for_even_attention_and_less_for_sharp() -> None:
     model = build(entropy_weight=0.1)
     inputs = features(model.config)
     usual = model(**inputs).attention_entropy
@@ -164,7 +165,7 @@ def test_entropy_is_one_for_even_attention_and_less_for_sharp():
     torch.testing.assert_close(model(**inputs).attention_entropy, torch.ones(2))
 
 
-def test_training_on_the_entropy_sharpens_attention():
+def test_training_on_the_entropy_sharpens_attention() -> None:
     model = build(entropy_weight=0.1).train()
     inputs = features(model.config)
     mask = torch.tensor([[True] * 7, [True] * 2 + [False] * 5])
@@ -175,12 +176,12 @@ def test_training_on_the_entropy_sharpens_attention():
     assert gradient.abs().sum() > 0
 
 
-def test_entropy_is_zero_when_it_has_no_weight():
+def test_entropy_is_zero_when_it_has_no_weight() -> None:
     model = build()
     assert model(**features(model.config)).attention_entropy.tolist() == [0.0, 0.0]
 
 
-def test_dropout_is_off_in_evaluation():
+def test_dropout_is_off_in_evaluation() -> None:
     model = build()
     inputs = features(model.config)
     torch.testing.assert_close(model(**inputs), model(**inputs), rtol=0, atol=0)
@@ -188,7 +189,7 @@ def test_dropout_is_off_in_evaluation():
     assert (model(**inputs).valence != model(**inputs).valence).any()
 
 
-def test_a_sample_without_any_modality_is_finite_and_does_not_affect_others():
+def test_a_sample_without_any_modality_is_finite_and_does_not_affect_others() -> None:
     model = build()
     inputs = features(model.config)
     masks = {
@@ -201,7 +202,7 @@ def test_a_sample_without_any_modality_is_finite_and_does_not_affect_others():
     torch.testing.assert_close(output.valence[:1], alone.valence)
 
 
-def test_bfloat16_is_near_float32():
+def test_bfloat16_is_near_float32() -> None:
     model = build()
     inputs = features(model.config)
     expected = model(**inputs).valence
@@ -211,7 +212,7 @@ def test_bfloat16_is_near_float32():
 
 
 @pytest.mark.parametrize("changes", [{}, {"sparse_top_k": 3}, {"entropy_weight": 0.1}])
-def test_the_model_compiles_into_one_graph(changes):
+def test_the_model_compiles_into_one_graph(changes: Any) -> None:
     model = build(**changes)
     inputs = features(model.config)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -224,7 +225,7 @@ DEVICES += ["mps"] if torch.backends.mps.is_available() else []
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_every_device_agrees_with_double_precision(device):
+def test_every_device_agrees_with_double_precision(device: str) -> None:
     model = build()
     inputs = features(model.config)
     given = model.to(device)(**{name: value.to(device) for name, value in inputs.items()})
@@ -232,7 +233,7 @@ def test_every_device_agrees_with_double_precision(device):
     torch.testing.assert_close(given.valence.cpu().double(), exact.valence, atol=1e-4, rtol=1e-3)
 
 
-def test_the_shortest_inputs_are_scored():
+def test_the_shortest_inputs_are_scored() -> None:
     model = build()
     one = {name: value[:, :1] for name, value in features(model.config).items()}
     assert model(**one).valence.isfinite().all()
@@ -248,12 +249,12 @@ def test_the_shortest_inputs_are_scored():
         ({"text": (3, 5)}, "text features"),
     ],
 )
-def test_an_error_names_unfit_inputs(inputs, message):
+def test_an_error_names_unfit_inputs(inputs: Any, message: str) -> None:
     with pytest.raises(SemiIINError, match=message):
         build()(**{name: torch.zeros(shape) for name, shape in inputs.items()})
 
 
-def test_a_mask_of_another_shape_is_refused():
+def test_a_mask_of_another_shape_is_refused() -> None:
     with pytest.raises(SemiIINError, match="text_mask must be a bool tensor"):
         build()(text=torch.zeros(2, 4, 5), text_mask=torch.ones(2, 5, dtype=torch.bool))
 
@@ -274,11 +275,11 @@ def test_a_mask_of_another_shape_is_refused():
         ({"hidden": "8"}, "cannot be read"),
     ],
 )
-def test_an_error_names_unfit_settings(changes, message):
+def test_an_error_names_unfit_settings(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SemiIINError, match=message):
         tiny(**changes)
 
 
-def test_a_configuration_is_unchanged_by_json():
+def test_a_configuration_is_unchanged_by_json() -> None:
     config = tiny(variant="concat", sparse_top_k=4)
     assert SemiIINConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

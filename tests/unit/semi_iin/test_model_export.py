@@ -1,5 +1,8 @@
 """Exported files have the outputs of the model, also for batches that they were not traced with."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -35,7 +38,7 @@ def small(**changes: object) -> SemiIIN:
         pytest.param("onnx", {"variant": "global", "sparse_top_k": 3}, marks=pytest.mark.slow),
     ],
 )
-def test_the_file_has_the_outputs_of_the_model(tmp_path, format, changes):
+def test_the_file_has_the_outputs_of_the_model(tmp_path: Path, format: str, changes: Any) -> None:
     model = small(**changes)
     exported = export.export(model, tmp_path / "made" / f"model{export.SUFFIXES[format]}", format)
     assert exported.path.stat().st_size > 0
@@ -44,7 +47,7 @@ def test_the_file_has_the_outputs_of_the_model(tmp_path, format, changes):
     assert exported.outputs[:2] == ("valence", "class_logits")
 
 
-def test_a_torch_export_takes_any_batch_and_mask(tmp_path):
+def test_a_torch_export_takes_any_batch_and_mask(tmp_path: Path) -> None:
     model = small()
     path = export.export(model, tmp_path / "model.pt2", "torch").path
     program = torch.export.load(path).module()
@@ -53,13 +56,15 @@ def test_a_torch_export_takes_any_batch_and_mask(tmp_path):
     torch.testing.assert_close(tuple(program(**inputs)), tuple(model(**inputs)))
 
 
-def test_a_file_with_other_outputs_is_refused(tmp_path, monkeypatch):
+def test_a_file_with_other_outputs_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(SemiIINError, match="differs from the model"):
         export.export(small(), tmp_path / "model.pt2", "torch")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_format_is_refused(tmp_path):
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SemiIINError, match="no export format 'tflite'"):
         export.export(small(), tmp_path / "x", "tflite")  # type: ignore[arg-type]

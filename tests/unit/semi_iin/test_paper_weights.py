@@ -1,6 +1,8 @@
 """The paper's weights in our model, against the released forward in plain matrix arithmetic."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -193,7 +195,9 @@ def release_forward(
 
 @pytest.mark.parametrize("masked", [True, False], ids=["masked", "global"])
 @pytest.mark.parametrize(("heads", "applications"), [(4, 2), (2, 2)])
-def test_the_forward_equals_the_released_forward(masked, heads, applications):
+def test_the_forward_equals_the_released_forward(
+    masked: bool, heads: int, applications: int
+) -> None:
     state = release_state(masked)
     generator = torch.Generator().manual_seed(1)
     audio = torch.randn(2, 800, AUDIO, generator=generator)
@@ -210,7 +214,7 @@ def test_the_forward_equals_the_released_forward(masked, heads, applications):
         torch.testing.assert_close(output.class_logits[row], logits, atol=2e-5, rtol=1e-4)
 
 
-def test_full_masks_change_nothing():
+def test_full_masks_change_nothing() -> None:
     model = from_release(release_state(True))
     inputs = {
         "audio": torch.randn(1, 800, AUDIO),
@@ -221,7 +225,7 @@ def test_full_masks_change_nothing():
     torch.testing.assert_close(model(**inputs, **masks), model(**inputs))
 
 
-def test_applications_are_the_argument_when_the_state_has_no_copies():
+def test_applications_are_the_argument_when_the_state_has_no_copies() -> None:
     state = {
         name: value
         for name, value in release_state(True).items()
@@ -230,7 +234,7 @@ def test_applications_are_the_argument_when_the_state_has_no_copies():
     assert from_release(state, applications=3).config.applications == 3
 
 
-def test_the_baseline_is_loaded_without_its_unused_position_embedding():
+def test_the_baseline_is_loaded_without_its_unused_position_embedding() -> None:
     model = from_release(release_state(False))
     assert model.config.variant == "global"
     assert not model.config.use_position_embedding
@@ -258,22 +262,22 @@ def without(state: State, *names: str) -> State:
         (lambda _: {}, "no proj_1aa.weight"),
     ],
 )
-def test_an_error_names_the_unfit_tensor(change, message):
+def test_an_error_names_the_unfit_tensor(change: Any, message: str) -> None:
     with pytest.raises(SemiIINError, match=message):
         from_release(change(release_state(True)))
 
 
-def test_another_number_of_applications_is_refused():
+def test_another_number_of_applications_is_refused() -> None:
     with pytest.raises(SemiIINError, match="applies its layer 2 times, but applications = 3"):
         from_release(release_state(True), applications=3)
 
 
-def test_heads_that_do_not_divide_are_refused():
+def test_heads_that_do_not_divide_are_refused() -> None:
     with pytest.raises(SemiIINError, match="multiple of heads = 3"):
         from_release(release_state(True), heads=3)
 
 
-def test_a_released_file_becomes_a_checkpoint(tmp_path):
+def test_a_released_file_becomes_a_checkpoint(tmp_path: Path) -> None:
     torch.save({"state_dict": release_state(True)}, tmp_path / "release.pth")
     converted = checkpoint.load(convert_release(tmp_path / "release.pth", tmp_path / "converted"))
     assert converted.config["encoders"] == {}
@@ -282,9 +286,9 @@ def test_a_released_file_becomes_a_checkpoint(tmp_path):
         assert torch.equal(value, expected[name])
 
 
-def test_a_released_file_with_code_in_it_is_refused(tmp_path):
+def test_a_released_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
     class Code:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Any, ...]:
             return print, ("this must not run",)
 
     torch.save({"state_dict": Code()}, tmp_path / "release.pth")

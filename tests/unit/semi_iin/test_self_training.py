@@ -1,6 +1,8 @@
 """Selection of pseudo-labels, and rounds on generated data."""
 
 import csv
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,42 +32,42 @@ CONFIDENCE = [0.5, 0.9, 0.7, 0.8, 0.6, 0.4]
 VALENCE = np.array([0.0, 0.2, 1.0, 2.0, 1.9, -3.0])  # the third is in class 4, not 3
 
 
-def selected(**settings) -> list[int]:
+def selected(**settings: Any) -> list[int]:
     chosen = select(VALENCE, certain(CLASSES, CONFIDENCE), SelfTraining(**settings))
     return [label.index for label in chosen]
 
 
-def test_per_class_selects_the_k_most_confident_of_each_class():
+def test_per_class_selects_the_k_most_confident_of_each_class() -> None:
     assert selected(k=1) == [1, 3, 5]
     assert selected(k=2) == [1, 3, 2, 4, 5]
     assert selected(k=40) == [1, 3, 2, 4, 0, 5]
 
 
-def test_overall_selects_the_k_most_confident_of_all():
+def test_overall_selects_the_k_most_confident_of_all() -> None:
     assert selected(select="overall", k=3) == [1, 3, 2]
 
 
-def test_a_threshold_is_inclusive():
+def test_a_threshold_is_inclusive() -> None:
     assert selected(select="threshold", threshold=0.7) == [1, 3, 2]
 
 
 @pytest.mark.parametrize("settings", [{"k": 2}, {"select": "overall", "k": 9}])
-def test_agreement_drops_examples_whose_heads_differ(settings):
+def test_agreement_drops_examples_whose_heads_differ(settings: dict[str, Any]) -> None:
     assert 2 not in selected(agreement=True, **settings)
     assert 2 in selected(**settings)
 
 
-def test_agreement_selects_the_next_of_the_class_instead():
+def test_agreement_selects_the_next_of_the_class_instead() -> None:
     assert selected(agreement=True, k=2) == [1, 3, 4, 0, 5]
 
 
-def test_a_pseudo_label_has_class_valence_and_confidence():
+def test_a_pseudo_label_has_class_valence_and_confidence() -> None:
     first = select(VALENCE, certain(CLASSES, CONFIDENCE), SelfTraining(k=1))[0]
     assert (first.sentiment, first.valence) == (3, 0.2)
     assert first.confidence == pytest.approx(0.9)
 
 
-def test_settings_out_of_range_are_refused():
+def test_settings_out_of_range_are_refused() -> None:
     for wrong in ({"k": 0}, {"select": "best"}, {"share": 0.0}, {"kk": 1}):
         with pytest.raises(ValidationError):
             SelfTraining(**wrong)
@@ -107,7 +109,7 @@ def model() -> SemiIIN:
     )
 
 
-def train(directory, settings: SelfTraining, unlabeled: int = 60, **changes):
+def train(directory: Path, settings: SelfTraining, unlabeled: int = 60, **changes: Any) -> Any:
     trained = model()
     rounds = self_train(
         trained,
@@ -122,7 +124,7 @@ def train(directory, settings: SelfTraining, unlabeled: int = 60, **changes):
     return trained, rounds
 
 
-def test_rounds_write_their_pseudo_labels_and_train_the_model(tmp_path):
+def test_rounds_write_their_pseudo_labels_and_train_the_model(tmp_path: Path) -> None:
     trained, rounds = train(
         tmp_path,
         SelfTraining(rounds=2, k=3),
@@ -147,7 +149,7 @@ def test_rounds_write_their_pseudo_labels_and_train_the_model(tmp_path):
     assert not trained.training
 
 
-def test_finished_self_training_is_not_repeated(tmp_path):
+def test_finished_self_training_is_not_repeated(tmp_path: Path) -> None:
     first_model, first = train(tmp_path, SelfTraining(k=2))
     again_model, again = train(tmp_path, SelfTraining(k=2))
     assert again == first
@@ -155,7 +157,7 @@ def test_finished_self_training_is_not_repeated(tmp_path):
         assert torch.equal(value, again_model.state_dict()[name])
 
 
-def test_retraining_starts_from_the_supervised_weights(tmp_path):
+def test_retraining_starts_from_the_supervised_weights(tmp_path: Path) -> None:
     """With a negligible learning rate, a round ends with the supervised weights."""
     trained = model()
     before = {name: value.clone() for name, value in trained.state_dict().items()}
@@ -172,16 +174,16 @@ def test_retraining_starts_from_the_supervised_weights(tmp_path):
         torch.testing.assert_close(value, before[name], atol=1e-7, rtol=0)
 
 
-def test_a_share_scores_fewer_examples(tmp_path):
+def test_a_share_scores_fewer_examples(tmp_path: Path) -> None:
     _, rounds = train(tmp_path, SelfTraining(select="overall", k=60, share=0.25))
     assert len(rounds[1].pseudo_labels) == 15
 
 
-def test_self_training_without_unlabeled_examples_is_refused(tmp_path):
+def test_self_training_without_unlabeled_examples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SemiIINError, match="needs unlabeled examples"):
         train(tmp_path, SelfTraining(), unlabeled=0)
 
 
-def test_an_error_says_that_no_pseudo_label_is_confident_enough(tmp_path):
+def test_an_error_says_that_no_pseudo_label_is_confident_enough(tmp_path: Path) -> None:
     with pytest.raises(SemiIINError, match="no pseudo-label is confident enough"):
         train(tmp_path, SelfTraining(select="threshold", threshold=1.0))

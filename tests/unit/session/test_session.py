@@ -1,34 +1,23 @@
 """Back-pressure: the send_queue and the in_flight, and what a plan refuses."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import load
 from streamer.errors import ConfigError
-from streamer.records import Window
 from streamer.session.plan import make_plan
 from streamer.session.sending import InFlight, SendQueue
+from tests.made_records import window
 
 
-def window(index, skipped=0):
-    return Window(
-        session_id="s",
-        participant_id="p",
-        window_index=index,
-        session_start_unix_ns=0,
-        start_ns=0,
-        end_ns=(index + 1) * 1_000_000_000,
-        skipped=skipped,
-    )
-
-
-async def taken(send_queue):
+async def taken(send_queue: SendQueue) -> list[tuple[int, int]]:
     return [(w.window_index, w.skipped) async for w in send_queue]
 
 
-async def test_a_live_outbox_drops_the_oldest_and_tells_the_next():
+async def test_a_live_outbox_drops_the_oldest_and_tells_the_next() -> None:
     send_queue = SendQueue(2, drop_oldest=True)
     for index in range(5):
         await send_queue.put(window(index))
@@ -37,7 +26,7 @@ async def test_a_live_outbox_drops_the_oldest_and_tells_the_next():
     assert await taken(send_queue) == [(3, 3), (4, 0)]
 
 
-async def test_dropping_with_room_for_one_loses_no_count():
+async def test_dropping_with_room_for_one_loses_no_count() -> None:
     send_queue = SendQueue(1, drop_oldest=True)
     for index in range(4):
         await send_queue.put(window(index))
@@ -45,10 +34,10 @@ async def test_dropping_with_room_for_one_loses_no_count():
     assert await taken(send_queue) == [(3, 3)]
 
 
-async def test_a_replay_outbox_waits_and_drops_nothing():
+async def test_a_replay_outbox_waits_and_drops_nothing() -> None:
     send_queue = SendQueue(2, drop_oldest=False)
 
-    async def fill():
+    async def fill() -> None:
         for index in range(50):
             await send_queue.put(window(index))
         await send_queue.close()
@@ -61,7 +50,7 @@ async def test_a_replay_outbox_waits_and_drops_nothing():
     assert send_queue.dropped == 0
 
 
-async def test_an_abandoned_outbox_lets_its_filler_go():
+async def test_an_abandoned_outbox_lets_its_filler_go() -> None:
     send_queue = SendQueue(1, drop_oldest=False)
     await send_queue.put(window(0))
     waiting = asyncio.create_task(send_queue.put(window(1)))
@@ -73,7 +62,7 @@ async def test_an_abandoned_outbox_lets_its_filler_go():
     assert await taken(send_queue) == []
 
 
-async def test_the_ledger_holds_back_what_does_not_fit_until_something_is_scored():
+async def test_the_ledger_holds_back_what_does_not_fit_until_something_is_scored() -> None:
     in_flight = InFlight(100)
     await in_flight.room("a", 60)
     waiting = asyncio.create_task(in_flight.room("b", 60))
@@ -87,13 +76,13 @@ async def test_the_ledger_holds_back_what_does_not_fit_until_something_is_scored
     assert in_flight.open_windows == 0
 
 
-async def test_one_window_larger_than_the_limit_still_passes():
+async def test_one_window_larger_than_the_limit_still_passes() -> None:
     in_flight = InFlight(10)
     await asyncio.wait_for(in_flight.room("huge", 1000), 30)
     assert in_flight.open_windows == 1
 
 
-async def test_a_dead_letter_settles_its_window_whichever_comes_first():
+async def test_a_dead_letter_settles_its_window_whichever_comes_first() -> None:
     in_flight = InFlight(None)
     await in_flight.room("a", 1)
     await in_flight.sent("a", 2, 7)
@@ -105,7 +94,7 @@ async def test_a_dead_letter_settles_its_window_whichever_comes_first():
     assert (in_flight.open_windows, in_flight.dead_letters) == (0, 2)
 
 
-async def test_foreign_ids_and_places_change_nothing():
+async def test_foreign_ids_and_places_change_nothing() -> None:
     in_flight = InFlight(100)
     await in_flight.room("a", 60)
     await in_flight.scored("other")
@@ -114,13 +103,13 @@ async def test_foreign_ids_and_places_change_nothing():
     assert (in_flight.open_windows, in_flight.dead_letters) == (1, 0)
 
 
-def test_live_without_consent_is_refused_and_told_how():
+def test_live_without_consent_is_refused_and_told_how() -> None:
     spec = ParticipantSpec("me", ("lavfi:sine=frequency=440",))
     with pytest.raises(ConfigError, match="--consent"):
         make_plan([spec], load(environment={}), session_id=None, speed=1)
 
 
-def test_nobody_and_twice_the_same_name_are_refused(tmp_path):
+def test_nobody_and_twice_the_same_name_are_refused(tmp_path: Path) -> None:
     config = load(environment={})
     with pytest.raises(ConfigError, match="Nobody"):
         make_plan([], config, session_id=None, speed=1)

@@ -1,8 +1,9 @@
 """What smoothing publishes for hand-made scores, and why."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,8 +17,6 @@ from streamer.records import (
     Score,
     Sentiment,
     SessionSentiment,
-    class_index,
-    window_id,
 )
 from streamer.smoothing.estimate import NO_KNOWLEDGE
 from streamer.smoothing.participant import HELD_LIMIT, ParticipantState, flush, step
@@ -27,14 +26,10 @@ from streamer.smoothing.session import (
     session_flush,
     session_step,
 )
+from tests import made_records
+from tests.made_records import START, class_probabilities
 
-START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 QUIET = AlertsConfig(enabled=False)
-
-
-def classes(valence: float, confidence: float = 0.7) -> tuple[float, ...]:
-    rest = (1 - confidence) / 6
-    return tuple(confidence if k == class_index(valence) else rest for k in range(7))
 
 
 def score(
@@ -44,28 +39,15 @@ def score(
     confidence: float = 0.7,
     evidence: tuple[Modality, ...] = ("audio", "text", "vision"),
     participant: str = "ana",
-    end_ms: int | None = None,
-    **fields: object,
+    **fields: Any,
 ) -> Score:
-    heard = valence is not None
-    return Score(
-        session_id="standup",
-        participant_id=participant,
-        window_id=window_id("standup", participant, index),
-        window_index=index,
-        session_start=START,
-        start_ms=max(0, (index - 4) * 1000),
-        end_ms=(index + 1) * 1000 if end_ms is None else end_ms,
-        valence=valence,
-        class_probabilities=classes(valence, confidence) if valence is not None else None,
-        gate=Gate(val=0.4, cls=0.6) if heard else None,
-        presence=Presence(**dict.fromkeys(evidence, 1.0)) if heard else Presence(),
-        evidence=evidence if heard else (),
-        text="so far so good",
-        latency_ms={"inference": 12.5},
-        model="tiny",
-        **fields,
-    )
+    if valence is not None:
+        fields = {
+            "class_probabilities": class_probabilities(valence, confidence),
+            "presence": Presence(**dict.fromkeys(evidence, 1.0)),
+            "evidence": evidence,
+        } | fields
+    return made_records.score(index, valence, participant_id=participant, **fields)
 
 
 def run(
@@ -105,12 +87,12 @@ def test_the_first_window_is_published_as_the_model_gave_it() -> None:
 
     assert first.valence == first.valence_raw == 1.2
     assert (first.label, first.polarity) == ("weakly positive", "positive")
-    assert first.class_probabilities == pytest.approx(classes(1.2))
-    assert first.gate == Gate(val=0.4, cls=0.6)
+    assert first.class_probabilities == pytest.approx(class_probabilities(1.2))
+    assert first.gate == Gate(val=0.625, cls=0.5)
     assert first.event_time == START + timedelta(seconds=1)
     assert first.window_id == "standup/ana/0"
-    assert first.latency_ms == {"inference": 12.5}
-    assert first.text == "so far so good"
+    assert first.latency_ms == made_records.score(0).latency_ms
+    assert first.text == "the words of window 0"
     assert first.trend_per_min is None, "one point has no slope"
     assert first.session_participants == 3
 

@@ -113,7 +113,7 @@ def noise(seconds: float, level: float = 0.5) -> NDArray[np.float32]:
 # --- finding models -------------------------------------------------------------------------
 
 
-def test_a_folder_is_found_only_when_it_is_complete(tiny_whisper: Path, tmp_path: Path):
+def test_a_folder_is_found_only_when_it_is_complete(tiny_whisper: Path, tmp_path: Path) -> None:
     assert models.find(asr(whisper_model=str(tiny_whisper))) == tiny_whisper
     partial = tmp_path / "partial"
     shutil.copytree(tiny_whisper, partial)
@@ -136,14 +136,16 @@ def test_a_folder_is_found_only_when_it_is_complete(tiny_whisper: Path, tmp_path
 )
 def test_a_missing_model_names_the_command_that_fetches_it(
     settings: dict[str, object], command: str, no_weights: Path
-):
+) -> None:
     assert models.on_disk(asr(**settings)) is None
     with pytest.raises(ModelError, match=r"on this disk") as error:
         models.find(asr(**settings))
     assert f"`{command}`" in str(error.value)
 
 
-def test_a_larger_model_is_looked_for_in_the_cache_of_the_hub(tiny_whisper: Path, no_weights: Path):
+def test_a_larger_model_is_looked_for_in_the_cache_of_the_hub(
+    tiny_whisper: Path, no_weights: Path
+) -> None:
     repository = no_weights / "hub" / "models--Systran--faster-whisper-small"
     snapshot = repository / "snapshots" / "0"
     shutil.copytree(tiny_whisper, snapshot)
@@ -153,7 +155,7 @@ def test_a_larger_model_is_looked_for_in_the_cache_of_the_hub(tiny_whisper: Path
     assert (found / "model.bin").is_file()
 
 
-def test_a_better_model_on_disk_is_taken_first(no_weights: Path):
+def test_a_better_model_on_disk_is_taken_first(no_weights: Path) -> None:
     for name in ("whisper-tiny.en", "whisper-base"):
         place = no_weights / name
         place.mkdir()
@@ -167,7 +169,7 @@ def test_a_better_model_on_disk_is_taken_first(no_weights: Path):
 # --- the engine on random weights -----------------------------------------------------------
 
 
-def test_a_model_gives_words_with_times_and_confidence(tiny_whisper: Path):
+def test_a_model_gives_words_with_times_and_confidence(tiny_whisper: Path) -> None:
     model = load(asr(whisper_model=str(tiny_whisper)))
     decoded, language = model._generate(noise(2), 1500, "en", False)
     tokens = model._align(decoded, decoded.tokens, 200)
@@ -177,7 +179,7 @@ def test_a_model_gives_words_with_times_and_confidence(tiny_whisper: Path):
     assert all(0 < token.chance < 1 for token in tokens)
 
 
-def test_a_language_or_task_that_the_model_lacks_is_one_sentence(tiny_whisper: Path):
+def test_a_language_or_task_that_the_model_lacks_is_one_sentence(tiny_whisper: Path) -> None:
     with pytest.raises(ConfigError, match=r"does not support asr\.language = 'fr'"):
         Whisper(asr(whisper_model=str(tiny_whisper), language="fr"))
     with pytest.raises(ConfigError, match=r"asr\.translate requires a multilingual"):
@@ -185,7 +187,7 @@ def test_a_language_or_task_that_the_model_lacks_is_one_sentence(tiny_whisper: P
     Whisper(asr(whisper_model=str(tiny_whisper), language="en-GB"))
 
 
-def test_damaged_files_are_one_sentence(tiny_whisper: Path, tmp_path: Path):
+def test_damaged_files_are_one_sentence(tiny_whisper: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(tiny_whisper, broken)
     (broken / "model.bin").write_bytes(b"no model")
@@ -197,7 +199,7 @@ def test_damaged_files_are_one_sentence(tiny_whisper: Path, tmp_path: Path):
         Whisper(asr(whisper_model=str(broken)))
 
 
-def test_too_little_audio_has_no_words(tiny_whisper: Path):
+def test_too_little_audio_has_no_words(tiny_whisper: Path) -> None:
     engine = Whisper(asr(whisper_model=str(tiny_whisper)))
     engine.begin()
     engine.feed(noise(0.05))
@@ -221,7 +223,9 @@ def test_too_little_audio_has_no_words(tiny_whisper: Path):
         ("very very good", "very very good"),
     ],
 )
-def test_a_phrase_that_only_a_decoder_repeats_is_cut(tiny_en: Model, text: str, remains: str):
+def test_a_phrase_that_only_a_decoder_repeats_is_cut(
+    tiny_en: Model, text: str, remains: str
+) -> None:
     tokens = tiny_en._tokenizer.encode(f" {text}", add_special_tokens=False).ids
     loop = tiny_en._loop(tokens)
     left = tokens if loop is None else tokens[:loop]
@@ -229,7 +233,7 @@ def test_a_phrase_that_only_a_decoder_repeats_is_cut(tiny_en: Model, text: str, 
 
 
 @pytest.mark.parametrize("kind", ["silence", "noise", "tone", "chords", "clicks"])
-def test_audio_without_speech_gives_no_words(tiny_en: Model, kind: str):
+def test_audio_without_speech_gives_no_words(tiny_en: Model, kind: str) -> None:
     seconds = 8
     time = np.arange(seconds * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     samples = {
@@ -246,7 +250,9 @@ def test_audio_without_speech_gives_no_words(tiny_en: Model, kind: str):
 # --- published weights on real speech -------------------------------------------------------
 
 
-def test_words_of_a_real_recording_have_their_text_and_times(tiny_en: Model, shared_data: Path):
+def test_words_of_a_real_recording_have_their_text_and_times(
+    tiny_en: Model, shared_data: Path
+) -> None:
     audio = read_audio(Media(shared_data / "meetings" / "whisper.cpp__jfk.wav"))
     words = tiny_en.decode(audio, "en")
     text = " ".join(word.text for word in words).lower()
@@ -257,7 +263,7 @@ def test_words_of_a_real_recording_have_their_text_and_times(tiny_en: Model, sha
     assert words[-1].end_ns <= len(audio) / SAMPLE_RATE_HZ * NS_PER_S
 
 
-def test_another_language_is_detected_and_translated(shared_data: Path):
+def test_another_language_is_detected_and_translated(shared_data: Path) -> None:
     model = load(asr(whisper_model="base", language="auto"))
     audio = read_audio(Media(shared_data / "meetings" / "faster-whisper__multilingual.mp3", 42, 56))
     german = " ".join(word.text for word in model.decode(audio, None))
@@ -281,18 +287,18 @@ def tokens(text: str) -> list[Token]:
     ]
 
 
-def test_tokens_become_words_at_spaces():
+def test_tokens_become_words_at_spaces() -> None:
     words = words_of(tokens(" so it goes."), decode, without_spaces=False)
     assert [word.text for word in words] == ["so", "it", "goes."]
     assert [round(word.start_ns / NS_PER_S, 1) for word in words] == [0.0, 0.3, 0.6]
     assert words[0].confidence == pytest.approx(0.98)
 
 
-def test_tokens_become_characters_where_there_are_no_spaces():
+def test_tokens_become_characters_where_there_are_no_spaces() -> None:
     words = words_of(tokens("日本"), decode, without_spaces=True)
     assert [word.text for word in words] == ["日", "本"]
 
 
-def test_half_a_character_is_no_word():
+def test_half_a_character_is_no_word() -> None:
     halves = [Token(1, 0.0, 0.1, 1.0), Token(ord("a"), 0.1, 0.2, 1.0)]
     assert [word.text for word in words_of(halves, decode, without_spaces=True)] == ["a"]

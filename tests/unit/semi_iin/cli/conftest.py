@@ -1,6 +1,8 @@
 """The command line in the test's process, a tiny checkpoint, and generated data."""
 
 import csv
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +13,14 @@ from semi_iin.features import Encoders
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
 
+CommandLine = Callable[..., tuple[int, str, str]]
+"""Words of a command line to the exit code, standard output and standard error."""
+
 EMOTIONS = ["angry", "happy", "neutral", "sad"]
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_bert, tmp_path_factory):
+def tiny(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of random weights over all three tiny encoders."""
     torch.manual_seed(0)
     encoders = Encoders.build(
@@ -63,10 +68,10 @@ def tiny(tiny_bert, tmp_path_factory):
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """Run the command line; return exit code, standard output and standard error."""
 
-    def call(*arguments: object):
+    def call(*arguments: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
             cli.main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
@@ -76,7 +81,7 @@ def run(capsys):
 
 
 @pytest.fixture
-def texts(tmp_path):
+def texts(tmp_path: Path) -> Path:
     path = tmp_path / "reviews.csv"
     rows = [("I love this film", 2.4), ("it was bad", -1.6), ("it was it", 0.0), ("good", 1.0)]
     with path.open("w", newline="") as file:
@@ -122,7 +127,7 @@ k = 2
 
 
 @pytest.fixture(scope="module")
-def made_up(tmp_path_factory):
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration over generated features: 36 labelled utterances of 12 videos, 20 without."""
     root = tmp_path_factory.mktemp("made-up")
     generator = np.random.default_rng(0)
@@ -147,10 +152,10 @@ def made_up(tmp_path_factory):
 
 
 @pytest.fixture
-def on_made_up(run, made_up, tmp_path):
+def on_made_up(run: CommandLine, made_up: Path, tmp_path: Path) -> CommandLine:
     """Run a command on that configuration, in a directory of its own."""
 
-    def call(command: str, *more: object):
+    def call(command: object, *more: object) -> tuple[int, str, str]:
         where = ("--run", tmp_path / "run", "--data-root", made_up)
         return run(command, made_up / "made_up.toml", *where, *more)
 

@@ -3,18 +3,20 @@
 import csv
 import json
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from semi_iin.encoders.fab_net import FabNetEncoder
+from tests.unit.semi_iin.cli.conftest import CommandLine
 from tests.unit.semi_iin.generated import fab_net_state
 
 METRICS = ["mae", "corr", "acc7", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "ece"]
 
 
-def test_evaluate_texts_as_json(run, tiny, texts):
+def test_evaluate_texts_as_json(run: CommandLine, tiny: Path, texts: Path) -> None:
     code, out, err = run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu")
     assert (code, err) == (0, "")
     report = json.loads(out)
@@ -23,25 +25,29 @@ def test_evaluate_texts_as_json(run, tiny, texts):
     assert report["mae"]["ci95"][0] <= report["mae"]["value"] <= report["mae"]["ci95"][1]
 
 
-def test_evaluate_texts_as_a_table(run, tiny, texts):
+def test_evaluate_texts_as_a_table(run: CommandLine, tiny: Path, texts: Path) -> None:
     code, out, _ = run("evaluate", tiny, "--data", texts, "--device", "cpu")
     assert code == 0
     assert "acc2_nonzero" in out
     assert "4 samples" in out
 
 
-def test_a_blank_text_counts_as_a_prediction_of_0(run, tiny, tmp_path):
+def test_a_blank_text_counts_as_a_prediction_of_0(
+    run: CommandLine, tiny: Path, tmp_path: Path
+) -> None:
     (tmp_path / "some.csv").write_text('text,label\ngood,1.0\n" ",2.0\n')
     report = json.loads(run("evaluate", tiny, "--data", tmp_path / "some.csv", "--json")[1])
     assert (report["n"], report["unscored"]) == (2, 1)
 
 
-def test_evaluating_twice_prints_the_same(run, tiny, texts):
+def test_evaluating_twice_prints_the_same(run: CommandLine, tiny: Path, texts: Path) -> None:
     first = run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu")
     assert run("evaluate", tiny, "--data", texts, "--json", "--device", "cpu") == first
 
 
-def test_context_and_modalities_can_be_withheld(run, tiny, tmp_path):
+def test_context_and_modalities_can_be_withheld(
+    run: CommandLine, tiny: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "video.csv"
     rows = [("v1", "0", "it was bad", -2.0), ("v1", "1", "I love it", 1.4), ("v2", "0", "good", 1)]
     with path.open("w", newline="") as file:
@@ -55,7 +61,7 @@ def test_context_and_modalities_can_be_withheld(run, tiny, tmp_path):
     assert "no sample has a modality that the checkpoint reads: audio, vision" in err
 
 
-def test_evaluate_voices(run, tiny, tmp_path):
+def test_evaluate_voices(run: CommandLine, tiny: Path, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for actor in (1, 2):
         for emotion in (3, 4, 5):  # happy, sad, angry
@@ -73,7 +79,7 @@ def test_evaluate_voices(run, tiny, tmp_path):
         assert report["n"] == 6
 
 
-def test_evaluate_faces(run, tiny, tmp_path):
+def test_evaluate_faces(run: CommandLine, tiny: Path, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     np.savez(
         tmp_path / "faces.npz",
@@ -89,7 +95,7 @@ def test_evaluate_faces(run, tiny, tmp_path):
     assert 0 <= report["valence_sign_balanced_accuracy"]["value"] <= 1
 
 
-def test_evaluate_ready_features(run, tiny, tmp_path):
+def test_evaluate_ready_features(run: CommandLine, tiny: Path, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for folder, width in (("audio", 12), ("text", 16), ("visual", 10)):
         (tmp_path / folder).mkdir()
@@ -103,7 +109,7 @@ def test_evaluate_ready_features(run, tiny, tmp_path):
     assert json.loads(out)["n"] == 3
 
 
-def test_info_describes_a_checkpoint(run, tiny):
+def test_info_describes_a_checkpoint(run: CommandLine, tiny: Path) -> None:
     code, out, _ = run("info", tiny, "--json")
     assert code == 0
     described = json.loads(out)
@@ -116,7 +122,7 @@ def test_info_describes_a_checkpoint(run, tiny):
     assert "tiny-1" in out
 
 
-def test_export_writes_a_checked_file(run, tiny, tmp_path):
+def test_export_writes_a_checked_file(run: CommandLine, tiny: Path, tmp_path: Path) -> None:
     code, out, _ = run("export", tiny, "--to", tmp_path / "model.pt2", "--json")
     assert code == 0
     exported = json.loads(out)
@@ -125,7 +131,9 @@ def test_export_writes_a_checked_file(run, tiny, tmp_path):
     assert (tmp_path / "model.pt2").exists()
 
 
-def test_written_features_can_be_evaluated(run, tiny, texts, tmp_path):
+def test_written_features_can_be_evaluated(
+    run: CommandLine, tiny: Path, texts: Path, tmp_path: Path
+) -> None:
     code, out, _ = run("features", tiny, "--data", texts, "--to", tmp_path / "made")
     assert code == 0
     made = tmp_path / "made"
@@ -136,7 +144,7 @@ def test_written_features_can_be_evaluated(run, tiny, texts, tmp_path):
     assert first["mae"]["value"] == pytest.approx(second["mae"]["value"], abs=1e-2)
 
 
-def test_convert_writes_published_weights_as_safetensors(run, tmp_path):
+def test_convert_writes_published_weights_as_safetensors(run: CommandLine, tmp_path: Path) -> None:
     torch.save({"state_dict_model": fab_net_state()}, tmp_path / "release.pth")
     target = tmp_path / "fab_net.safetensors"
     code, out, _ = run("convert", "fab-net", tmp_path / "release.pth", "--to", target)

@@ -1,6 +1,10 @@
 """Errors and exit codes."""
 
+from pathlib import Path
+
 import pytest
+
+from tests.unit.semi_iin.cli.conftest import CommandLine
 
 
 @pytest.mark.parametrize(
@@ -15,7 +19,9 @@ import pytest
         (["export", "{tiny}", "--to", "x.bin", "--format", "tflite"], "no export format"),
     ],
 )
-def test_an_unusable_input_is_one_sentence_and_exit_code_1(run, tiny, texts, arguments, message):
+def test_an_unusable_input_is_one_sentence_and_exit_code_1(
+    run: CommandLine, tiny: Path, texts: Path, arguments: list[str], message: str
+) -> None:
     filled = [word.format(tiny=tiny, texts=texts) for word in arguments]
     code, out, err = run(*filled)
     assert code == 1
@@ -24,7 +30,7 @@ def test_an_unusable_input_is_one_sentence_and_exit_code_1(run, tiny, texts, arg
     assert "Traceback" not in err
 
 
-def test_a_wrong_argument_is_a_usage_error(run):
+def test_a_wrong_argument_is_a_usage_error(run: CommandLine) -> None:
     code, _, err = run("evaluate")
     assert code == 2
     assert "checkpoint" in err.lower()

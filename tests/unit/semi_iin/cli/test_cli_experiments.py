@@ -1,11 +1,14 @@
 """Commands of the experiments."""
 
 import csv
+from pathlib import Path
 
 import pytest
 
+from tests.unit.semi_iin.cli.conftest import CommandLine
 
-def test_ablate_writes_a_table(on_made_up, tmp_path):
+
+def test_ablate_writes_a_table(on_made_up: CommandLine, tmp_path: Path) -> None:
     table = tmp_path / "tables" / "ablation"
     code, out, _ = on_made_up("ablate", "--seeds", 2, "--only", "sum", "--only", "(", "--to", table)
     assert code == 0
@@ -22,13 +25,15 @@ def test_ablate_writes_a_table(on_made_up, tmp_path):
     assert "±" in out
 
 
-def test_ablate_lists_its_rows_when_only_matches_none(on_made_up):
+def test_ablate_lists_its_rows_when_only_matches_none(on_made_up: CommandLine) -> None:
     code, _, err = on_made_up("ablate", "--only", "quantum")
     assert code == 1
     assert "intra only" in " ".join(err.split())
 
 
-def test_robustness_writes_a_table_and_shares_the_ablation(on_made_up, tmp_path):
+def test_robustness_writes_a_table_and_shares_the_ablation(
+    on_made_up: CommandLine, tmp_path: Path
+) -> None:
     on_made_up("ablate", "--seeds", 1, "--only", "Semi-IIN")
     code, _, _ = on_made_up("robustness", "--seeds", 1)
     assert code == 0
@@ -44,7 +49,7 @@ def test_robustness_writes_a_table_and_shares_the_ablation(on_made_up, tmp_path)
     assert not (tmp_path / "run" / "robustness").exists()  # the fits are the ablation's
 
 
-def test_sweep_k_writes_a_table_and_a_plot(on_made_up, tmp_path):
+def test_sweep_k_writes_a_table_and_a_plot(on_made_up: CommandLine, tmp_path: Path) -> None:
     code, _, _ = on_made_up("sweep-k", "--seeds", 1, "--ks", "1,2", "--shares", "0.5,1")
     assert code == 0
     rows = list(csv.DictReader((tmp_path / "run" / "sweep_k.csv").read_text().splitlines()))
@@ -56,13 +61,17 @@ def test_sweep_k_writes_a_table_and_a_plot(on_made_up, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [("--ks", "x"), ("--ks", "0"), ("--shares", "2")])
-def test_sweep_k_refuses_values_out_of_range(on_made_up, wrong):
+def test_sweep_k_refuses_values_out_of_range(
+    on_made_up: CommandLine, wrong: tuple[str, ...]
+) -> None:
     code, _, err = on_made_up("sweep-k", *wrong)
     assert code == 1
     assert "Traceback" not in err
 
 
-def test_gates_of_a_run_and_of_data(run, on_made_up, made_up, tmp_path):
+def test_gates_of_a_run_and_of_data(
+    run: CommandLine, on_made_up: CommandLine, made_up: Path, tmp_path: Path
+) -> None:
     trained = on_made_up("train")[1].strip()
     table = tmp_path / "gates"
     for source in (

@@ -1,12 +1,15 @@
 """Releasing a checkpoint: measured on held-out data, with a model card."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from semi_iin import checkpoint
+from tests.unit.semi_iin.cli.conftest import CommandLine
 from tests.unit.semi_iin.generated import recordings, tones
 
 CONFIG = """
@@ -58,7 +61,9 @@ def data(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_release_has_its_weights_metrics_and_card(run, tiny, data, tmp_path):
+def test_a_release_has_its_weights_metrics_and_card(
+    run: CommandLine, tiny: Path, data: Any, tmp_path: Path
+) -> None:
     shutil.copytree(tiny, tmp_path / "run" / "checkpoint")
     target = tmp_path / "released"
     code, _, err = run(
@@ -76,11 +81,30 @@ def test_a_release_has_its_weights_metrics_and_card(run, tiny, data, tmp_path):
     assert "| Composed audio + text + vision | 6 |" in card
 
 
-def test_a_release_without_its_data_is_refused(run, tiny, data, tmp_path):
+def test_a_release_without_its_data_is_refused(
+    run: CommandLine, tiny: Path, data: Any, tmp_path: Path
+) -> None:
     shutil.copytree(tiny, tmp_path / "run" / "checkpoint")
-    shutil.rmtree(data / "meld")
+    shutil.rmtree(data / "mosi")
     code, _, err = run("release", tmp_path / "run", "--config", data / "run.toml",
                        "--data-root", data, "--to", tmp_path / "released")  # fmt: skip
     assert code == 1
     assert "there are no data at" in " ".join(err.split())
     assert not (tmp_path / "released").exists()
+
+
+def test_a_report_has_a_row_for_every_data_set_at_hand(
+    run: CommandLine, tiny: Path, data: Any, tmp_path: Path
+) -> None:
+    numbers = tmp_path / "numbers.json"
+    code, out, err = run("report", tiny, "--data-root", data, "--to", numbers)
+    assert code == 0, err
+    metrics = json.loads(numbers.read_text(encoding="utf-8"))
+    assert {"mosi", "mosi_no_context", "mosei", "meld", "ravdess", "fer2013"} == metrics.keys() - {
+        "mosei_no_context",
+        "meld_no_context",
+    }
+    assert "| MOSI valid, words alone | 6 |" in out
+    assert "| FER2013 public test, face alone | 9 |" in out
+    code, _, err = run("report", tiny, "--data-root", tmp_path)
+    assert code == 1 and "none of the reported data sets" in " ".join(err.split())

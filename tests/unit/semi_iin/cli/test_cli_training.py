@@ -1,13 +1,15 @@
 """Commands that train."""
 
 import csv
+from pathlib import Path
 
 import torch
 
 from semi_iin import checkpoint
+from tests.unit.semi_iin.cli.conftest import CommandLine
 
 
-def test_train_prints_the_checkpoint_and_resumes(on_made_up, tmp_path):
+def test_train_prints_the_checkpoint_and_resumes(on_made_up: CommandLine, tmp_path: Path) -> None:
     code, out, _ = on_made_up("train")
     assert code == 0
     assert out.strip() == str(tmp_path / "run" / "checkpoint")
@@ -18,7 +20,9 @@ def test_train_prints_the_checkpoint_and_resumes(on_made_up, tmp_path):
         assert torch.equal(value, first[name])
 
 
-def test_self_training_writes_pseudo_labels_and_a_checkpoint(on_made_up, tmp_path):
+def test_self_training_writes_pseudo_labels_and_a_checkpoint(
+    on_made_up: CommandLine, tmp_path: Path
+) -> None:
     code, out, _ = on_made_up("self-train")
     assert code == 0
     rows = list(

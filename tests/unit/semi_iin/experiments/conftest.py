@@ -1,5 +1,7 @@
 """A small bench for the experiments."""
 
+from pathlib import Path
+
 import pytest
 
 from semi_iin.experiments.bench import Bench
@@ -9,7 +11,7 @@ from tests.unit.semi_iin.generated import FEATURE_WIDTH, valence_examples
 
 
 @pytest.fixture
-def bench(tmp_path) -> Bench:
+def bench(tmp_path: Path) -> Bench:
     return Bench(
         config=SemiIINConfig(
             audio_width=FEATURE_WIDTH,

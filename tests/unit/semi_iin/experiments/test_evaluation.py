@@ -8,7 +8,7 @@ from semi_iin.experiments.evaluation import report_samples
 from semi_iin.predict import Prediction
 
 
-def test_word_labels_are_also_measured_as_three_classes():
+def test_word_labels_are_also_measured_as_three_classes() -> None:
     samples = [Sample(id=str(index), label=label) for index, label in enumerate((-1.0, 0.0, 1.0))]
     predictions = [
         Prediction(valence=valence, class_probabilities=(1 / 7,) * 7) for valence in (-1, 0.1, 2)
@@ -18,7 +18,7 @@ def test_word_labels_are_also_measured_as_three_classes():
     assert report["mae"]["value"] == pytest.approx(1.1 / 3)
 
 
-def test_unlabeled_samples_are_left_out_and_data_without_labels_are_refused():
+def test_unlabeled_samples_are_left_out_and_data_without_labels_are_refused() -> None:
     samples = [Sample(id="a", label=2.0), Sample(id="b")]
     report = report_samples(samples, [Prediction(valence=1.0), Prediction()])
     assert report["n"] == 1

@@ -2,18 +2,21 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from semi_iin.errors import SemiIINError
+from semi_iin.experiments.bench import Bench
 from semi_iin.experiments.gates import gate_shares, plot_gates, summarise_gates
 from semi_iin.experiments.sweep import plot_sweep
 from tests.unit.semi_iin.generated import valence_examples
 
 
 @pytest.fixture
-def gates(bench):
+def gates(bench: Bench) -> list[dict[str, Any]]:
     """Gate shares of three examples: a text with a voice, a text alone, and a text with a voice."""
     model = bench.build(0)
     with torch.no_grad():
@@ -27,7 +30,9 @@ def gates(bench):
     return gate_shares(model, chosen)
 
 
-def test_gates_are_measured_on_every_subset_that_an_example_has(gates):
+def test_gates_are_measured_on_every_subset_that_an_example_has(
+    gates: list[dict[str, Any]],
+) -> None:
     subsets = Counter(record["modalities"] for record in gates)
     assert subsets == {"audio": 2, "text": 3, "audio + text": 2}
     assert [record["valence_gate"] for record in gates] == pytest.approx([1.0] * 7)
@@ -35,19 +40,19 @@ def test_gates_are_measured_on_every_subset_that_an_example_has(gates):
     assert {record["intensity"] for record in gates} == {"0", "(0, 1]", "(2, 3]"}
 
 
-def test_gates_are_summarised_in_the_order_of_the_classes(gates):
+def test_gates_are_summarised_in_the_order_of_the_classes(gates: list[dict[str, Any]]) -> None:
     rows = summarise_gates(gates, "class")
     texts = [(row["class"], row["n"]) for row in rows if row["modalities"] == "text"]
     assert texts == [("weakly negative", 1), ("neutral", 1), ("strongly positive", 1)]
     assert [row["n"] for row in summarise_gates(gates, "modalities")] == [2, 3, 2]
 
 
-def test_a_model_without_a_gate_has_no_shares(bench):
+def test_a_model_without_a_gate_has_no_shares(bench: Bench) -> None:
     with pytest.raises(SemiIINError, match="no gate: its variant is sum"):
         gate_shares(bench.build(0, {"variant": "sum"}), bench.reported)
 
 
-def test_plots_are_written(tmp_path, gates):
+def test_plots_are_written(tmp_path: Path, gates: list[dict[str, Any]]) -> None:
     plot_gates(gates, tmp_path / "plots" / "gates.png")
     sweep = [
         {"retrained": again, "k": k, "share": 1.0, "part": part, "mae": [0.7], "corr": [0.6, 0.7]}

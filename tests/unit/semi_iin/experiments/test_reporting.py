@@ -2,13 +2,14 @@
 
 import csv
 import math
+from pathlib import Path
 
 import pytest
 
 from semi_iin.experiments.reporting import markdown, write_table
 
 
-def test_tables_give_mean_and_deviation(tmp_path):
+def test_tables_give_mean_and_deviation(tmp_path: Path) -> None:
     records = [{"model": "a", "mae": [0.5, 0.7]}, {"model": "b", "mae": [0.6], "note": "one seed"}]
     assert markdown(records).splitlines() == [
         "| model | mae | note |",

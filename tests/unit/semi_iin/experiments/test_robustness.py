@@ -11,7 +11,7 @@ from semi_iin.task import load_features
 from tests.unit.semi_iin.generated import valence_examples
 
 
-def test_every_condition_has_the_same_labels():
+def test_every_condition_has_the_same_labels() -> None:
     examples = valence_examples(20, seed=8)
     conditions = corrupt(examples)
     clear = [example.valence for example in examples if abs(example.valence or 0.0) >= 0.5]
@@ -20,7 +20,7 @@ def test_every_condition_has_the_same_labels():
     assert set(conditions["only text"][0].features) == {"text"}
 
 
-def test_only_the_contradicting_modality_has_the_other_sign():
+def test_only_the_contradicting_modality_has_the_other_sign() -> None:
     examples = valence_examples(20, seed=8)
     valence_of = {id(example.features["audio"]): example.valence or 0.0 for example in examples}
     conditions = corrupt(examples)
@@ -30,7 +30,7 @@ def test_only_the_contradicting_modality_has_the_other_sign():
         assert valence_of[id(after.features["audio"])] * (before.valence or 0.0) < 0
 
 
-def test_noise_has_the_spread_of_the_features_and_no_information():
+def test_noise_has_the_spread_of_the_features_and_no_information() -> None:
     examples = valence_examples(200, seed=8)
     conditions = corrupt(examples)
     clean, noisy = (
@@ -43,7 +43,7 @@ def test_noise_has_the_spread_of_the_features_and_no_information():
     assert abs(float(torch.corrcoef(torch.stack([valence, shown]))[0, 1])) < 0.25
 
 
-def test_examples_of_one_modality_are_refused():
+def test_examples_of_one_modality_are_refused() -> None:
     texts = [
         replace(example, features={"text": example.features["text"]})
         for example in valence_examples(8, seed=8)

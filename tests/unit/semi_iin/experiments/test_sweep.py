@@ -1,10 +1,11 @@
 """The sweep."""
 
+from semi_iin.experiments.bench import Bench
 from semi_iin.experiments.sweep import sweep_k
 from tests.unit.semi_iin.generated import valence_examples
 
 
-def test_the_sweep_shares_the_supervised_training(bench):
+def test_the_sweep_shares_the_supervised_training(bench: Bench) -> None:
     records = sweep_k(
         bench,
         valence_examples(30, seed=4, labelled=False),

@@ -1,0 +1,192 @@
+"""The reported data, on which no released checkpoint trains, and a checkpoint's numbers on it.
+
+What enters: a checkpoint and the folder of the data sets. What leaves: every metric with its
+interval, and a Markdown table. A data set that is not in the folder is left out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from semi_iin import checkpoint as checkpoints
+from semi_iin.data.samples import Sample
+from semi_iin.errors import SemiIINError
+from semi_iin.experiments.evaluation import evaluate_checkpoint
+from semi_iin.loop import Progress, Report
+from semi_iin.modalities import Modality
+from semi_iin.parts import read_parts
+from semi_iin.settings import Data, RunConfig
+
+Metrics = dict[str, Any]  # name of a measurement to a report of `semi_iin.evaluate`
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One data set that is reported.
+
+    Attributes:
+        title: of its rows.
+        data: where it is and how it is split; its `reported` part is measured.
+        modality: that it measures.
+        columns: metrics that mean something on it.
+    """
+
+    title: str
+    data: Data
+    modality: Modality
+    columns: tuple[str, ...]
+
+
+_DEGREE = ("mae", "corr", "acc2_nonneg", "acc2_nonzero", "acc7", "ece")
+_SIGN = ("acc3", "f1_3class", "sign_auc", "neutral_beyond_1")
+_EMOTION = ("valence_sign_balanced_accuracy", "accuracy")
+
+REPORTED: Mapping[str, Reported] = {
+    "mosi": Reported(
+        "MOSI valid", Data(path="mosi/mosi_text.csv", selection=12), "text", _DEGREE
+    ),
+    "mosei": Reported(
+        "MOSEI valid", Data(path="mosei/mosei_text.csv", selection=20), "text", _DEGREE
+    ),
+    "meld": Reported(
+        "MELD dev", Data(path="meld/meld_dev.csv", selection=40), "text", _SIGN
+    ),
+    "goemotions": Reported(
+        "GoEmotions dev",
+        Data(path="goemotions/dev.csv", format="goemotions", selection=40),
+        "text",
+        _SIGN,
+    ),
+    "emorynlp": Reported(
+        "EmoryNLP dev",
+        Data(path="emorynlp/dev.csv", format="emorynlp", selection=40),
+        "text",
+        _SIGN,
+    ),
+    "dailydialog": Reported(
+        "DailyDialog, half of validation",
+        Data(path="dailydialog/validation.csv", format="dailydialog", reported=2),
+        "text",
+        _SIGN,
+    ),
+    "emobank": Reported(
+        "EmoBank dev",
+        Data(path="emobank/emobank.csv", format="emobank", selection=40),
+        "text",
+        ("corr",),
+    ),
+    "ravdess": Reported(
+        "RAVDESS, actors 17 to 20, voice alone",
+        Data(path="ravdess", format="ravdess", selection=8),
+        "audio",
+        _EMOTION,
+    ),
+    "fer2013": Reported(
+        "FER2013 public test, face alone",
+        Data(path="fer2013/public_test.npz", format="expression-npz"),
+        "vision",
+        _EMOTION,
+    ),
+}  # fmt: skip
+COLUMNS = {
+    "mae": "MAE", "corr": "Corr", "acc2_nonneg": "Acc-2 (neg / non-neg)",
+    "acc2_nonzero": "Acc-2 (neg / pos)", "acc7": "Acc-7", "ece": "ECE", "acc3": "3-class accuracy",
+    "f1_3class": "3-class weighted F1", "sign_auc": "AUC (neg / pos)",
+    "neutral_beyond_1": "neutral beyond ±1",
+    "valence_sign_balanced_accuracy": "sign, balanced accuracy",
+    "accuracy": "classes, accuracy of the encoder",
+}  # fmt: skip
+
+
+def measure(
+    checkpoint: str | Path,
+    root: Path,
+    *,
+    device: str = "cpu",
+    report: Report = lambda progress: None,
+) -> Metrics:
+    """Measure a checkpoint on every reported data set that it can read.
+
+    Args:
+        checkpoint: a directory, or the name of one in this package.
+        root: the folder of the data sets.
+        device: as for `Predictor`.
+        report: called while samples are scored.
+
+    Returns:
+        A report by name; texts with context also a second time without, as `NAME_no_context`.
+
+    Raises:
+        SemiIINError: for an unfit checkpoint, malformed data, or no data set at all.
+    """
+    reads = checkpoints.load(checkpoint).config.get("encoders", {})
+    metrics: Metrics = {}
+    for name, reported in REPORTED.items():
+        if reported.modality not in reads or not (root / reported.data.path).exists():
+            continue
+        samples = reported_samples(reported, root)
+        contexts = [True, False] if any(sample.context for sample in samples) else [True]
+        for context in contexts:
+            metrics[name if context else f"{name}_no_context"] = evaluate_checkpoint(
+                checkpoint,
+                samples,
+                context=context,
+                device=device,
+                advance=partial(_show, report, name),
+            )
+    if not metrics:
+        raise SemiIINError(f"{root} has none of the reported data sets that {checkpoint} can read")
+    return metrics
+
+
+def _show(report: Report, name: str, done: int, total: int) -> None:
+    report(Progress(name, done, total, math.nan))
+
+
+def reported_samples(reported: Reported, root: Path) -> list[Sample]:
+    """Read the reported part of a data set."""
+    (part,) = read_parts(RunConfig(name="reported", data=(reported.data,)), root)
+    return part.reported
+
+
+def table(metrics: Metrics) -> str:
+    """Return measurements as Markdown tables, one for each kind of label."""
+    tables = []
+    for columns in (_DEGREE, _SIGN, ("corr",), _EMOTION):
+        names = [name for name in metrics if name in _rows() and _rows()[name][1] == columns]
+        if names:
+            rows = {name: _rows()[name][0] for name in names}
+            tables.append(markdown(metrics, rows, columns))
+    return "\n\n".join(tables)
+
+
+def markdown(metrics: Metrics, rows: Mapping[str, str], columns: Sequence[str]) -> str:
+    """Return some measurements as one Markdown table, each value with its interval."""
+    heads = ["", "n", *(COLUMNS[column] for column in columns)]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for name, title in rows.items():
+        cells = [cell(metrics[name].get(column)) for column in columns]
+        lines.append(f"| {title} | {metrics[name]['n']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cell(metric: Mapping[str, Any] | None) -> str:
+    """Return a value with its 95 % interval; "" where it is missing or undefined."""
+    if not metric or metric["value"] is None:
+        return ""
+    low, high = metric["ci95"]
+    return f"{metric['value']:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _rows() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return title and columns of every measurement that can be made."""
+    rows: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for name, reported in REPORTED.items():
+        rows[name] = reported.title, reported.columns
+        if reported.modality == "text":
+            rows[name] = f"{reported.title}, words with context", reported.columns
+            rows[f"{name}_no_context"] = f"{reported.title}, words alone", reported.columns
+    return rows
