@@ -24,7 +24,7 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.apache import KafkaBroker
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.java import kafka_command
-from streamer.kafka.messages import RawMessage
+from streamer.kafka.messages import Position, RawMessage
 from streamer.kafka.producer import BUFFER_BYTES, Producer
 from streamer.kafka.topics import (
     DEAD_LETTER,
@@ -64,7 +64,8 @@ def settings(address: str, **kafka: Any) -> Config:
 
 @pytest.fixture(params=BROKERS)
 def address(request: pytest.FixtureRequest) -> str:
-    return request.getfixturevalue(f"{request.param}_broker")
+    address: str = request.getfixturevalue(f"{request.param}_broker")
+    return address
 
 
 @pytest.fixture
@@ -125,7 +126,13 @@ def sentiment(k: int, participant: str = "Zoë") -> Sentiment:
 
 
 def one_of_each() -> dict[str, object]:
-    common = {"session_id": "s", "window_index": 0, "start_ms": 0, "end_ms": 1000, "model": "m"}
+    common: dict[str, Any] = {
+        "session_id": "s",
+        "window_index": 0,
+        "start_ms": 0,
+        "end_ms": 1000,
+        "model": "m",
+    }
     return {
         "windows": window(0, size=150_000),
         "scores": Score(
@@ -182,7 +189,7 @@ def one_of_each() -> dict[str, object]:
 
 async def read(consumer: Consumer[Any], count: int) -> list[Any]:
     """Read the next `count` messages."""
-    taken: list = []
+    taken: list[Any] = []
     async with asyncio.timeout(60):
         while len(taken) < count:
             taken += await consumer.batch(100, 200)
@@ -228,7 +235,7 @@ def kcat(address: str, topic: str, form: str) -> list[str]:
     ids=lambda topic: topic.name,
 )
 async def test_a_record_of_each_topic_is_read_as_it_was_published(
-    config: Config, topic: Any
+    config: Config, topic: Topic[Any]
 ) -> None:
     record = one_of_each()[topic.kind]
     async with Producer(config) as producer:
@@ -463,7 +470,7 @@ async def test_a_rebalance_waits_for_the_records_in_use(kafka_config: Config) ->
     async with Consumer(kafka_config, WINDOWS, group="g") as first:
         in_use = await read(first, len(people))
         async with Consumer(kafka_config, WINDOWS, group="g") as second:
-            read_by_second: list = []
+            read_by_second: list[Any] = []
 
             async def follow() -> None:
                 while True:
@@ -531,7 +538,7 @@ async def test_an_outage_of_twenty_seconds_loses_no_record(tmp_path: Path) -> No
 
             await asyncio.to_thread(broker.stop)
             count = 120
-            sent: list[asyncio.Future] = []
+            sent: list[asyncio.Future[Position]] = []
 
             async def produce() -> None:
                 for k in range(1, count):

@@ -64,7 +64,7 @@ def score(session: str, participant: str, index: int, **changes: Any) -> Score:
 
 def smoothed(scores: Sequence[Score], config: Config) -> dict[str, Sentiment]:
     """What the scores of one participant, in this order, must be published as."""
-    state, given = None, {}
+    state, given = None, dict[str, Sentiment]()
     for each in scores:
         state, outputs = participant.step(state, each, config.smoothing, config.alerts)
         given |= {out.window_id: plain(out) for out in outputs if isinstance(out, Sentiment)}

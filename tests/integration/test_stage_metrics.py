@@ -69,7 +69,8 @@ async def answer(config: Config, path: str) -> str | None:
         url = f"http://127.0.0.1:{config.metrics.port}{path}"
         try:
             with urllib.request.urlopen(url, timeout=10) as response:
-                return response.read().decode()
+                body: bytes = response.read()
+                return body.decode()
         except urllib.error.HTTPError as error:
             error.close()
             return None
@@ -81,9 +82,9 @@ async def answer(config: Config, path: str) -> str | None:
 
 async def until(
     config: Config, name: tuple[str, ...], at_least: float, at_most: float = math.inf
-) -> dict:
+) -> dict[tuple[str, ...], float]:
     """The samples, once one of them is there and between the bounds."""
-    found: dict = {}
+    found: dict[tuple[str, ...], float] = {}
     for _ in range(PATIENCE):
         found = samples(await answer(config, "/metrics") or "")
         if at_least <= found.get(name, -math.inf) <= at_most:

@@ -145,6 +145,6 @@ def test_a_file_that_cannot_name_a_participant_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "a\0b.mp4", "lavfi:" + "sine," * 300 + "anull"])
-def test_a_name_that_no_file_can_have_is_no_fault_of_the_parser(text):
+def test_a_name_that_no_file_can_have_is_no_fault_of_the_parser(text: str) -> None:
     assert split_sources(text)
     assert parse_source(text).kind in ("file", "lavfi")

@@ -1,6 +1,7 @@
 """What smoothing publishes for hand-made scores, and why."""
 
 import math
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -68,8 +69,22 @@ def smooth(scores: list[Score], config: SmoothingConfig | None = None) -> list[S
     return [out for out in run(scores, config)[1] if isinstance(out, Sentiment)]
 
 
+def sentiments(outputs: Sequence[Sentiment | Alert]) -> list[Sentiment]:
+    """`outputs`, which must hold no alert."""
+    chosen = [out for out in outputs if isinstance(out, Sentiment)]
+    assert len(chosen) == len(outputs)
+    return chosen
+
+
+def session_sentiments(outputs: Sequence[SessionSentiment | Alert]) -> list[SessionSentiment]:
+    """`outputs`, which must hold no alert."""
+    chosen = [out for out in outputs if isinstance(out, SessionSentiment)]
+    assert len(chosen) == len(outputs)
+    return chosen
+
+
 def alerts_of(
-    values: list[float | None], config: AlertsConfig | None = None, *, final: bool = False
+    values: Sequence[float | None], config: AlertsConfig | None = None, *, final: bool = False
 ) -> list[tuple[str, str, int]]:
     quick = SmoothingConfig(time_constant_s=0.01)
     scores = [score(k, value) for k, value in enumerate(values)]
@@ -254,11 +269,11 @@ def test_a_duplicate_changes_nothing() -> None:
 def test_a_missing_window_is_waited_for() -> None:
     # arrives   0 2 3 1        out at once 0, then with 1 also 2 and 3
     state, outputs = run([score(0, 1.0), score(2, 1.0), score(3, 1.0)])
-    assert [out.window_index for out in outputs] == [0]
+    assert [out.window_index for out in sentiments(outputs)] == [0]
     assert [held.window_index for held in state.held] == [2, 3]
 
     state, outputs = run([score(1, 1.0)], state=state)
-    assert [out.window_index for out in outputs] == [1, 2, 3]
+    assert [out.window_index for out in sentiments(outputs)] == [1, 2, 3]
     assert state.held == ()
 
 
@@ -266,23 +281,27 @@ def test_a_missing_window_is_given_up_after_lateness() -> None:
     # 1 is missing; 2 ends at 3 s and goes out when 5 s have been seen, with what follows it
     config = SmoothingConfig(lateness_s=2.0)
     state, outputs = run([score(0, 1.0), score(2, 1.0), score(3, 1.0)], config)
-    assert [out.window_index for out in outputs] == [0]
+    assert [out.window_index for out in sentiments(outputs)] == [0]
 
     state, outputs = run([score(4, 1.0)], config, state=state)
-    assert [out.window_index for out in outputs] == [2, 3, 4]
+    assert [out.window_index for out in sentiments(outputs)] == [2, 3, 4]
     assert step(state, score(1, 1.0), config, QUIET) == (state, [])
 
 
 def test_dropped_windows_are_not_waited_for() -> None:
     _, outputs = run([score(0, 1.0), score(4, 1.0, skipped=3)])
 
-    assert [out.window_index for out in outputs] == [0, 4]
+    assert [out.window_index for out in sentiments(outputs)] == [0, 4]
 
 
 def test_the_final_score_ends_the_waiting() -> None:
     state, outputs = run([score(0, 1.0), score(2, 1.0), score(5, 1.0, final=True)])
 
-    assert [(out.window_index, out.final) for out in outputs] == [(0, False), (2, False), (5, True)]
+    assert [(out.window_index, out.final) for out in sentiments(outputs)] == [
+        (0, False),
+        (2, False),
+        (5, True),
+    ]
     assert state.held == ()
 
 
@@ -290,7 +309,7 @@ def test_flush_gives_out_what_waits() -> None:
     state, _ = run([score(2, 1.0), score(4, 1.0)])
     state, outputs = flush(state, SmoothingConfig(), QUIET)
 
-    assert [out.window_index for out in outputs] == [2, 4]
+    assert [out.window_index for out in sentiments(outputs)] == [2, 4]
     assert flush(state, SmoothingConfig(), QUIET) == (state, [])
 
 
@@ -299,7 +318,7 @@ def test_a_newer_revision_replaces_a_held_score() -> None:
         [score(1, 1.0), score(1, 2.0, revision=1), score(1, 3.0, revision=0), score(0, 0.0)]
     )
 
-    assert [(out.window_index, out.revision, out.valence_raw) for out in outputs] == [
+    assert [(out.window_index, out.revision, out.valence_raw) for out in sentiments(outputs)] == [
         (0, 0, 0.0),
         (1, 1, 2.0),
     ]
@@ -309,7 +328,7 @@ def test_what_is_held_is_bounded() -> None:
     patient = SmoothingConfig(lateness_s=1e6)
     state, outputs = run([score(k, 1.0) for k in range(1, 2 + HELD_LIMIT)], patient)
 
-    assert [out.window_index for out in outputs] == list(range(1, 2 + HELD_LIMIT))
+    assert [out.window_index for out in sentiments(outputs)] == list(range(1, 2 + HELD_LIMIT))
     assert state.held == ()
 
 
@@ -478,7 +497,7 @@ def test_who_listens_in_silence_keeps_counting_ever_less() -> None:
         ]
     )
     assert [r.valence for r in records] == pytest.approx([0.0, 0.0, 1.2, 2.0])
-    assert [r.participants for r in records] == [2, 2, 2, 1]
+    assert [r.participants for r in session_sentiments(records)] == [2, 2, 2, 1]
 
 
 def test_a_window_in_which_nobody_gives_evidence_has_no_valence() -> None:
@@ -488,7 +507,8 @@ def test_a_window_in_which_nobody_gives_evidence_has_no_valence() -> None:
             *(silent("ana", 1, 0.6), silent("bo", 1, 0.6)),
         ]
     )
-    assert (records[1].valence, records[1].participants) == (None, 0)
+    second = session_sentiments(records)[1]
+    assert (second.valence, second.participants) == (None, 0)
 
 
 def test_too_few_participants_are_not_published() -> None:
@@ -496,8 +516,13 @@ def test_too_few_participants_are_not_published() -> None:
     reports = [("ana", 0, None), ("bo", 0, -2.0), ("ana", 1, 1.0), ("bo", 1, -2.0)]
     _, outputs = meet([sentiment(*report) for report in reports], crowd)
 
-    assert [(out.valence, out.participants) for out in outputs] == [(None, 1), (-0.5, 2)]
-    assert outputs[1].spread is None, "mean and spread of two would give both away"
+    assert [(out.valence, out.participants) for out in session_sentiments(outputs)] == [
+        (None, 1),
+        (-0.5, 2),
+    ]
+    assert session_sentiments(outputs)[1].spread is None, (
+        "mean and spread of two would give both away"
+    )
 
 
 def test_a_session_waits_for_all_it_announces() -> None:
@@ -507,7 +532,10 @@ def test_a_session_waits_for_all_it_announces() -> None:
     assert outputs == []
     state, outputs = meet([sentiment("bo", 0, 0.0), sentiment("bo", 1, 0.0)], state=state)
 
-    assert [(out.window_index, out.participants) for out in outputs] == [(0, 2), (1, 2)]
+    assert [(out.window_index, out.participants) for out in session_sentiments(outputs)] == [
+        (0, 2),
+        (1, 2),
+    ]
     assert list(state.pending) == [2]
 
 
@@ -515,7 +543,7 @@ def test_a_session_that_announces_nobody_waits_for_lateness_at_the_start() -> No
     config = SmoothingConfig(lateness_s=3.0)
     _, outputs = meet([sentiment("ana", k, 1.0, of=0) for k in range(5)], config)
 
-    assert [out.window_index for out in outputs] == [0, 1, 2, 3, 4]
+    assert [out.window_index for out in session_sentiments(outputs)] == [0, 1, 2, 3, 4]
     assert meet([sentiment("ana", k, 1.0, of=0) for k in range(3)], config)[1] == []
 
 
@@ -523,11 +551,12 @@ def test_who_falls_silent_for_good_is_waited_for_once() -> None:
     patience = 10 + SESSION_PATIENCE_MS // 1000
     both = [sentiment("ana", 0, 1.0), sentiment("bo", 0, 0.0)]
     state, outputs = meet([*both, *(sentiment("ana", k, 1.0) for k in range(1, patience + 1))])
-    assert [out.window_index for out in outputs] == [0]
+    assert [out.window_index for out in session_sentiments(outputs)] == [0]
 
     state, outputs = meet([sentiment("ana", patience + 1, 1.0)], state=state)
-    assert [out.window_index for out in outputs] == list(range(1, patience + 2))
+    assert [out.window_index for out in session_sentiments(outputs)] == list(range(1, patience + 2))
     _, [record] = meet([sentiment("ana", patience + 2, 1.0)], state=state)
+    assert isinstance(record, SessionSentiment)
     assert record.participants == 1
 
 
@@ -541,7 +570,9 @@ def test_who_has_ended_is_not_waited_for_and_the_last_window_is_final() -> None:
         ]
     )
 
-    assert [(out.window_index, out.participants, out.final) for out in outputs] == [
+    assert [
+        (out.window_index, out.participants, out.final) for out in session_sentiments(outputs)
+    ] == [
         (0, 2, False),
         (1, 1, False),
         (2, 1, True),
@@ -560,7 +591,10 @@ def test_session_flush_gives_out_what_waits() -> None:
     state, _ = meet([sentiment("ana", 0, 1.0), sentiment("ana", 1, 1.0)])
     state, outputs = session_flush(state, SmoothingConfig(), QUIET)
 
-    assert [(out.window_index, out.final) for out in outputs] == [(0, False), (1, False)]
+    assert [(out.window_index, out.final) for out in session_sentiments(outputs)] == [
+        (0, False),
+        (1, False),
+    ]
     assert session_flush(state, SmoothingConfig(), QUIET) == (state, [])
 
 
@@ -579,13 +613,14 @@ def test_the_session_raises_alerts_of_its_own() -> None:
 def test_the_session_has_a_trend() -> None:
     _, outputs = meet([sentiment("ana", k, 0.02 * k, of=1) for k in range(60)])
 
-    assert outputs[59].trend_per_min == pytest.approx(1.2)
+    assert session_sentiments(outputs)[59].trend_per_min == pytest.approx(1.2)
 
 
 def test_the_models_of_a_window_are_named_once() -> None:
     other = msgspec.structs.replace(sentiment("bo", 0, 0.0), model="large")
     _, [record] = meet([sentiment("ana", 0, 1.0), other])
 
+    assert isinstance(record, SessionSentiment)
     assert record.model == "large, tiny"
 
 
@@ -593,14 +628,15 @@ def test_a_session_bounds_what_waits() -> None:
     patient = SmoothingConfig(lateness_s=1e6)
     state, outputs = meet([sentiment("ana", k, 1.0) for k in range(HELD_LIMIT + 2)], patient)
 
-    assert [out.window_index for out in outputs] == [0, 1]
+    assert [out.window_index for out in session_sentiments(outputs)] == [0, 1]
     assert len(state.pending) == HELD_LIMIT
 
 
 def test_no_window_is_final_while_somebody_announced_may_still_come() -> None:
     state, _ = meet([sentiment("ana", 0, 1.0, final=True)])
 
-    assert [out.final for out in session_flush(state, SmoothingConfig(), QUIET)[1]] == [False]
+    _, outputs = session_flush(state, SmoothingConfig(), QUIET)
+    assert [out.final for out in session_sentiments(outputs)] == [False]
 
 
 def test_people_who_agree_and_are_certain_are_taken_at_their_word() -> None:
