@@ -8,6 +8,7 @@ full speed. A WebVTT or SRT file beside the recording is used by the `subtitles`
 
 import argparse
 import threading
+from functools import partial
 from pathlib import Path
 
 from measure import compare, show
@@ -53,7 +54,7 @@ def main() -> None:
     length_s = source.duration_s or 0.0
     known = {**VARIANTS, **(SUBTITLED if source.subtitle_path else {})}
     variants = {
-        name: (length_s, lambda settings=settings: windows_of(options.recording, settings))
+        name: (length_s, partial(windows_of, options.recording, settings))
         for name, settings in known.items()
     }
     results = compare(variants, options.rounds)

@@ -11,6 +11,7 @@ import argparse
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from measure import compare, show
@@ -52,7 +53,7 @@ def main() -> None:
         for path in options.recordings
     ]
     variants = {
-        name: (sum(lengths), lambda name=name: replay(options.recordings, VARIANTS[name]))
+        name: (sum(lengths), partial(replay, options.recordings, VARIANTS[name]))
         for name in options.only
     }
     title = f"From file to sentiment, {sum(lengths):.1f} s in {len(lengths)} recordings"

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import msgspec
@@ -168,13 +169,13 @@ def main() -> None:
         "vision": [replace(absent, faces=clip.faces) for clip in clips],
     }
     model_alone = {
-        f"{name}, batch 16": (count, lambda part=part: in_batches(model, part, 16))
+        f"{name}, batch 16": (count, partial(in_batches, model, part, 16))
         for name, part in parts.items()
     }
     for size in (1, 4):
         model_alone[f"all modalities, batch {size}"] = (
             count,
-            lambda size=size: in_batches(model, clips, size),
+            partial(in_batches, model, clips, size),
         )
     show("Model and encoders alone", "windows", compare(model_alone, options.rounds), options.json)
 

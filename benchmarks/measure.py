@@ -7,7 +7,7 @@ alike. Reported are the median over the rounds, and its ratio to the first varia
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 
@@ -26,7 +26,9 @@ class Result:
         return self.units / self.seconds
 
 
-def compare(variants: dict[str, tuple[float, Callable[[], object]]], rounds: int) -> list[Result]:
+def compare(
+    variants: Mapping[str, tuple[float, Callable[[], object]]], rounds: int
+) -> list[Result]:
     """Time `{name: (units, work)}`; `ratio` is the rate divided by the first variant's.
 
     Every variant runs once before the first round, untimed.

@@ -9,17 +9,19 @@ import argparse
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 from measure import compare, show
 
 from streamer.config import Config
-from streamer.records import CLASS_LABELS, Gate, Presence, Score, Sentiment
+from streamer.records import Gate, Presence, Score, Sentiment
 from streamer.smoothing.participant import ParticipantState, step
 from streamer.smoothing.session import SessionState, session_step
 
 CONFIG = Config()
 START = datetime(2026, 1, 1, tzinfo=UTC)
+UNIFORM = (1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7)
 
 
 def make_scores(count: int, participant: str = "ana", crowd: int = 1) -> list[Score]:
@@ -38,7 +40,7 @@ def make_scores(count: int, participant: str = "ana", crowd: int = 1) -> list[Sc
                 start_ms=max(0, index - 4) * 1000,
                 end_ms=(index + 1) * 1000,
                 valence=valence,
-                class_probabilities=(1 / 7,) * len(CLASS_LABELS),
+                class_probabilities=UNIFORM,
                 gate=Gate(val=0.5, cls=0.5),
                 presence=Presence(audio=0.7, text=0.9, vision=1.0),
                 evidence=("audio", "text", "vision"),
@@ -114,7 +116,7 @@ def main() -> None:
         sentiments = meeting(options.scores, crowd)
         variants[f"session of {crowd}, stored state"] = (
             len(sentiments),
-            lambda sentiments=sentiments: meet(sentiments),
+            partial(meet, sentiments),
         )
     show("Smoothing", "scores", compare(variants, options.rounds), options.json)
     print(f"  state after {count} scores: {smooth_stored(scores):,} bytes")

@@ -40,3 +40,19 @@ def playable_path(source: str) -> Path | None:
     path = Path(source)
     playable = "://" not in source and path.suffix.lower() in PLAYABLE_TYPES
     return path if playable else None
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file; one that no file system could have is none."""
+    return exists(path) and path.is_file()
+
+
+def exists(path: Path) -> bool:
+    """Return whether a path exists; one that no file system could have does not.
+
+    `Path.exists` raises for a name that is too long or has a null character.
+    """
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False

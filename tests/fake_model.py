@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from semi_iin.clips import Clip
+from semi_iin.modalities import Modality
 from semi_iin.predict import Prediction
 from streamer.config import Config, build
 from streamer.inference import worker
@@ -53,7 +54,11 @@ class FakeModel:
         text = clip.text or ""
         loudness = 0.0 if clip.audio is None else float(np.abs(clip.audio).mean())
         valence = text.count("good") - text.count("bad") + loudness
-        present = {"audio": clip.audio is not None, "text": bool(text), "vision": bool(clip.faces)}
+        present: dict[Modality, bool] = {
+            "audio": clip.audio is not None,
+            "text": bool(text),
+            "vision": bool(clip.faces),
+        }
         return Prediction(
             valence=float("nan") if "nan" in text else max(-3.0, min(3.0, valence)),
             class_probabilities=(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),

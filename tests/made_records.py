@@ -11,8 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import Recording
 from streamer.recording.writer import Writer
@@ -38,6 +36,7 @@ from streamer.records import (
 START = datetime(2026, 5, 3, 9, tzinfo=UTC)
 START_UNIX_NS = int(START.timestamp()) * NS_PER_S
 
+Recordable = Sentiment | SessionSentiment | Alert | Session | Window
 Probabilities = tuple[float, float, float, float, float, float, float]
 
 
@@ -215,13 +214,13 @@ def session(state: Literal["started", "ended"] = "started", **changes: Any) -> S
     return Session(**fields | changes)
 
 
-def recorded(folder: Path, *records: msgspec.Struct, session_id: str = "standup") -> Recording:
+def recorded(folder: Path, *records: Recordable, session_id: str = "standup") -> Recording:
     """Write records to `folder` and read the recording of `session_id` back."""
     write(folder, *records)
     return Recordings(folder).read(session_id)
 
 
-def write(folder: Path, *records: msgspec.Struct) -> None:
+def write(folder: Path, *records: Recordable) -> None:
     """Write records to `folder` as one run of the recorder does."""
     with Writer(folder) as writer:
         for record in records:

@@ -108,8 +108,12 @@ def write(
         streams = [_add(out, track) for track in tracks]
         packets = []
         for track, stream in zip(tracks, streams, strict=True):
-            encode = _encode_audio if isinstance(track, Audio) else _encode_video
-            for packet in encode(track, stream):
+            encoded = (
+                _encode_audio(track, stream)
+                if isinstance(track, Audio)
+                else _encode_video(track, stream)
+            )
+            for packet in encoded:
                 true_s = float(packet.pts * packet.time_base)
                 if not any(start <= true_s < end for start, end in track.holes):
                     packets.append((float((packet.dts or 0) * packet.time_base), true_s, packet))

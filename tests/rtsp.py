@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 SDP = """v=0
 o=- 0 0 IN IP4 127.0.0.1
@@ -29,7 +30,8 @@ def mu_law(wave: np.ndarray) -> bytes:
     exponent = np.floor(np.log2(pcm)).astype(np.int64) - 7
     mantissa = (pcm >> (exponent + 3)) & 0x0F
     sign = np.where(wave < 0, 0x80, 0)
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8).tobytes()
+    codes: NDArray[np.uint8] = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    return codes.tobytes()
 
 
 class _Camera(socketserver.StreamRequestHandler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -62,8 +63,22 @@ def smooth(scores: list[Score], config: SmoothingConfig | None = None) -> list[S
     return [out for out in run(scores, config)[1] if isinstance(out, Sentiment)]
 
 
+def sentiments(outputs: Sequence[Sentiment | Alert]) -> list[Sentiment]:
+    """Return `outputs`, which must hold no alert."""
+    chosen = [out for out in outputs if isinstance(out, Sentiment)]
+    assert len(chosen) == len(outputs)
+    return chosen
+
+
+def session_sentiments(outputs: Sequence[SessionSentiment | Alert]) -> list[SessionSentiment]:
+    """Return `outputs`, which must hold no alert."""
+    chosen = [out for out in outputs if isinstance(out, SessionSentiment)]
+    assert len(chosen) == len(outputs)
+    return chosen
+
+
 def alerts_of(
-    values: list[float | None], config: AlertsConfig | None = None, *, final: bool = False
+    values: Sequence[float | None], config: AlertsConfig | None = None, *, final: bool = False
 ) -> list[tuple[str, str, int]]:
     quick = SmoothingConfig(time_constant_s=0.01)
     scores = [score(k, value) for k, value in enumerate(values)]
@@ -89,13 +104,13 @@ def sentiment(
 
 
 def meet(
-    sentiments: list[Sentiment],
+    records: list[Sentiment],
     config: SmoothingConfig | None = None,
     alerts: AlertsConfig = QUIET,
     state: SessionState | None = None,
 ) -> tuple[SessionState, list[SessionSentiment | Alert]]:
     outputs: list[SessionSentiment | Alert] = []
-    for record in sentiments:
+    for record in records:
         state, published = session_step(state, record, config or SmoothingConfig(), alerts)
         outputs += published
     assert state is not None

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from semi_iin.data.samples import Sample
 
 CheckpointArgument = Annotated[
-    str, typer.Argument(help="A checkpoint directory, or `default` for the one in this package.")
+    str,
+    typer.Argument(
+        help="A checkpoint directory, or the name of one in this package, as `default`."
+    ),
 ]
 ConfigArgument = Annotated[Path, typer.Argument(help="TOML file of the run, see configs/.")]
 RunOption = Annotated[

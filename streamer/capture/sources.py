@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import msgspec
 
 from streamer.errors import ConfigError, SourceError
-from streamer.media_types import TRANSCRIPT_SUFFIXES
+from streamer.media_types import TRANSCRIPT_SUFFIXES, exists
 from streamer.records import Name
 
 Kind = Literal["webcam", "mic", "lavfi", "url", "file", "folder"]
@@ -115,7 +115,7 @@ def participant_of(file: str) -> ParticipantSpec:
 
 def split_sources(text: str) -> tuple[str, ...]:
     """Split a comma-separated list of sources and remove its backslashes."""
-    if Path(text).exists():
+    if exists(Path(text)):
         return (text,)
     sources: list[str] = []
     for part in re.split(r"(?<!\\),", text):
@@ -169,7 +169,7 @@ def _checked_name(name: str) -> str:
 
 def _begins_source(text: str) -> bool:
     known = text.startswith(tuple(f"{kind}:" for kind in _PREFIXES)) or _URL.match(text)
-    return bool(known or _CAMERA_PATH.fullmatch(text)) or Path(text).exists()
+    return bool(known or _CAMERA_PATH.fullmatch(text)) or exists(Path(text))
 
 
 def _is_transcript(text: str) -> bool:
@@ -188,10 +188,10 @@ def _parse_url(text: str) -> Source:
 def _parse_path(text: str) -> Source:
     path = Path(text).expanduser()
     audio_stream = None
-    if not path.exists() and (choice := _AUDIO_STREAM.fullmatch(text)):
+    if not exists(path) and (choice := _AUDIO_STREAM.fullmatch(text)):
         path, audio_stream = Path(choice[1]).expanduser(), int(choice[2])
-    if path.is_dir():
+    if exists(path) and path.is_dir():
         return Source("folder", str(path), audio_stream)
-    if path.exists() and not path.is_file():
+    if exists(path) and not path.is_file():
         raise SourceError(f"{path} is neither a file nor a folder; name one of these or a URL.")
     return Source("file", str(path), audio_stream)

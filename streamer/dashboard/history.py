@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamer.dashboard.feed import SessionLog
-from streamer.media_types import playable_path
+from streamer.media_types import is_file, playable_path
 from streamer.recording.reader import Recordings
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 
@@ -99,7 +99,7 @@ def media(session: Session | None, folder: Path | None, *, anywhere: bool) -> di
             places = [folder / named.name] if folder is not None else []
             places += [named] if anywhere else []
             for place in places:
-                if person.participant_id not in paths and place.is_file():
+                if person.participant_id not in paths and is_file(place):
                     paths[person.participant_id] = place
     return paths
 

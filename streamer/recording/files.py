@@ -19,7 +19,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamer.media_types import playable_path
+from streamer.media_types import is_file, playable_path
 from streamer.recording.arrow import arrow_schema, from_arrow, to_arrow
 from streamer.recording.recorded import STRUCTS, RecordedKind, Summary
 
@@ -129,7 +129,7 @@ def set_aside(parts: Iterable[_Part]) -> list[_Part]:
 def media_file(source: str) -> Path | None:
     """Return the playable media file that a source names on this machine, or None."""
     path = playable_path(source)
-    return path if path is not None and path.is_file() else None
+    return path if path is not None and is_file(path) else None
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """The attention masks against tables written by hand, and a fixed forward against its file."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def drawn(table: str) -> Tensor:
 @pytest.mark.parametrize(
     ("mask", "table"), [(intra_mask, INTRA), (inter_mask, INTER), (global_mask, GLOBAL)]
 )
-def test_the_mask_equals_its_table(mask: Any, table: Any) -> None:
+def test_the_mask_equals_its_table(mask: Callable[[Tensor], Tensor], table: str) -> None:
     assert torch.equal(mask(torch.tensor(GROUPS)), drawn(table))
 
 

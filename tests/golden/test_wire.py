@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from streamer.kafka.topics import TOPICS, WINDOWS, EncodedRecord, Topic
+from streamer.kafka.messages import EncodedRecord
+from streamer.kafka.topics import TOPICS, WINDOWS, Topic
 from streamer.records import (
     Alert,
     FaceCrop,
@@ -139,7 +140,7 @@ def as_golden(topic: Topic[Any], message: EncodedRecord) -> dict[str, Any]:
     is_text = topic is not WINDOWS
     return {
         "topic": topic.full_name("sentiment"),
-        "key": message.key.decode(),
+        "key": (message.key or b"").decode(),
         "value": message.value.decode() if is_text else base64.b64encode(message.value).decode(),
         "headers": [[name, value.decode()] for name, value in message.headers],
     }
@@ -150,12 +151,12 @@ def test_every_topic_of_records_is_covered() -> None:
 
 
 @pytest.mark.parametrize("topic", ENCODED, ids=lambda topic: topic.name)
-def test_the_bytes_do_not_change(topic: Any) -> None:
+def test_the_bytes_do_not_change(topic: Topic[Any]) -> None:
     assert as_golden(topic, topic.encode(RECORDS[topic.kind])) == GOLDEN[topic.kind]
 
 
 @pytest.mark.parametrize("topic", ENCODED, ids=lambda topic: topic.name)
-def test_the_bytes_decode_to_the_record(topic: Any) -> None:
+def test_the_bytes_decode_to_the_record(topic: Topic[Any]) -> None:
     stored = GOLDEN[topic.kind]["value"]
     value = base64.b64decode(stored) if topic is WINDOWS else stored.encode()
     assert topic.decode(value) == RECORDS[topic.kind]

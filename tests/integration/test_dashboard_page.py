@@ -38,7 +38,7 @@ from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.producer import Producer
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
-from streamer.records import Participant
+from streamer.records import Participant, Sentiment
 from tests import media
 from tests.made_records import alert, sentiment, session, session_sentiment
 
@@ -63,13 +63,13 @@ class Served:
     """A page over a feed (or over a broker's topics) on an event loop of its own thread."""
 
     def __init__(
-        self, config: Config = None, port: int = 0, recordings: Path | None = None
+        self, config: Config | None = None, port: int = 0, recordings: Path | None = None
     ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._config = config
-        self._history = recordings and Recorded(Recordings(recordings))
+        self._history = Recorded(Recordings(recordings)) if recordings else None
         self.feed = self._call(self._make_feed())
         self._page: Any = None
         self.start(port)
@@ -108,7 +108,8 @@ class Served:
         return self._call(on_loop())
 
     def new_feed(self) -> Feed:
-        return self._call(self._make_feed())
+        feed: Feed = self._call(self._make_feed())
+        return feed
 
     def stop(self) -> None:
         self._call(self._context.__aexit__(None, None, None))
@@ -155,7 +156,7 @@ class Browser:
 
     def windows_seen(self, name: str, seconds: int) -> list[int]:
         """Moves the slider over every second and reads which window is shown."""
-        return self.driver.execute_async_script(
+        seen: list[int] = self.driver.execute_async_script(
             """
             const [selector, seconds, done] = arguments;
             const scrub = document.getElementById("scrub"), seen = [];
@@ -173,12 +174,22 @@ class Browser:
             f"{self.card(name)} .value",
             seconds,
         )
+        return seen
+
+    def _log(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return entries
+
+    def attribute(self, selector: str, name: str) -> str:
+        value = self.driver.find_element(By.CSS_SELECTOR, selector).get_attribute(name)
+        assert value is not None
+        return value
 
     def complaints(self) -> list[str]:
         """Errors in the console, refused addresses of a server that is away aside."""
         return [
             entry["message"]
-            for entry in self.driver.get_log("browser")
+            for entry in self._log()
             if entry["level"] == "SEVERE" and "ERR_CONNECTION_REFUSED" not in entry["message"]
         ]
 
@@ -239,11 +250,11 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 89")
     last = sentiment(89, 1.5 * math.sin(89 / 15))
     shown = browser.driver.find_element(By.CSS_SELECTOR, f"{browser.card('ana')} .value")
-    assert float(shown.get_attribute("data-valence")) == last.valence
+    assert float(browser.attribute(f"{browser.card('ana')} .value", "data-valence")) == last.valence
     assert shown.text == f"{last.valence:+.2f}".replace("-", "−")
     ana = browser.text(browser.card("ana"))
     for told in (
-        last.label,
+        last.label or "",
         "± 0.25",
         "↗ +0.40 a minute",
         "voice 75 %",
@@ -264,8 +275,8 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     browser.until_text(f"{browser.card('bo')} .tip", "0:4")
     hovered = browser.text(f"{browser.card('ana')} .tip")  # the same moment on the other timeline
     at = int(hovered.partition("  ")[0].partition(":")[2])
-    shown = 1.5 * math.sin((at - 1) / 15)
-    assert f"{shown:+.2f} ± 0.25, by itself {shown:+.2f}".replace("-", "−") in hovered
+    expected = 1.5 * math.sin((at - 1) / 15)
+    assert f"{expected:+.2f} ± 0.25, by itself {expected:+.2f}".replace("-", "−") in hovered
     browser.shot("hover")
     served.add(*both(90), alert(90, alert_id="later"))
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
@@ -358,7 +369,7 @@ def test_the_keyboard_reaches_everything(browser: Browser, served: Served) -> No
     browser.driver.find_element(By.ID, "scrub").send_keys(Keys.ARROW_LEFT)
     browser.until_text(f"{browser.card('ana')} .words", "window 28")
     for chart in browser.driver.find_elements(By.CSS_SELECTOR, ".chart"):
-        assert chart.get_attribute("aria-label").startswith("Valence of")
+        assert (chart.get_attribute("aria-label") or "").startswith("Valence of")
 
 
 def test_a_meeting_without_persons_is_shown_as_a_whole(browser: Browser, served: Served) -> None:
@@ -539,7 +550,8 @@ def test_hours_of_ten_participants_stay_small(browser: Browser, served: Served) 
 
     def heap_megabytes() -> float:
         browser.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
-        return browser.run("return performance.memory.usedJSHeapSize") / 1e6
+        used_bytes: int = browser.run("return performance.memory.usedJSHeapSize")
+        return used_bytes / 1e6
 
     hours(0, 7200)
     browser.open(served.url + "?session=standup")
@@ -565,8 +577,14 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(
             writer.add(session(state, session_id="retro", participants=people, live=False))
         for index in range(20):
             for name in ("ana", "bo"):
-                last = {"participant_id": name, "session_id": "retro", "final": index == 19}
-                writer.add(sentiment(index, math.sin(index), **last))
+                of_name = sentiment(
+                    index,
+                    math.sin(index),
+                    participant_id=name,
+                    session_id="retro",
+                    final=index == 19,
+                )
+                writer.add(of_name)
             writer.add(session_sentiment(index, session_id="retro"))
         writer.add(alert(11, session_id="retro"))
     served = Served(recordings=tmp_path / "kept")
@@ -609,6 +627,7 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(
 def test_the_command_serves_until_it_is_interrupted(embedded_broker: str) -> None:
     command = [sys.executable, "-m", "streamer", "dashboard", "--broker", embedded_broker]
     with subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
         told = process.stderr.readline()
         address = told.removeprefix("Live page: ").strip()
         with urllib.request.urlopen(address, timeout=10) as answer:
@@ -642,10 +661,11 @@ def test_from_the_topics_to_the_screen(browser: Browser) -> None:
         asyncio.run(publish(broker.address, [*records[-3:], alert(11)]))  # again: no change
         browser.until_text("#alerts", "ana fell")
         for record in records[-3:-1]:
-            shown = browser.driver.find_element(
-                By.CSS_SELECTOR, f"{browser.card(record.participant_id)} .value"
+            assert isinstance(record, Sentiment)
+            shown = browser.attribute(
+                f"{browser.card(record.participant_id)} .value", "data-valence"
             )
-            assert float(shown.get_attribute("data-valence")) == record.valence
+            assert float(shown) == record.valence
         assert browser.windows_seen("ana", 12) == list(range(12))
         broker.close()
         browser.until_text("#banner", f"The broker at {broker.address} has not answered")
@@ -681,25 +701,28 @@ def test_the_page_moves_during_the_demo_and_agrees_with_the_topic(browser: Brows
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        printing = process.stdout
         for line in process.stderr:
             if line.startswith("Live page: "):
                 break
         rest_of_errors = threading.Thread(target=process.stderr.read, daemon=True)
         rest_of_errors.start()
         printed: list[str] = []
-        reading = threading.Thread(target=lambda: printed.extend(process.stdout), daemon=True)
+        reading = threading.Thread(target=lambda: printed.extend(printing), daemon=True)
         reading.start()
         browser.open(line.removeprefix("Live page: ").strip())
         value = f"{browser.card('ana')} .value"
 
         def newest() -> int:
-            shown = browser.driver.find_element(By.CSS_SELECTOR, value)
-            return int(shown.get_attribute("data-window"))
+            return int(browser.attribute(value, "data-window"))
 
-        browser.until(lambda: newest() >= 0, "a first window")
+        def next_after(before: int) -> None:
+            browser.until(lambda: newest() > before, f"a window after {before}")
+
+        next_after(-1)
         for _ in range(3):
-            before = newest()
-            browser.until(lambda before=before: newest() > before, f"a window after {before}")
+            next_after(newest())
         browser.shot("demo")
         assert process.wait(150) == 0
         reading.join(10)

@@ -51,7 +51,8 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGTERM)
         printed, _ = await asyncio.wait_for(self.process.communicate(), 60)
         assert self.process.returncode == 0
-        return json.loads(printed)
+        counters: dict[str, int] = json.loads(printed)
+        return counters
 
 
 @asynccontextmanager

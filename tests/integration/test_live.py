@@ -22,7 +22,7 @@ WORDLESS = ("--set", "asr.engine=none")
 
 
 @contextlib.contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen]:
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A `streamer` process; SIGTERM at the end if it still runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "streamer", *arguments],
@@ -38,8 +38,14 @@ def started(*arguments: str) -> Iterator[subprocess.Popen]:
         process.communicate(timeout=60)
 
 
-def rest_of(process: subprocess.Popen) -> tuple[str, str]:
+def next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def rest_of(process: subprocess.Popen[str]) -> tuple[str, str]:
     """What is left of a process's output; `communicate` would lose what `readline` read ahead."""
+    assert process.stdout is not None and process.stderr is not None
     rest, errors = process.stdout.read(), process.stderr.read()
     process.wait(60)
     return rest, errors
@@ -51,7 +57,7 @@ def test_a_live_session_publishes_until_ctrl_c_and_records_consent(kafka_broker:
         *("--consent", "everybody nodded", *WORDLESS),
         *("--broker", kafka_broker, "--set", "kafka.topic_prefix=live"),
     ) as process:
-        early = [json.loads(process.stdout.readline()) for _ in range(3)]
+        early = [json.loads(next_line(process)) for _ in range(3)]
         process.send_signal(signal.SIGINT)
         rest, errors = rest_of(process)
         assert process.returncode == 0, errors
@@ -90,7 +96,7 @@ def test_every_stage_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
     """broker, infer, process, capture, subscribe: five processes, one path."""
     recording = meeting(tmp_path / "made", 8)["ana"]
     with started("broker") as broker:
-        address = broker.stdout.readline().strip()
+        address = next_line(broker).strip()
         with started("infer", "--broker", address), started("process", "--broker", address):
             with started(
                 *("subscribe", "--broker", address, "--from", "beginning", "--json"),
@@ -103,7 +109,7 @@ def test_every_stage_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
                     _, said = capture.communicate(timeout=120)
                     assert capture.returncode == 0, said
                     assert "8 windows published" in said
-                records = [json.loads(subscriber.stdout.readline()) for _ in range(8)]
+                records = [json.loads(next_line(subscriber)) for _ in range(8)]
                 assert [r["window_id"] for r in records] == [f"apart/ana/{k}" for k in range(8)]
                 subscriber.send_signal(signal.SIGINT)
                 rest, errors = rest_of(subscriber)
@@ -117,7 +123,7 @@ def test_a_stage_ends_with_the_parent_that_started_it(tmp_path: Path) -> None:
         *("run", "--json", "--participant", f"me={CAMERA}", "--consent", "yes", *WORDLESS),
         *("--set", "kafka.connect_timeout_s=2"),
     ) as process:
-        json.loads(process.stdout.readline())
+        json.loads(next_line(process))
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(process.pid)],
             capture_output=True,
@@ -134,7 +140,7 @@ def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path: Path) 
     soon = ("--set", "kafka.connect_timeout_s=2")
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(started("broker"))
-        there = ("--broker", broker.stdout.readline().strip(), *soon)
+        there = ("--broker", next_line(broker).strip(), *soon)
         subscriber = stack.enter_context(started("subscribe", "--json", *there))
         recorder = stack.enter_context(started("record", "--dir", str(tmp_path), *there))
         infer = stack.enter_context(started("infer", *there))
@@ -144,7 +150,7 @@ def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path: Path) 
                 "capture", "--participant", f"me={CAMERA}", "--consent", "yes", *WORDLESS, *there
             )
         )
-        subscriber.stdout.readline()
+        next_line(subscriber)
         until(lambda: any(tmp_path.rglob("*.parquet")))  # the recorder commits from now on
         broker.kill()
         broker.wait(60)

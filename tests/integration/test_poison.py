@@ -23,7 +23,7 @@ from tests import made_records
 from tests.fake_model import FakeModel
 
 GOOD = 12
-SECOND = np.sin(np.arange(SAMPLE_RATE_HZ) / 9).astype(np.float32) / 3
+SECOND = (np.sin(np.arange(SAMPLE_RATE_HZ) / 9) / 3).astype(np.float32)
 
 
 def window(index: int, **changes: Any) -> Window:

@@ -41,7 +41,7 @@ class Finished:
     errors: str
 
     @property
-    def records(self) -> list[dict]:
+    def records(self) -> list[dict[str, Any]]:
         """Standard output, one JSON object per line and nothing else."""
         return [json.loads(line) for line in self.lines]
 
@@ -62,7 +62,7 @@ def replay(file: Path | str, *arguments: str, **options: Any) -> Finished:
     return streamer("replay", str(file), "--speed", "0", "--json", *arguments, **options)
 
 
-def in_order(records: Sequence[dict], count: int) -> None:
+def in_order(records: Sequence[dict[str, Any]], count: int) -> None:
     """One sentiment per window, each once, in order, only the last one final."""
     assert [r["window_index"] for r in records] == list(range(count))
     assert [r["final"] for r in records] == [False] * (count - 1) + [True]
@@ -73,7 +73,7 @@ def in_order(records: Sequence[dict], count: int) -> None:
         assert record["valence"] is None or -3 <= record["valence"] <= 3
 
 
-def without_times(record: dict) -> dict:
+def without_times(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != "latency_ms"}
 
 
@@ -90,7 +90,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def kafka_replay(recordings: Any, kafka_broker: str) -> tuple[str, Finished]:
+def kafka_replay(recordings: dict[str, Path], kafka_broker: str) -> tuple[str, Finished]:
     """Both participants at full speed over real Kafka; its topic prefix and what it said."""
     prefix = "replayed"
     files = [f"{name}={path}" for name, path in recordings.items()]
@@ -104,7 +104,7 @@ def kafka_replay(recordings: Any, kafka_broker: str) -> tuple[str, Finished]:
 
 
 @pytest.fixture(scope="module")
-def embedded_replay(recordings: Any) -> Finished:
+def embedded_replay(recordings: dict[str, Path]) -> Finished:
     """Ana at full speed on a broker that the command starts itself."""
     return replay(recordings["ana"], "--broker", "embedded")
 
@@ -170,7 +170,9 @@ def test_kcat_reads_the_same_records(kafka_replay: Any, kafka_broker: str) -> No
     assert len(read) == len(by_id) == 2 * WINDOWS
 
 
-def test_two_replays_have_the_same_windows_and_scores(short: Any, kafka_broker: str) -> None:
+def test_two_replays_have_the_same_windows_and_scores(
+    short: dict[str, Path], kafka_broker: str
+) -> None:
     """The wire bytes of windows are equal; scores and sentiments are, but for their latencies."""
     seen = []
     for prefix in ("first", "second"):
@@ -196,7 +198,7 @@ def lines(broker: str, name: str) -> list[str]:
     return topic(broker, name, "%s\n").decode().splitlines()
 
 
-def test_text_only_keeps_no_sound_and_no_picture(short: Any, kafka_broker: str) -> None:
+def test_text_only_keeps_no_sound_and_no_picture(short: dict[str, Path], kafka_broker: str) -> None:
     said = replay(
         short["bo"],
         *("--broker", kafka_broker, "--set", "kafka.topic_prefix=words"),
@@ -217,7 +219,9 @@ def test_text_only_keeps_no_sound_and_no_picture(short: Any, kafka_broker: str) 
         assert window.faces == ()
 
 
-def test_a_meeting_can_be_published_without_any_single_person(short: Any, tmp_path: Path) -> None:
+def test_a_meeting_can_be_published_without_any_single_person(
+    short: dict[str, Path], tmp_path: Path
+) -> None:
     said = streamer(
         "replay",
         *(f"--participant={name}={path}" for name, path in short.items()),
@@ -256,7 +260,8 @@ def test_clips_of_real_people(shared_data: Path, kafka_broker: str) -> None:
 
 def length_s(clip: Path) -> float:
     with av.open(str(clip)) as container:
-        return container.duration / 1e6
+        duration_us: int = container.duration
+        return duration_us / 1e6
 
 
 @pytest.mark.parametrize(
@@ -283,7 +288,7 @@ def test_bad_input_is_one_sentence_and_a_code(
     assert said.lines == []
 
 
-def test_an_unreachable_broker_is_one_sentence(short: Any) -> None:
+def test_an_unreachable_broker_is_one_sentence(short: dict[str, Path]) -> None:
     said = replay(
         short["ana"],
         *("--broker", "localhost:1", "--set", "kafka.connect_timeout_s=3"),
@@ -294,7 +299,9 @@ def test_an_unreachable_broker_is_one_sentence(short: Any) -> None:
     assert said.lines == []
 
 
-def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(short: Any, tmp_path: Path) -> None:
+def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(
+    short: dict[str, Path], tmp_path: Path
+) -> None:
     said = replay(short["ana"], "--set", f"inference.checkpoint={tmp_path / 'none'}")
     assert said.code == 7
     assert "inference stage" in said.errors
@@ -302,7 +309,9 @@ def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(short: Any, tmp_pat
     assert "Traceback" not in said.errors
 
 
-def test_a_recorded_replay_keeps_windows_and_media_when_asked(short: Any, tmp_path: Path) -> None:
+def test_a_recorded_replay_keeps_windows_and_media_when_asked(
+    short: dict[str, Path], tmp_path: Path
+) -> None:
     folder = tmp_path / "kept"
     keep = ("--record", str(folder), "--record-windows", "--record-media")
     finished = replay(short["ana"], *keep)
@@ -319,19 +328,20 @@ def test_a_recorded_replay_keeps_windows_and_media_when_asked(short: Any, tmp_pa
     ]
 
 
-def test_what_to_record_without_a_place_for_it_is_refused(short: Any) -> None:
+def test_what_to_record_without_a_place_for_it_is_refused(short: dict[str, Path]) -> None:
     refused = replay(short["ana"], "--record-windows")
     assert refused.code == 2
     assert "--record-windows and --record-media require --record DIR." in refused.errors
 
 
-def test_ctrl_c_ends_a_replay_cleanly(recordings: Any) -> None:
+def test_ctrl_c_ends_a_replay_cleanly(recordings: dict[str, Path]) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "streamer", "replay", str(recordings["ana"]), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdout is not None and process.stderr is not None
         first = process.stdout.readline()
         assert json.loads(first)["window_index"] == 0
         time.sleep(1)

@@ -15,7 +15,7 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.recording.reader import Recordings
-from streamer.records import Presence, Sentiment, Window
+from streamer.records import Presence, Sentiment, Session, Window
 from tests.made_records import recorded, sentiment, session, window
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def said(index: int, participant: str = "ana") -> Window:
     return window(index, text, participant_id=participant, audio=None, faces=(), presence=presence)
 
 
-def old_session() -> list[object]:
+def old_session() -> list[Sentiment | Session | Window]:
     windows = [said(k, who) for who in ("ana", "bo") for k in range(SECONDS)]
     old = [sentiment(k, 0.0, participant_id=who) for who in ("ana", "bo") for k in range(SECONDS)]
     return [session(), *old, *windows, session("ended")]

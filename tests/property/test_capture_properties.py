@@ -42,7 +42,9 @@ def samples_of(chunks: list[AudioChunk]) -> np.ndarray:
 
 
 @given(runs, st.sampled_from([8_000, 16_000, 44_100, 48_000]))
-def test_audio_chunks_follow_each_other_without_a_gap(pieces: Any, rate_hz: Any) -> None:
+def test_audio_chunks_follow_each_other_without_a_gap(
+    pieces: list[tuple[int, int]], rate_hz: int
+) -> None:
     track = AudioTrack(0)
     chunks = play(track, pieces, rate_hz)
     samples = 0
@@ -55,7 +57,9 @@ def test_audio_chunks_follow_each_other_without_a_gap(pieces: Any, rate_hz: Any)
 
 
 @given(runs)
-def test_every_sample_is_at_its_timestamp_within_the_tolerance(pieces: Any) -> None:
+def test_every_sample_is_at_its_timestamp_within_the_tolerance(
+    pieces: list[tuple[int, int]],
+) -> None:
     """Audio is inside the spans of its timestamps, silence outside, except within the tolerance."""
     chunks = play(AudioTrack(0), pieces, SAMPLE_RATE_HZ)
     samples = np.concatenate([chunk.samples for chunk in chunks])
@@ -77,7 +81,9 @@ def test_every_sample_is_at_its_timestamp_within_the_tolerance(pieces: Any) -> N
     st.lists(st.integers(min_value=1, max_value=9_999), min_size=1, max_size=20),
     st.sampled_from([8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000]),
 )
-def test_resampled_audio_does_not_depend_on_how_it_is_split(lengths: Any, rate_hz: Any) -> None:
+def test_resampled_audio_does_not_depend_on_how_it_is_split(
+    lengths: list[int], rate_hz: int
+) -> None:
     wave = np.sin(np.arange(sum(lengths)) / 9).astype(np.float32)
     whole, split = AudioTrack(0), AudioTrack(0)
     expected = samples_of([*whole.push_mono(wave, rate_hz, 0), *whole.flush()])
@@ -96,7 +102,7 @@ def test_resampled_audio_does_not_depend_on_how_it_is_split(lengths: Any, rate_h
     st.lists(st.integers(min_value=10, max_value=500), min_size=2, max_size=60),
     st.integers(min_value=0, max_value=10**15),
 )
-def test_a_steady_clock_has_no_jumps(durations_ms: Any, origin_ns: Any) -> None:
+def test_a_steady_clock_has_no_jumps(durations_ms: list[int], origin_ns: int) -> None:
     timeline = Timeline(origin_ns, 0, MAX_GAP_NS)
     stamp_ns = origin_ns
     for duration_ms in durations_ms:
@@ -114,7 +120,9 @@ def test_a_steady_clock_has_no_jumps(durations_ms: Any, origin_ns: Any) -> None:
     ),
     st.integers(min_value=1, max_value=20),
 )
-def test_jumps_neither_stretch_time_nor_turn_it_back(jumps_ns: Any, packets_between: Any) -> None:
+def test_jumps_neither_stretch_time_nor_turn_it_back(
+    jumps_ns: list[int], packets_between: int
+) -> None:
     """Two streams of 100 ms packets whose common clock jumps every `packets_between` packets."""
     timeline = Timeline(0, 0, MAX_GAP_NS)
     step_ns = 100 * NS_PER_MS

@@ -1,7 +1,5 @@
 """Padding, absent modalities and the rest of a batch never change a sample's result."""
 
-from typing import Any
-
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,7 +49,7 @@ def padded(
     samples: list[dict[str, torch.Tensor]], limits: dict[str, int], junk: float
 ) -> dict[str, torch.Tensor]:
     """One batch of all samples, padded with junk up to `limits`, with its masks."""
-    batch = {}
+    batch: dict[str, torch.Tensor] = {}
     for name in MODALITIES:
         rows = torch.full((len(samples), limits[name], WIDTHS[name]), junk)
         mask = torch.zeros(len(samples), limits[name], dtype=torch.bool)
@@ -65,7 +63,8 @@ def padded(
 
 def run(model: SemiIIN, inputs: dict[str, torch.Tensor]) -> SemiIINOutput:
     with torch.inference_mode():
-        return model(**inputs)
+        output: SemiIINOutput = model(**inputs)
+    return output
 
 
 @settings(deadline=None, max_examples=60)
@@ -75,7 +74,7 @@ def run(model: SemiIIN, inputs: dict[str, torch.Tensor]) -> SemiIINOutput:
     junk=st.sampled_from([0.0, 1e6, float("nan")]),
 )
 def test_padding_and_the_rest_of_the_batch_change_nothing(
-    model: Any, chosen: Any, junk: Any
+    model: SemiIIN, chosen: list[dict[str, int]], junk: float
 ) -> None:
     samples = [sample(one, seed) for seed, one in enumerate(chosen)]
     limits = {"audio": 43, "text": 8, "vision": 6}
@@ -94,7 +93,7 @@ def test_padding_and_the_rest_of_the_batch_change_nothing(
     model=any_model,
     real=st.lists(st.lists(st.booleans(), min_size=19, max_size=19), min_size=1, max_size=3),
 )
-def test_every_attention_row_keeps_an_allowed_key(model: Any, real: Any) -> None:
+def test_every_attention_row_keeps_an_allowed_key(model: SemiIIN, real: list[list[bool]]) -> None:
     groups = torch.tensor([0, 0] + [1] * 5 + [2] * 8 + [3] * 6)
     given = torch.tensor(real)
     given = torch.cat([torch.ones(len(real), 2, dtype=torch.bool), given], dim=1)
@@ -108,7 +107,7 @@ def test_every_attention_row_keeps_an_allowed_key(model: Any, real: Any) -> None
     holes=st.lists(st.booleans(), min_size=8, max_size=8),
     junk=st.sampled_from([1e6, float("nan")]),
 )
-def test_masked_frames_are_never_read(model: Any, holes: Any, junk: Any) -> None:
+def test_masked_frames_are_never_read(model: SemiIIN, holes: list[bool], junk: float) -> None:
     inputs = sample({"text": 8, "audio": 20, "vision": 6}, seed=5)
     mask = torch.tensor([holes])
     expected = run(model, inputs | {"text_mask": mask})

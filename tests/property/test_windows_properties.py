@@ -37,7 +37,7 @@ class Stream:
 
     @property
     def chunks(self) -> list[AudioChunk]:
-        audio = self.audio.astype(np.float32) / 32_768
+        audio = (self.audio / 32_768).astype(np.float32)
         step = self.chunk_ms * 16
         return [
             AudioChunk(first * MS // 16, audio[first : first + step])
@@ -65,7 +65,10 @@ class Stream:
         return Windower("s", "p", 0, ALL, config, 5.0)
 
     def ends(self) -> list[Push]:
-        return [lambda a, m=m: a.end(StreamEnd(m, self.duration_ms * MS)) for m in ALL]
+        def end(modality: Modality) -> Push:
+            return lambda windower: windower.end(StreamEnd(modality, self.duration_ms * MS))
+
+        return [end(modality) for modality in ALL]
 
 
 def chunk_push(chunk: AudioChunk) -> Push:

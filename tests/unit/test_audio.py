@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -167,6 +166,6 @@ def foreign(rate: int, layout: str, sample_format: str = "s16") -> bytes:
         (bytes(2 * 2001), "pcm16", "limit"),
     ],
 )
-def test_bytes_that_are_not_valid_audio_are_refused(data: Any, codec: str, reason: str) -> None:
+def test_bytes_that_are_not_valid_audio_are_refused(data: bytes, codec: str, reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         audio.decode(data, codec, max_samples=2000)

@@ -30,7 +30,7 @@ async def publish(config: Config, *records: Any) -> None:
             await publisher.publish(record)
 
 
-async def take(records: Any, count: int) -> list:
+async def take(records: Any, count: int) -> list[Any]:
     async with asyncio.timeout(20), contextlib.aclosing(records):
         return [await anext(records) for _ in range(count)]
 

@@ -32,7 +32,8 @@ def track(tracker: FaceTracker, images: Sequence[np.ndarray]) -> list[FaceCrop |
 
 def opened(crop: FaceCrop) -> np.ndarray:
     """The crop as BGR."""
-    return cv2.imdecode(np.frombuffer(crop.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(crop.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(image, np.uint8)
 
 
 class Scripted:
@@ -53,7 +54,7 @@ class Scripted:
 @pytest.mark.parametrize("mood", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 360)])
 def test_the_drawn_face_is_tracked_from_its_second_frame(
-    mood: float, size: tuple[int, ...]
+    mood: float, size: tuple[int, int]
 ) -> None:
     images = [draw_face(mood, n / 5, size, talking=n % 20 < 12) for n in range(40)]
     crops = track(FaceTracker(FacesConfig()), images)
@@ -78,7 +79,8 @@ def test_training_and_serving_cut_the_same_pixels_out_of_a_frame() -> None:
     served = track(tracker_with([scaled(*box)], [near]), [PAPER] * 2)[-1]
     trained = largest_face(PAPER, Scripted([(0.0, 0.0, 40.0, 40.0), box]))
     assert served is not None and trained is not None
-    assert np.array_equal(decode_jpeg(served.jpeg), trained)
+    decoded = decode_jpeg(served.jpeg)
+    assert decoded is not None and np.array_equal(decoded, trained)
 
 
 def test_the_default_configuration_cuts_faces_as_training_does() -> None:

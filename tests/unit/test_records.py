@@ -1,8 +1,5 @@
 """Records: identities, class edges, refusal of what does not fit."""
 
-from pathlib import Path
-from typing import Any
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -37,7 +34,7 @@ def test_class_edges_are_half_open(valence: float, index: int) -> None:
 
 
 @given(st.floats(-3, 3))
-def test_polarity_agrees_with_classes(valence: Any) -> None:
+def test_polarity_agrees_with_classes(valence: float) -> None:
     expected = {0: "negative", 1: "negative", 2: "negative", 3: "neutral"}
     assert polarity_of(valence) == expected.get(class_index(valence), "positive")
 
@@ -54,7 +51,7 @@ def test_names_that_would_break_a_key_are_refused(name: str) -> None:
     st.binary(max_size=64),
     st.booleans(),
 )
-def test_windows_survive_msgpack(texts: Path, jpeg: Any, final: Any) -> None:
+def test_windows_survive_msgpack(texts: list[str], jpeg: bytes, final: bool) -> None:
     words = tuple(Word(text, i, i + 1, 0.5) for i, text in enumerate(texts))
     before = window(words=words, faces=(FaceCrop(7, jpeg),), audio=jpeg, final=final)
     after = msgspec.msgpack.decode(msgspec.msgpack.encode(before), type=Window)

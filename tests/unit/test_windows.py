@@ -54,7 +54,8 @@ def spans_s(windows: list[Window]) -> list[tuple[float, float]]:
 
 def samples(window: Window) -> list[int]:
     assert window.audio is not None
-    return np.frombuffer(window.audio, dtype="<i2").tolist()
+    samples: list[int] = np.frombuffer(window.audio, dtype="<i2").tolist()
+    return samples
 
 
 def test_a_stream_has_one_window_per_hop_and_the_last_is_cut_at_its_end() -> None:

@@ -22,10 +22,10 @@ from streamer.errors import SourceError
 from streamer.records import NS_PER_S, AudioChunk, VideoFrame
 
 
-def collect(source: str, kind: type, enough: Callable[[list], bool]) -> list:
+def collect(source: str, kind: type, enough: Callable[[list[Any]], bool]) -> list[Any]:
     """The chunks of a kind from one source until `enough(chunks)` is true."""
     stop = threading.Event()
-    got: list = []
+    got: list[Any] = []
     for chunk in capture.read(capture.ParticipantSpec("ana", (source,)), Config(), stop, 5):
         if isinstance(chunk, kind):
             got.append(chunk)
@@ -85,11 +85,11 @@ class FakePortAudio(types.ModuleType):
 class FakeMicrophone:
     def __init__(
         self,
-        owner: Any,
+        owner: FakePortAudio,
         *,
-        samplerate: Any,
-        channels: Any,
-        blocksize: Any,
+        samplerate: float,
+        channels: int,
+        blocksize: int,
         callback: Any,
         **rest: Any,
     ) -> None:

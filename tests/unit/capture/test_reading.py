@@ -389,7 +389,7 @@ def test_missing_timestamps_are_filled_in(tmp_path: Path, missing: str) -> None:
     with open_file(path) as container:
         streams = select_streams(container, "a.mkv")
         stripped = media.Stripped(container, missing)
-        tracks = {"audio": AudioTrack(0), "video": VideoTrack(0, 5)}
+        tracks: dict[str, Any] = {"audio": AudioTrack(0), "video": VideoTrack(0, 5)}
         result = collect(
             ContainerReader(stripped, streams, "a.mkv", 0, 10 * NS_PER_S, **tracks).read()
         )
@@ -479,8 +479,9 @@ def test_other_pixel_formats_are_converted(tmp_path: Path, pixels: str) -> None:
 def test_a_truncated_recording_is_read_to_its_end_with_a_notice(
     tmp_path: Path, suffix: str
 ) -> None:
-    tracks = [Audio(seconds=8, codec="pcm_s16le" if suffix in ("mkv", "wav") else "mp2",
-                    rate=48_000 if suffix != "wav" else 16_000)]  # fmt: skip
+    codec = "pcm_s16le" if suffix in ("mkv", "wav") else "mp2"
+    rate_hz = 16_000 if suffix == "wav" else 48_000
+    tracks: list[Audio | Video] = [Audio(seconds=8, codec=codec, rate=rate_hz)]
     if suffix != "wav":
         tracks.append(Video(seconds=8))
     options = {"movflags": "faststart"} if suffix == "mp4" else {}
@@ -500,7 +501,7 @@ def test_an_mp4_without_its_index_is_refused_in_one_sentence(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4", "avi"])
 @pytest.mark.parametrize("seed", range(3))
-def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path: Path, suffix: str, seed: Any) -> None:
+def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path: Path, suffix: str, seed: int) -> None:
     codec = "pcm_s16le" if suffix == "avi" else "mp2"
     path = media.write(
         tmp_path / f"bad.{suffix}",
@@ -561,7 +562,8 @@ def test_stop_ends_a_recording_early_with_its_stream_ends(tmp_path: Path) -> Non
         if len(got) == 10:
             stop.set()
     assert [type(chunk) for chunk in got[10:]] == [StreamEnd, StreamEnd]
-    assert got[-1].event_time_ns < 3 * NS_PER_S
+    last = got[-1]
+    assert isinstance(last, StreamEnd) and last.event_time_ns < 3 * NS_PER_S
 
 
 # --- several files ------------------------------------------------------------------------------
@@ -704,6 +706,7 @@ def test_audio_and_video_are_never_half_a_second_apart(tmp_path: Path) -> None:
 def test_real_talking_heads_are_read_completely(shared_data: Path) -> None:
     for path in sorted((shared_data / "clips").glob("*.mp4")):
         info = capture.info(spec(path))
+        assert info.duration_s is not None
         result = read(path)
         assert result.audio_s == pytest.approx(info.duration_s, abs=0.1)
         assert len(result.frames) == pytest.approx(info.duration_s * 5, abs=1)

@@ -15,6 +15,7 @@ from streamer.capture.sources import (
     parse_source,
     participant_of,
     public_name,
+    split_sources,
 )
 from streamer.errors import ConfigError, SourceError
 
@@ -141,3 +142,9 @@ def test_no_secret_of_an_address_becomes_a_name(address: str, name: str) -> None
 def test_a_file_that_cannot_name_a_participant_is_refused() -> None:
     with pytest.raises(ConfigError, match="participant's name"):
         participant_of("a\nb.mp4")
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "a\0b.mp4", "lavfi:" + "sine," * 300 + "anull"])
+def test_a_name_that_no_file_can_have_is_no_fault_of_the_parser(text: str) -> None:
+    assert split_sources(text)
+    assert parse_source(text).kind in ("file", "lavfi")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -41,7 +42,7 @@ def help_texts() -> Iterator[tuple[str, str]]:
     """Yield the path and the help text of every command."""
     assert COMMANDS
 
-    def walk(command: click.Command, path: str) -> Iterator[tuple[str, str]]:
+    def walk(command: Any, path: str) -> Iterator[tuple[str, str]]:
         context = click.Context(command, info_name=path)
         yield path, command.get_help(context)
         if hasattr(command, "commands"):

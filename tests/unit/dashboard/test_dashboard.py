@@ -6,7 +6,7 @@ import importlib.resources
 import json
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,13 @@ async def events(
     path: str,
     until: str,
     meanwhile: Callable[[], None] = lambda: None,
-    **headers: str,
-) -> list[tuple[str, str | None, object]]:
+    headers: Mapping[str, str] | None = None,
+) -> list[tuple[str, str | None, Any]]:
     """Server-sent events up to the first one called `until`: its name, id and data.
 
     `meanwhile` happens once the stream has begun.
     """
-    told: list[tuple[str, str | None, object]] = []
+    told: list[tuple[str, str | None, Any]] = []
     async with client.get(path, headers=headers) as response:
         assert response.status == 200
         assert response.content_type == "text/event-stream"
@@ -76,7 +76,7 @@ async def events(
     raise AssertionError(f"the stream ended before {until}")
 
 
-def indexes(told: Any) -> list[int]:
+def indexes(told: list[tuple[str, str | None, Any]]) -> list[int]:
     records = [one for name, _, data in told if name == "records" for one in data]
     return [one["window_index"] for one in records if one["topic"] == "smoothed"]
 
@@ -193,7 +193,7 @@ async def test_the_stream_gives_what_there_is_then_what_comes(feed: Feed) -> Non
         assert indexes(told) == [2_500]
 
         header = {"Last-Event-ID": str(last)}
-        told = await events(client, "/api/events?session=standup", until="live", **header)
+        told = await events(client, "/api/events?session=standup", until="live", headers=header)
         assert indexes(told) == [2_500]
         assert "reset" not in [name for name, *_ in told]
 

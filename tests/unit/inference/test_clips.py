@@ -32,11 +32,18 @@ from tests.made_records import START
 from tests.made_windows import TONE, jpeg, pcm16, window
 
 
+def clip_of(whole: Window, config: Config | None = None) -> Clip:
+    """The clip of a window that has evidence."""
+    clip = to_clip(whole, config or Config())
+    assert clip is not None
+    return clip
+
+
 @pytest.mark.parametrize("codec", ["pcm16", "flac"])
 def test_a_clip_has_the_samples_words_and_faces_of_its_window(codec: str) -> None:
     encoded = pcm16(TONE) if codec == "pcm16" else audio.encode_flac(TONE)
-    clip = to_clip(window(audio=encoded, audio_codec=codec, context="so far"), Config())
-    assert clip is not None
+    clip = clip_of(window(audio=encoded, audio_codec=codec, context="so far"))
+    assert clip.audio is not None and clip.faces is not None
     np.testing.assert_allclose(clip.audio, TONE, atol=1e-4)
     assert (clip.text, clip.context) == ("good day", "so far")
     (face,) = clip.faces
@@ -47,8 +54,8 @@ def test_a_face_is_rgb() -> None:
     red = np.zeros((32, 32, 3), np.uint8)
     red[..., 2] = 255  # OpenCV writes BGR
     crop = FaceCrop(0, bytes(cv2.imencode(".jpg", red)[1]))
-    clip = to_clip(window(faces=(crop,)), Config())
-    assert clip.faces[0][16, 16, 0] > 200 and clip.faces[0][16, 16, 2] < 50
+    (face,) = clip_of(window(faces=(crop,))).faces or ()
+    assert face[16, 16, 0] > 200 and face[16, 16, 2] < 50
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,7 @@ def test_only_the_modalities_of_the_setting_reach_the_model(
     modalities: list[str], audio_there: bool, text_there: bool, vision_there: bool
 ) -> None:
     config = build({"session": {"modalities": modalities}})
-    clip = to_clip(window(context="before"), config)
+    clip = clip_of(window(context="before"), config)
     assert (clip.audio is not None, clip.text is not None, clip.faces is not None) == (
         audio_there,
         text_there,
@@ -82,7 +89,7 @@ def test_a_modality_that_the_setting_leaves_out_is_not_decoded() -> None:
 @pytest.mark.parametrize("missing", ["audio", "text", "vision"])
 def test_a_modality_without_presence_is_no_evidence(missing: str) -> None:
     there = {"audio": 0.5, "text": 0.5, "vision": 0.5, missing: 0.0}
-    clip = to_clip(window(presence=Presence(**there)), Config())
+    clip = clip_of(window(presence=Presence(**there)))
     present = {"audio": clip.audio, "text": clip.text, "vision": clip.faces}
     assert [name for name, value in present.items() if value is None] == [missing]
 
@@ -95,7 +102,7 @@ def test_a_modality_without_presence_is_no_evidence(missing: str) -> None:
         {"presence": Presence(text=1.0), "words": (Word("  ", 0, 1),)},
     ],
 )
-def test_a_window_without_evidence_gives_no_clip(empty: dict) -> None:
+def test_a_window_without_evidence_gives_no_clip(empty: dict[str, Any]) -> None:
     assert to_clip(window(**empty), Config()) is None
 
 
@@ -107,7 +114,7 @@ def bomb(width: int, height: int) -> bytes:
     return bytes(data)
 
 
-def face(data: bytes) -> dict:
+def face(data: bytes) -> dict[str, Any]:
     return {"faces": (FaceCrop(0, data),)}
 
 
@@ -138,7 +145,7 @@ def face(data: bytes) -> dict:
         ({"words": (Word("o" * 30_000, 0, 1),)}, "characters of text"),
     ],
 )
-def test_a_poisoned_window_is_unreadable(poison: dict, reason: str) -> None:
+def test_a_poisoned_window_is_unreadable(poison: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
         to_clip(window(**poison), Config())
 
@@ -158,7 +165,7 @@ def test_audio_that_unpacks_to_minutes_is_not_unpacked() -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_the_size_in_the_header_is_the_size_of_the_image(
-    width: Any, height: Any, progressive: Any, grey: Any
+    width: int, height: int, progressive: bool, grey: bool
 ) -> None:
     shape = (height, width) if grey else (height, width, 3)
     flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)]
@@ -169,7 +176,7 @@ def test_the_size_in_the_header_is_the_size_of_the_image(
 
 @given(cut=st.integers(0, 1500), at=st.integers(0, 1500), noise=st.binary(max_size=64))
 @settings(max_examples=150, deadline=None)
-def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: Any, at: Any, noise: Any) -> None:
+def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: int, at: int, noise: bytes) -> None:
     image, flac = bytearray(jpeg()), bytearray(audio.encode_flac(TONE))
     image[at : at + len(noise)] = noise
     flac[at : at + len(noise)] = noise
@@ -183,7 +190,8 @@ def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: Any, at: Any, nois
     except UnreadableRecord as error:
         assert error.reason
     else:
-        assert clip is not None and np.isfinite(clip.audio).all()
+        assert clip is not None and clip.audio is not None
+        assert np.isfinite(clip.audio).all()
 
 
 PREDICTION = Prediction(

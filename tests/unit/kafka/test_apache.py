@@ -7,7 +7,6 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,7 @@ FORMATS_AND_RUNS = (
 
 
 @pytest.mark.parametrize("first_byte", range(256))
-def test_a_cluster_id_never_begins_with_a_dash(first_byte: Any) -> None:
+def test_a_cluster_id_never_begins_with_a_dash(first_byte: int) -> None:
     cluster_id = _cluster_id(uuid.UUID(bytes=bytes([first_byte]) + bytes(15)))
     assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{21}", cluster_id)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -53,7 +52,9 @@ def test_progress_stops_at_the_first_message_in_use() -> None:
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.data())
-def test_progress_reaches_the_end_once_every_message_is_used(unreadable: Any, data: Any) -> None:
+def test_progress_reaches_the_end_once_every_message_is_used(
+    unreadable: list[bool], data: st.DataObject
+) -> None:
     progress = _Progress()
     for offset, bad in enumerate(unreadable):
         progress.read(offset, done=bad)

@@ -42,7 +42,7 @@ def test_an_embedded_partition_drops_its_oldest_messages_beyond_five_megabytes(
         {"bootstrap.servers": embedded_broker, "group.id": "g", "auto.offset.reset": "earliest"}
     )
     consumer.subscribe(["t"])
-    keys = []
+    keys: list[str] = []
     while not keys or keys[-1] != str(sent - 1):
         message = consumer.poll(10)
         assert message is not None and message.error() is None

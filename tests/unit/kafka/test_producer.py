@@ -35,7 +35,8 @@ class FakeClient:
 
     @property
     def indices(self) -> list[int]:
-        return [WINDOWS.decode(value).window_index for value, _ in self.sent]
+        windows = [WINDOWS.decode(value) for value, _ in self.sent]
+        return [window.window_index for window in windows if window is not None]
 
     def acknowledge(self, *places: int) -> None:
         for place in places:

@@ -109,18 +109,18 @@ def test_the_event_time_in_the_headers_is_the_end_of_the_window() -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_a_tombstone_contains_no_record(topic: Any) -> None:
+def test_a_tombstone_contains_no_record(topic: Topic[Any]) -> None:
     assert topic.decode(None) is None
 
 
 @given(st.binary(max_size=200), st.sampled_from([WINDOWS, SCORES, SMOOTHED, SESSIONS]))
-def test_random_bytes_are_refused(value: Any, topic: Any) -> None:
+def test_random_bytes_are_refused(value: bytes, topic: Topic[Any]) -> None:
     with pytest.raises(UnreadableRecord):
         topic.decode(value)
 
 
 @given(st.integers(0, 255), st.data())
-def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte: Any, data: Any) -> None:
+def test_a_changed_byte_gives_a_valid_window_or_a_refusal(byte: int, data: st.DataObject) -> None:
     value = bytearray(WINDOWS.encode(window()).value)
     value[data.draw(st.integers(0, len(value) - 1))] = byte
     try:
@@ -200,7 +200,7 @@ def test_an_infinite_number_in_json_is_refused() -> None:
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("field", ["trend_per_min", "uncertainty", "valence", "latency_ms"])
-def test_a_number_that_is_not_finite_is_not_sent_as_null(field: str, number: Any) -> None:
+def test_a_number_that_is_not_finite_is_not_sent_as_null(field: str, number: float) -> None:
     value = {"total": number} if field == "latency_ms" else number
     with pytest.raises(UnreadableRecord, match="NaN or an infinite number"):
         SMOOTHED.encode(sentiment(**{field: value}))

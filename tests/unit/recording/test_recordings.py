@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from streamer.recording import recorded
 from streamer.recording import writer as writing
 from streamer.recording.arrow import arrow_schema
+from streamer.recording.files import media_file
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError, folder_name
 from streamer.recording.writer import Writer
@@ -338,3 +339,8 @@ def test_files_of_others_beside_a_recording_are_left_alone(tmp_path: Path) -> No
     with Writer(tmp_path):
         pass
     assert sorted(path.name for path in (tmp_path / "thesis").iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("source", ["x" * 5000 + ".mp4", "a\0b.mp4", "/" + "d/" * 3000 + "a.mp4"])
+def test_a_source_that_no_file_can_be_has_no_media(source: str) -> None:
+    assert media_file(source) is None

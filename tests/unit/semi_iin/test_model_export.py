@@ -1,7 +1,7 @@
 """Exported files have the outputs of the model, also for batches that they were not traced with."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -38,7 +38,9 @@ def small(**changes: object) -> SemiIIN:
         pytest.param("onnx", {"variant": "global", "sparse_top_k": 3}, marks=pytest.mark.slow),
     ],
 )
-def test_the_file_has_the_outputs_of_the_model(tmp_path: Path, format: str, changes: Any) -> None:
+def test_the_file_has_the_outputs_of_the_model(
+    tmp_path: Path, format: Literal["torch", "onnx"], changes: dict[str, Any]
+) -> None:
     model = small(**changes)
     exported = export.export(model, tmp_path / "made" / f"model{export.SUFFIXES[format]}", format)
     assert exported.path.stat().st_size > 0

@@ -131,7 +131,7 @@ def encode(x: Tensor, state: State, name: str, kind: str, heads: int) -> Tensor:
     x = math.sqrt(HIDDEN) * x + positions()
     normed = norm(x, layer["layer_norms.0.weight"], layer["layer_norms.0.bias"])
     projected = normed @ layer["self_attn.in_proj_weight"].T + layer["self_attn.in_proj_bias"]
-    query, key, value = projected.split(HIDDEN, dim=1)
+    query, key, value = projected.chunk(3, dim=1)
     width = HIDDEN // heads
     mixed = []
     for head in range(heads):

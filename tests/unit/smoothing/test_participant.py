@@ -18,6 +18,7 @@ from tests.smoothing_runs import (
     QUIET,
     run,
     score,
+    sentiments,
     smooth,
 )
 
@@ -55,11 +56,11 @@ def test_a_duplicate_changes_nothing() -> None:
 def test_a_missing_window_is_waited_for() -> None:
     # arrives   0 2 3 1        out at once 0, then with 1 also 2 and 3
     state, outputs = run([score(0, 1.0), score(2, 1.0), score(3, 1.0)])
-    assert [out.window_index for out in outputs] == [0]
+    assert [out.window_index for out in sentiments(outputs)] == [0]
     assert [held.window_index for held in state.held] == [2, 3]
 
     state, outputs = run([score(1, 1.0)], state=state)
-    assert [out.window_index for out in outputs] == [1, 2, 3]
+    assert [out.window_index for out in sentiments(outputs)] == [1, 2, 3]
     assert state.held == ()
 
 
@@ -67,23 +68,27 @@ def test_a_missing_window_is_given_up_after_lateness() -> None:
     # 1 is missing; 2 ends at 3 s and goes out when 5 s have been seen, with what follows it
     config = SmoothingConfig(lateness_s=2.0)
     state, outputs = run([score(0, 1.0), score(2, 1.0), score(3, 1.0)], config)
-    assert [out.window_index for out in outputs] == [0]
+    assert [out.window_index for out in sentiments(outputs)] == [0]
 
     state, outputs = run([score(4, 1.0)], config, state=state)
-    assert [out.window_index for out in outputs] == [2, 3, 4]
+    assert [out.window_index for out in sentiments(outputs)] == [2, 3, 4]
     assert step(state, score(1, 1.0), config, QUIET) == (state, [])
 
 
 def test_dropped_windows_are_not_waited_for() -> None:
     _, outputs = run([score(0, 1.0), score(4, 1.0, skipped=3)])
 
-    assert [out.window_index for out in outputs] == [0, 4]
+    assert [out.window_index for out in sentiments(outputs)] == [0, 4]
 
 
 def test_the_final_score_ends_the_waiting() -> None:
     state, outputs = run([score(0, 1.0), score(2, 1.0), score(5, 1.0, final=True)])
 
-    assert [(out.window_index, out.final) for out in outputs] == [(0, False), (2, False), (5, True)]
+    assert [(out.window_index, out.final) for out in sentiments(outputs)] == [
+        (0, False),
+        (2, False),
+        (5, True),
+    ]
     assert state.held == ()
 
 
@@ -91,7 +96,7 @@ def test_flush_publishes_the_held_scores() -> None:
     state, _ = run([score(2, 1.0), score(4, 1.0)])
     state, outputs = flush(state, SmoothingConfig(), QUIET)
 
-    assert [out.window_index for out in outputs] == [2, 4]
+    assert [out.window_index for out in sentiments(outputs)] == [2, 4]
     assert flush(state, SmoothingConfig(), QUIET) == (state, [])
 
 
@@ -100,7 +105,7 @@ def test_a_newer_revision_replaces_a_held_score() -> None:
         [score(1, 1.0), score(1, 2.0, revision=1), score(1, 3.0, revision=0), score(0, 0.0)]
     )
 
-    assert [(out.window_index, out.revision, out.valence_raw) for out in outputs] == [
+    assert [(out.window_index, out.revision, out.valence_raw) for out in sentiments(outputs)] == [
         (0, 0, 0.0),
         (1, 1, 2.0),
     ]
@@ -110,7 +115,7 @@ def test_held_scores_are_bounded() -> None:
     patient = SmoothingConfig(lateness_s=1e6)
     state, outputs = run([score(k, 1.0) for k in range(1, 2 + HELD_LIMIT)], patient)
 
-    assert [out.window_index for out in outputs] == list(range(1, 2 + HELD_LIMIT))
+    assert [out.window_index for out in sentiments(outputs)] == list(range(1, 2 + HELD_LIMIT))
     assert state.held == ()
 
 

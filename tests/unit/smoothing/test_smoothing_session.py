@@ -24,6 +24,7 @@ from tests.smoothing_runs import (
     QUIET,
     meet,
     sentiment,
+    session_sentiments,
     silent,
 )
 
@@ -70,7 +71,7 @@ def test_a_participant_who_stops_speaking_counts_ever_less() -> None:
         ]
     )
     assert [r.valence for r in records] == pytest.approx([0.0, 0.0, 1.2, 2.0])
-    assert [r.participants for r in records] == [2, 2, 2, 1]
+    assert [r.participants for r in session_sentiments(records)] == [2, 2, 2, 1]
 
 
 def test_a_window_in_which_nobody_gives_evidence_has_no_valence() -> None:
@@ -80,7 +81,10 @@ def test_a_window_in_which_nobody_gives_evidence_has_no_valence() -> None:
             *(silent("ana", 1, 0.6), silent("bo", 1, 0.6)),
         ]
     )
-    assert (records[1].valence, records[1].participants) == (None, 0)
+    assert (
+        session_sentiments(records)[1].valence,
+        session_sentiments(records)[1].participants,
+    ) == (None, 0)
 
 
 def test_too_few_participants_are_not_published() -> None:
@@ -88,8 +92,13 @@ def test_too_few_participants_are_not_published() -> None:
     reports = [("ana", 0, None), ("bo", 0, -2.0), ("ana", 1, 1.0), ("bo", 1, -2.0)]
     _, outputs = meet([sentiment(*report) for report in reports], crowd)
 
-    assert [(out.valence, out.participants) for out in outputs] == [(None, 1), (-0.5, 2)]
-    assert outputs[1].spread is None, "mean and spread of two would give both away"
+    assert [(out.valence, out.participants) for out in session_sentiments(outputs)] == [
+        (None, 1),
+        (-0.5, 2),
+    ]
+    assert session_sentiments(outputs)[1].spread is None, (
+        "mean and spread of two would give both away"
+    )
 
 
 def test_a_session_waits_for_all_it_announces() -> None:
@@ -99,7 +108,10 @@ def test_a_session_waits_for_all_it_announces() -> None:
     assert outputs == []
     state, outputs = meet([sentiment("bo", 0, 0.0), sentiment("bo", 1, 0.0)], state=state)
 
-    assert [(out.window_index, out.participants) for out in outputs] == [(0, 2), (1, 2)]
+    assert [(out.window_index, out.participants) for out in session_sentiments(outputs)] == [
+        (0, 2),
+        (1, 2),
+    ]
     assert list(state.pending) == [2]
 
 
@@ -107,7 +119,7 @@ def test_a_session_that_announces_nobody_waits_for_lateness_at_the_start() -> No
     config = SmoothingConfig(lateness_s=3.0)
     _, outputs = meet([sentiment("ana", k, 1.0, of=0) for k in range(5)], config)
 
-    assert [out.window_index for out in outputs] == [0, 1, 2, 3, 4]
+    assert [out.window_index for out in session_sentiments(outputs)] == [0, 1, 2, 3, 4]
     assert meet([sentiment("ana", k, 1.0, of=0) for k in range(3)], config)[1] == []
 
 
@@ -115,12 +127,12 @@ def test_a_participant_who_sends_no_more_is_waited_for_once() -> None:
     patience = 10 + SESSION_PATIENCE_MS // 1000
     both = [sentiment("ana", 0, 1.0), sentiment("bo", 0, 0.0)]
     state, outputs = meet([*both, *(sentiment("ana", k, 1.0) for k in range(1, patience + 1))])
-    assert [out.window_index for out in outputs] == [0]
+    assert [out.window_index for out in session_sentiments(outputs)] == [0]
 
     state, outputs = meet([sentiment("ana", patience + 1, 1.0)], state=state)
-    assert [out.window_index for out in outputs] == list(range(1, patience + 2))
+    assert [out.window_index for out in session_sentiments(outputs)] == list(range(1, patience + 2))
     _, [record] = meet([sentiment("ana", patience + 2, 1.0)], state=state)
-    assert record.participants == 1
+    assert session_sentiments([record])[0].participants == 1
 
 
 def test_a_participant_who_has_ended_is_not_waited_for_and_the_last_window_is_final() -> None:
@@ -133,7 +145,9 @@ def test_a_participant_who_has_ended_is_not_waited_for_and_the_last_window_is_fi
         ]
     )
 
-    assert [(out.window_index, out.participants, out.final) for out in outputs] == [
+    assert [
+        (out.window_index, out.participants, out.final) for out in session_sentiments(outputs)
+    ] == [
         (0, 2, False),
         (1, 1, False),
         (2, 1, True),
@@ -152,7 +166,10 @@ def test_session_flush_publishes_the_waiting_windows() -> None:
     state, _ = meet([sentiment("ana", 0, 1.0), sentiment("ana", 1, 1.0)])
     state, outputs = session_flush(state, SmoothingConfig(), QUIET)
 
-    assert [(out.window_index, out.final) for out in outputs] == [(0, False), (1, False)]
+    assert [(out.window_index, out.final) for out in session_sentiments(outputs)] == [
+        (0, False),
+        (1, False),
+    ]
     assert session_flush(state, SmoothingConfig(), QUIET) == (state, [])
 
 
@@ -171,28 +188,30 @@ def test_the_session_raises_alerts_of_its_own() -> None:
 def test_the_session_has_a_trend() -> None:
     _, outputs = meet([sentiment("ana", k, 0.02 * k, of=1) for k in range(60)])
 
-    assert outputs[59].trend_per_min == pytest.approx(1.2)
+    assert session_sentiments(outputs)[59].trend_per_min == pytest.approx(1.2)
 
 
 def test_the_models_of_a_window_are_named_once() -> None:
     other = msgspec.structs.replace(sentiment("bo", 0, 0.0), model="large")
     _, [record] = meet([sentiment("ana", 0, 1.0), other])
 
-    assert record.model == "large, tiny"
+    assert session_sentiments([record])[0].model == "large, tiny"
 
 
 def test_the_waiting_windows_of_a_session_are_bounded() -> None:
     patient = SmoothingConfig(lateness_s=1e6)
     state, outputs = meet([sentiment("ana", k, 1.0) for k in range(HELD_LIMIT + 2)], patient)
 
-    assert [out.window_index for out in outputs] == [0, 1]
+    assert [out.window_index for out in session_sentiments(outputs)] == [0, 1]
     assert len(state.pending) == HELD_LIMIT
 
 
 def test_no_window_is_final_while_an_announced_participant_may_still_come() -> None:
     state, _ = meet([sentiment("ana", 0, 1.0, final=True)])
 
-    assert [out.final for out in session_flush(state, SmoothingConfig(), QUIET)[1]] == [False]
+    assert [
+        out.final for out in session_sentiments(session_flush(state, SmoothingConfig(), QUIET)[1])
+    ] == [False]
 
 
 def test_the_mean_of_equal_certain_values_is_that_value() -> None:

@@ -254,6 +254,7 @@ def test_words_of_a_real_recording_have_their_text_and_times(
     tiny_en: Model, shared_data: Path
 ) -> None:
     audio = read_audio(Media(shared_data / "meetings" / "whisper.cpp__jfk.wav"))
+    assert audio is not None
     words = tiny_en.decode(audio, "en")
     text = " ".join(word.text for word in words).lower()
     assert "ask not what your country can do for you" in text.replace(",", "")
@@ -266,6 +267,7 @@ def test_words_of_a_real_recording_have_their_text_and_times(
 def test_another_language_is_detected_and_translated(shared_data: Path) -> None:
     model = load(asr(whisper_model="base", language="auto"))
     audio = read_audio(Media(shared_data / "meetings" / "faster-whisper__multilingual.mp3", 42, 56))
+    assert audio is not None
     german = " ".join(word.text for word in model.decode(audio, None))
     assert "das Recht, die Software zu verwenden" in german
     english = " ".join(word.text for word in model.decode(audio, None, translate=True))

@@ -75,6 +75,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> CommandLine:
         with pytest.raises(SystemExit) as ended:
             cli.main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
         return ended.value.code, captured.out, captured.err
 
     return call

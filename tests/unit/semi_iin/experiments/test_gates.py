@@ -20,7 +20,7 @@ def gates(bench: Bench) -> list[dict[str, Any]]:
     """Gate shares of three examples: a text with a voice, a text alone, and a text with a voice."""
     model = bench.build(0)
     with torch.no_grad():
-        model.gates["val"].intra.bias.fill_(50.0)
+        model.get_parameter("gates.val.intra.bias").fill_(50.0)
     pair, alone, other = (valence_examples(1, seed)[0] for seed in (5, 6, 7))
     chosen = [
         replace(pair, valence=0.0, sentiment=3),

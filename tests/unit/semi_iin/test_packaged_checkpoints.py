@@ -1,0 +1,48 @@
+"""The checkpoints in this package: loadable, small, and with a card that names every licence."""
+
+from pathlib import Path
+
+import pytest
+
+from semi_iin import checkpoint, weights
+from semi_iin.errors import SemiIINError
+from semi_iin.model_config import SemiIINConfig
+from semi_iin.predict import Predictor
+
+NAMES = sorted(path.name for path in checkpoint.PACKAGED.iterdir() if path.is_dir())
+LARGEST_MB = 45
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_packaged_checkpoint_is_whole_and_small(name: str) -> None:
+    loaded = checkpoint.load(name)
+    assert loaded.path == checkpoint.PACKAGED / name
+    assert loaded.build_model().config == SemiIINConfig.from_dict(loaded.config["model"])
+    assert (loaded.path / checkpoint.WEIGHTS).stat().st_size < LARGEST_MB * 1e6
+    assert loaded.config["provenance"]["configuration"]["data"]
+    assert loaded.config["metrics"]["mosi"]["n"] == 229
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_names_a_licence_for_every_source_of_data(name: str) -> None:
+    card = (checkpoint.PACKAGED / name / checkpoint.CARD).read_text(encoding="utf-8")
+    assert "licence" in card and "unknown" not in card
+    for data in checkpoint.load(name).config["provenance"]["configuration"]["data"]:
+        folder = Path(data["path"]).parts[0]
+        title = {"sst": "Stanford Sentiment", "ravdess": "RAVDESS"}.get(folder, folder)
+        assert title.lower() in card.lower(), data["path"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_its_source_a_checkpoint_says_how_to_get_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    specs = checkpoint.load(name).config["encoders"].values()
+    sources = [str(spec.get("source", "")) for spec in specs]
+    fetched = [source for source in sources if source.startswith("weights:")]
+    if not fetched:
+        assert Predictor.from_checkpoint(name, device="cpu").modalities
+        return
+    with pytest.raises(SemiIINError, match="streamer models get"):
+        Predictor.from_checkpoint(name, device="cpu")
