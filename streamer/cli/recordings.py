@@ -143,8 +143,8 @@ def compare(
     from streamer.recording.comparison import compare as compared
     from streamer.recording.reader import Recordings
 
-    found = Recordings(folder)
-    result = compared(found.read(session_a), found.read(session_b))
+    recordings = Recordings(folder)
+    result = compared(recordings.read(session_a), recordings.read(session_b))
     if json_:
         print_json(result)
     else:
