@@ -134,14 +134,14 @@ class Out:
     """Everything on one output topic so far."""
 
     def __init__(self, reader: Consumer[Any]) -> None:
-        self._reader = reader
+        self.reader = reader
         self.records: list[Any] = []
 
     async def until(self, done: Callable[[list[Any]], bool]) -> list[Any]:
         deadline = time.monotonic() + PATIENCE_S
         while not done(self.records):
             assert time.monotonic() < deadline, f"{len(self.records)} records and no more"
-            self.records += [each.record for each in await self._reader.batch(500, 200)]
+            self.records += [each.record for each in await self.reader.batch(500, 200)]
         return self.records
 
     async def windows(self, expected: set[str]) -> list[Any]:
@@ -219,7 +219,7 @@ def finish(worker: subprocess.Popen[bytes]) -> None:
 async def test_starts_before_its_topics_and_passes_tombstones_and_garbage(bench: Bench) -> None:
     bench.set("smoothing.idle_flush_s=1.0")
     worker = bench.start()
-    await asyncio.sleep(3)
+    await assigned(bench, 0)
     good = [score("s", "ana", index) for index in range(6)]
     producer = AIOKafkaProducer(bootstrap_servers=bench.config.kafka.broker)
     await producer.start()
@@ -254,20 +254,8 @@ async def test_starts_before_its_topics_and_passes_tombstones_and_garbage(bench:
 
 
 async def dead_letters(bench: Bench) -> list[dict[str, bytes]]:
-    consumer = AIOKafkaConsumer(
-        DEAD_LETTER.full_name(bench.prefix),
-        bootstrap_servers=bench.config.kafka.broker,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=50,
-    )
-    await consumer.start()
-    try:
-        found: list[dict[str, bytes]] = []
-        while batch := await consumer.getmany(timeout_ms=1000):
-            found += [dict(each.headers) for messages in batch.values() for each in messages]
-        return found
-    finally:
-        await consumer.stop()
+    async with Consumer(bench.config, DEAD_LETTER) as reader:
+        return [dict(each.headers) async for each in reader.snapshot()]
 
 
 async def test_killed_in_the_middle_publishes_every_window_with_one_value(bench: Bench) -> None:
@@ -310,7 +298,7 @@ async def test_a_worker_takes_over_from_one_that_is_killed(bench: Bench) -> None
             first = bench.start()
             await out.until(lambda records: len(records) > 50)
             second = bench.start()
-            await shared(bench, 1)
+            await shared(bench, 1, out)
             first.send_signal(signal.SIGKILL)
             first.wait()
         records = await out.windows({each.window_id for each in scores})
@@ -330,9 +318,9 @@ async def test_workers_that_join_leave_and_die_lose_nothing(
             first = bench.start()
             await out.until(lambda records: len(records) > 50)
             second = bench.start()
-            await shared(bench, 1)
+            await shared(bench, 1, out)
             third = bench.start()
-            await shared(bench, 2)
+            await shared(bench, 2, out)
             finish(second)
             third.send_signal(signal.SIGKILL)
             third.wait()
@@ -377,13 +365,19 @@ async def talking(bench: Bench, people: Sequence[str]) -> AsyncIterator[list[Sco
         await task
 
 
-async def shared(bench: Bench, number: int) -> None:
-    """Wait until a worker has partitions and has worked on them for a moment."""
+async def shared(bench: Bench, number: int, out: Out) -> None:
+    """Wait until a worker has partitions and much has been published since."""
+    await assigned(bench, number)
+    before = len(out.records)
+    await out.until(lambda records: len(records) >= before + 100)
+
+
+async def assigned(bench: Bench, number: int) -> None:
+    """Wait until a worker has partitions."""
     deadline = time.monotonic() + PATIENCE_S
     while "Smoothing partitions" not in (bench.logs / f"worker-{number}.log").read_text():
         assert time.monotonic() < deadline, bench.said()
         await asyncio.sleep(0.2)
-    await asyncio.sleep(1)
 
 
 async def test_publishes_the_meeting_and_no_person_when_told_so(bench: Bench) -> None:
@@ -401,11 +395,9 @@ async def test_publishes_the_meeting_and_no_person_when_told_so(bench: Bench) ->
         finish(worker)
     assert records[-1].final
     async with reading(bench, SMOOTHED) as persons, reading(bench, ALERTS) as alerts:
-        for _ in range(5):
-            await persons.until(lambda records: True)
-            persons.records += [each.record for each in await persons._reader.batch(500, 200)]
+        of_persons = [each.record async for each in persons.reader.snapshot()]
         found = await alerts.until(lambda records: len(records) > 0)
-    assert persons.records == []
+    assert of_persons == []
     assert {each.participant_id for each in found} == {None}
 
 

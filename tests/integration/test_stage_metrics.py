@@ -1,6 +1,7 @@
 """Each stage as a process of its own answers on its port while it works."""
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -80,21 +81,23 @@ async def answer(config: Config, path: str) -> str | None:
 
 
 async def until(
-    config: Config, name: tuple[str, ...], at_least: float
+    config: Config, name: tuple[str, ...], at_least: float, at_most: float = math.inf
 ) -> dict[tuple[str, ...], float]:
-    """The samples, once one of them is there and large enough."""
+    """The samples, once one of them is there and between the bounds."""
     found: dict[tuple[str, ...], float] = {}
     for _ in range(PATIENCE):
         found = samples(await answer(config, "/metrics") or "")
-        if found.get(name, -1.0) >= at_least:
+        if at_least <= found.get(name, -math.inf) <= at_most:
             return found
         await asyncio.sleep(0.3)
     raise AssertionError(f"{name} is {found.get(name)}; there are {sorted(found)}")
 
 
 async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path) -> None:
-    ana = meeting(tmp_path / "made", 8)["ana"]
-    async with stage(config, "capture", "--participant", f"ana={ana}") as process:
+    ana = meeting(tmp_path / "made", 5)["ana"]
+    async with stage(
+        config, "capture", "--participant", f"ana={ana}", "--set", "asr.engine=none"
+    ) as process:
         found = await until(config, ("streamer_events_total", "publisher", "published"), 4)
         assert found["streamer_ready",] == 1
         assert found.get(("streamer_events_total", "publisher", "dead_lettered"), 0) == 0
@@ -111,7 +114,7 @@ async def test_inference_tells_what_it_scored_and_what_waits(config: Config) -> 
         found = await until(config, ("streamer_events_total", "inference", "scored"), 3)
         assert found["streamer_events_total", "inference", "taken"] == 3
         assert found["streamer_latency_seconds_count", "inference"] == 3
-        assert found["streamer_lag_records", "windows"] == 0
+        await until(config, ("streamer_lag_records", "windows"), 0, 0)
 
 
 async def test_the_processor_tells_rates_latencies_and_lag(config: Config) -> None:
@@ -124,8 +127,7 @@ async def test_the_processor_tells_rates_latencies_and_lag(config: Config) -> No
         assert found["streamer_events_total", "smoothing scores", "records"] == 20
         assert found["streamer_latency_seconds_sum", "total"] >= 20 * 0.022
         await until(config, ("streamer_events_total", "publisher", "published"), 40)
-        found = await until(config, ("streamer_lag_records", "scores"), 0)
-        assert found["streamer_lag_records", "scores"] <= 20
+        await until(config, ("streamer_lag_records", "scores"), 0, 0)
 
 
 async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path) -> None:
