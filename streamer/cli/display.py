@@ -82,8 +82,8 @@ class Board:
             self.session = record
             self._latest = self._session_line(record)
         else:
-            told = {(alert.end_ms, alert.message) for alert in self.alerts}
-            if (record.end_ms, record.message) not in told:  # two kinds may clear for one reason
+            shown = {(alert.end_ms, alert.message) for alert in self.alerts}
+            if (record.end_ms, record.message) not in shown:  # two kinds may clear for one reason
                 self.alerts.append(record)
             self._latest = self._alert_line(record)
 
@@ -188,13 +188,13 @@ def comparison(result: Comparison) -> RenderableType:
     apart = Table(title="Where they differ most", title_justify="left", box=SIMPLE_HEAD)
     for heading in ("who", "time", "A", "B", "words"):
         apart.add_column(heading)
-    for one in result.differences:
+    for difference in result.differences:
         apart.add_row(
-            Text(one.participant_id),
-            clock(one.end_ms),
-            _signed(one.valence_a),
-            _signed(one.valence_b),
-            Text(printable(one.text)),
+            Text(difference.participant_id),
+            clock(difference.end_ms),
+            _signed(difference.valence_a),
+            _signed(difference.valence_b),
+            Text(printable(difference.text)),
         )
     return Group(table, apart)
 

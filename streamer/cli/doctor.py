@@ -108,10 +108,10 @@ def _gpu(config: Config) -> Finding:
         return Finding("GPU", "ok", torch.cuda.get_device_name())
     if torch.backends.mps.is_available():
         return Finding("GPU", "ok", "Apple MPS")
-    wanted = config.inference.device
-    if wanted in ("auto", "cpu"):
+    device = config.inference.device
+    if device in ("auto", "cpu"):
         return Finding("GPU", "missing", f"none; {torch.get_num_threads()} CPU threads are used")
-    return Finding("GPU", "broken", f"none, but inference.device = {wanted!r}", "set it to 'auto'")
+    return Finding("GPU", "broken", f"none, but inference.device = {device!r}", "set it to 'auto'")
 
 
 def _program(name: str, purpose: str, fix: str) -> Finding:

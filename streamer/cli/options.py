@@ -1,4 +1,4 @@
-"""Options and formats that several commands share."""
+"""Options of the commands, and formats that they share."""
 
 from __future__ import annotations
 
@@ -74,4 +74,52 @@ class ExportFormat(StrEnum):
 
 ReasonOption = Annotated[
     str, typer.Option("--reason", help="Only dead letters whose reason contains this text.")
+]
+
+FilesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Media files or folders, one participant each.", show_default=False),
+]
+ReplaySpeedOption = Annotated[
+    float, typer.Option(help="1 = real time, 4 = four times as fast, 0 = as fast as possible.")
+]
+RecordedOption = Annotated[
+    str | None,
+    typer.Option(help="Score the recorded windows of this session again.", show_default=False),
+]
+TopicOption = Annotated[
+    str | None,
+    typer.Option(help="Score the windows of this topic again, such as sentiment.windows.v1."),
+]
+TopicFromOption = Annotated[
+    str, typer.Option("--from", help="With --topic: beginning, or a start time.")
+]
+TopicToOption = Annotated[
+    str | None, typer.Option(help="With --topic: the end time.", show_default=False)
+]
+
+HostOption = Annotated[
+    str,
+    typer.Option(help="Address to listen on; any but the loopback address requires the token."),
+]
+PagePortOption = Annotated[
+    int | None,
+    typer.Option(help="Port; by default 8710, or a free one.", show_default=False),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STREAMER_DASHBOARD_TOKEN",
+        help="Token that visitors need; generated if it is required and not given.",
+    ),
+]
+OpenOption = Annotated[
+    bool, typer.Option("--open", help="Open the page in this machine's browser.")
+]
+MediaFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with the recordings' media files, if they have moved.",
+        show_default=False,
+    ),
 ]

@@ -33,15 +33,21 @@ from streamer.cli.options import (
     ConfigOption,
     ConsentOption,
     DirOption,
+    FilesArgument,
     JsonOption,
     KeepMediaOption,
     KeepWindowsOption,
     NoStagesOption,
     PageOption,
     ParticipantOption,
+    RecordedOption,
     RecordOption,
+    ReplaySpeedOption,
     SessionOption,
     SetOption,
+    TopicFromOption,
+    TopicOption,
+    TopicToOption,
 )
 from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
@@ -118,15 +124,10 @@ def run(
 
 @app.command()
 def replay(
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(help="Media files or folders, one participant each.", show_default=False),
-    ] = None,
+    files: FilesArgument = None,
     participant: ParticipantOption = None,
     session: SessionOption = None,
-    speed: Annotated[
-        float, typer.Option(help="1 = real time, 4 = four times as fast, 0 = as fast as possible.")
-    ] = 1.0,
+    speed: ReplaySpeedOption = 1.0,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -134,21 +135,11 @@ def replay(
     record: RecordOption = None,
     record_windows: KeepWindowsOption = False,
     record_media: KeepMediaOption = False,
-    recorded: Annotated[
-        str | None,
-        typer.Option(help="Score the recorded windows of this session again.", show_default=False),
-    ] = None,
+    recorded: RecordedOption = None,
     folder: DirOption = RECORDINGS,
-    topic: Annotated[
-        str | None,
-        typer.Option(help="Score the windows of this topic again, such as sentiment.windows.v1."),
-    ] = None,
-    from_: Annotated[
-        str, typer.Option("--from", help="With --topic: beginning, or a start time.")
-    ] = "beginning",
-    to: Annotated[
-        str | None, typer.Option(help="With --topic: the end time.", show_default=False)
-    ] = None,
+    topic: TopicOption = None,
+    from_: TopicFromOption = "beginning",
+    to: TopicToOption = None,
     page: PageOption = False,
     json_: JsonOption = False,
 ) -> None:
@@ -227,16 +218,16 @@ def again(
     from streamer.recording.recorded import recording_of
     from streamer.session import rescore
 
-    found = Recordings(folder)
-    old = rescore.choose_session(found, recorded)
-    before = found.read(old)
+    recordings = Recordings(folder)
+    old = rescore.choose_session(recordings, recorded)
+    before = recordings.read(old)
     new = session or replay_name(f"{old}-again", chosen.config) or old
     pace = Pace(checked_speed(speed))
     seen: list[Any] = []
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: rescore.Rescoring(
-            found, old, new, pace, publisher, in_flight
+            recordings, old, new, pace, publisher, in_flight
         )
 
     run_pipeline(
@@ -330,47 +321,32 @@ def run_pipeline(
     from streamer import metrics
     from streamer.cli import display
     from streamer.kafka.probe import answers
-    from streamer.local.follower import Published
     from streamer.local.run import EMBEDDED_NOTICE, reachable_broker, run_stages
-    from streamer.recording.recorder import record_session
 
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
     board = display.Board(f"{title} [{session}]", length_s)
-    by_session = chosen.config.smoothing.publish == "session"
-    printed = SessionSentiment if by_session else Sentiment
 
     async def everything(stop: asyncio.Event) -> Any:
         async with contextlib.AsyncExitStack() as stack:
             config = await stack.enter_async_context(reachable_broker(chosen.config))
-            if recorder.folder is not None:
-                keep = {"windows": recorder.windows, "media": recorder.media}
-                await stack.enter_async_context(
-                    record_session(config, recorder.folder, session, **keep)
-                )
+            await start_recorder(stack, recorder, config, session)
             if page:
                 await show_page(stack, config, session, open_page and not as_json)
             if pace is not None:
                 stack.enter_context(pausable(pace))
-            with live_table(board, as_json) as refresh:
-
-                def on_record(record: Published) -> None:
-                    board.add(record)
-                    also(record)
-                    if as_json and isinstance(record, printed):
-                        print_json(record)
-                    refresh()
-
-                work = run_stages(
-                    session,
-                    source(config),
-                    config,
-                    on_record=on_record,
-                    stage_arguments=chosen.stage_arguments(config.kafka.broker),
-                    start_stages=start_stages,
-                    stop=stop,
-                )
-                return await metrics.watched(config, "capture", work, answers)
+            refresh = stack.enter_context(live_table(board, as_json))
+            printer = json_printer(config, as_json)
+            work = run_stages(
+                session,
+                source(config),
+                config,
+                on_record=each_of(board.add, also, printer, lambda _: refresh()),
+                stage_arguments=chosen.stage_arguments(config.kafka.broker),
+                start_stages=start_stages,
+                stop=stop,
+            )
+            return await metrics.watched(config, "capture", work, answers)
 
     outcome, interrupted = until_signal(everything)
     if not as_json:
@@ -378,6 +354,39 @@ def run_pipeline(
     report_losses(outcome)
     if interrupted and pace is not None:
         raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def each_of(*actions: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return a function that calls every action with a record, in order."""
+
+    def act(record: Any) -> None:
+        for action in actions:
+            action(record)
+
+    return act
+
+
+def json_printer(config: Config, as_json: bool) -> Callable[[Any], None]:
+    """Return a function that prints the records of the published kind with --json."""
+    by_session = config.smoothing.publish == "session"
+    printed = SessionSentiment if by_session else Sentiment
+
+    def print_published(record: Any) -> None:
+        if as_json and isinstance(record, printed):
+            print_json(record)
+
+    return print_published
+
+
+async def start_recorder(
+    stack: contextlib.AsyncExitStack, recorder: Recorder, config: Config, session: str
+) -> None:
+    """Record the session until `stack` closes, if `recorder` has a folder."""
+    from streamer.recording.recorder import record_session
+
+    if recorder.folder is not None:
+        keep = {"windows": recorder.windows, "media": recorder.media}
+        await stack.enter_async_context(record_session(config, recorder.folder, session, **keep))
 
 
 async def show_page(

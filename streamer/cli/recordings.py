@@ -84,23 +84,23 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
     """List the recorded sessions, newest first."""
     from streamer.recording.reader import Recordings
 
-    found = Recordings(folder).index()
+    summaries = Recordings(folder).index()
     if json_:
-        for one in found:
-            print_json(one)
+        for summary in summaries:
+            print_json(summary)
         return
     table = Table("session", "started", "length", "who", "mean", "alerts", "")
-    for one in found:
+    for summary in summaries:
         table.add_row(
-            escape(one.session_id),
-            f"{one.started_at:%Y-%m-%d %H:%M}" if one.started_at else "",
-            clock(one.duration_ms),
-            escape(", ".join(person.participant_id for person in one.participants)),
-            "" if one.mean_valence is None else f"{one.mean_valence:+z.2f}",
-            str(one.alerts),
-            "" if one.complete else "not complete",
+            escape(summary.session_id),
+            f"{summary.started_at:%Y-%m-%d %H:%M}" if summary.started_at else "",
+            clock(summary.duration_ms),
+            escape(", ".join(person.participant_id for person in summary.participants)),
+            "" if summary.mean_valence is None else f"{summary.mean_valence:+z.2f}",
+            str(summary.alerts),
+            "" if summary.complete else "not complete",
         )
-    Console().print(table if found else f"{folder} contains no recordings.")
+    Console().print(table if summaries else f"{folder} contains no recordings.")
 
 
 @app.command()
@@ -143,8 +143,8 @@ def compare(
     from streamer.recording.comparison import compare as compared
     from streamer.recording.reader import Recordings
 
-    found = Recordings(folder)
-    result = compared(found.read(session_a), found.read(session_b))
+    recordings = Recordings(folder)
+    result = compared(recordings.read(session_a), recordings.read(session_b))
     if json_:
         print_json(result)
     else:

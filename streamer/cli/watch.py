@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,10 +15,15 @@ from streamer.cli.options import (
     BrokerOption,
     ConfigOption,
     DirOption,
+    HostOption,
     JsonOption,
+    MediaFolderOption,
+    OpenOption,
     OutputFormat,
+    PagePortOption,
     SessionOption,
     SetOption,
+    TokenOption,
 )
 from streamer.cli.output import CSV_COLUMNS, csv_line, print_json, print_line
 from streamer.cli.play import live_table, print_url
@@ -77,32 +81,12 @@ def subscribe(
 @app.command()
 def dashboard(
     session: Annotated[str | None, typer.Option(help="Open this session first.")] = None,
-    host: Annotated[
-        str,
-        typer.Option(help="Address to listen on; any but the loopback address requires the token."),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int | None,
-        typer.Option(help="Port; by default 8710, or a free one.", show_default=False),
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="STREAMER_DASHBOARD_TOKEN",
-            help="Token that visitors need; generated if it is required and not given.",
-        ),
-    ] = None,
-    open_: Annotated[
-        bool, typer.Option("--open", help="Open the page in this machine's browser.")
-    ] = False,
+    host: HostOption = "127.0.0.1",
+    port: PagePortOption = None,
+    token: TokenOption = None,
+    open_: OpenOption = False,
     folder: DirOption = RECORDINGS,
-    media: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with the recordings' media files, if they have moved.",
-            show_default=False,
-        ),
-    ] = None,
+    media: MediaFolderOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,

@@ -153,7 +153,7 @@ class SessionLog:
         """What a list of sessions shows of this one."""
         names = set(self.participants)
         if self.started is not None:
-            names |= {one.participant_id for one in self.started.participants}
+            names |= {person.participant_id for person in self.started.participants}
         return {
             "session_id": self.session_id,
             "live": None if self.started is None else self.started.live,
@@ -206,8 +206,8 @@ class SessionLog:
 def encode(record: Shown) -> bytes:
     """A record as one line of JSON: which `topic` it is from, and its fields less OMITTED."""
     plain = msgspec.to_builtins(record)
-    kept = {name: value for name, value in plain.items() if name not in OMITTED}
-    return msgspec.json.encode({"topic": topic_of(record).kind, **kept})
+    fields = {name: value for name, value in plain.items() if name not in OMITTED}
+    return msgspec.json.encode({"topic": topic_of(record).kind, **fields})
 
 
 class Feed:
@@ -259,7 +259,7 @@ class Feed:
 
     @past.setter
     def past(self, summaries: Iterable[dict[str, Any]]) -> None:
-        past = {one["session_id"]: one | {"recorded": True} for one in summaries}
+        past = {summary["session_id"]: summary | {"recorded": True} for summary in summaries}
         if past != self._past:
             self._past = past
             self._tell()
@@ -282,7 +282,10 @@ class Feed:
     def status(self, session_id: str | None) -> dict[str, Any]:
         """The broker, the stages, and the session asked for; without one all, newest first."""
         watched = self.sessions.get(session_id or "")
-        names = [*reversed(self.sessions), *(one for one in self._past if one not in self.sessions)]
+        names = [
+            *reversed(self.sessions),
+            *(name for name in self._past if name not in self.sessions),
+        ]
         if session_id is not None:
             names = [session_id] if session_id in names else []
         sessions = [
@@ -307,8 +310,8 @@ class Feed:
 
     def _tell(self) -> None:
         self.version += 1
-        told, self._news = self._news, asyncio.Event()
-        told.set()
+        changed, self._news = self._news, asyncio.Event()
+        changed.set()
 
 
 async def follow(config: Config, feed: Feed) -> None:
@@ -338,18 +341,18 @@ def stages(
     work: Mapping[str, Work], published: deque[tuple[float, int]], now_s: float
 ) -> dict[str, dict[str, float | None]]:
     """Return the status of each stage; `published` holds the windows of RATE_S."""
-    found: dict[str, dict[str, float | None]] = {
-        stage: {"waiting": one.waiting} for stage, one in work.items()
+    status: dict[str, dict[str, float | None]] = {
+        stage: {"waiting": backlog.waiting} for stage, backlog in work.items()
     }
     if "inference" not in work:
-        return found
+        return status
     published.append((now_s, work["inference"].published))
     while now_s - published[0][0] > RATE_S:
         published.popleft()
     (from_s, before), (to_s, after) = published[0], published[-1]
     rate = max(after - before, 0) / (to_s - from_s) if to_s > from_s else 0.0
-    found["capture"] = {"windows_per_s": rate}
-    return found
+    status["capture"] = {"windows_per_s": rate}
+    return status
 
 
 async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
@@ -367,17 +370,17 @@ async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
 
 
 async def _pass_on(reader: Consumer[Any], kind: str, broker: str, feed: Feed) -> None:
-    heard_s = time.monotonic()
+    answered_s = time.monotonic()
     while True:
         received = await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS)
-        for one in received:
-            feed.add(one.record, one.timestamp_ms)
+        for message in received:
+            feed.add(message.record, message.timestamp_ms)
         if received:
-            heard_s = time.monotonic()
+            answered_s = time.monotonic()
             feed.state = "up"
             await reader.commit()
-        elif time.monotonic() - heard_s > PROBE_S:
-            heard_s = time.monotonic()
+        elif time.monotonic() - answered_s > PROBE_S:
+            answered_s = time.monotonic()
             feed.state = "up" if await asyncio.to_thread(answers, broker) else "down"
         feed.lags[kind] = reader.lag()
 

@@ -42,20 +42,20 @@ class Recorded:
         """See History; `valence` is the mean over the session."""
         return [
             {
-                "session_id": one.session_id,
-                "live": one.live,
+                "session_id": summary.session_id,
+                "live": summary.live,
                 "ended": True,
-                "started_ms": _unix_ms(one.started_at),
-                "updated_ms": _unix_ms(one.last_event_time) or 0,
-                "end_ms": one.duration_ms,
-                "participants": [person.participant_id for person in one.participants],
-                "valence": one.mean_valence,
+                "started_ms": _unix_ms(summary.started_at),
+                "updated_ms": _unix_ms(summary.last_event_time) or 0,
+                "end_ms": summary.duration_ms,
+                "participants": [person.participant_id for person in summary.participants],
+                "valence": summary.mean_valence,
                 "label": None,
                 "polarity": None,
-                "alerts": one.alerts,
-                "complete": one.complete,
+                "alerts": summary.alerts,
+                "complete": summary.complete,
             }
-            for one in self._recordings.index()
+            for summary in self._recordings.index()
         ]
 
     def read(self, session_id: str) -> SessionLog:
@@ -73,7 +73,7 @@ class Recorded:
         ]
         if recording.session is not None:
             log.add(recording.session, 0)
-        for record in sorted(records, key=lambda one: one.end_ms):
+        for record in sorted(records, key=lambda record: record.end_ms):
             log.add(record, round(record.event_time.timestamp() * 1000))
         log.ended = log.recorded = True
         return log
@@ -90,7 +90,7 @@ def media(session: Session | None, folder: Path | None, *, anywhere: bool) -> di
     into it: so a file counts only when it is of PLAYABLE_TYPES and either lies in `folder`, which
     the person who started the page chose, or `anywhere` allows the path as it was recorded.
     """
-    found = {}
+    paths = {}
     for person in () if session is None else session.participants:
         for source in person.sources:
             named = playable_path(source)
@@ -99,9 +99,9 @@ def media(session: Session | None, folder: Path | None, *, anywhere: bool) -> di
             places = [folder / named.name] if folder is not None else []
             places += [named] if anywhere else []
             for place in places:
-                if person.participant_id not in found and is_file(place):
-                    found[person.participant_id] = place
-    return found
+                if person.participant_id not in paths and is_file(place):
+                    paths[person.participant_id] = place
+    return paths
 
 
 def _unix_ms(moment: Any) -> int | None:

@@ -150,7 +150,7 @@ class Page:
         self._closing.set()
         if self._runner is not None:
             await self._runner.cleanup()
-        tasks = [one for one in (self._looking, *self._read.values()) if one is not None]
+        tasks = [task for task in (self._looking, *self._read.values()) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -161,9 +161,11 @@ class Page:
         if host in ("0.0.0.0", "::", ""):
             host = socket.gethostname()
         query = {"session": session_id, "token": self.token}
-        told = urlencode({name: value for name, value in query.items() if value}, quote_via=quote)
+        parameters = urlencode(
+            {name: value for name, value in query.items() if value}, quote_via=quote
+        )
         host = f"[{host}]" if ":" in host else host
-        return f"http://{host}:{self._port}/" + (f"?{told}" if told else "")
+        return f"http://{host}:{self._port}/" + (f"?{parameters}" if parameters else "")
 
     async def _bind(self, runner: web.AppRunner) -> None:
         try:
@@ -206,8 +208,10 @@ class Page:
             request.cookies.get(self._cookie(), ""),
             request.headers.get("Authorization", "").removeprefix("Bearer "),
         )
-        known = token.encode()
-        return any(hmac.compare_digest(one.encode("utf-8", "replace"), known) for one in shown)
+        expected = token.encode()
+        return any(
+            hmac.compare_digest(given.encode("utf-8", "replace"), expected) for given in shown
+        )
 
     def _cookie(self) -> str:
         """Cookies are shared between the ports of a host, so that each server names its own."""
@@ -249,9 +253,9 @@ class Page:
             await response.prepare(request)
             messages = self._messages(request.query.get("session"), place)
             async with contextlib.aclosing(messages):
-                async for one in messages:
+                async for event in messages:
                     async with asyncio.timeout(WRITE_TIMEOUT_S):
-                        await response.write(one)
+                        await response.write(event)
         except (ConnectionError, TimeoutError):
             log.debug("A page has gone.")
         finally:
@@ -284,8 +288,8 @@ class Page:
                         told_s = -HEARTBEAT_S  # the page hears what it is before its records
                         continue
             if session is not None:
-                for one in cursor.take(session):
-                    yield one
+                for event in cursor.take(session):
+                    yield event
                 if cursor.behind(session):
                     continue
             await self._wait(news, STATUS_S)
@@ -333,13 +337,13 @@ class Page:
     def _media_of(self, session: SessionLog) -> dict[str, Path]:
         if not session.ended:
             return {}
-        found = media(session.started, self._media_dir, anywhere=is_loopback(self._host))
+        paths = media(session.started, self._media_dir, anywhere=is_loopback(self._host))
         if session.recorded and self._history is not None:
-            found |= self._history.media(session.session_id)
-        return found
+            paths |= self._history.media(session.session_id)
+        return paths
 
     async def _wait(self, news: asyncio.Event, timeout_s: float) -> None:
-        waits = [asyncio.create_task(one.wait()) for one in (news, self._closing)]
+        waits = [asyncio.create_task(event.wait()) for event in (news, self._closing)]
         try:
             await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -177,7 +177,7 @@ async def _in_flight_bytes(config: Config) -> int | None:
 
 async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
     """Run all; when the first ends (or fails), cancel the others and pass its failure on."""
-    tasks = [asyncio.create_task(one) for one in work]
+    tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

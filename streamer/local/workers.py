@@ -44,9 +44,10 @@ class Worker:
         """Wait for the process to end, then raise WorkerDied with the end of its log."""
         code = await self._process.wait()
         lines = self.log_path.read_text("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
-        told = lines[-1] if lines else "it logged nothing"
+        last_line = lines[-1] if lines else "it logged nothing"
         raise WorkerDied(
-            f"The {self.name} stage ended with exit code {code}: {told} (log: {self.log_path})."
+            f"The {self.name} stage ended with exit code {code}: {last_line} "
+            f"(log: {self.log_path})."
         )
 
     async def stop(self) -> None:

@@ -29,7 +29,7 @@ EMBEDDED_SESSION_TIMEOUT_S = 6.0
 
 @dataclass(frozen=True)
 class Processor:
-    """The Faust app and its two stages; `app.start()` after `publisher` is entered."""
+    """The Faust app and its two stages; `app.start()` after `producer` is entered."""
 
     app: Any
     stages: tuple[Stage[Any], ...]
@@ -54,7 +54,7 @@ def changelogs(config: Config) -> tuple[str, str]:
 
 def build_app(
     config: Config,
-    publisher: Producer,
+    producer: Producer,
     partitions: Mapping[str, int],
     *,
     embedded: bool,
@@ -65,7 +65,7 @@ def build_app(
 
     Args:
         config: the settings; `kafka.broker` is an address.
-        publisher: where outputs go; must be entered before the app starts.
+        producer: where outputs go; must be entered before the app starts.
         partitions: how many the scores and session-input topics have.
         embedded: the broker creates topics on first use and knows no CreateTopics.
         folder: of this worker alone, for RocksDB.
@@ -86,7 +86,7 @@ def build_app(
             partitions=partitions[topic_name],
             help=f"Smoothing state of the {table_name}.",
         )
-        stage: Stage[Any] = Stage(app, table, spec, publisher, config, Clock())
+        stage: Stage[Any] = Stage(app, table, spec, producer, config, Clock())
         source = app.topic(
             topic_name,
             key_type=bytes,

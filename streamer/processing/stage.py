@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 IN_HAND = 256
 """Messages of one stage that are smoothed and not yet acknowledged; beyond it the agent waits."""
 MAINTENANCE_S = 0.5
-"""How often silence is looked for."""
+"""Interval of the search for keys that receive no more messages."""
 EXPIRE_S = 60.0
-"""How often old keys are looked for."""
+"""Interval of the search for keys past the retention."""
 
 
 @dataclass(eq=False, slots=True)
@@ -44,7 +44,7 @@ class _Step:
     event: Any
     sent: list[asyncio.Future[Any]] = field(default_factory=list)
     key: bytes | None = None
-    kept: StoredState[Any] | None = None
+    stored: StoredState[Any] | None = None
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Stage(Generic[S]):
         app: App,
         table: Any,
         spec: StageSpec[S],
-        publisher: Producer,
+        producer: Producer,
         config: Config,
         clock: Clock,
     ) -> None:
@@ -99,10 +99,10 @@ class Stage(Generic[S]):
         self._table = table
         self._spec = spec
         self._topic = spec.topic.full_name(config.kafka.topic_prefix)
-        self._publisher = publisher
+        self._producer = producer
         self._clock = clock
         self._idle_s = config.smoothing.idle_flush_s
-        self._keep_ms = config.kafka.retention_ms
+        self._retention_ms = config.kafka.retention_ms
         self._encode = msgspec.msgpack.Encoder().encode
         self._max_state_bytes = config.kafka.max_message_bytes // 2  # the outbox takes space too
         self._decode = msgspec.msgpack.Decoder(StoredState[spec.state]).decode  # type: ignore[name-defined]
@@ -134,14 +134,14 @@ class Stage(Generic[S]):
                     await self._steps.put(await self._take(event))
 
     async def commit_loop(self) -> None:
-        """Keep the states whose outputs are safe, then let the offsets be committed, in order."""
+        """Store states once the broker has their outputs, then acknowledge the messages."""
         while True:
             steps = [await self._steps.get()]
             while not self._steps.empty():
                 steps.append(self._steps.get_nowait())
             await asyncio.gather(*(sent for step in steps for sent in step.sent))
-            await self._keep(
-                {step.key: step.kept for step in steps if step.key and step.kept is not None}
+            await self._store(
+                {step.key: step.stored for step in steps if step.key and step.stored is not None}
             )
             for step in steps:
                 step.event.ack()
@@ -163,7 +163,7 @@ class Stage(Generic[S]):
     def _follows(self, message: Any) -> bool:
         """Whether no message was skipped before this one; if one was, the app must start over.
 
-        Faust can lose sight of a message in a rebalance and would commit beyond it. A gap that
+        Faust can skip a message in a rebalance and would commit beyond it. A gap that
         is still there after starting over is the log's own, as after deletion.
         """
         if self._app.ended.done():
@@ -213,7 +213,7 @@ class Stage(Generic[S]):
         self._check_storable(state)
         now_ms = self._clock.wall_ms()
         sent = [
-            await self._publisher.publish_soon(stamped(output, now_ms), topic=topic)
+            await self._producer.publish_soon(stamped(output, now_ms), topic=topic)
             for output in outputs
             for topic in self._spec.routes(output)
         ]
@@ -222,9 +222,9 @@ class Stage(Generic[S]):
         if before and state == before.state:
             self.counters["duplicates"] += 1
             return _Step(event, sent)
-        kept = StoredState(state, event.message.partition, round(now_ms))
-        self._live[key] = kept
-        return _Step(event, sent, key, kept)
+        stored = StoredState(state, event.message.partition, round(now_ms))
+        self._live[key] = stored
+        return _Step(event, sent, key, stored)
 
     def _check_storable(self, state: S) -> None:
         """Refuse a record whose state no changelog message can carry.
@@ -251,7 +251,7 @@ class Stage(Generic[S]):
             value=message.value,
             headers=header_values(message.headers),
         )
-        return asyncio.ensure_future(self._publisher.dead_letter(raw, reason))
+        return asyncio.ensure_future(self._producer.dead_letter(raw, reason))
 
     def _note(self, key: bytes, state: S, partition: int, since_ms: float) -> None:
         if self._spec.holds(state):
@@ -276,13 +276,13 @@ class Stage(Generic[S]):
             log.warning("The state of %r is of another version, smoothing anew: %s.", key, error)
             return None
 
-    async def _keep(self, changes: Mapping[bytes, StoredState[S]]) -> None:
+    async def _store(self, changes: Mapping[bytes, StoredState[S]]) -> None:
         """Write states to the changelog, wait for the broker, then put them into the table."""
         await self._write(
-            {key: (kept.partition, self._encode(kept)) for key, kept in changes.items()}
+            {key: (stored.partition, self._encode(stored)) for key, stored in changes.items()}
         )
-        for key, kept in changes.items():
-            if self._live.get(key) is kept:
+        for key, stored in changes.items():
+            if self._live.get(key) is stored:
                 del self._live[key]
 
     async def _write(self, values: Mapping[bytes, tuple[int, bytes | None]]) -> None:
@@ -341,15 +341,15 @@ class Stage(Generic[S]):
         The outputs are written to the changelog before they are sent, and are sent as written.
         """
         await self._steps.join()
-        kept = self._recall(key)
+        stored = self._recall(key)
         self._waiting.pop(key, None)
-        if kept is None:
+        if stored is None:
             return
-        if kept.outbox:
-            messages = [_stored_message(topic_named(kind), value) for kind, value in kept.outbox]
+        if stored.outbox:
+            messages = [_stored_message(topic_named(kind), value) for kind, value in stored.outbox]
         else:
             now_ms = self._clock.wall_ms()
-            state, flushed = self._spec.flush(kept.state)
+            state, flushed = self._spec.flush(stored.state)
             outputs = [
                 (topic, stamped(output, now_ms))
                 for output in flushed
@@ -357,26 +357,26 @@ class Stage(Generic[S]):
             ]
             messages = [(topic, record, topic.encode(record)) for topic, record in outputs]
             outbox = tuple((topic.kind, message.value) for topic, _, message in messages)
-            kept = StoredState(state, kept.partition, round(now_ms), outbox)
-            await self._keep({key: kept})
+            stored = StoredState(state, stored.partition, round(now_ms), outbox)
+            await self._store({key: stored})
         sent = [
-            await self._publisher.publish_encoded(topic, record, message)
+            await self._producer.publish_encoded(topic, record, message)
             for topic, record, message in messages
         ]
         await asyncio.gather(*sent)
         self.counters["flushed"] += len(sent)
-        await self._keep({key: msgspec.structs.replace(kept, outbox=())})
+        await self._store({key: msgspec.structs.replace(stored, outbox=())})
 
     async def _expire(self) -> None:
         """Forget keys that nothing has changed for the topics' retention."""
         if not self._open or self._app.rebalancing:
             return
         await self._steps.join()
-        oldest_ms = self._clock.wall_ms() - self._keep_ms
+        oldest_ms = self._clock.wall_ms() - self._retention_ms
         old = {
-            key: kept.partition
-            for key, kept in self._all()
-            if kept.touched_ms < oldest_ms and kept.partition in self._times
+            key: stored.partition
+            for key, stored in self._all()
+            if stored.touched_ms < oldest_ms and stored.partition in self._times
         }
         await self._write({key: (partition, None) for key, partition in old.items()})
         for key in old:
@@ -385,7 +385,7 @@ class Stage(Generic[S]):
 
     def _all(self) -> list[tuple[bytes, StoredState[S]]]:
         read = [(key, self._read(key, value)) for key, value in self._table.items()]
-        return [(key, kept) for key, kept in read if kept is not None]
+        return [(key, stored) for key, stored in read if stored is not None]
 
     # rebalancing
 
@@ -429,13 +429,13 @@ class Stage(Generic[S]):
         }
         self._times = {partition: _PartitionTime(now_ms, now_s) for partition in mine}
         self._waiting.clear()
-        for key, kept in self._all():
-            if kept.partition not in mine:
+        for key, stored in self._all():
+            if stored.partition not in mine:
                 continue
-            if kept.outbox:
-                self._waiting[key] = _Waiting(kept.partition, -float("inf"))
+            if stored.outbox:
+                self._waiting[key] = _Waiting(stored.partition, -float("inf"))
             else:
-                self._note(key, kept.state, kept.partition, now_ms)
+                self._note(key, stored.state, stored.partition, now_ms)
         self._open = True
         log.info("Smoothing partitions %s of %s.", sorted(mine), self.kind)
 

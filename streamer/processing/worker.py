@@ -97,7 +97,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
     with tables_folder(config, embedded=embedded) as folder:
-        async with Producer(config) as publisher:
+        async with Producer(config) as producer:
             while not stop.is_set():
                 if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
                     raise BrokerError(
@@ -108,7 +108,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
                 starts.append(time.monotonic())
                 processor = build_app(
                     config,
-                    publisher,
+                    producer,
                     partitions,
                     embedded=embedded,
                     folder=folder,

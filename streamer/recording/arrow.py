@@ -27,7 +27,7 @@ def arrow_schema(struct: type[msgspec.Struct]) -> pa.Schema:
 def _arrow_field(field: inspect.Field) -> pa.Field:
     kind = field.type
     if isinstance(kind, inspect.UnionType):
-        (kind,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
+        (kind,) = (member for member in kind.types if not isinstance(member, inspect.NoneType))
         return pa.field(field.name, _arrow_type(kind), nullable=True)
     return pa.field(field.name, _arrow_type(kind), nullable=False)
 

@@ -131,7 +131,7 @@ def _agreement(name: str, pairs: Sequence[_Pair]) -> Agreement:
 
 
 def _differences(pairs: Sequence[_Pair]) -> tuple[Difference, ...]:
-    found = [
+    differences = [
         Difference(
             participant_id=p.a.participant_id,
             window_index=p.a.window_index,
@@ -144,14 +144,15 @@ def _differences(pairs: Sequence[_Pair]) -> tuple[Difference, ...]:
         if p.a and p.b and p.a.valence is not None and p.b.valence is not None
         if p.a.valence != p.b.valence
     ]
-    found.sort(key=lambda d: -abs(d.valence_b - d.valence_a))
+    differences.sort(key=lambda d: -abs(d.valence_b - d.valence_a))
     shown: list[Difference] = []
-    for one in found:
+    for difference in differences:
         if all(
-            other.participant_id != one.participant_id or abs(other.end_ms - one.end_ms) >= APART_MS
+            other.participant_id != difference.participant_id
+            or abs(other.end_ms - difference.end_ms) >= APART_MS
             for other in shown
         ):
-            shown.append(one)
+            shown.append(difference)
         if len(shown) == DIFFERENCES:
             break
     return tuple(shown)

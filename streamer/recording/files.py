@@ -42,12 +42,12 @@ class _Part:
 
 def parts_of(folder: Path, kind: RecordedKind) -> list[_Part]:
     """Return the parts of one kind of record, in order of their numbers."""
-    found = []
+    parts = []
     for path in folder.glob(f"{kind}-*.parquet"):
         match = PART_NAME.fullmatch(path.name)
         if match and match[1] == kind:
-            found.append(_Part(path, int(match[2]), int(match[3])))
-    return sorted(found, key=lambda part: (part.first, -part.last))
+            parts.append(_Part(path, int(match[2]), int(match[3])))
+    return sorted(parts, key=lambda part: (part.first, -part.last))
 
 
 def current_parts(parts: Sequence[_Part]) -> list[_Part]:

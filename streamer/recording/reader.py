@@ -56,14 +56,15 @@ class Recordings:
 
     def index(self) -> list[Summary]:
         """Every session, newest first; one that cannot be read is left out with a warning."""
-        found = []
+        summaries = []
         for path in sorted(self.folder.glob(f"*/{INDEX_FILE}")):
             try:
-                found.append(msgspec.json.decode(path.read_bytes(), type=Summary))
+                summaries.append(msgspec.json.decode(path.read_bytes(), type=Summary))
             except (OSError, msgspec.DecodeError) as error:
                 log.warning("%s cannot be read: %s.", path, error)
         return sorted(
-            found, key=lambda s: (-s.started_at.timestamp() if s.started_at else 0, s.session_id)
+            summaries,
+            key=lambda s: (-s.started_at.timestamp() if s.started_at else 0, s.session_id),
         )
 
     def read(self, session_id: str) -> Recording:

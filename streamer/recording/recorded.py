@@ -100,10 +100,16 @@ class Recording:
 def recording_of(session_id: str, records: Iterable[Published | Session]) -> Recording:
     """Published records of one session, in any order and with duplicates, as a Recording."""
     everything = list(records)
-    sentiments = newest_revisions(one for one in everything if isinstance(one, Sentiment))
-    over_all = newest_revisions(one for one in everything if isinstance(one, SessionSentiment))
-    sessions = [one for one in everything if isinstance(one, Session)]
-    alerts = {(one.alert_id, one.state): one for one in everything if isinstance(one, Alert)}
+    sentiments = newest_revisions(record for record in everything if isinstance(record, Sentiment))
+    over_all = newest_revisions(
+        record for record in everything if isinstance(record, SessionSentiment)
+    )
+    sessions = [record for record in everything if isinstance(record, Session)]
+    alerts = {
+        (record.alert_id, record.state): record
+        for record in everything
+        if isinstance(record, Alert)
+    }
     state = OpenSession(session_id)
     distinct: list[Recorded] = [*sessions, *sentiments, *over_all, *alerts.values()]
     for record in distinct:

@@ -136,7 +136,7 @@ async def _completed(folder: Path, session_id: str) -> None:
     """Return when the index has the session's end."""
     while True:
         index = await asyncio.to_thread(Recordings(folder).index)
-        if any(one.session_id == session_id and one.complete for one in index):
+        if any(summary.session_id == session_id and summary.complete for summary in index):
             return
         await asyncio.sleep(FLUSH_S / 4)
 
@@ -173,7 +173,7 @@ class _Lane:
                 while not stop.is_set():
                     received = await self._reader.batch(BATCH, POLL_MS)
                     self._held += received
-                    self._bytes += sum(len(one.value or b"") for one in received)
+                    self._bytes += sum(len(message.value or b"") for message in received)
                     if self._due():
                         await self._flush()
                 await self._flush()
@@ -193,11 +193,11 @@ class _Lane:
 
     async def _save(self) -> None:
         async with self._disk:
-            wanted = [one.record for one in self._held if self._wants(one.record)]
+            chosen = [message.record for message in self._held if self._wants(message.record)]
             self._held.clear()
             self._bytes = 0
-            if wanted:
-                writing = asyncio.create_task(asyncio.to_thread(self._keep, wanted))
+            if chosen:
+                writing = asyncio.create_task(asyncio.to_thread(self._keep, chosen))
                 try:
                     await asyncio.shield(writing)
                 finally:

@@ -85,12 +85,15 @@ def moments(sentiments: Iterable[Sentiment], *, best: bool) -> list[Sentiment]:
     sign = 1.0 if best else -1.0
     spoken = [s for s in sentiments if s.valence is not None and s.text and s.valence * sign > 0]
     chosen: list[Sentiment] = []
-    for one in sorted(spoken, key=lambda s: (-sign * (s.valence or 0.0), s.end_ms, s.window_id)):
+    for sentiment in sorted(
+        spoken, key=lambda s: (-sign * (s.valence or 0.0), s.end_ms, s.window_id)
+    ):
         if all(
-            other.participant_id != one.participant_id or abs(other.end_ms - one.end_ms) >= APART_MS
+            other.participant_id != sentiment.participant_id
+            or abs(other.end_ms - sentiment.end_ms) >= APART_MS
             for other in chosen
         ):
-            chosen.append(one)
+            chosen.append(sentiment)
         if len(chosen) == MOMENTS:
             break
     return chosen
@@ -123,7 +126,7 @@ def _timelines(recording: Recording) -> Iterable[str]:
     if recording.session_sentiments:
         yield _figure("everybody", recording.session_sentiments, span_ms, _of(recording, None))
     for name in recording.participants:
-        own = [one for one in recording.sentiments if one.participant_id == name]
+        own = [sentiment for sentiment in recording.sentiments if sentiment.participant_id == name]
         yield _figure(name, own, span_ms, _of(recording, name))
     if not recording.sentiments and not recording.session_sentiments:
         yield "<p class=soft>Nothing was recorded.</p>"
@@ -147,10 +150,10 @@ def _figure(
 
     bottom = TOP + HEIGHT
     known = [value.valence for value in points if value.valence is not None]
-    told = f"mean {statistics.fmean(known):+z.2f}" if known else "no evidence"
+    mean = f"mean {statistics.fmean(known):+z.2f}" if known else "no evidence"
     drawn = [
         f'<svg viewBox="0 0 {WIDTH} {bottom + 24}" role="img" '
-        f'aria-label="Valence of {escape(name)} over time, {told}">'
+        f'aria-label="Valence of {escape(name)} over time, {mean}">'
     ]
     for level in (-3, 0, 3):
         style = "zero" if level == 0 else "axis"
@@ -179,7 +182,7 @@ def _figure(
             f'<path class="{style}" d="M{x(alert.end_ms):.1f} {TOP}V{bottom}">'
             f"<title>{escape(alert.message)}</title></path>"
         )
-    return f"<figure><figcaption>{escape(name)}, {told}</figcaption>{''.join(drawn)}</svg></figure>"
+    return f"<figure><figcaption>{escape(name)}, {mean}</figcaption>{''.join(drawn)}</svg></figure>"
 
 
 def _runs(
@@ -202,9 +205,9 @@ def _thinned(run: list[tuple[float, float, float]], step: int) -> list[tuple[flo
     groups = [run[at : at + step] for at in range(0, len(run), step)]
     return [
         (
-            statistics.fmean(one[0] for one in group),
-            statistics.fmean(one[1] for one in group),
-            statistics.fmean(one[2] for one in group),
+            statistics.fmean(point[0] for point in group),
+            statistics.fmean(point[1] for point in group),
+            statistics.fmean(point[2] for point in group),
         )
         for group in groups
     ]
@@ -221,8 +224,8 @@ def _participants(recording: Recording) -> str:
     shares = ("negative", "neutral", "positive")
     rows = []
     for name in recording.participants:
-        own = [one for one in recording.sentiments if one.participant_id == name]
-        known = [one.valence for one in own if one.valence is not None]
+        own = [sentiment for sentiment in recording.sentiments if sentiment.participant_id == name]
+        known = [sentiment.valence for sentiment in own if sentiment.valence is not None]
         cells = [str(len(own)), f"{len(known) / len(own):.0%}"]
         if known:
             figures = (statistics.fmean(known), statistics.pstdev(known), min(known), max(known))
@@ -238,18 +241,18 @@ def _participants(recording: Recording) -> str:
 
 
 def _moments(recording: Recording, *, best: bool) -> str:
-    found = moments(recording.sentiments, best=best)
-    if not found:
+    chosen = moments(recording.sentiments, best=best)
+    if not chosen:
         return "<p class=soft>None.</p>"
     style = "positive" if best else "negative"
     rows = [
         [
-            clock(one.end_ms),
-            f"<b class={style}>{one.valence:+z.2f}</b>",
-            escape(one.participant_id),
-            f"“{escape(one.text)}”",
+            clock(sentiment.end_ms),
+            f"<b class={style}>{sentiment.valence:+z.2f}</b>",
+            escape(sentiment.participant_id),
+            f"“{escape(sentiment.text)}”",
         ]
-        for one in found
+        for sentiment in chosen
     ]
     return _table(("time", "valence", "who", "words"), rows)
 

@@ -59,31 +59,32 @@ class Pipeline:
         self._plan = plan
         self._config = config
         source = plan.sources[spec.participant_id]
-        wanted: set[Modality] = set(config.session.modalities)
-        self._hears = source.has_audio and bool(wanted & {"audio", "text"})
-        self._decode: set[Modality] = wanted & {"vision"}
+        modalities: set[Modality] = set(config.session.modalities)
+        self._hears = source.has_audio and bool(modalities & {"audio", "text"})
+        self._decode: set[Modality] = modalities & {"vision"}
         if self._hears:
             self._decode.add("audio")
         self.asr_name, transcriber = choose(config, source)
         self._transcriber: Transcriber = (
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )
-        self._faces = FaceTracker(config.faces) if "vision" in wanted else None
+        self._faces = FaceTracker(config.faces) if "vision" in modalities else None
         expected: set[Modality] = {"text"}
         if source.has_audio:
             expected.add("audio")
         if source.has_video:
             expected.add("vision")
-        if not expected & wanted:
+        if not expected & modalities:
             raise SourceError(
-                f"{spec.participant_id} has none of the modalities {', '.join(sorted(wanted))}; "
+                f"{spec.participant_id} has none of the modalities "
+                f"{', '.join(sorted(modalities))}; "
                 "add a source that has one, or widen session.modalities."
             )
         self._windower = Windower(
             session_id=plan.session_id,
             participant_id=spec.participant_id,
             session_start_unix_ns=plan.start_unix_ns,
-            modalities_expected=expected & wanted,
+            modalities_expected=expected & modalities,
             windows=config.windows,
             face_rate_hz=config.faces.rate_hz,
             session_participants=len(plan.participants),
@@ -211,8 +212,8 @@ class ThreadedRecogniser:
             while (item := self._in.get()) is not None:
                 self._processed_ns = item if isinstance(item, int) else item.end_ns
                 inner = self._inner
-                heard = inner.advance(item) if isinstance(item, int) else inner.push(item)
-                self._out.put(heard)
+                transcript = inner.advance(item) if isinstance(item, int) else inner.push(item)
+                self._out.put(transcript)
             self._out.put(self._inner.finish())
         except BaseException as error:
             self._failure = error

@@ -73,15 +73,15 @@ async def gather(
     return Recordings(folder)
 
 
-def choose_session(found: Recordings, wanted: str | None) -> str:
+def choose_session(recordings: Recordings, name: str | None) -> str:
     """Return the session to score again: the named one, or the only one with windows.
 
     Raises:
         ConfigError: there is none, or there are several and none was named.
     """
-    if wanted is not None:
-        return wanted
-    names = [one.session_id for one in found.index() if one.counts.get("windows")]
+    if name is not None:
+        return name
+    names = [summary.session_id for summary in recordings.index() if summary.counts.get("windows")]
     if len(names) == 1:
         return names[0]
     if not names:
@@ -100,14 +100,14 @@ class Rescoring:
     says that those before it are not to be waited for, the last one is `final`.
 
     Attributes:
-        found: where the session is recorded.
+        recordings: where the session is recorded.
         old: its name.
         new: the name under which it is scored again.
         pace: how fast.
         published: per participant, how many windows went out.
     """
 
-    found: Recordings
+    recordings: Recordings
     old: str
     new: str
     pace: Pace
@@ -129,8 +129,8 @@ class Rescoring:
         """
         # Looked through before anything is sent: who is there, and where each one ends.
         last = await asyncio.to_thread(self._last_indices)
-        before = self.found.read(self.old).session
-        windows = await asyncio.to_thread(self.found.windows, self.old)
+        before = self.recordings.read(self.old).session
+        windows = await asyncio.to_thread(self.recordings.windows, self.old)
         first = await asyncio.to_thread(next, windows, None)
         if first is None:
             return
@@ -148,7 +148,7 @@ class Rescoring:
 
     def _last_indices(self) -> dict[str, int]:
         last: dict[str, int] = {}
-        for participant, index in self.found.window_indices(self.old):
+        for participant, index in self.recordings.window_indices(self.old):
             last[participant] = max(index, last.get(participant, index))
         return last
 

@@ -29,7 +29,7 @@ class Drop(msgspec.Struct, frozen=True):
 
 
 class AlertState(msgspec.Struct, frozen=True):
-    """What the alerts must remember.
+    """The state of the alerts between two values.
 
     Attributes:
         last_ms: event time of the last valence.
@@ -57,36 +57,36 @@ class _Signal(msgspec.Struct, frozen=True):
 
 
 def update_alerts(
-    watch: AlertState, at_ms: int, valence: float | None, config: AlertsConfig, *, stand_down: bool
+    state: AlertState, at_ms: int, valence: float | None, config: AlertsConfig, *, stand_down: bool
 ) -> tuple[AlertState, list[_Signal]]:
     """Take one smoothed valence (None: no evidence); `stand_down` clears what stands."""
     if not config.enabled:
-        return watch, []
+        return state, []
     signals: list[_Signal] = []
     if valence is not None:
-        watch = _watch_negative(watch, at_ms, valence, config, signals)
-        watch = _watch_drop(watch, at_ms, valence, config, signals)
-        watch = msgspec.structs.replace(watch, last_ms=at_ms, last_valence=valence)
-    if watch.drop is not None and at_ms - watch.drop.raised_ms >= config.drop_clear_s * 1000:
-        watch = _clear_drop(watch, at_ms, config, "has stayed down, and the drop is over", signals)
+        state = _update_negative(state, at_ms, valence, config, signals)
+        state = _update_drop(state, at_ms, valence, config, signals)
+        state = msgspec.structs.replace(state, last_ms=at_ms, last_valence=valence)
+    if state.drop is not None and at_ms - state.drop.raised_ms >= config.drop_clear_s * 1000:
+        state = _clear_drop(state, at_ms, config, "has stayed down, and the drop is over", signals)
     if stand_down:
-        watch = _stand_down(watch, at_ms, config, signals)
-    return watch, signals
+        state = _stand_down(state, at_ms, config, signals)
+    return state, signals
 
 
-def _watch_negative(
-    watch: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[_Signal]
+def _update_negative(
+    state: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[_Signal]
 ) -> AlertState:
     """Below the threshold for long enough; a silence of that length starts the count anew."""
-    if watch.negative:
+    if state.negative:
         if valence <= config.negative_clear_above:
-            return watch
+            return state
         signals.append(_negative_cleared(valence, config, "is no longer negative"))
-        return msgspec.structs.replace(watch, negative=False, negative_since_ms=None)
+        return msgspec.structs.replace(state, negative=False, negative_since_ms=None)
     if valence >= config.negative_below:
-        return msgspec.structs.replace(watch, negative_since_ms=None)
-    since_ms, needed_ms = watch.negative_since_ms, config.negative_for_s * 1000
-    if since_ms is None or at_ms - watch.last_ms > needed_ms:
+        return msgspec.structs.replace(state, negative_since_ms=None)
+    since_ms, needed_ms = state.negative_since_ms, config.negative_for_s * 1000
+    if since_ms is None or at_ms - state.last_ms > needed_ms:
         since_ms = at_ms
     raised = at_ms - since_ms >= needed_ms
     if raised:
@@ -99,23 +99,23 @@ def _watch_negative(
                 f"has been below {config.negative_below:g} for {config.negative_for_s:g} s",
             )
         )
-    return msgspec.structs.replace(watch, negative_since_ms=since_ms, negative=raised)
+    return msgspec.structs.replace(state, negative_since_ms=since_ms, negative=raised)
 
 
-def _watch_drop(
-    watch: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[_Signal]
+def _update_drop(
+    state: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[_Signal]
 ) -> AlertState:
     """A fall from the highest value within the time allowed; one drop at a time."""
-    if watch.drop is not None:
-        drop = msgspec.structs.replace(watch.drop, low=min(watch.drop.low, valence))
-        watch = msgspec.structs.replace(watch, drop=drop, last_valence=valence)
+    if state.drop is not None:
+        drop = msgspec.structs.replace(state.drop, low=min(state.drop.low, valence))
+        state = msgspec.structs.replace(state, drop=drop, last_valence=valence)
         if valence >= (drop.peak + drop.low) / 2:
-            return _clear_drop(watch, at_ms, config, "has made up half of the drop", signals)
-        return watch
-    peaks = _peaks(watch.peaks, at_ms, valence, round(config.drop_within_s * 1000))
+            return _clear_drop(state, at_ms, config, "has made up half of the drop", signals)
+        return state
+    peaks = _peaks(state.peaks, at_ms, valence, round(config.drop_within_s * 1000))
     peak = peaks[0][1]
     if peak - valence < config.drop_by:
-        return msgspec.structs.replace(watch, peaks=peaks)
+        return msgspec.structs.replace(state, peaks=peaks)
     signals.append(
         _Signal(
             "sharp_drop",
@@ -125,7 +125,7 @@ def _watch_drop(
             f"fell by {peak - valence:.2f} within {config.drop_within_s:g} s",
         )
     )
-    return msgspec.structs.replace(watch, peaks=(), drop=Drop(at_ms, peak, valence))
+    return msgspec.structs.replace(state, peaks=(), drop=Drop(at_ms, peak, valence))
 
 
 def _peaks(
@@ -133,19 +133,21 @@ def _peaks(
 ) -> tuple[tuple[int, float], ...]:
     """Where a fall may start: values of the last `within_ms` with no higher one after them.
 
-    At most about 32: a value closer than within/32 to the one kept before it is left out.
+    At most about 32: a value closer than within/32 to the peak before it is left out.
     """
-    kept = [(when, value) for when, value in peaks if at_ms - when <= within_ms and value > valence]
-    if not kept or at_ms - kept[-1][0] >= within_ms / 32:
-        kept.append((at_ms, valence))
-    return tuple(kept)
+    higher = [
+        (when, value) for when, value in peaks if at_ms - when <= within_ms and value > valence
+    ]
+    if not higher or at_ms - higher[-1][0] >= within_ms / 32:
+        higher.append((at_ms, valence))
+    return tuple(higher)
 
 
 def _clear_drop(
-    watch: AlertState, at_ms: int, config: AlertsConfig, why: str, signals: list[_Signal]
+    state: AlertState, at_ms: int, config: AlertsConfig, why: str, signals: list[_Signal]
 ) -> AlertState:
-    signals.append(_Signal("sharp_drop", "cleared", watch.last_valence, config.drop_by, why))
-    return msgspec.structs.replace(watch, drop=None, peaks=((at_ms, watch.last_valence),))
+    signals.append(_Signal("sharp_drop", "cleared", state.last_valence, config.drop_by, why))
+    return msgspec.structs.replace(state, drop=None, peaks=((at_ms, state.last_valence),))
 
 
 def _negative_cleared(valence: float, config: AlertsConfig, why: str) -> _Signal:
@@ -153,14 +155,14 @@ def _negative_cleared(valence: float, config: AlertsConfig, why: str) -> _Signal
 
 
 def _stand_down(
-    watch: AlertState, at_ms: int, config: AlertsConfig, signals: list[_Signal]
+    state: AlertState, at_ms: int, config: AlertsConfig, signals: list[_Signal]
 ) -> AlertState:
     """Clear what stands, for nothing more is known."""
     why = "has sent no more data"
-    if watch.negative:
-        signals.append(_negative_cleared(watch.last_valence, config, why))
-    if watch.drop is not None:
-        _clear_drop(watch, at_ms, config, why, signals)
+    if state.negative:
+        signals.append(_negative_cleared(state.last_valence, config, why))
+    if state.drop is not None:
+        _clear_drop(state, at_ms, config, why, signals)
     return AlertState()
 
 

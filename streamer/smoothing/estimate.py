@@ -105,27 +105,27 @@ def _expected_error(probabilities: Probabilities, valence: float) -> float:
 
 
 def add_score(
-    level: Estimate | None, score: Score, valence: float, weight: float, config: SmoothingConfig
+    estimate: Estimate | None, score: Score, valence: float, weight: float, config: SmoothingConfig
 ) -> Estimate:
     """Return the estimate after a score of this valence and weight."""
     probabilities = _probabilities(score)
     noise = _expected_error(probabilities, valence)
-    if level is None:
+    if estimate is None:
         return Estimate(valence, probabilities, weight, noise, 1.0, 0.0, score.end_ms)
-    elapsed_s = max(0, score.end_ms - level.at_ms) / 1000
-    kept = level.weight * math.exp(-elapsed_s / config.time_constant_s)
-    gain = weight / (kept + weight)
+    elapsed_s = max(0, score.end_ms - estimate.at_ms) / 1000
+    decayed = estimate.weight * math.exp(-elapsed_s / config.time_constant_s)
+    gain = weight / (decayed + weight)
     return Estimate(
-        valence=_towards(level.valence, valence, gain),
+        valence=_towards(estimate.valence, valence, gain),
         class_probabilities=tuple(  # type: ignore[arg-type]
             _towards(old, new, gain)
-            for old, new in zip(level.class_probabilities, probabilities, strict=True)
+            for old, new in zip(estimate.class_probabilities, probabilities, strict=True)
         ),
-        weight=kept + weight,
-        noise=_towards(level.noise, noise, gain),
-        concentration=(1 - gain) ** 2 * level.concentration + gain**2,
-        age_s=(1 - gain) * (level.age_s + elapsed_s),
-        at_ms=max(level.at_ms, score.end_ms),
+        weight=decayed + weight,
+        noise=_towards(estimate.noise, noise, gain),
+        concentration=(1 - gain) ** 2 * estimate.concentration + gain**2,
+        age_s=(1 - gain) * (estimate.age_s + elapsed_s),
+        at_ms=max(estimate.at_ms, score.end_ms),
     )
 
 
@@ -134,37 +134,37 @@ def _towards(old: float, new: float, gain: float) -> float:
     return min(max(old + gain * (new - old), min(old, new)), max(old, new))
 
 
-def uncertainty_at(level: Estimate, at_ms: int, config: SmoothingConfig) -> float:
-    """Standard deviation of the level's valence at `at_ms`, at most NO_KNOWLEDGE."""
-    error = level.noise * (SHARED + (1 - SHARED) * level.concentration)
-    age_min = (level.age_s + max(0, at_ms - level.at_ms) / 1000) / 60
+def uncertainty_at(estimate: Estimate, at_ms: int, config: SmoothingConfig) -> float:
+    """Standard deviation of the estimate at `at_ms`, at most NO_KNOWLEDGE."""
+    error = estimate.noise * (SHARED + (1 - SHARED) * estimate.concentration)
+    age_min = (estimate.age_s + max(0, at_ms - estimate.at_ms) / 1000) / 60
     return min(NO_KNOWLEDGE, math.sqrt(error + config.drift_per_sqrt_min**2 * age_min))
 
 
 def extend_trend(
-    line: Trend | None, at_ms: int, value: float, weight: float, config: SmoothingConfig
+    trend: Trend | None, at_ms: int, value: float, weight: float, config: SmoothingConfig
 ) -> Trend:
-    """The line with one more point."""
+    """Return the trend with one more point."""
     at_s = at_ms / 1000
-    if line is None:
+    if trend is None:
         return Trend(at_ms, at_ms, weight, at_s, value)
-    decay = math.exp(-max(0, at_ms - line.at_ms) / 1000 / config.trend_window_s)
-    kept = line.weight * decay
-    gain = weight / (kept + weight)
-    ahead_s, above = at_s - line.mean_s, value - line.mean
+    decay = math.exp(-max(0, at_ms - trend.at_ms) / 1000 / config.trend_window_s)
+    decayed = trend.weight * decay
+    gain = weight / (decayed + weight)
+    ahead_s, above = at_s - trend.mean_s, value - trend.mean
     return Trend(
-        since_ms=line.since_ms,
-        at_ms=max(line.at_ms, at_ms),
-        weight=kept + weight,
-        mean_s=line.mean_s + gain * ahead_s,
-        mean=line.mean + gain * above,
-        spread_s2=line.spread_s2 * decay + weight * (1 - gain) * ahead_s**2,
-        product_s=line.product_s * decay + weight * (1 - gain) * ahead_s * above,
+        since_ms=trend.since_ms,
+        at_ms=max(trend.at_ms, at_ms),
+        weight=decayed + weight,
+        mean_s=trend.mean_s + gain * ahead_s,
+        mean=trend.mean + gain * above,
+        spread_s2=trend.spread_s2 * decay + weight * (1 - gain) * ahead_s**2,
+        product_s=trend.product_s * decay + weight * (1 - gain) * ahead_s * above,
     )
 
 
-def slope_per_min(line: Trend | None, config: SmoothingConfig) -> float | None:
-    """Return the trend, valence units per minute; None while the line is too short."""
-    if line is None or line.at_ms - line.since_ms < TREND_FROM * config.trend_window_s * 1000:
+def slope_per_min(trend: Trend | None, config: SmoothingConfig) -> float | None:
+    """Return the trend, valence units per minute; None while it spans too little time."""
+    if trend is None or trend.at_ms - trend.since_ms < TREND_FROM * config.trend_window_s * 1000:
         return None
-    return 60 * line.product_s / line.spread_s2 if line.spread_s2 > 0 else None
+    return 60 * trend.product_s / trend.spread_s2 if trend.spread_s2 > 0 else None

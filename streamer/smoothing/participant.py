@@ -35,22 +35,28 @@ HELD_LIMIT = 256
 Outputs = list[Sentiment | Alert]
 
 
-class ParticipantState(msgspec.Struct, frozen=True):
-    """All that is kept of one participant.
+class ParticipantState(
+    msgspec.Struct,
+    frozen=True,
+    rename={"estimate": "level", "trend": "line", "alert_state": "watch"},
+):
+    """The stored state of one participant; `rename` keeps the names in the changelog.
 
     Attributes:
         next_index: the window that is to go out next; lower ones are out.
         newest_ms: the latest event time seen.
         held: scores that wait for a missing one before them, by window.
-        level: None before evidence, and when it has been forgotten.
+        estimate: None before evidence, and after it has been discarded.
+        trend: None likewise.
+        alert_state: which alerts stand, and what they compare with.
     """
 
     next_index: int = 0
     newest_ms: int = 0
     held: tuple[Score, ...] = ()
-    level: Estimate | None = None
-    line: Trend | None = None
-    watch: AlertState = AlertState()
+    estimate: Estimate | None = None
+    trend: Trend | None = None
+    alert_state: AlertState = AlertState()
 
 
 def step(
@@ -94,7 +100,7 @@ def step(
 def flush(
     state: ParticipantState, config: SmoothingConfig, alerts: AlertsConfig
 ) -> tuple[ParticipantState, Outputs]:
-    """Give out what is held for a missing window; a score may still follow."""
+    """Publish what is held for a missing window; a score may still follow."""
     return _release(state, config, alerts, everything=True)
 
 
@@ -124,19 +130,19 @@ def _is_due(state: ParticipantState, config: SmoothingConfig) -> bool:
 def _publish(
     state: ParticipantState, score: Score, config: SmoothingConfig, alerts: AlertsConfig
 ) -> tuple[ParticipantState, Outputs]:
-    level, line, valence = state.level, state.line, None
+    estimate, trend, valence = state.estimate, state.trend, None
     weight = evidence_weight(score, config)
     if score.valence is not None and weight > 0:
-        level = add_score(level, score, score.valence, weight, config)
-        line = extend_trend(line, score.end_ms, level.valence, weight, config)
-        valence = level.valence
-    uncertainty = uncertainty_at(level, score.end_ms, config) if level is not None else None
+        estimate = add_score(estimate, score, score.valence, weight, config)
+        trend = extend_trend(trend, score.end_ms, estimate.valence, weight, config)
+        valence = estimate.valence
+    uncertainty = uncertainty_at(estimate, score.end_ms, config) if estimate is not None else None
     forgotten = valence is None and uncertainty == NO_KNOWLEDGE
     if forgotten:
-        level = line = uncertainty = None
+        estimate = trend = uncertainty = None
     event_time = score.session_start + timedelta(milliseconds=score.end_ms)
-    watch, signals = update_alerts(
-        state.watch, score.end_ms, valence, alerts, stand_down=forgotten or score.final
+    alert_state, signals = update_alerts(
+        state.alert_state, score.end_ms, valence, alerts, stand_down=forgotten or score.final
     )
     sentiment = Sentiment(
         session_id=score.session_id,
@@ -153,9 +159,9 @@ def _publish(
         label=None if valence is None else CLASS_LABELS[class_index(valence)],
         polarity=None if valence is None else polarity_of(valence),
         class_probabilities=(
-            None if level is None or valence is None else level.class_probabilities
+            None if estimate is None or valence is None else estimate.class_probabilities
         ),
-        trend_per_min=None if valence is None else slope_per_min(line, config),
+        trend_per_min=None if valence is None else slope_per_min(trend, config),
         gate=score.gate,
         presence=score.presence,
         evidence=score.evidence,
@@ -165,7 +171,7 @@ def _publish(
         final=score.final,
         session_participants=score.session_participants,
     )
-    state = msgspec.structs.replace(state, level=level, line=line, watch=watch)
+    state = msgspec.structs.replace(state, estimate=estimate, trend=trend, alert_state=alert_state)
     return state, [
         sentiment,
         *alert_records(signals, score.session_id, score.participant_id, event_time, score.end_ms),

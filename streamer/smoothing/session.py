@@ -56,14 +56,14 @@ class Meeting(msgspec.Struct, frozen=True):
     reports: dict[str, Report]
 
 
-class SessionState(msgspec.Struct, frozen=True):
-    """All that is kept of one session.
+class SessionState(msgspec.Struct, frozen=True, rename={"trend": "line", "alert_state": "watch"}):
+    """The stored state of one session; `rename` keeps the names in the changelog.
 
     Attributes:
         next_index: lower windows are out.
         first_ms: event time of the first report seen; None before it.
         newest_ms: the latest event time seen.
-        expected: how many participants the session says it has; 0 when it does not say.
+        expected: how many participants the session announces; 0 when it announces none.
         members: the participants seen, by id.
         pending: windows that wait for participants, by window index.
         stances: the last valence of everyone of whom something is known.
@@ -77,8 +77,8 @@ class SessionState(msgspec.Struct, frozen=True):
     members: dict[str, Member] = {}
     pending: dict[int, Meeting] = {}
     stances: dict[str, float] = {}
-    line: Trend | None = None
-    watch: AlertState = AlertState()
+    trend: Trend | None = None
+    alert_state: AlertState = AlertState()
 
 
 def session_step(
@@ -113,7 +113,7 @@ def session_step(
 def session_flush(
     state: SessionState, config: SmoothingConfig, alerts: AlertsConfig
 ) -> tuple[SessionState, SessionOutputs]:
-    """Give out what waits for participants; records may still follow."""
+    """Publish what waits for participants; records may still follow."""
     return _session_release(state, config, alerts, everything=True)
 
 
@@ -191,16 +191,18 @@ def _session_publish(
         if name in stances and report.uncertainty is not None
     ]
     spoken = any(report.valence is not None for report in meeting.reports.values())
-    line, valence, uncertainty = state.line, None, None
+    trend, valence, uncertainty = state.trend, None, None
     if spoken and len(parts) >= config.session_min_participants:
         valence, uncertainty = _mean_over_people(parts)
-        line = extend_trend(line, meeting.end_ms, valence, 1.0, config)
+        trend = extend_trend(trend, meeting.end_ms, valence, 1.0, config)
     final = (
         not state.pending
         and len(state.members) >= state.expected
         and all(member.ended for member in state.members.values())
     )
-    watch, signals = update_alerts(state.watch, meeting.end_ms, valence, alerts, stand_down=final)
+    alert_state, signals = update_alerts(
+        state.alert_state, meeting.end_ms, valence, alerts, stand_down=final
+    )
     record = SessionSentiment(
         session_id=state.session_id,
         window_id=window_id(state.session_id, "*", index),
@@ -213,12 +215,12 @@ def _session_publish(
         spread=None if valence is None else _spread(parts, config),
         label=None if valence is None else CLASS_LABELS[class_index(valence)],
         polarity=None if valence is None else polarity_of(valence),
-        trend_per_min=None if valence is None else slope_per_min(line, config),
+        trend_per_min=None if valence is None else slope_per_min(trend, config),
         participants=len(parts) if spoken else 0,
         model=", ".join(sorted({report.model for report in meeting.reports.values()})),
         final=final,
     )
-    state = msgspec.structs.replace(state, line=line, watch=watch, stances=stances)
+    state = msgspec.structs.replace(state, trend=trend, alert_state=alert_state, stances=stances)
     return state, [
         record,
         *alert_records(signals, state.session_id, None, meeting.event_time, meeting.end_ms),
@@ -231,10 +233,14 @@ def _stances(before: Mapping[str, float], reports: Mapping[str, Report]) -> dict
     With it goes the uncertainty that their report gives now, which has grown since; once that is
     None too, they have been silent for so long that nothing is known of them any more.
     """
-    said = {name: report.valence for name, report in reports.items() if report.valence is not None}
+    valences = {
+        name: report.valence for name, report in reports.items() if report.valence is not None
+    }
     unknown = {name for name, report in reports.items() if report.uncertainty is None}
     return {
-        name: valence for name, valence in sorted({**before, **said}.items()) if name not in unknown
+        name: valence
+        for name, valence in sorted({**before, **valences}.items())
+        if name not in unknown
     }
 
 

@@ -13,35 +13,33 @@ class Captions:
     Its watermark is the event time that it has seen, so windows never wait for it.
     """
 
-    def __init__(
-        self, subtitles: Subtitles, listener: Transcriber | None, description: str
-    ) -> None:
-        """Words of `subtitles`; speech from `listener`, None for a recording without sound."""
+    def __init__(self, subtitles: Subtitles, speech: Transcriber | None, description: str) -> None:
+        """Words of `subtitles`; speech spans from `speech`, None for a recording without sound."""
         self.description = description
         self._words = subtitles.words
-        self._listener = listener
+        self._speech = speech
         self._given = 0
         self._now_ns = 0
 
     def push(self, chunk: AudioChunk) -> Transcript:
-        """The words that start before the end of the chunk, and the speech heard in it."""
-        heard = self._listener.push(chunk) if self._listener is not None else None
+        """The words that start before the end of the chunk, and the speech in it."""
+        transcript = self._speech.push(chunk) if self._speech is not None else None
         self._now_ns = max(self._now_ns, chunk.end_ns)
-        return self._transcript(self._due(), heard)
+        return self._transcript(self._due(), transcript)
 
     def advance(self, event_time_ns: int) -> Transcript:
         """The words that start before `event_time_ns`."""
-        heard = self._listener.advance(event_time_ns) if self._listener is not None else None
+        transcript = self._speech.advance(event_time_ns) if self._speech is not None else None
         self._now_ns = max(self._now_ns, event_time_ns)
-        return self._transcript(self._due(), heard)
+        return self._transcript(self._due(), transcript)
 
     def finish(self) -> Transcript:
         """All the words that are left: the pictures may last longer than the sound."""
-        heard = self._listener.finish() if self._listener is not None else None
+        transcript = self._speech.finish() if self._speech is not None else None
         words = list(self._words[self._given :])
         self._given = len(self._words)
         self._now_ns = max([self._now_ns, *(word.end_ns for word in words)])
-        return self._transcript(words, heard)
+        return self._transcript(words, transcript)
 
     def _due(self) -> list[Word]:
         first = self._given
@@ -49,7 +47,7 @@ class Captions:
             self._given += 1
         return list(self._words[first : self._given])
 
-    def _transcript(self, words: list[Word], heard: Transcript | None) -> Transcript:
-        if heard is None:
+    def _transcript(self, words: list[Word], transcript: Transcript | None) -> Transcript:
+        if transcript is None:
             return Transcript(words, [], self._now_ns, self._now_ns)
-        return Transcript(words, heard.speech, self._now_ns, heard.speech_watermark_ns)
+        return Transcript(words, transcript.speech, self._now_ns, transcript.speech_watermark_ns)

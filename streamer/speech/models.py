@@ -27,8 +27,8 @@ def find(config: AsrConfig) -> Path:
     """
     if config.whisper_model == "auto":
         for name in candidates(config):
-            if (folder := _weights(name)) is not None:
-                return folder
+            if (fetched := _weights(name)) is not None:
+                return fetched
         raise ModelError(
             f"No Whisper model for asr.language = {config.language!r} is on this disk; "
             f"run `{fetch_command(config)}`."
@@ -80,8 +80,8 @@ def _named(name: str, *, local_files_only: bool) -> Path | None:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder if all((folder / file).is_file() for file in FILES) else None
-    if _in_packages(name) and (found := _weights(name)) is not None:
-        return found
+    if _in_packages(name) and (fetched := _weights(name)) is not None:
+        return fetched
     return _hub(name if "/" in name else f"Systran/faster-whisper-{name}", local_files_only)
 
 
@@ -89,7 +89,7 @@ def _hub(repository: str, local_files_only: bool) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
-        found = Path(
+        cached = Path(
             snapshot_download(
                 repository, allow_patterns=list(FILES), local_files_only=local_files_only
             )
@@ -101,4 +101,4 @@ def _hub(repository: str, local_files_only: bool) -> Path | None:
         raise ModelError(
             f"The Whisper model {repository} could not be downloaded from the hub: {reason}"
         ) from error
-    return found if all((found / file).is_file() for file in FILES) else None
+    return cached if all((cached / file).is_file() for file in FILES) else None

@@ -82,9 +82,9 @@ def _pick(config: Config, source: Source) -> tuple[str, str, subtitles.Subtitles
         return "none", 'none (asr.engine is "none")', None
     missing = ""
     if engine in ("auto", "subtitles"):
-        found, where = _subtitles(source, required=engine == "subtitles")
-        if found is not None:
-            return "subtitles", f"subtitles ({where})", found
+        read, where = _subtitles(source, required=engine == "subtitles")
+        if read is not None:
+            return "subtitles", f"subtitles ({where})", read
         missing = where
     if not source.has_audio:
         return "none", f"none ({', '.join(filter(None, (missing, 'no audio')))})", None

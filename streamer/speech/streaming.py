@@ -327,14 +327,14 @@ class _Utterance:
     def _give(self, agreed: list[WordHypothesis]) -> list[Word]:
         """Words of `agreed`, in order and inside the utterance, none before what was committed."""
         words = []
-        for heard in agreed:
-            start_ns = max(heard.start_ns, self._committed_ns)
-            end_ns = min(max(heard.end_ns, start_ns + NS_PER_MS), self._length_ns)
+        for word in agreed:
+            start_ns = max(word.start_ns, self._committed_ns)
+            end_ns = min(max(word.end_ns, start_ns + NS_PER_MS), self._length_ns)
             if end_ns <= start_ns:
                 continue
-            if heard.text:
-                begun_ns, confidence = self._begun_ns, min(1.0, max(0.0, heard.confidence))
-                words.append(Word(heard.text, begun_ns + start_ns, begun_ns + end_ns, confidence))
+            if word.text:
+                begun_ns, confidence = self._begun_ns, min(1.0, max(0.0, word.confidence))
+                words.append(Word(word.text, begun_ns + start_ns, begun_ns + end_ns, confidence))
             self._committed_ns = end_ns
         return words
 

@@ -232,8 +232,8 @@ def _words(cues: Iterable[_Cue], name: str, broken: list[str]) -> tuple[Word, ..
         repeated = 0
         if cue.start_ns <= before_end_ns + ROLL_UP_NS:
             repeated = _repeated(before, plain, end_ns - cue.start_ns)
-        kept = [line for line in lines if _INLINE_CLOCK.sub("", line).strip()][repeated:]
-        words.extend(_spread(cue.start_ns, end_ns, "\n".join(kept)))
+        new_lines = [line for line in lines if _INLINE_CLOCK.sub("", line).strip()][repeated:]
+        words.extend(_spread(cue.start_ns, end_ns, "\n".join(new_lines)))
         before, before_end_ns = plain or before, end_ns
     words.sort(key=lambda word: (word.start_ns, word.end_ns))
     return tuple(words)
