@@ -181,8 +181,9 @@ def alive(pid: str) -> bool:
 
 
 def test_stages_that_need_a_broker_say_so() -> None:
-    for command in ("infer", "process", "subscribe"):
-        with started(command) as process:
+    commands = ("infer", "process", "subscribe")
+    with contextlib.ExitStack() as stack:
+        for process in [stack.enter_context(started(command)) for command in commands]:
             _, errors = process.communicate(timeout=60)
             assert process.returncode == 2
             assert "streamer broker" in errors
