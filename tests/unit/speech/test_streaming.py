@@ -1,4 +1,4 @@
-"""Speech recognition: the listener on made-up sound, then each real engine on what it can hear.
+"""Speech recognition: the recogniser on made-up sound, then each real engine on what it can hear.
 
 The made-up speech is a staircase: a stretch of samples of one height is one word. `FakeVoice` calls
 everything louder than 0.5 speech; `FakeEngine` reads the stairs, and is wrong about the last step
@@ -109,7 +109,7 @@ class ScriptedEngine(FakeEngine):
         return self.answers[-1]
 
 
-def listener(engine: FakeEngine | None = None, **settings: object) -> StreamingRecogniser:
+def recogniser(engine: FakeEngine | None = None, **settings: object) -> StreamingRecogniser:
     config = AsrConfig.model_validate({"interval_s": 1.0, "min_silence_s": 0.4, **settings})
     return StreamingRecogniser(FakeVoice(), engine, config, "made up")
 
@@ -154,11 +154,11 @@ class Heaps:
 
 
 def hear(transcriber: Transcriber, pieces: Sequence[AudioChunk]) -> Heaps:
-    heaps = Heaps([], [], {})
+    transcripts = Heaps([], [], {})
     for chunk in pieces:
-        heaps.take(transcriber.push(chunk), chunk.end_ns)
-    heaps.take(transcriber.finish(), pieces[-1].end_ns)
-    return heaps
+        transcripts.take(transcriber.push(chunk), chunk.end_ns)
+    transcripts.take(transcriber.finish(), pieces[-1].end_ns)
+    return transcripts
 
 
 TALK = np.concatenate(
@@ -168,22 +168,22 @@ TALK = np.concatenate(
 )
 
 
-# --- the listener -------------------------------------------------------------------------------
+# --- the recogniser -------------------------------------------------------------------------------
 
 
 def test_words_have_their_own_times() -> None:
-    heaps = hear(listener(FakeEngine(200)), chunks(TALK))
-    assert heaps.texts == [f"w{n}" for n in [*range(12), 50, 51, 52]]
+    transcripts = hear(recogniser(FakeEngine(200)), chunks(TALK))
+    assert transcripts.texts == [f"w{n}" for n in [*range(12), 50, 51, 52]]
     starts = [1000 + 400 * n for n in range(12)] + [7300, 7800, 8833]
-    assert [word.start_ns for word in heaps.words] == [ms * MS for ms in starts]
-    assert heaps.words[-1].end_ns == 8933 * MS
-    assert {word.confidence for word in heaps.words} == {0.75}
+    assert [word.start_ns for word in transcripts.words] == [ms * MS for ms in starts]
+    assert transcripts.words[-1].end_ns == 8933 * MS
+    assert {word.confidence for word in transcripts.words} == {0.75}
 
 
 @pytest.mark.parametrize("samples", [100, 512, 1600, 7000, len(TALK)])
 def test_the_same_sound_gives_the_same_words_however_it_is_cut(samples: int) -> None:
-    whole = hear(listener(FakeEngine(200)), chunks(TALK, FRAME_SAMPLES))
-    cut = hear(listener(FakeEngine(200)), chunks(TALK, samples))
+    whole = hear(recogniser(FakeEngine(200)), chunks(TALK, FRAME_SAMPLES))
+    cut = hear(recogniser(FakeEngine(200)), chunks(TALK, samples))
     assert cut.words == whole.words
     assert cut.speech == whole.speech
     assert cut.watermark_ns == whole.watermark_ns
@@ -195,9 +195,9 @@ def test_the_same_sound_gives_the_same_words_however_it_is_cut(samples: int) -> 
 @pytest.mark.parametrize("interval_s", [0.5, 1.0])
 def test_words_come_out_within_two_intervals_while_speech_goes_on(interval_s: float) -> None:
     talk = np.concatenate([silence(300), *(step(n, 250) for n in range(40))])
-    heaps = hear(listener(FakeEngine(200), interval_s=interval_s), chunks(talk))
-    for word in heaps.words:
-        late_ns = heaps.given_at[word.text] - word.end_ns
+    transcripts = hear(recogniser(FakeEngine(200), interval_s=interval_s), chunks(talk))
+    for word in transcripts.words:
+        late_ns = transcripts.given_at[word.text] - word.end_ns
         assert late_ns <= 2 * interval_s * NS_PER_S + FRAME_NS + 100 * MS
 
 
@@ -209,11 +209,13 @@ def test_a_word_goes_out_when_two_answers_agree_on_it_and_not_before() -> None:
         [("know", 0, 300), ("why", 400, 1100)],  # the second word's end moved
         [("know", 0, 300), ("why", 400, 1100), ("not", 1200, 1300)],
     )
-    heaps = hear(listener(engine), chunks(step(1, 5500)))
+    transcripts = hear(recogniser(engine), chunks(step(1, 5500)))
     first_ask_ns = 1024 * MS  # the first frame that ends after a second
-    at_ms = {text: round((at - first_ask_ns) / NS_PER_S) for text, at in heaps.given_at.items()}
+    at_ms = {
+        text: round((at - first_ask_ns) / NS_PER_S) for text, at in transcripts.given_at.items()
+    }
     assert at_ms == {"know": 2, "why": 4, "not": 4}
-    assert heaps.texts == ["know", "why", "not"]
+    assert transcripts.texts == ["know", "why", "not"]
 
 
 def test_what_is_settled_stays_and_is_not_said_again() -> None:
@@ -222,14 +224,14 @@ def test_what_is_settled_stays_and_is_not_said_again() -> None:
         [("one", 0, 500), ("two", 500, 900)],
         [("won", 0, 450), ("too", 450, 1000), ("three", 1000, 1500)],
     )
-    heaps = hear(listener(engine), chunks(step(1, 2800)))
-    assert heaps.texts == ["one", "two", "three"]
+    transcripts = hear(recogniser(engine), chunks(step(1, 2800)))
+    assert transcripts.texts == ["one", "two", "three"]
 
 
 def test_overlapping_answers_are_put_in_order() -> None:
     engine = ScriptedEngine([("one", 0, 600), ("two", 500, 1200), ("three", 1200, 99_000)])
-    heaps = hear(listener(engine), chunks(step(1, 1504)))
-    assert [(w.start_ns // MS, w.end_ns // MS) for w in heaps.words] == [
+    transcripts = hear(recogniser(engine), chunks(step(1, 1504)))
+    assert [(w.start_ns // MS, w.end_ns // MS) for w in transcripts.words] == [
         (0, 600),
         (600, 1200),
         (1200, 1504),
@@ -238,13 +240,19 @@ def test_overlapping_answers_are_put_in_order() -> None:
 
 def test_silence_is_kept_from_the_engine_and_speech_is_told() -> None:
     engine = FakeEngine()
-    heaps = hear(listener(engine), chunks(TALK))
+    transcripts = hear(recogniser(engine), chunks(TALK))
     assert len(engine.utterances) == 3
     heard_s = sum(map(len, engine.utterances)) / SAMPLE_RATE_HZ
     assert heard_s < 5.733 + 3 * (0.4 + 0.256 + 0.1)
     truth = [(1000, 5800), (7300, 7600), (7800, 8133), (8833, 8933)]
-    assert len(heaps.speech) == len(truth) - 1  # the pause of 200 ms is part of one utterance …
-    spans = [heaps.speech[0], (heaps.speech[1][0], heaps.speech[1][1]), heaps.speech[2]]
+    assert (
+        len(transcripts.speech) == len(truth) - 1
+    )  # the pause of 200 ms is part of one utterance …
+    spans = [
+        transcripts.speech[0],
+        (transcripts.speech[1][0], transcripts.speech[1][1]),
+        transcripts.speech[2],
+    ]
     for (start_ns, end_ns), (start_ms, end_ms) in zip(
         spans, [truth[0], (7300, 8133), truth[3]], strict=True
     ):
@@ -254,13 +262,13 @@ def test_silence_is_kept_from_the_engine_and_speech_is_told() -> None:
 
 def test_soft_first_sounds_are_heard_too() -> None:
     engine = FakeEngine()
-    hear(listener(engine), chunks(np.concatenate([silence(1024), step(1, 320)])))
+    hear(recogniser(engine), chunks(np.concatenate([silence(1024), step(1, 320)])))
     (utterance,) = engine.utterances
     assert np.argmax(utterance > 0) == PRE_ROLL_FRAMES * FRAME_SAMPLES
 
 
 def test_silence_and_speech_move_the_watermark() -> None:
-    ear = listener(FakeEngine())
+    ear = recogniser(FakeEngine())
     quiet = [ear.push(chunk) for chunk in chunks(silence(3200))]
     assert quiet[-1].watermark_ns == 3200 * MS - PRE_ROLL_FRAMES * FRAME_NS
     assert quiet[-1].speech_watermark_ns == 3200 * MS
@@ -272,25 +280,25 @@ def test_silence_and_speech_move_the_watermark() -> None:
 
 def test_a_pause_inside_an_utterance_is_settled_too() -> None:
     hum = np.full(16 * 5000, 0.45, np.float32)  # no word in it, and yet the utterance goes on
-    ear = listener(FakeEngine())
-    heaps = Heaps([], [], {})
+    ear = recogniser(FakeEngine())
+    transcripts = Heaps([], [], {})
     for chunk in chunks(np.concatenate([step(1, 500), hum])):
-        heaps.take(ear.push(chunk), chunk.end_ns)
-    assert heaps.texts == ["w1"]
-    assert heaps.watermark_ns == 500 * MS
-    assert heaps.speech == [(0, 5472 * MS)]
+        transcripts.take(ear.push(chunk), chunk.end_ns)
+    assert transcripts.texts == ["w1"]
+    assert transcripts.watermark_ns == 500 * MS
+    assert transcripts.speech == [(0, 5472 * MS)]
 
 
 def test_a_long_utterance_is_cut_at_a_quiet_moment() -> None:
     hum = np.full(16 * 64, 0.45, np.float32)
     talk = np.concatenate([*(step(n, 400) for n in range(22)), hum, step(90, 3000)])
     engine = FakeEngine()
-    heaps = hear(listener(engine, max_utterance_s=10), chunks(talk))
+    transcripts = hear(recogniser(engine, max_utterance_s=10), chunks(talk))
     first, second = (len(utterance) / 16 for utterance in engine.utterances)
     assert first == pytest.approx(8800, abs=32)
     assert first + second == pytest.approx(len(talk) / 16, abs=32)
-    assert heaps.texts == [f"w{n}" for n in [*range(22), 90]]
-    spoken_ns = sum(end_ns - start_ns for start_ns, end_ns in heaps.speech)
+    assert transcripts.texts == [f"w{n}" for n in [*range(22), 90]]
+    spoken_ns = sum(end_ns - start_ns for start_ns, end_ns in transcripts.speech)
     assert spoken_ns >= len(talk) // 16 * MS - FRAME_NS
 
 
@@ -298,10 +306,10 @@ def test_speech_without_end_is_heard_in_bounded_memory() -> None:
     engine = FakeEngine()
     engine.longest_ns = 4 * NS_PER_S
     talk = np.concatenate([step(n, 300) for n in range(100)])
-    heaps = hear(listener(engine, max_utterance_s=10), chunks(talk))
+    transcripts = hear(recogniser(engine, max_utterance_s=10), chunks(talk))
     assert max(map(len, engine.utterances)) <= 4 * SAMPLE_RATE_HZ + FRAME_SAMPLES
-    assert set(heaps.texts) == {f"w{n}" for n in range(100)}
-    assert heaps.watermark_ns == 30 * NS_PER_S
+    assert set(transcripts.texts) == {f"w{n}" for n in range(100)}
+    assert transcripts.watermark_ns == 30 * NS_PER_S
 
 
 def test_a_hole_in_the_sound_ends_the_utterance() -> None:
@@ -309,12 +317,12 @@ def test_a_hole_in_the_sound_ends_the_utterance() -> None:
     voice = FakeVoice()
     ear = StreamingRecogniser(voice, engine, AsrConfig(), "made up")
     pieces = [*chunks(step(1, 530)), *chunks(step(2, 530), start_ns=5 * NS_PER_S)]
-    heaps = hear(ear, pieces)
-    assert [(w.text, w.start_ns // MS, w.end_ns // MS) for w in heaps.words] == [
+    transcripts = hear(ear, pieces)
+    assert [(w.text, w.start_ns // MS, w.end_ns // MS) for w in transcripts.words] == [
         ("w1", 0, 530),
         ("w2", 5000, 5530),
     ]
-    assert heaps.speech == [(0, 530 * MS), (5000 * MS, 5530 * MS)]
+    assert transcripts.speech == [(0, 530 * MS), (5000 * MS, 5530 * MS)]
     assert voice.forgotten == 3  # at the start, at the hole and at the end
 
 
@@ -322,8 +330,8 @@ def test_sound_that_comes_twice_is_heard_once() -> None:
     sound = np.concatenate([step(n, 400) for n in range(5)])
     again = [*chunks(sound[:24_000]), *chunks(sound[16_000:], start_ns=NS_PER_S)]
     assert (
-        hear(listener(FakeEngine()), again).words
-        == hear(listener(FakeEngine()), chunks(sound)).words
+        hear(recogniser(FakeEngine()), again).words
+        == hear(recogniser(FakeEngine()), chunks(sound)).words
     )
 
 
@@ -331,7 +339,7 @@ def test_samples_that_are_no_numbers_are_silence() -> None:
     engine = FakeEngine()
     broken = step(1, 1000)
     broken[100:200], broken[300], broken[400] = np.nan, np.inf, -np.inf
-    hear(listener(engine), chunks(broken))
+    hear(recogniser(engine), chunks(broken))
     assert np.isfinite(engine.utterances[0]).all()
 
 
@@ -341,7 +349,7 @@ def test_clock_jitter_is_no_hole() -> None:
         AudioChunk(chunk.event_time_ns + (n % 3) * 5 * MS, chunk.samples)
         for n, chunk in enumerate(chunks(step(1, 2000)))
     ]
-    ear = listener(engine)
+    ear = recogniser(engine)
     for chunk in jittered:
         ear.push(chunk)
     ear.finish()
@@ -349,7 +357,7 @@ def test_clock_jitter_is_no_hole() -> None:
 
 
 def test_time_that_passes_without_sound_settles_and_moves_on() -> None:
-    ear = listener(FakeEngine())
+    ear = recogniser(FakeEngine())
     for chunk in chunks(step(1, 500)):
         ear.push(chunk)
     news = ear.advance(4 * NS_PER_S)
@@ -360,15 +368,15 @@ def test_time_that_passes_without_sound_settles_and_moves_on() -> None:
 
 
 def test_without_an_engine_there_is_speech_and_no_word() -> None:
-    heaps = hear(listener(None), chunks(TALK))
-    assert heaps.words == []
-    assert heaps.speech == hear(listener(FakeEngine()), chunks(TALK)).speech
-    assert heaps.watermark_ns == len(TALK) // 16 * MS
+    transcripts = hear(recogniser(None), chunks(TALK))
+    assert transcripts.words == []
+    assert transcripts.speech == hear(recogniser(FakeEngine()), chunks(TALK)).speech
+    assert transcripts.watermark_ns == len(TALK) // 16 * MS
 
 
 def test_nothing_pushed_nothing_heard() -> None:
-    assert listener(FakeEngine()).finish() == Transcript([], [], 0, 0)
-    assert listener(FakeEngine()).push(AudioChunk(0, silence(0))) == Transcript([], [], 0, 0)
+    assert recogniser(FakeEngine()).finish() == Transcript([], [], 0, 0)
+    assert recogniser(FakeEngine()).push(AudioChunk(0, silence(0))) == Transcript([], [], 0, 0)
 
 
 # --- subtitles as a transcriber -----------------------------------------------------------------
@@ -377,15 +385,15 @@ WORDS = tuple(Word(f"w{n}", n * 500 * MS, (n + 1) * 500 * MS) for n in range(6))
 
 
 def test_captions_give_words_with_the_sound_and_the_rest_at_the_end() -> None:
-    captions = Captions(Subtitles(WORDS), listener(None), "a file")
-    heaps = Heaps([], [], {})
+    captions = Captions(Subtitles(WORDS), recogniser(None), "a file")
+    transcripts = Heaps([], [], {})
     for chunk in chunks(step(1, 1200)):
         news = captions.push(chunk)
         assert news.watermark_ns == chunk.end_ns
-        heaps.words += news.words
-        heaps.speech += news.speech
-    assert heaps.texts == ["w0", "w1", "w2"]
-    assert heaps.speech[0][0] == 0
+        transcripts.words += news.words
+        transcripts.speech += news.speech
+    assert transcripts.texts == ["w0", "w1", "w2"]
+    assert transcripts.speech[0][0] == 0
     last = captions.finish()
     assert [word.text for word in last.words] == ["w3", "w4", "w5"]
     assert last.watermark_ns == 3000 * MS
