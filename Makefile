@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up everything they need.
-.PHONY: demo test quick fuzz check
+.PHONY: demo test quick coverage fuzz check
 
 demo:  ## play a generated meeting through the whole system
 	@scripts/setup demo
@@ -12,6 +12,10 @@ test:  ## all the tests
 quick:  ## unit and property tests that need neither Kafka nor a browser, with fewer random examples
 	@scripts/setup test
 	@HYPOTHESIS_PROFILE=quick scripts/test -q -m "not kafka and not slow" tests/unit tests/property
+
+coverage:  ## line and branch coverage of the unit, property and golden tests, with a floor
+	@scripts/setup test
+	@scripts/test -q --cov tests/unit tests/property tests/golden
 
 fuzz:  ## property tests with new random examples (ROUNDS=10)
 	@scripts/setup test

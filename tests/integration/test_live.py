@@ -159,8 +159,8 @@ def test_every_stage_ends_at_ctrl_c_although_the_broker_is_gone(tmp_path: Path) 
             stage.send_signal(signal.SIGINT)
         said = {name: stage.communicate(timeout=60)[1] for name, stage in stages.items()}
     codes = {name: stage.returncode for name, stage in stages.items()}
-    assert codes == {"record": codes["record"], "infer": codes["infer"], "process": 0, "capture": 4}
-    assert {codes["record"], codes["infer"]} <= {0, 4}  # 4 when something was in hand
+    assert codes.pop("capture") == 4
+    assert set(codes.values()) <= {0, 4}, codes  # 4 when something was in hand
     assert "did not answer for" in said["capture"]
     assert not any("Traceback" in text for text in said.values()), said
 
