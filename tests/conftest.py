@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # `suite` draws the same examples in every run, and `quick` fewer of them: `make quick`. `fuzz`
 # draws new ones: `make fuzz`.
 settings.register_profile("suite", derandomize=True, deadline=None)
-settings.register_profile("quick", derandomize=True, deadline=None, max_examples=20)
+settings.register_profile("quick", derandomize=True, deadline=None, max_examples=5)
 settings.register_profile(
     "fuzz", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

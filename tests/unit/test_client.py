@@ -115,6 +115,7 @@ def test_an_address_that_is_none_is_refused() -> None:
         next(streamer.subscribe_sync("nowhere", config=build({})))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     ["import streamer", "import streamer.client", "from streamer.client import subscribe"],

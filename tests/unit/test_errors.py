@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from streamer.errors import ExitCode, StreamerError
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -26,6 +28,7 @@ def test_a_failure_without_a_code_of_its_own_exits_with_1() -> None:
     assert StreamerError("It failed.").exit_code is ExitCode.FAILURE
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_ends_a_command_with_its_code() -> None:
     process = subprocess.run(
         [sys.executable, "-m", "streamer", "config", "show", "--set", "windows.hop_s=no"],

@@ -51,6 +51,7 @@ class Scripted:
 # --- the drawn face and real ones ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mood", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("size", [(160, 120), (320, 240), (640, 360)])
 def test_the_drawn_face_is_tracked_from_its_second_frame(
@@ -88,6 +89,7 @@ def test_the_default_configuration_cuts_faces_as_training_does() -> None:
     assert FaceCutter() == FaceCutter(config.size_px, config.margin, config.jpeg_quality)
 
 
+@pytest.mark.slow
 def test_capture_does_not_import_torch() -> None:
     code = "import sys, streamer.faces, streamer.capture; print('torch' in sys.modules)"
     command = [sys.executable, "-c", code]
@@ -130,6 +132,7 @@ def test_faces_below_the_smallest_size_are_ignored() -> None:
     assert track(FaceTracker(FacesConfig(min_face_share=0.3)), [image] * 8)[-1] is None
 
 
+@pytest.mark.slow
 def test_real_talking_heads_are_tracked(shared_data: Path) -> None:
     import threading
 

@@ -112,6 +112,7 @@ async def test_latencies_are_histograms_each_stage_once(broker: int, metrics: Me
     assert samples(after)[evidence,] == 2
 
 
+@pytest.mark.slow
 async def test_ready_once_the_stage_says_so_and_a_broker_answers(
     broker: int, metrics: Metrics
 ) -> None:

@@ -166,6 +166,7 @@ print("mic:default" in names, np.abs(np.concatenate(got)).max())
 """
 
 
+@pytest.mark.slow
 def test_the_real_portaudio_reads_an_alsa_device_made_of_a_file(tmp_path: Path) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("hardware: ALSA is Linux's")

@@ -327,6 +327,7 @@ class WriteOnly:
         return len(data)
 
 
+@pytest.mark.slow
 def test_a_recording_at_a_url_is_not_live(tmp_path: Path) -> None:
     data = media.talking_head(tmp_path / "a.mp4", seconds=2).read_bytes()
     with web(ranges_of(data)) as address:

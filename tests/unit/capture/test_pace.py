@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from streamer.capture.pace import Pace
 from streamer.records import NS_PER_S
 
@@ -71,6 +73,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_signal_pauses_and_the_space_key_resumes() -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

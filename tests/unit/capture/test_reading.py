@@ -499,6 +499,7 @@ def test_an_mp4_without_its_index_is_refused_in_one_sentence(tmp_path: Path) -> 
         read(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4", "avi"])
 @pytest.mark.parametrize("seed", range(3))
 def test_damaged_data_is_skipped_and_keeps_its_time(tmp_path: Path, suffix: str, seed: int) -> None:
@@ -703,6 +704,7 @@ def test_audio_and_video_are_never_half_a_second_apart(tmp_path: Path) -> None:
         assert abs(reached["audio"] - reached["vision"]) < 500 * NS_PER_MS
 
 
+@pytest.mark.slow
 def test_real_talking_heads_are_read_completely(shared_data: Path) -> None:
     for path in sorted((shared_data / "clips").glob("*.mp4")):
         info = capture.info(spec(path))

@@ -40,6 +40,7 @@ def test_a_fault_of_the_program_is_not_hidden() -> None:
         end(ZeroDivisionError())
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error() -> None:
     script = (
         "import asyncio, sys\n"
@@ -70,6 +71,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_locale_without_the_letters_of_a_name_is_no_error() -> None:
     script = (
         "import sys, typer\n"

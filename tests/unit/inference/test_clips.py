@@ -174,6 +174,7 @@ def test_the_size_in_the_header_is_the_size_of_the_image(
     assert clips._decode_jpeg(data).shape == (height, width, 3)
 
 
+@pytest.mark.slow
 @given(cut=st.integers(0, 1500), at=st.integers(0, 1500), noise=st.binary(max_size=64))
 @settings(max_examples=150, deadline=None)
 def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: int, at: int, noise: bytes) -> None:

@@ -33,6 +33,7 @@ def is_in(name: str, modules: list[str]) -> bool:
     return any(f"{name}.".startswith(f"{module}.") for module in modules)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [IMPORT, SCORE], ids=["import", "score"])
 def test_inference_loads_no_module_of_training(code: str, checkpoint: str) -> None:
     process = subprocess.run(

@@ -296,6 +296,7 @@ async def test_the_predictor_scores_the_modalities_of_its_checkpoint(checkpoint:
     assert (without.valence, without.evidence) == (None, ())
 
 
+@pytest.mark.slow
 async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str) -> None:
     windows = [window(k, audio=pcm16(TONE * k / 12)) for k in range(1, 11)]
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})

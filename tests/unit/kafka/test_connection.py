@@ -13,6 +13,7 @@ from streamer.errors import BrokerGone
 from streamer.kafka.connection import STOP_POLL_S, RepeatFilter, close, wait_for_broker
 
 
+@pytest.mark.slow
 async def test_waiting_has_no_limit_before_a_stop_and_has_one_after_it() -> None:
     kafka = build({"kafka": {"broker": "fake:1", "connect_timeout_s": 0.1}}).kafka
     stop, ended = asyncio.Event(), asyncio.Event()

@@ -22,6 +22,7 @@ def test_a_start_without_a_time_zone_is_refused() -> None:
         Consumer(build({}), SCORES, start=naive)
 
 
+@pytest.mark.slow
 async def test_a_topic_that_comes_after_the_start_is_read_from_its_beginning(
     embedded_broker: str,
 ) -> None:

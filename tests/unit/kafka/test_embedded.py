@@ -29,6 +29,7 @@ def test_the_error_without_a_broker_names_the_command_that_starts_one() -> None:
         is_embedded("127.0.0.1:1", timeout_s=0.5)
 
 
+@pytest.mark.slow
 def test_an_embedded_partition_drops_its_oldest_messages_beyond_five_megabytes(
     embedded_broker: str,
 ) -> None:

@@ -9,6 +9,7 @@ from streamer.local import workers
 from streamer.local.workers import WorkerDied
 
 
+@pytest.mark.slow
 async def test_a_worker_that_fails_is_named_with_its_last_words(tmp_path: Path) -> None:
     wrong = {"inference": ["infer", "--set", "no.such=1"]}
     async with workers.running(wrong, tmp_path) as (worker,):
@@ -18,6 +19,7 @@ async def test_a_worker_that_fails_is_named_with_its_last_words(tmp_path: Path) 
             await worker.died()
 
 
+@pytest.mark.slow
 async def test_leaving_stops_what_still_runs(tmp_path: Path) -> None:
     async with workers.running({"broker": ["broker"]}, tmp_path) as (worker,):
         for _ in range(200):

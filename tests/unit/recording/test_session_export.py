@@ -165,6 +165,7 @@ def test_the_report_has_a_gap_where_there_is_no_evidence(tmp_path: Path) -> None
     assert len(re.findall('class="raw"', page)) == 2
 
 
+@pytest.mark.slow
 def test_hours_are_thinned_to_what_can_be_seen(tmp_path: Path) -> None:
     page = export(recorded(tmp_path, *(sentiment(k) for k in range(7200))), "html").decode()
     (line,) = re.findall('class="smooth" d="([^"]*)"', page)

@@ -48,6 +48,7 @@ def weights(task: Line) -> Tensor:
     return torch.cat([value.flatten() for value in task.module.state_dict().values()])
 
 
+@pytest.mark.slow
 def test_fit_learns_and_leaves_the_best_weights(tmp_path: Path) -> None:
     task = Line()
     before = task.measure()["score"]

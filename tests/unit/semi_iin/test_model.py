@@ -211,6 +211,7 @@ def test_bfloat16_is_near_float32() -> None:
     torch.testing.assert_close(half.valence.float(), expected, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"sparse_top_k": 3}, {"entropy_weight": 0.1}])
 def test_the_model_compiles_into_one_graph(changes: Any) -> None:
     model = build(**changes)

@@ -49,6 +49,7 @@ def test_the_file_has_the_outputs_of_the_model(
     assert exported.outputs[:2] == ("valence", "class_logits")
 
 
+@pytest.mark.slow
 def test_a_torch_export_takes_any_batch_and_mask(tmp_path: Path) -> None:
     model = small()
     path = export.export(model, tmp_path / "model.pt2", "torch").path
@@ -58,6 +59,7 @@ def test_a_torch_export_takes_any_batch_and_mask(tmp_path: Path) -> None:
     torch.testing.assert_close(tuple(program(**inputs)), tuple(model(**inputs)))
 
 
+@pytest.mark.slow
 def test_a_file_with_other_outputs_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

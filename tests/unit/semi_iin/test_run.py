@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from semi_iin import checkpoint
@@ -13,6 +14,7 @@ from semi_iin.settings import RunConfig
 from tests.unit.semi_iin.generated import recordings, run_config, tones, write_sets
 
 
+@pytest.mark.slow
 def test_a_run_writes_a_checkpoint_that_predicts(tiny_bert: Path, tmp_path: Path) -> None:
     write_sets(tmp_path / "data")
     config = run_config(tiny_bert)
@@ -39,6 +41,7 @@ def test_a_run_writes_a_checkpoint_that_predicts(tiny_bert: Path, tmp_path: Path
         assert torch.equal(value, loaded.tensors[name]), name
 
 
+@pytest.mark.slow
 def test_encoders_of_a_checkpoint_are_used_unchanged(tiny_bert: Path, tmp_path: Path) -> None:
     write_sets(tmp_path / "data")
     first = train(run_config(tiny_bert), tmp_path / "one", data_root=tmp_path / "data")

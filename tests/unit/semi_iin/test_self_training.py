@@ -124,6 +124,7 @@ def train(directory: Path, settings: SelfTraining, unlabeled: int = 60, **change
     return trained, rounds
 
 
+@pytest.mark.slow
 def test_rounds_write_their_pseudo_labels_and_train_the_model(tmp_path: Path) -> None:
     trained, rounds = train(
         tmp_path,
@@ -149,6 +150,7 @@ def test_rounds_write_their_pseudo_labels_and_train_the_model(tmp_path: Path) ->
     assert not trained.training
 
 
+@pytest.mark.slow
 def test_finished_self_training_is_not_repeated(tmp_path: Path) -> None:
     first_model, first = train(tmp_path, SelfTraining(k=2))
     again_model, again = train(tmp_path, SelfTraining(k=2))
@@ -174,6 +176,7 @@ def test_retraining_starts_from_the_supervised_weights(tmp_path: Path) -> None:
         torch.testing.assert_close(value, before[name], atol=1e-7, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_share_scores_fewer_examples(tmp_path: Path) -> None:
     _, rounds = train(tmp_path, SelfTraining(select="overall", k=60, share=0.25))
     assert len(rounds[1].pseudo_labels) == 15

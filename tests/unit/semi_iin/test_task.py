@@ -34,6 +34,7 @@ def examples(count: int, seed: int = 0) -> list[Example]:
     return result
 
 
+@pytest.mark.slow
 def test_semi_iin_learns_valence_from_text(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = SemiIIN(SMALL)

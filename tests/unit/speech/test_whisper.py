@@ -232,6 +232,7 @@ def test_a_phrase_that_only_a_decoder_repeats_is_cut(
     assert tiny_en._text(left).strip() == remains
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["silence", "noise", "tone", "chords", "clicks"])
 def test_audio_without_speech_gives_no_words(tiny_en: Model, kind: str) -> None:
     seconds = 8
@@ -264,6 +265,7 @@ def test_words_of_a_real_recording_have_their_text_and_times(
     assert words[-1].end_ns <= len(audio) / SAMPLE_RATE_HZ * NS_PER_S
 
 
+@pytest.mark.slow
 def test_another_language_is_detected_and_translated(shared_data: Path) -> None:
     model = load(asr(whisper_model="base", language="auto"))
     audio = read_audio(Media(shared_data / "meetings" / "faster-whisper__multilingual.mp3", 42, 56))

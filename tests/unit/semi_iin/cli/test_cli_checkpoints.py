@@ -122,6 +122,7 @@ def test_info_describes_a_checkpoint(run: CommandLine, tiny: Path) -> None:
     assert "tiny-1" in out
 
 
+@pytest.mark.slow
 def test_export_writes_a_checked_file(run: CommandLine, tiny: Path, tmp_path: Path) -> None:
     code, out, _ = run("export", tiny, "--to", tmp_path / "model.pt2", "--json")
     assert code == 0

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.semi_iin.cli.conftest import CommandLine
 
 
+@pytest.mark.slow
 def test_ablate_writes_a_table(on_made_up: CommandLine, tmp_path: Path) -> None:
     table = tmp_path / "tables" / "ablation"
     code, out, _ = on_made_up("ablate", "--seeds", 2, "--only", "sum", "--only", "(", "--to", table)
@@ -49,6 +50,7 @@ def test_robustness_writes_a_table_and_shares_the_ablation(
     assert not (tmp_path / "run" / "robustness").exists()  # the fits are the ablation's
 
 
+@pytest.mark.slow
 def test_sweep_k_writes_a_table_and_a_plot(on_made_up: CommandLine, tmp_path: Path) -> None:
     code, _, _ = on_made_up("sweep-k", "--seeds", 1, "--ks", "1,2", "--shares", "0.5,1")
     assert code == 0
@@ -69,6 +71,7 @@ def test_sweep_k_refuses_values_out_of_range(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_gates_of_a_run_and_of_data(
     run: CommandLine, on_made_up: CommandLine, made_up: Path, tmp_path: Path
 ) -> None:

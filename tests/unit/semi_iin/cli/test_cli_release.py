@@ -61,6 +61,7 @@ def data(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_release_has_its_weights_metrics_and_card(
     run: CommandLine, tiny: Path, data: Any, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_release_without_its_data_is_refused(
     assert not (tmp_path / "released").exists()
 
 
+@pytest.mark.slow
 def test_a_report_has_a_row_for_every_data_set_at_hand(
     run: CommandLine, tiny: Path, data: Any, tmp_path: Path
 ) -> None:

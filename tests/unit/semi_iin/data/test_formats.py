@@ -16,6 +16,7 @@ def test_an_error_names_missing_data_and_unknown_formats(tmp_path: Path) -> None
         read(tmp_path, "pickle")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_real_data_sets_are_read_completely_and_do_not_leak(shared_data: Path) -> None:
     mosi = read(shared_data / "mosi" / "mosi_text.csv", "text-csv")
     mosei = read(shared_data / "mosei" / "mosei_text.csv", "text-csv")

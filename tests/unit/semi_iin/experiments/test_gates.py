@@ -52,6 +52,7 @@ def test_a_model_without_a_gate_has_no_shares(bench: Bench) -> None:
         gate_shares(bench.build(0, {"variant": "sum"}), bench.reported)
 
 
+@pytest.mark.slow
 def test_plots_are_written(tmp_path: Path, gates: list[dict[str, Any]]) -> None:
     plot_gates(gates, tmp_path / "plots" / "gates.png")
     sweep = [

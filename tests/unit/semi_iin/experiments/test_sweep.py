@@ -1,10 +1,13 @@
 """The sweep."""
 
+import pytest
+
 from semi_iin.experiments.bench import Bench
 from semi_iin.experiments.sweep import sweep_k
 from tests.unit.semi_iin.generated import valence_examples
 
 
+@pytest.mark.slow
 def test_the_sweep_shares_the_supervised_training(bench: Bench) -> None:
     records = sweep_k(
         bench,

@@ -30,6 +30,7 @@ def teacher(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_equal_texts_get_equal_labels_in_the_order_of_the_samples(
     teacher: Path, tmp_path: Path
 ) -> None:
@@ -42,6 +43,7 @@ def test_equal_texts_get_equal_labels_in_the_order_of_the_samples(
     assert np.array_equal(turned, labels[::-1])
 
 
+@pytest.mark.slow
 def test_a_student_is_trained_on_labels_and_on_the_teacher(
     tiny_bert: Path, teacher: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from semi_iin.data.samples import Sample
@@ -16,6 +17,7 @@ from semi_iin.settings import Training
 from tests.unit.semi_iin.generated import SMALL
 
 
+@pytest.mark.slow
 def test_fine_tuning_leaves_the_word_embeddings(tiny_bert: Path, tmp_path: Path) -> None:
     encoder = TextEncoder({"source": str(tiny_bert), "context_tokens": 4})
     before = {name: value.clone() for name, value in encoder.backbone.named_parameters()}
@@ -81,6 +83,7 @@ def test_signs_pull_valence_over_the_edge_and_no_further() -> None:
     torch.testing.assert_close(mirrored, maps.sign_error(far, positive))
 
 
+@pytest.mark.slow
 def test_labels_of_sign_are_not_learned_as_degrees(tiny_bert: Path, tmp_path: Path) -> None:
     degrees = [("i love this film", 2.8), ("i hate this film", -2.8)]
     samples = [Sample(text, label=label, text=text) for text, label in degrees]
@@ -95,6 +98,7 @@ def test_labels_of_sign_are_not_learned_as_degrees(tiny_bert: Path, tmp_path: Pa
     assert metrics["mae"] < 0.9  # three times as many labels of 1 and -1 do not move it to 1
 
 
+@pytest.mark.slow
 def test_a_teacher_is_learned_from_where_there_is_no_label(tiny_bert: Path, tmp_path: Path) -> None:
     texts = ["i love this film", "i hate this film"]
     samples = [Sample(text, split="unlabeled", text=text) for text in texts] * 4

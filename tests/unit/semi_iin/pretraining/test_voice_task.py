@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from semi_iin.encoders.audio import LogMelEncoder
@@ -12,6 +13,7 @@ from semi_iin.settings import Training
 from tests.unit.semi_iin.generated import recordings, tones
 
 
+@pytest.mark.slow
 def test_the_log_mel_encoder_learns_emotions(tmp_path: Path) -> None:
     from semi_iin.data.formats import read
 
