@@ -285,8 +285,3 @@ class Worker:
             modalities=self._config.session.modalities,
             latency_ms=latency_ms,
         )
-
-
-def _look_at(clip: asyncio.Future[Clip | None]) -> None:
-    if not clip.cancelled():
-        clip.exception()
