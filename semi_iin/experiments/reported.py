@@ -154,13 +154,11 @@ def reported_samples(reported: Reported, root: Path) -> list[Sample]:
 
 def table(metrics: Metrics) -> str:
     """Return measurements as Markdown tables, one for each kind of label."""
-    tables = []
-    for columns in (_DEGREE, _SIGN, ("corr",), _EMOTION):
-        names = [name for name in metrics if name in _rows() and _rows()[name][1] == columns]
-        if names:
-            rows = {name: _rows()[name][0] for name in names}
-            tables.append(markdown(metrics, rows, columns))
-    return "\n\n".join(tables)
+    by_columns: dict[tuple[str, ...], dict[str, str]] = {}
+    for name, (title, columns) in _rows().items():
+        if name in metrics:
+            by_columns.setdefault(columns, {})[name] = title
+    return "\n\n".join(markdown(metrics, rows, columns) for columns, rows in by_columns.items())
 
 
 def markdown(metrics: Metrics, rows: Mapping[str, str], columns: Sequence[str]) -> str:

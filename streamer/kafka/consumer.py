@@ -39,7 +39,7 @@ from streamer.kafka.security import RETRY_S, aiokafka_settings
 from streamer.kafka.topics import DEAD_LETTER, Topic
 
 log = logging.getLogger(__name__)
-accept_any_header_name()
+accept_any_header_name()  # for Faust's consumer in processing/ too, which imports this module
 
 R = TypeVar("R", bound=msgspec.Struct)
 Start = Literal["earliest", "latest"] | datetime
