@@ -187,10 +187,6 @@ class Stage(Generic[S]):
             return _Step(event)
         try:
             record = self._spec.topic.decode(message.value)
-        except UnreadableRecord as error:
-            self.counters["unreadable"] += 1
-            return _Step(event, [self._dead_letter(message, error.reason)])
-        try:
             return await self._smooth(event, record, timestamp_ms)
         except UnreadableRecord as error:
             self.counters["unreadable"] += 1

@@ -447,7 +447,7 @@ def test_the_states_without_data(browser: Browser, served: Served) -> None:
     browser.until_text("#banner", "This session has ended.")
     browser.shot("ended")
     served.state("down")
-    browser.until_text("#banner", "What is shown is from before.")
+    browser.until_text("#banner", "The records shown are not up to date.")
     browser.shot("broker-down")
 
 
@@ -669,7 +669,7 @@ def test_from_the_topics_to_the_screen(browser: Browser) -> None:
         assert browser.windows_seen("ana", 12) == list(range(12))
         broker.close()
         browser.until_text("#banner", f"The broker at {broker.address} has not answered")
-        browser.until_text("#banner", "What is shown is from before.")
+        browser.until_text("#banner", "The records shown are not up to date.")
 
 
 def values_shown(browser: Browser, name: str, seconds: int) -> dict[int, float | None]:

@@ -91,7 +91,7 @@ test("while all is well there is no banner", () => {
 test("a lost server comes before everything else", () => {
   const down = statusWith({ state: "down" });
   const lost = banner({ link: "down", status: down });
-  assert.match(lost.text, /^The connection to the page's server is lost; .* from before\.$/);
+  assert.match(lost.text, /^The connection to the page's server is lost; .* not up to date\.$/);
   assert.equal(lost.warn, true);
   const never = banner({ link: "down", status: null, summary: null });
   assert.deepEqual(never, { text: "The page's server does not answer; trying again.", warn: true });
@@ -108,10 +108,10 @@ test("before the first status the page is connecting", () => {
 test("a broker that is away is named, with how long", () => {
   const text = "The broker at broker:9092 has not answered for 90 s; trying again.";
   const status = statusWith({ state: "down" });
-  assert.deepEqual(banner({ status }), { text: `${text} What is shown is from before.`, warn: true });
+  assert.deepEqual(banner({ status }), { text: `${text} The records shown are not up to date.`, warn: true });
   const empty = { session: null, summary: null, hasCards: false };
   assert.equal(banner({ status: statusWith({ state: "down" }, []), ...empty }).text, text);
-  assert.match(banner({ status, ...empty }).text, /from before\.$/); // the list of sessions is shown
+  assert.match(banner({ status, ...empty }).text, /not up to date\.$/); // the list of sessions is shown
   assert.deepEqual(banner({ status: statusWith({ state: "connecting" }) }),
     { text: "Connecting to the broker at broker:9092 …", warn: false });
 });
@@ -142,7 +142,7 @@ test("an empty page says what it waits for", () => {
 test("a session without news warns, one that has ended does not", () => {
   const updated_ms = NOW_MS - 200_000;
   assert.deepEqual(banner({ summary: summaryWith({ updated_ms }) }),
-    { text: "Nothing new for 3 minutes. What is shown is from before.", warn: true });
+    { text: "Nothing new for 3 minutes. The records shown are not up to date.", warn: true });
   assert.deepEqual(banner({ summary: summaryWith({ updated_ms: NOW_MS - 15_000 }) }), nothing);
   assert.deepEqual(banner({ summary: summaryWith({ updated_ms, ended: true }) }),
     { text: "This session has ended.", warn: false });

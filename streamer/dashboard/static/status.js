@@ -10,7 +10,8 @@ const STAGES = [["capture", "Capture"], ["queue", "Queue"], ["inference", "Infer
   ["smoothing", "Smoothing"], ["total", "In all"]];
 const BROKER_STATES = { up: "answers", down: "away", connecting: "connecting" };
 const LINKS = { up: "Connected", down: "Connection lost, trying again …", connecting: "Connecting …" };
-const STALE = "What is shown is from before.";
+const KEPT = "The records received so far stay on this page.";
+const STALE = "The records shown are not up to date.";
 
 function ageMs(summary, now_ms) {
   return now_ms - summary.updated_ms;
@@ -64,7 +65,7 @@ export function bannerOf({ link, status, session, summary, hasCards, now_ms }) {
   const warning = (text) => ({ text, warn: text !== "" });
   const notice = (text) => ({ text, warn: false });
   if (link === "down" && summary?.ended) {
-    return notice("This session has ended, and the page's server with it. What came stays here.");
+    return notice(`This session has ended, and the page's server with it. ${KEPT}`);
   }
   if (link === "down" && status === null) {
     return warning("The page's server does not answer; trying again.");
