@@ -4,8 +4,8 @@ What enters: a Feed. What leaves: HTTP. It only reads (GET and HEAD), for one or
 no state of its own: a client that reconnects names its position (`Last-Event-ID`, or `after` in the
 address) and receives the records after it, or `reset` and everything if the position is unknown.
 
-On a loopback address everybody on this machine has access; on any other address, whoever has the
-token. Other sites cannot read anything, not even through a name that resolves to this address.
+On a loopback address without a proxy everybody on this machine has access; in any other case,
+whoever has the token. Other sites cannot read anything, not even through a name that resolves to this address.
 """
 
 from __future__ import annotations
@@ -149,6 +149,11 @@ class Page:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def port(self) -> int:
+        """The port that is bound, once the context is entered."""
+        return self._port
 
     @property
     def token(self) -> str | None:
