@@ -5,7 +5,8 @@ no state of its own: a client that reconnects names its position (`Last-Event-ID
 address) and receives the records after it, or `reset` and everything if the position is unknown.
 
 On a loopback address without a proxy everybody on this machine has access; in any other case,
-whoever has the token. Other sites cannot read anything, not even through a name that resolves to this address.
+whoever has the token. Other sites cannot read anything, not even through a name that resolves to
+this address.
 """
 
 from __future__ import annotations
