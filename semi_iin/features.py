@@ -22,12 +22,17 @@ from semi_iin.encoders.fab_net import FabNetEncoder
 from semi_iin.encoders.protocol import Encoder, Spec
 from semi_iin.encoders.text import TextEncoder
 from semi_iin.encoders.vision import FaceEncoder
+from semi_iin.encoders.whisper import WhisperEncoder
 from semi_iin.errors import SemiIINError
 from semi_iin.modalities import MODALITIES, Modality
 
 # The encoder of each kind that a spec may name.
 KINDS: dict[Modality, dict[str, type[Any]]] = {
-    "audio": {"log_mel_audio": LogMelEncoder, "transformer_audio": TransformerAudioEncoder},
+    "audio": {
+        "log_mel_audio": LogMelEncoder,
+        "transformer_audio": TransformerAudioEncoder,
+        "whisper_audio": WhisperEncoder,
+    },
     "text": {"transformer_text": TextEncoder},
     "vision": {"face_cnn": FaceEncoder, "fab_net": FabNetEncoder},
 }
