@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamer.config import Config
+from streamer.errors import UnreadableRecord
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.topics import (
@@ -65,6 +66,9 @@ class Follower:
         self._stack = contextlib.AsyncExitStack()
         self._readers: list[Consumer[Any]] = []
         self._windows_topic = WINDOWS.full_name(config.kafka.topic_prefix)
+        self._results = {
+            topic.full_name(config.kafka.topic_prefix): topic for topic in (SCORES, SMOOTHED)
+        }
 
     async def __aenter__(self) -> Follower:
         for topic in FOLLOWED:
@@ -125,6 +129,12 @@ class Follower:
         if letter.topic == self._windows_topic:
             self._news.set()
             await self._in_flight.dead(letter.partition, letter.offset)
+        elif letter.topic in self._results:
+            with contextlib.suppress(UnreadableRecord):
+                result = self._results[letter.topic].decode(letter.value)
+                if result is not None and result.session_id == self._session_id:
+                    self._news.set()
+                    await self._in_flight.refused(result.window_id)
 
     async def _take(self, record: Score | Published | DeadLetter) -> None:
         if isinstance(record, DeadLetter):

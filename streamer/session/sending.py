@@ -18,7 +18,7 @@ import msgspec
 from streamer import metrics
 from streamer.errors import BrokerGone, ExitCode, StreamerError
 from streamer.kafka.connection import wait_for_broker
-from streamer.kafka.messages import Headers
+from streamer.kafka.messages import NO_PARTITION, Headers
 from streamer.kafka.producer import Producer
 from streamer.records import (
     Window,
@@ -167,6 +167,11 @@ class InFlight:
         else:
             await self._dead(window_id)
 
+    async def refused(self, window_id: str) -> None:
+        """The broker stored the window, or its score, as a dead letter only, or not at all."""
+        if window_id in self._open:
+            await self._dead(window_id)
+
     async def _dead(self, window_id: str) -> None:
         self.dead_letters += 1
         await self.published(window_id)
@@ -198,7 +203,10 @@ async def deliver(
 
     async def send() -> None:
         place = await publisher.publish(window, extra_headers=headers())
-        await in_flight.sent(window.window_id, place.partition, place.offset)
+        if place.partition == NO_PARTITION:
+            await in_flight.refused(window.window_id)
+        else:
+            await in_flight.sent(window.window_id, place.partition, place.offset)
 
     await wait_for_delivery(send(), publisher, stop)
 
