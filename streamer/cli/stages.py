@@ -16,11 +16,11 @@ from streamer.cli.options import (
     ConfigOption,
     ConsentOption,
     ParticipantOption,
+    SessionIdOption,
     SessionOption,
     SetOption,
 )
 from streamer.cli.output import print_line
-from streamer.cli.play import replay_name
 from streamer.cli.terminal import until_signal
 from streamer.errors import ExitCode
 
@@ -30,6 +30,7 @@ def capture(
     participant: ParticipantOption = None,
     consent: ConsentOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     speed: Annotated[
         float, typer.Option(help="For recordings: 1 = real time, 0 = as fast as possible.")
     ] = 1.0,
@@ -49,8 +50,7 @@ def capture(
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
     specs = [parse_participant(text) for text in participant or []]
-    name = session or replay_name(specs[0].participant_id if specs else None, chosen.config)
-    plan = make_plan(specs, chosen.config, session_id=name, speed=speed)
+    plan = make_plan(specs, chosen.config, name=session, session_id=session_id, speed=speed)
 
     def source(publisher: Any, in_flight: Any) -> Any:
         return Capture(plan, chosen.config, publisher, in_flight)
