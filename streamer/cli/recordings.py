@@ -34,7 +34,8 @@ from streamer.errors import ConfigError
 def record(
     folder: DirOption = RECORDINGS,
     session: Annotated[
-        list[str] | None, typer.Option("--session", help="Only this id, or every session of this name.")
+        list[str] | None,
+        typer.Option("--session", help="This id, or all of this name; repeatable."),
     ] = None,
     windows: Annotated[
         bool, typer.Option("--windows", help="Store audio, face crops and words too.")
@@ -92,10 +93,10 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
             print_json(summary)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("session", no_wrap=True)
-    for heading in ("started", "length", "who", "mean", "alerts"):
-        table.add_column(heading)
-    table.add_column("", no_wrap=True)
+    table.add_column("session", overflow="fold")
+    for heading in ("started", "length", "who", "mean", "alerts", ""):
+        wraps = heading in ("who", "")
+        table.add_column(heading, no_wrap=not wraps, min_width=len("complete") if wraps else None)
     for summary in summaries:
         name, rest = summary.name, summary.session_id.removeprefix(summary.name)
         table.add_row(
