@@ -93,7 +93,7 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
             print_json(summary)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("session", overflow="fold", min_width=24)
+    table.add_column("session", overflow="fold", min_width=20)
     for heading in ("started", "length", "who", "mean", "alerts", ""):
         table.add_column(heading, no_wrap=heading not in ("who", ""), min_width=len(heading) or 8)
     for summary in summaries:
