@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  bannerOf, healthRows, linkText, moodText, onlySession, sessionCells, sessionFacts, sessionState,
+  bannerOf, healthRows, linkText, moodText, noticesOf, onlySession, sessionCells, sessionFacts,
+  sessionState,
 } from "../../streamer/dashboard/static/status.js";
 
 const NOW_MS = 1_000_000;
@@ -176,4 +177,11 @@ test("a single session opens by itself", () => {
   assert.equal(onlySession(statusWith()), "standup");
   assert.equal(onlySession(statusWith({}, [])), null);
   assert.equal(onlySession(statusWith({}, [summaryWith(), summaryWith()])), null);
+});
+
+test("problems come before notices, and neither is needed", () => {
+  assert.deepEqual(noticesOf(statusWith()), []);
+  const status = { ...statusWith(), problems: ["The disk is full."], notices: ["ana: very quiet."] };
+  assert.deepEqual(noticesOf(status),
+    [{ text: "The disk is full.", warn: true }, { text: "ana: very quiet.", warn: false }]);
 });
