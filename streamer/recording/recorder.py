@@ -33,6 +33,7 @@ from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError
 from streamer.recording.writer import Writer
 from streamer.records import Session
+from streamer.session_ids import EXACTLY, is_selected
 
 __all__ = ["Attempts", "record_session", "run"]
 
@@ -69,7 +70,7 @@ async def run(
         config: where the broker is.
         folder: where sessions are kept; made when it is not there.
         stop: set by the caller's signal handler.
-        sessions: only these; none means all.
+        sessions: only these, by id, or all sessions of a name; none means every session.
         windows: also sound, face crops and words, which the others do not hold.
         media: also copies of the media files of a replay.
         start: where to begin when this folder has not recorded from these topics before.
@@ -128,7 +129,8 @@ async def record_session(
         RecordingError: before the block, when nothing can be recorded in the folder; at the end,
             when the folder could not be written any more.
     """
-    await asyncio.to_thread(_check, folder, session_id)
+    exactly = f"{EXACTLY}{session_id}"
+    await asyncio.to_thread(_check, folder, exactly)
     attempts = Attempts()
     stop = asyncio.Event()
 
@@ -137,7 +139,7 @@ async def record_session(
             config,
             folder,
             stop,
-            sessions=[session_id],
+            sessions=[exactly],
             windows=windows,
             media=media,
             on_flush=attempts.succeeded,
@@ -157,10 +159,10 @@ async def record_session(
         await task
 
 
-def _check(folder: Path, session_id: str) -> None:
+def _check(folder: Path, selector: str) -> None:
     """Raise RecordingError if nothing can be recorded in the folder now."""
     Writer(folder).close()
-    _group(folder, [session_id])
+    _group(folder, [selector])
 
 
 class Attempts:
@@ -284,7 +286,9 @@ class _Lane:
                     await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
 
     def _wants(self, record: Any) -> bool:
-        return not self._sessions or record.session_id in self._sessions
+        return not self._sessions or any(
+            is_selected(record.session_id, selector) for selector in self._sessions
+        )
 
     def _keep(self, records: list[Any]) -> None:
         try:
