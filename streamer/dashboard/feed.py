@@ -24,12 +24,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from streamer import metrics, notices
 from streamer.config import Config
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
+from streamer.notices import Notices
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 from streamer.session_ids import name_of, newest
 
@@ -225,8 +227,15 @@ class Feed:
         stages: `capture` with its `windows_per_s`, the others with how much is `waiting`.
     """
 
-    def __init__(self, broker: str) -> None:
-        """Empty, `connecting`."""
+    def __init__(
+        self,
+        broker: str,
+        notices: Notices = notices.PROCESS,
+        stage: metrics.Metrics = metrics.PROCESS,
+    ) -> None:
+        """Empty, `connecting`; notices and problems are those of this process's stage."""
+        self._notices = notices
+        self._stage = stage
         self.broker = broker
         self.version = 0
         self.lags: dict[str, int] = {}
@@ -313,6 +322,8 @@ class Feed:
             "stages": self.stages,
             "lag": sum(self.lags.values()),
             "sessions": sessions,
+            "problems": self._stage.problems(),
+            "notices": self._notices.newest(),
             "latency_ms": {} if watched is None else watched.latencies(),
         }
 

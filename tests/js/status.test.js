@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  bannerOf, exactly, healthRows, linkText, moodText, onlySession, sessionCells, sessionFacts, sessionState,
+  bannerOf, exactly, healthRows, linkText, moodText, noticesOf, onlySession, sessionCells,
+  sessionFacts, sessionState,
 } from "../../streamer/dashboard/static/status.js";
 
 const NOW_MS = 1_000_000;
@@ -181,4 +182,11 @@ test("a single session opens by itself", () => {
 test("a session is found by its id, which is marked where it equals a name", () => {
   assert.equal(exactly(summaryWith()), "standup-20261126T145400Z-3f9a");
   assert.equal(exactly(summaryWith({ session_id: "standup" })), "=standup");
+});
+
+test("problems come before notices, and neither is needed", () => {
+  assert.deepEqual(noticesOf(statusWith()), []);
+  const status = { ...statusWith(), problems: ["The disk is full."], notices: ["ana: very quiet."] };
+  assert.deepEqual(noticesOf(status),
+    [{ text: "The disk is full.", warn: true }, { text: "ana: very quiet.", warn: false }]);
 });

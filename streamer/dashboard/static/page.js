@@ -7,7 +7,8 @@ import { byId, resizeList, setPolarity, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { Player } from "./player.js";
 import {
-  bannerOf, exactly, healthRows, linkText, moodText, onlySession, sessionCells, sessionFacts,
+  bannerOf, exactly, healthRows, linkText, moodText, noticesOf, onlySession, sessionCells,
+  sessionFacts,
 } from "./status.js";
 import { keepLong } from "./store.js";
 import { connect } from "./stream.js";
@@ -149,6 +150,7 @@ function draw() {
   const now_ms = Date.now() + view.clockShiftMs;
   const banner = bannerOf({ link, status, session, summary, hasCards: cards.size > 0, now_ms });
   showBanner(banner);
+  if (status !== null) showNotices(noticesOf(status));
   if (status !== null) showHealth(healthRows(status, summary, now_ms));
   byId("link").className = link;
   setText(byId("link"), linkText(link, summary));
@@ -175,6 +177,16 @@ function showBanner({ text, warn }) {
   element.hidden = text === "";
   element.classList.toggle("warn", warn);
   setText(element, text);
+}
+
+function showNotices(notices) {
+  const list = byId("notices");
+  list.hidden = notices.length === 0;
+  const items = resizeList(list, "notice", notices.length);
+  notices.forEach(({ text, warn }, at) => {
+    items[at].classList.toggle("warn", warn);
+    setText(items[at], text);
+  });
 }
 
 function showHealth(healthTexts) {

@@ -98,6 +98,12 @@ export function bannerOf({ link, status, session, summary, hasCards, now_ms }) {
   return age > STALE_MS ? warning(`Nothing new for ${duration(age)}. ${STALE}`) : notice("");
 }
 
+// What the process that serves the page reports of its own work, problems first.
+export function noticesOf(status) {
+  const texts = (list, warn) => (list ?? []).map((text) => ({ text, warn }));
+  return [...texts(status.problems, true), ...texts(status.notices, false)];
+}
+
 // The backlog or the rate of a stage.
 function workText(stage) {
   if (stage === undefined) return "";

@@ -29,6 +29,8 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
+from streamer.metrics import Metrics
+from streamer.notices import Notices
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant, Session
@@ -158,6 +160,16 @@ async def test_a_page_of_one_session_is_told_of_that_one_alone(feed: Feed) -> No
     assert [one["session_id"] for one in feed.status("s1")["sessions"]] == ["s1"]
     assert feed.status("old")["sessions"] == [{"session_id": "old", "recorded": True}]
     assert feed.status("unknown")["sessions"] == []
+
+
+async def test_the_status_has_problems_and_notices_of_this_process() -> None:
+    notices, stage = Notices(), Metrics()
+    feed = Feed("broker:9092", notices, stage)
+    assert (feed.status(None)["problems"], feed.status(None)["notices"]) == ([], [])
+    stage.problem("recording", "The disk is full.")
+    notices.give("ana: very quiet")
+    assert feed.status(None)["problems"] == ["The disk is full."]
+    assert feed.status(None)["notices"] == ["ana: very quiet"]
 
 
 async def test_the_status_sums_a_session_up(feed: Feed) -> None:
