@@ -98,7 +98,7 @@ COMMON: Mapping[str, str] = {
     "participants": "The participants.",
     "asr": "Source of the words.",
     "counters": "Numbers of dropped, late and damaged items; filled at the end.",
-    "sources": "Devices, files or URLs, as configured.",
+    "sources": "Devices, files or URLs, without user, password, query and fragment.",
     "windows": "Number of published windows; null until the end.",
 }
 

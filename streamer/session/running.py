@@ -16,10 +16,11 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamer import capture, metrics
+from streamer import metrics
 from streamer.capture.pace import Pace
 from streamer.config import Config
 from streamer.kafka.producer import Producer
+from streamer.plain_text import public_address
 from streamer.records import (
     NS_PER_MS,
     Participant,
@@ -142,7 +143,7 @@ class Capture:
             participants=tuple(
                 Participant(
                     spec.participant_id,
-                    tuple(capture.public_name(source) for source in spec.sources),
+                    tuple(map(public_address, spec.sources)),
                     self.published[spec.participant_id] if ended else None,
                 )
                 for spec in self.plan.participants
