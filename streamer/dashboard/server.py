@@ -335,7 +335,8 @@ class Page:
         return web.FileResponse(path, headers=headers)
 
     def _media_of(self, session: SessionLog) -> dict[str, Path]:
-        if not session.ended:
+        meeting_only = session.started is not None and session.started.publish == "session"
+        if not session.ended or meeting_only:
             return {}
         paths = media(session.started, self._media_dir, anywhere=is_loopback(self._host))
         if session.recorded and self._history is not None:

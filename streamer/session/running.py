@@ -20,6 +20,7 @@ from streamer import capture, metrics
 from streamer.capture.pace import Pace
 from streamer.config import Config
 from streamer.kafka.producer import Producer
+from streamer.policy import own_policy
 from streamer.records import (
     NS_PER_MS,
     Participant,
@@ -132,13 +133,16 @@ class Capture:
 
     def _record(self, state: str, pipelines: Sequence[Pipeline]) -> Session:
         ended = state == "ended"
+        policy = own_policy(self.config)
         return Session(
             session_id=self.plan.session_id,
             state="ended" if ended else "started",
             started_at=wall_clock(self.plan.start_unix_ns, 0),
             live=self.plan.live,
             consent=self.config.session.consent or None,
-            modalities=self.config.session.modalities,
+            modalities=policy.modalities,
+            publish=policy.publish,
+            min_participants=policy.min_participants,
             participants=tuple(
                 Participant(
                     spec.participant_id,
