@@ -329,7 +329,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `min_participants`, and handles no record of a session whose own record it has not read.
 
     Attributes:
-        consent: the statement under which a live session was started.
+        consent: the statement of consent with which a live session was started.
         modalities: what may be captured and scored.
         publish: `session` if no record of a single person may be published; null from a producer
             that does not know the field: each reader then takes its own settings.

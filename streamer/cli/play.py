@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import tempfile
@@ -53,6 +54,7 @@ from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
+from streamer.policy import Policy, own_policy, policy_of, stricter
 from streamer.records import Sentiment, SessionSentiment, wall_clock
 
 if TYPE_CHECKING:
@@ -221,13 +223,18 @@ def again(
     recordings = Recordings(folder)
     old = rescore.choose_session(recordings, recorded)
     before = recordings.read(old)
+    if before.session is None:
+        raise ConfigError(
+            f"The session {old!r} has no record of its own, so nothing may be made of it again."
+        )
+    chosen = narrowed(chosen, policy_of(before.session, chosen.config))
     new = session or replay_name(f"{old}-again", chosen.config) or old
     pace = Pace(checked_speed(speed))
     seen: list[Any] = []
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: rescore.Rescoring(
-            recordings, old, new, pace, publisher, in_flight
+            recordings, old, new, own_policy(config), pace, publisher, in_flight
         )
 
     run_pipeline(
@@ -243,6 +250,18 @@ def again(
     )
     if before.sentiments and seen:
         screen.print(display.comparison(compared(before, recording_of(new, seen))))
+
+
+def narrowed(chosen: Chosen, policy: Policy) -> Chosen:
+    """Return the settings, none of which allows more than `policy`."""
+    both = stricter(own_policy(chosen.config), policy)
+    overrides = (
+        *chosen.overrides,
+        f"smoothing.publish={both.publish}",
+        f"smoothing.session_min_participants={both.min_participants}",
+        f"session.modalities={json.dumps(both.modalities)}",
+    )
+    return Chosen(settings.load(chosen.path, overrides), chosen.path, overrides)
 
 
 def replay_name(name: str | None, config: Config) -> str | None:

@@ -116,6 +116,8 @@ RECORDS = {
         modalities=("text",),
         participants=(Participant("Zoë", ("mic:default",), 8),),
         asr="pocketsphinx",
+        publish="session",
+        min_participants=2,
         counters={"late_words": 2, "dropped": 0},
     ),
     "alerts": Alert(

@@ -108,7 +108,10 @@ async def test_cancelling_waits_for_the_thread_that_writes() -> None:
 async def test_a_lane_stores_what_the_session_allows_and_commits_all(
     policy: Policy | None, kept: list[str], media: int
 ) -> None:
-    records: dict[str, tuple[Topic[Any], Any]] = {"window": (WINDOWS, window()), "session": (SESSIONS, session())}
+    records: dict[str, tuple[Topic[Any], Any]] = {
+        "window": (WINDOWS, window()),
+        "session": (SESSIONS, session()),
+    }
     writer, committed = Writer(), 0
     for topic, record in records.values():
         reader, stop = FakeConsumer[Any](topic, [record]), asyncio.Event()
