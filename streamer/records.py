@@ -315,11 +315,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who is in a session, what is captured of them, and (at the end) how many windows."""
+    """Who is in a session, what is captured of them, and (at the end) how many windows.
+
+    `begin_ms` is the session time at which their recordings begin, milliseconds.
+    """
 
     participant_id: Name
     sources: tuple[str, ...]
     windows: Count | None = None
+    begin_ms: Count = 0
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ from streamer.cli.context import (
     checked_speed,
     choose,
     needs_running_broker,
+    session_start,
 )
 from streamer.cli.options import (
     RECORDINGS,
@@ -46,6 +48,7 @@ from streamer.cli.options import (
     ReplaySpeedOption,
     SessionOption,
     SetOption,
+    StartOption,
     TopicFromOption,
     TopicOption,
     TopicToOption,
@@ -55,7 +58,7 @@ from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
 from streamer.policy import Policy, own_policy, policy_of, stricter
-from streamer.records import Sentiment, SessionSentiment, wall_clock
+from streamer.records import NS_PER_S, Sentiment, SessionSentiment, wall_clock
 
 if TYPE_CHECKING:
     from streamer.capture import ParticipantSpec
@@ -82,7 +85,7 @@ def demo(
         recordings = meeting()
     play(
         chosen,
-        [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
+        [ParticipantSpec(name, (str(path),), begin_ns=0) for name, path in recordings.items()],
         session="demo",
         speed=speed,
         as_json=json_,
@@ -130,6 +133,7 @@ def replay(
     participant: ParticipantOption = None,
     session: SessionOption = None,
     speed: ReplaySpeedOption = 1.0,
+    start: StartOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -162,6 +166,7 @@ def replay(
             session=session
             or replay_name(specs[0].participant_id if specs else None, chosen.config),
             speed=speed,
+            start=session_start(start),
             as_json=json_,
             start_stages=not no_stages,
             title="Replay",
@@ -169,7 +174,7 @@ def replay(
             recorder=recorder,
         )
         return
-    if specs:
+    if specs or start is not None:
         raise ConfigError("Give media files, or --recorded or --topic, not both.")
     with tempfile.TemporaryDirectory(prefix="streamer-") as spool:
         if topic is not None:
@@ -284,6 +289,7 @@ def play(
     speed: float,
     as_json: bool,
     title: str,
+    start: datetime | None = None,
     start_stages: bool = True,
     page: bool = False,
     open_page: bool = False,
@@ -294,13 +300,18 @@ def play(
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
 
-    plan = make_plan(specs, chosen.config, session_id=session, speed=speed)
+    plan = make_plan(specs, chosen.config, session_id=session, speed=speed, start=start)
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: Capture(plan, config, publisher, in_flight, pace)
 
-    lengths = [info.duration_s for info in plan.sources.values()]
+    if plan.notice:
+        screen.print(plan.notice, style="dim", highlight=False)
+    lengths = [
+        info.duration_s and info.duration_s + plan.begins_ns.get(name, 0) / NS_PER_S
+        for name, info in plan.sources.items()
+    ]
     run_pipeline(
         chosen,
         plan.session_id,

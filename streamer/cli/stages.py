@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from streamer.cli.app import app, screen
-from streamer.cli.context import choose, needs_running_broker
+from streamer.cli.context import choose, needs_running_broker, session_start
 from streamer.cli.options import (
     BrokerOption,
     ConfigOption,
@@ -18,6 +18,7 @@ from streamer.cli.options import (
     ParticipantOption,
     SessionOption,
     SetOption,
+    StartOption,
 )
 from streamer.cli.output import print_line
 from streamer.cli.play import replay_name
@@ -33,6 +34,7 @@ def capture(
     speed: Annotated[
         float, typer.Option(help="For recordings: 1 = real time, 0 = as fast as possible.")
     ] = 1.0,
+    start: StartOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -50,7 +52,10 @@ def capture(
     needs_running_broker(chosen.config, "capture")
     specs = [parse_participant(text) for text in participant or []]
     name = session or replay_name(specs[0].participant_id if specs else None, chosen.config)
-    plan = make_plan(specs, chosen.config, session_id=name, speed=speed)
+    begun = session_start(start)
+    plan = make_plan(specs, chosen.config, session_id=name, speed=speed, start=begun)
+    if plan.notice:
+        screen.print(plan.notice, style="dim", highlight=False)
 
     def source(publisher: Any, in_flight: Any) -> Any:
         return Capture(plan, chosen.config, publisher, in_flight)

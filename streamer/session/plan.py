@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from streamer import capture
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config
 from streamer.errors import ConfigError
-from streamer.records import (
-    wall_clock,
-)
+from streamer.records import wall_clock
+from streamer.session.beginnings import beginnings
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Plan:
     Attributes:
         start_unix_ns: wall clock at session time 0.
         live: devices and streams that cannot wait; False for recordings.
+        begins_ns: session time at which a participant's recordings begin; 0 where it is missing.
+        notice: a sentence for people on what was guessed; may be empty.
         speed: of a replay: 1 as recorded, 4 four times as fast, 0 as fast as it goes.
     """
 
@@ -35,6 +37,8 @@ class Plan:
     speed: float
     participants: tuple[ParticipantSpec, ...]
     sources: dict[str, capture.SourceInfo]
+    begins_ns: Mapping[str, int] = field(default_factory=dict)
+    notice: str = ""
 
 
 def make_plan(
@@ -43,8 +47,16 @@ def make_plan(
     *,
     session_id: str | None,
     speed: float,
+    start: datetime | None = None,
 ) -> Plan:
-    """Look at every source and decide the session's name and start.
+    """Look at every source and decide the session's name and start, and when each one begins.
+
+    Args:
+        participants: who is captured.
+        config: all settings.
+        session_id: the session's name; None for one of the time.
+        speed: of a replay.
+        start: wall clock at session time 0 of recordings; None for what they tell of it.
 
     Raises:
         ConfigError: live without consent, no participant, a name used twice, no finite speed.
@@ -65,14 +77,34 @@ def make_plan(
             "A live session needs the consent of those who are captured: state it with "
             '--consent "who agreed, and how" or session.consent in the configuration.'
         )
-    starts = [info.start_unix_ns for info in sources.values() if info.start_unix_ns is not None]
+    if live and start is not None:
+        raise ConfigError("A start can be stated for recordings only; a live session starts now.")
+    begin = beginnings(participants, sources)
     now_ns = time.time_ns()
-    start = now_ns if live or not starts else min(starts)
+    if start is not None:
+        start_ns = round(start.timestamp() * 1e6) * 1000
+    elif live:
+        start_ns = now_ns
+    else:
+        start_ns = min(_session_starts(sources, begin.at_ns), default=now_ns)
     return Plan(
         session_id=session_id or f"live-{wall_clock(now_ns, 0):%Y%m%dT%H%M%SZ}",
-        start_unix_ns=start,
+        start_unix_ns=start_ns,
         live=live,
         speed=1.0 if live else speed,
         participants=tuple(participants),
         sources=sources,
+        begins_ns=begin.at_ns,
+        notice=begin.notice,
     )
+
+
+def _session_starts(
+    sources: Mapping[str, capture.SourceInfo], begins_ns: Mapping[str, int]
+) -> list[int]:
+    """Return the wall clock at session time 0 by each recording that knows its own start."""
+    return [
+        max(info.start_unix_ns - begins_ns[name], 0)
+        for name, info in sources.items()
+        if info.start_unix_ns is not None
+    ]

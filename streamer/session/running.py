@@ -148,6 +148,7 @@ class Capture:
                     spec.participant_id,
                     tuple(capture.public_name(source) for source in spec.sources),
                     self.published[spec.participant_id] if ended else None,
+                    self.plan.begins_ns.get(spec.participant_id, 0) // NS_PER_MS,
                 )
                 for spec in self.plan.participants
             ),
