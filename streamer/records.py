@@ -176,7 +176,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def window_id(self) -> str:
-        """`session_id/participant_id/window_index`, the same in every replay."""
+        """`session_id/participant_id/window_index`."""
         return window_id(self.session_id, self.participant_id, self.window_index)
 
     @property
@@ -317,7 +317,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is in a session, what is captured of them, and (at the end) how many windows.
 
-    `begin_ms` is the session time at which their recordings begin, milliseconds.
+    Attributes:
+        begin_ms: session time at which their recordings begin, milliseconds.
     """
 
     participant_id: Name
@@ -353,17 +354,19 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     publish: Publish | None = None
     min_participants: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     counters: dict[str, Count] = {}
+    name: Name | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """What nobody could read, from whichever stage met it to whoever looks after it.
+    """What nobody could read, or the broker refused, from any stage to whoever looks after it.
 
     Not a payload of its own: on the topic the value is the original bytes, and the rest lies in
     headers.
 
     Attributes:
-        reason: why it could not be read.
-        topic: where it lay, with `partition` and `offset`.
+        reason: why it could not be read or stored.
+        topic: where it lay, with `partition` and `offset`; of a record that the broker refused,
+            where it was to lie: its partition is -1, and its offset is made of its identity.
         timestamp_ms: its Kafka timestamp there, Unix milliseconds.
     """
 

@@ -119,6 +119,7 @@ RECORDS = {
         publish="session",
         min_participants=2,
         counters={"late_words": 2, "dropped": 0},
+        name="standup",
     ),
     "alerts": Alert(
         alert_id="standup/Zoë/sharp_drop/7",
