@@ -53,7 +53,7 @@ LEAD_S = 0.5
 """Time for which a group's leader waits for the others, on the embedded broker."""
 FOLLOW_S = 2.0
 """Time after which a consumer without a group looks for new partitions again."""
-_FINAL = (TopicAuthorizationFailedError, GroupAuthorizationFailedError)
+FINAL = (TopicAuthorizationFailedError, GroupAuthorizationFailedError)
 """Errors that no retry solves."""
 
 
@@ -305,7 +305,7 @@ class Consumer(Generic[R]):
         The embedded broker causes one in a member that syncs while another one joins. Uncommitted
         messages will be read again.
         """
-        if self._group is None or isinstance(error, _FINAL):
+        if self._group is None or isinstance(error, FINAL):
             raise BrokerError(f"{self.topic} cannot be read: {error!r}.") from error
         self.counters["rejoined"] += 1
         log.warning("Reading %s again from the last commit after an error: %r", self.topic, error)

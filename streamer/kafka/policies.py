@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from streamer.config import Config
 from streamer.errors import BrokerError
-from streamer.kafka.consumer import FETCH_WAIT_MS, Consumer
+from streamer.kafka.consumer import FETCH_WAIT_MS, FINAL, Consumer
 from streamer.kafka.security import RETRY_S
 from streamer.kafka.topics import SESSIONS
 from streamer.policy import Policy, policy_of, stricter
@@ -67,12 +67,17 @@ class SessionPolicies:
         """Return what the session allows; None if its record is not on the topic.
 
         A session that is not known yet is looked for up to the topic's present end.
+
+        Raises:
+            BrokerError: reading the sessions topic is not allowed.
         """
         async with self._lock:
             while True:
                 try:
                     return await self._look_up(session_id)
                 except (BrokerError, KafkaError, OSError) as error:
+                    if isinstance(error, FINAL) or isinstance(error.__cause__, FINAL):
+                        raise BrokerError(f"The sessions topic cannot be read: {error}") from error
                     log.warning("The sessions' records cannot be read, trying again: %s", error)
                 await self._disconnect()
                 await asyncio.sleep(RETRY_S)

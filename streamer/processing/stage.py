@@ -18,7 +18,7 @@ from faust.types import TP
 
 from streamer import metrics
 from streamer.config import Config
-from streamer.errors import UnreadableRecord
+from streamer.errors import BrokerError, UnreadableRecord
 from streamer.kafka.messages import EncodedRecord, RawMessage, header_values
 from streamer.kafka.policies import Policies
 from streamer.kafka.producer import Producer
@@ -197,6 +197,8 @@ class Stage(Generic[S]):
         except UnreadableRecord as error:
             self.counters["unreadable"] += 1
             return _Step(event, [self._dead_letter(message, error.reason)])
+        except BrokerError:
+            raise
         except Exception as error:
             self.counters["failed"] += 1
             log.exception("A record of %s cannot be smoothed.", message.topic)
