@@ -171,6 +171,11 @@ class SessionLog:
             "alerts": len(self.raised),
         }
 
+    def begins_ms(self) -> dict[str, int]:
+        """Session time at which each participant's recordings begin, milliseconds."""
+        people = () if self.started is None else self.started.participants
+        return {person.participant_id: person.begin_ms for person in people}
+
     def latencies(self) -> dict[str, dict[str, float]]:
         """Median and 95th percentile of each stage's latency, milliseconds, of the newest."""
         return {

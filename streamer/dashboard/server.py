@@ -257,6 +257,7 @@ class Page:
                     status["latency_ms"] = session.latencies()
                     status["recorded"] = session.recorded
                     status["media"] = sorted(self._media_of(session))
+                    status["media_begin_ms"] = session.begins_ms()
                 yield message("status", msgspec.json.encode(status))
             if session_id is not None and not (session is not None and session.recorded):
                 running = self._feed.sessions.get(session_id)
