@@ -93,10 +93,13 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
             print_json(summary)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("session", overflow="fold", min_width=24)
-    for heading in ("started", "length", "who", "mean", "alerts", ""):
-        wraps = heading in ("who", "")
-        table.add_column(heading, no_wrap=not wraps, min_width=len("complete") if wraps else None)
+    table.add_column("session", overflow="fold")
+    for heading in ("started", "length"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("who", max_width=20)
+    for heading in ("mean", "alerts"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("", max_width=len("complete"))
     for summary in summaries:
         name, rest = summary.name, summary.session_id.removeprefix(summary.name)
         table.add_row(
