@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ from streamer.cli.context import (
     choose,
     needs_running_broker,
     needs_stages,
+    session_start,
 )
 from streamer.cli.options import (
     RECORDINGS,
@@ -44,8 +46,10 @@ from streamer.cli.options import (
     RecordedOption,
     RecordOption,
     ReplaySpeedOption,
+    SessionIdOption,
     SessionOption,
     SetOption,
+    StartOption,
     TopicFromOption,
     TopicOption,
     TopicToOption,
@@ -54,7 +58,9 @@ from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
-from streamer.records import Sentiment, SessionSentiment, wall_clock
+from streamer.policy import Policy, own_policy, policy_of, stricter
+from streamer.records import NS_PER_S, Sentiment, SessionSentiment
+from streamer.session_ids import name_of
 from streamer.stopping import Stop
 
 if TYPE_CHECKING:
@@ -67,6 +73,7 @@ def demo(
     set_: SetOption = None,
     broker: BrokerOption = None,
     speed: Annotated[float, typer.Option(help="1 = real time, 0 = as fast as possible.")] = 1.0,
+    session_id: SessionIdOption = None,
     page: PageOption = True,
     record: RecordOption = None,
     record_windows: KeepWindowsOption = False,
@@ -82,8 +89,9 @@ def demo(
         recordings = meeting()
     play(
         chosen,
-        [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
-        session="demo",
+        [ParticipantSpec(name, (str(path),), begin_ns=0) for name, path in recordings.items()],
+        session="demo" if session_id is None else None,
+        session_id=session_id,
         speed=speed,
         as_json=json_,
         title="Demo meeting",
@@ -98,6 +106,7 @@ def run(
     participant: ParticipantOption = None,
     consent: ConsentOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -116,6 +125,7 @@ def run(
         chosen,
         [parse_participant(text) for text in participant or ["me=webcam:0,mic:default"]],
         session=session,
+        session_id=session_id,
         speed=1.0,
         as_json=json_,
         start_stages=not no_stages,
@@ -130,7 +140,9 @@ def replay(
     files: FilesArgument = None,
     participant: ParticipantOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     speed: ReplaySpeedOption = 1.0,
+    start: StartOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -163,9 +175,10 @@ def replay(
         play(
             chosen,
             specs,
-            session=session
-            or replay_name(specs[0].participant_id if specs else None, chosen.config),
+            session=session,
+            session_id=session_id,
             speed=speed,
+            start=session_start(start),
             as_json=json_,
             start_stages=not no_stages,
             title="Replay",
@@ -173,13 +186,14 @@ def replay(
             recorder=recorder,
         )
         return
-    if specs:
+    if specs or start is not None:
         raise ConfigError("Give media files, or --recorded or --topic, not both.")
     with tempfile.TemporaryDirectory(prefix="streamer-") as spool:
         if topic is not None:
             end = None if to is None else beginning(to, "--to")
             folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
-        again(chosen, folder, recorded, session, speed, not no_stages, recorder, json_)
+        new = (session, session_id)
+        again(chosen, folder, recorded, new, speed, not no_stages, recorder, json_)
 
 
 def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:
@@ -210,30 +224,39 @@ def again(
     chosen: Chosen,
     folder: Path,
     recorded: str | None,
-    session: str | None,
+    named: tuple[str | None, str | None],
     speed: float,
     start_stages: bool,
     recorder: Recorder,
     as_json: bool,
 ) -> None:
-    """Score a session's windows again and print the old result beside the new one."""
+    """Score a session's windows again and print the old result beside the new one.
+
+    `named` holds the new session's name and id, as given.
+    """
     from streamer.capture.pace import Pace
     from streamer.cli import display
     from streamer.recording.comparison import compare as compared
     from streamer.recording.reader import Recordings
     from streamer.recording.recorded import recording_of
     from streamer.session import rescore
+    from streamer.session.plan import session_id_of
 
     recordings = Recordings(folder)
     old = rescore.choose_session(recordings, recorded)
     before = recordings.read(old)
-    new = session or replay_name(f"{old}-again", chosen.config) or old
+    if before.session is None:
+        raise ConfigError(
+            f"The session {old!r} has no record of its own, so nothing may be made of it again."
+        )
+    chosen = narrowed(chosen, policy_of(before.session, chosen.config))
+    new = session_id_of(*named, otherwise=f"{name_of(old)}-again")
     pace = Pace(checked_speed(speed))
     seen: list[Any] = []
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: rescore.Rescoring(
-            recordings, old, new, pace, publisher, in_flight
+            recordings, old, new, own_policy(config), pace, publisher, in_flight
         )
 
     run_pipeline(
@@ -251,16 +274,16 @@ def again(
         screen.print(display.comparison(compared(before, recording_of(new, seen))))
 
 
-def replay_name(name: str | None, config: Config) -> str | None:
-    """Return the session name of a replay whose first participant is `name`; None stays None.
-
-    It is the participant's name on a broker that lives only for this replay, so that replays
-    are the same to the byte; with the time added on a running broker, where an old session of
-    the same name would make the new one look like duplicates.
-    """
-    if name is None or config.kafka.broker == "embedded":
-        return name
-    return f"{name}-{wall_clock(time.time_ns(), 0):%Y%m%dT%H%M%SZ}"
+def narrowed(chosen: Chosen, policy: Policy) -> Chosen:
+    """Return the settings, none of which allows more than `policy`."""
+    both = stricter(own_policy(chosen.config), policy)
+    overrides = (
+        *chosen.overrides,
+        f"smoothing.publish={both.publish}",
+        f"smoothing.session_min_participants={both.min_participants}",
+        f"session.modalities={json.dumps(both.modalities)}",
+    )
+    return Chosen(settings.load(chosen.path, overrides), chosen.path, overrides)
 
 
 def play(
@@ -268,9 +291,11 @@ def play(
     specs: Sequence[ParticipantSpec],
     *,
     session: str | None,
+    session_id: str | None,
     speed: float,
     as_json: bool,
     title: str,
+    start: datetime | None = None,
     start_stages: bool = True,
     page: bool = False,
     open_page: bool = False,
@@ -281,13 +306,20 @@ def play(
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
 
-    plan = make_plan(specs, chosen.config, session_id=session, speed=speed)
+    plan = make_plan(
+        specs, chosen.config, name=session, session_id=session_id, speed=speed, start=start
+    )
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: Capture(plan, config, publisher, in_flight, pace)
 
-    lengths = [info.duration_s for info in plan.sources.values()]
+    if plan.notice:
+        screen.print(plan.notice, style="dim", highlight=False)
+    lengths = [
+        info.duration_s and info.duration_s + plan.begins_ns.get(name, 0) / NS_PER_S
+        for name, info in plan.sources.items()
+    ]
     run_pipeline(
         chosen,
         plan.session_id,
@@ -331,7 +363,7 @@ def run_pipeline(
 
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
-    board = display.Board(f"{title} [{session}]", length_s)
+    board = display.Board(f"{title} {session}", length_s)
 
     async def everything(stop: Stop) -> Any:
         async with contextlib.AsyncExitStack() as stack:
