@@ -21,12 +21,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import TRANSCRIPT_SUFFIXES, exists
+from streamer.plain_text import public_address, without_secrets
 from streamer.records import NS_PER_MS, NS_PER_S, Name
 
 Kind = Literal["webcam", "mic", "lavfi", "url", "file", "folder"]
@@ -83,8 +84,8 @@ class Source:
     def name(self) -> str:
         """The source as messages show it, without secrets."""
         if self.kind in _PREFIXES:
-            return f"{self.kind}:{self.address}"
-        return public_name(self.address)
+            return without_secrets(f"{self.kind}:{self.address}")
+        return public_address(self.address)
 
 
 def parse_participant(text: str) -> ParticipantSpec:
@@ -97,9 +98,9 @@ def parse_participant(text: str) -> ParticipantSpec:
         ConfigError: there is no `=` or no source, or the name cannot be part of a window's id.
     """
     name, equals, sources = text.partition("=")
-    if not equals or not sources.strip():
+    if not equals or not sources.strip() or _URL.match(name.strip()):
         raise ConfigError(
-            f"The participant {text!r} must look like name=source[,source…], "
+            f"The participant {public_address(text)!r} must look like name=source[,source…], "
             "as in ana=webcam:0,mic:default."
         )
     return _spec(_checked_name(name.strip()), sources.strip())
@@ -183,15 +184,6 @@ def parse_source(text: str) -> Source:
     return _parse_path(text)
 
 
-def public_name(source: str) -> str:
-    """Remove user, password, query and fragment from a source, for notices and records."""
-    if "://" not in source:
-        return source
-    parts = urlsplit(source)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
-
-
 def _checked_name(name: str) -> str:
     try:
         msgspec.convert(name, Name)
@@ -213,14 +205,16 @@ def _begins_source(text: str) -> bool:
 
 
 def _is_transcript(text: str) -> bool:
-    return text.lower().endswith(TRANSCRIPT_SUFFIXES)
+    return text.lower().endswith(TRANSCRIPT_SUFFIXES) and not _URL.match(text)
 
 
 def _split_url(text: str) -> SplitResult:
     try:
         return urlsplit(text)
-    except ValueError as error:
-        raise ConfigError(f"The address {text!r} is no URL: {error}.") from None
+    except ValueError:
+        raise ConfigError(
+            f"The address {public_address(text)!r} is no URL; check its host."
+        ) from None
 
 
 def _parse_url(text: str) -> Source:

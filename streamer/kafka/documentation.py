@@ -95,7 +95,7 @@ COMMON: Mapping[str, str] = {
     "live": "False for a replay.",
     "participants": "The participants.",
     "asr": "Source of the words.",
-    "sources": "Devices, files or URLs, as configured.",
+    "sources": "Devices, files or URLs, without user, password, query and fragment.",
     "windows": "Number of published windows; null until the end.",
 }
 

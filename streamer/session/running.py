@@ -16,10 +16,11 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamer import capture, metrics
+from streamer import metrics
 from streamer.capture.pace import Pace
 from streamer.config import Config
 from streamer.kafka.producer import Producer
+from streamer.plain_text import public_address
 from streamer.policy import own_policy
 from streamer.records import (
     NS_PER_MS,
@@ -146,7 +147,7 @@ class Capture:
             participants=tuple(
                 Participant(
                     spec.participant_id,
-                    tuple(capture.public_name(source) for source in spec.sources),
+                    tuple(map(public_address, spec.sources)),
                     self.published[spec.participant_id] if ended else None,
                     self.plan.begins_ns.get(spec.participant_id, 0) // NS_PER_MS,
                 )
