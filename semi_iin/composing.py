@@ -19,7 +19,8 @@ from semi_iin.features import Encoders
 from semi_iin.labels import emotion_sign, valence_sign
 from semi_iin.modalities import Modality
 from semi_iin.pretraining.face import altered_crops, crop_pixels
-from semi_iin.pretraining.voice import altered_audio, read_voice
+from semi_iin.pretraining.recordings import altered_audio
+from semi_iin.pretraining.voice import read_voice
 from semi_iin.task import Example
 
 FACE_VARIANTS = 4
@@ -68,7 +69,12 @@ class Composer:
         self.weights = weights / weights.sum()
 
     def __call__(self, example: Example, random: Generator) -> dict[Modality, Tensor | Path]:
-        """Return features of an example for one training step, with modalities drawn by chance."""
+        """Return features of an example for one training step, with modalities drawn by chance.
+
+        An example without words, such as a voice with a valence of its own, is returned as it is.
+        """
+        if "text" not in example.features:
+            return dict(example.features)
         names = self.choices[int(random.choice(len(self.choices), p=self.weights))]
         return self.compose(example, names, random, "text" in names)
 
@@ -111,17 +117,17 @@ class Composer:
 def voice_pool(
     samples: Sequence[Sample], encoders: Encoders, seed: int | None
 ) -> dict[int, list[Tensor]]:
-    """Return features of recordings by the sign of their emotion.
+    """Return features of recordings by the sign of their valence, else of their emotion.
 
     Args:
-        samples: recordings with an emotion.
+        samples: recordings with a valence or an emotion.
         encoders: without an audio encoder the pool is empty.
         seed: alters each recording once; None = as they are.
     """
     random = None if seed is None else np.random.default_rng((seed, 3))
     pool: dict[int, list[Tensor]] = {-1: [], 0: [], 1: []}
     for sample in samples[:POOL_LIMIT]:
-        sign = emotion_sign(sample.emotion or "")
+        sign = _voice_sign(sample)
         if sign is None or "audio" not in encoders.encoders:
             continue
         audio = read_voice(sample)
@@ -160,3 +166,10 @@ def face_pool(
     for sample, features in zip(signed, stacked, strict=True):
         pool[emotion_sign(sample.emotion or "") or 0].append(features)
     return pool
+
+
+def _voice_sign(sample: Sample) -> int | None:
+    """Return the sign of a recording's valence, or of its emotion where it has no valence."""
+    if sample.valence is not None:
+        return valence_sign(sample.valence)
+    return emotion_sign(sample.emotion or "")

@@ -67,8 +67,8 @@ def measured_examples(
 ) -> list[Example]:
     """Encode samples that do not train, by the name of their part.
 
-    Where there are voices or faces without words, every labelled example is returned a second
-    time, composed with one of each, in the part "composed".
+    Where there are voices or faces without words, every labelled text is returned a second time,
+    composed with one of each, in the part "composed".
     """
     plain = []
     for part, samples in samples_of_parts:
@@ -84,6 +84,7 @@ def measured_examples(
     composed = [
         replace(example, part="composed", features=composer.compose(example, names, random))
         for example in plain
+        if "text" in example.features
     ]
     return [*plain, *composed]
 
@@ -108,12 +109,8 @@ def encode(
 
 
 def _wordless(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Return the voices, and the faces, that have an emotion but neither words nor valence."""
-    alone = [
-        sample
-        for sample in samples
-        if sample.label is None and sample.text is None and sample.emotion is not None
-    ]
+    """Return the voices, and the faces, that have an emotion but no words."""
+    alone = [sample for sample in samples if sample.text is None and sample.emotion is not None]
     voices = [sample for sample in alone if sample.audio is not None]
     return voices, [sample for sample in alone if sample.face is not None]
 

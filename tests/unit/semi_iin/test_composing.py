@@ -35,6 +35,12 @@ def test_training_gets_every_set_of_modalities_and_flat_voices_beside_words() ->
     assert set(alone) == {1.0}
 
 
+def test_a_voice_with_a_valence_of_its_own_stays_as_it_is() -> None:
+    composer = Composer(pools(6), pools(4))
+    example = Example({"audio": torch.ones(2, 6)}, 2.0, 6)
+    assert list(composer(example, np.random.default_rng(0))) == ["audio"]
+
+
 def test_without_faces_only_voices_are_composed() -> None:
     composer = Composer(pools(6), {-1: [], 0: [], 1: []})
     random = np.random.default_rng(0)
