@@ -137,6 +137,25 @@ def voice_pool(
     return pool
 
 
+def altered_voices(
+    samples: Sequence[Sample], encoders: Encoders, seed: int
+) -> list[list[dict[Modality, Tensor]]]:
+    """Return for each sample the features of its recording, altered once.
+
+    The list is empty for a sample that is more than a voice, and without an audio encoder.
+    """
+    random = np.random.default_rng((seed, 5))
+    readings: list[list[dict[Modality, Tensor]]] = []
+    for sample in samples:
+        is_voice = sample.audio is not None and sample.text is None and sample.video is None
+        if not is_voice or "audio" not in encoders.encoders:
+            readings.append([])
+            continue
+        (row,) = encoders.rows([Clip(audio=altered_audio(read_voice(sample), random))])
+        readings.append([{"audio": row["audio"].cpu()}])
+    return readings
+
+
 def face_pool(
     samples: Sequence[Sample], encoders: Encoders, seed: int | None
 ) -> dict[int, list[Tensor]]:

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from semi_iin.cache import extract
-from semi_iin.composing import Composer, face_pool, voice_pool
+from semi_iin.composing import Composer, altered_voices, face_pool, voice_pool
 from semi_iin.data.samples import Sample
 from semi_iin.features import Encoders
 from semi_iin.labels import valence_class
@@ -45,6 +45,10 @@ def training_examples(
     for part in parts:
         labelled = [sample for sample in part.fusion if sample.valence is not None]
         readings = _readings(labelled, encoders, run, config.seed, part.name, report)
+        for rows, altered in zip(
+            readings, altered_voices(labelled, encoders, config.seed), strict=True
+        ):
+            rows += altered
         examples += [
             _example(sample, rows, part.name)
             for sample, rows in zip(labelled, readings, strict=True)

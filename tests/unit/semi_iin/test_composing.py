@@ -1,11 +1,17 @@
 """Clips composed of words, voices and faces."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from semi_iin.composing import Composer
+from semi_iin.composing import Composer, altered_voices
+from semi_iin.data.formats import read
+from semi_iin.features import Encoders
 from semi_iin.task import Example
+from tests.unit.semi_iin.generated import recordings, tones
 
 
 def pools(width: int) -> dict[int, list[Tensor]]:
@@ -48,3 +54,13 @@ def test_without_faces_only_voices_are_composed() -> None:
     assert {tuple(composer(example, random)) for _ in range(200)} == {
         ("text",), ("audio", "text"), ("audio",),
     }  # fmt: skip
+
+
+def test_a_voice_alone_has_an_altered_reading(embedded: Encoders, tmp_path: Path) -> None:
+    recordings(tmp_path, tones(2, 0), 1)
+    voice, _ = read(tmp_path, "ravdess")
+    (altered,), none = altered_voices([voice, replace(voice, text="good")], embedded, 0)
+    (plain,) = embedded.rows([voice.clip()])
+    assert none == [] and list(altered) == ["audio"]
+    assert altered["audio"].shape[1] == plain["audio"].shape[1]
+    assert not torch.equal(altered["audio"], plain["audio"])
