@@ -69,9 +69,9 @@ def read(
 
 def guess_format(path: Path) -> Format:
     """Return the format that a file or folder looks like."""
-    if path.is_dir() and (path / LABELS).is_file():
-        return "crema-d"
-    if path.is_dir():
-        folders = {folder.split("/")[0] for known in FOLDERS.values() for folder in known.values()}
-        return "features" if any((path / name).is_dir() for name in folders) else "ravdess"
-    return "expression-npz" if path.suffix == ".npz" else "text-csv"
+    if not path.is_dir():
+        return "expression-npz" if path.suffix == ".npz" else "text-csv"
+    folders = {folder.split("/")[0] for known in FOLDERS.values() for folder in known.values()}
+    if any((path / name).is_dir() for name in folders):
+        return "features"
+    return "crema-d" if (path / LABELS).is_file() else "ravdess"
