@@ -21,7 +21,8 @@ from semi_iin.labels import valence_class, valence_sign
 from semi_iin.modalities import Modality
 from semi_iin.perceived import heard, seen
 from semi_iin.pretraining.face import altered_crops, crop_pixels
-from semi_iin.pretraining.voice import altered_audio, read_voice
+from semi_iin.pretraining.recordings import altered_audio
+from semi_iin.pretraining.voice import read_voice
 from semi_iin.task import Example, wordless_valence
 
 FACE_VARIANTS = 4
@@ -83,7 +84,12 @@ class Composer:
         self.weights = weights / weights.sum()
 
     def __call__(self, example: Example, random: Generator) -> Example:
-        """Return an example for one training step: of some modalities, drawn by chance."""
+        """Return an example for one training step: of some modalities, drawn by chance.
+
+        An example without words, such as a rated voice, is returned as it is.
+        """
+        if "text" not in example.features:
+            return example
         names = self.choices[int(random.choice(len(self.choices), p=self.weights))]
         if "text" in names:
             own = valence_sign(example.valence or 0.0)
@@ -156,6 +162,25 @@ def voice_pool(
             if "audio" in row:
                 pool[valence_sign(valence)].append(Expression(row["audio"].cpu(), valence))
     return pool
+
+
+def altered_voices(
+    samples: Sequence[Sample], encoders: Encoders, seed: int
+) -> list[list[dict[Modality, Tensor]]]:
+    """Return for each sample the features of its recording, altered once.
+
+    The list is empty for a sample that is more than a voice, and without an audio encoder.
+    """
+    random = np.random.default_rng((seed, 5))
+    readings: list[list[dict[Modality, Tensor]]] = []
+    for sample in samples:
+        is_voice = sample.audio is not None and sample.text is None and sample.video is None
+        if not is_voice or "audio" not in encoders.encoders:
+            readings.append([])
+            continue
+        (row,) = encoders.rows([Clip(audio=altered_audio(read_voice(sample), random))])
+        readings.append([{"audio": row["audio"].cpu()}])
+    return readings
 
 
 def face_pool(

@@ -14,13 +14,14 @@ import numpy as np
 from torch import Tensor
 
 from semi_iin.cache import extract
-from semi_iin.composing import Composer, face_pool, voice_pool
+from semi_iin.composing import Composer, altered_voices, face_pool, voice_pool
 from semi_iin.data.samples import Sample
 from semi_iin.features import Encoders
 from semi_iin.labels import valence_class
 from semi_iin.loop import Progress, Report
 from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.parts import Part
+from semi_iin.perceived import heard
 from semi_iin.pretraining.text import STRIPPED, bare
 from semi_iin.settings import RunConfig
 from semi_iin.task import Example
@@ -43,8 +44,12 @@ def training_examples(
     selection = measured_examples(selected, encoders, run, config.seed, report)
     examples: list[Example] = []
     for part in parts:
-        labelled = _labelled(part.fusion)
+        labelled = [sample for sample in part.fusion if sample.valence is not None]
         readings = _readings(labelled, encoders, run, config.seed, part.name, report)
+        for rows, altered in zip(
+            readings, altered_voices(labelled, encoders, config.seed), strict=True
+        ):
+            rows += altered
         examples += [
             _example(sample, rows, part.name)
             for sample, rows in zip(labelled, readings, strict=True)
@@ -67,12 +72,12 @@ def measured_examples(
 ) -> list[Example]:
     """Encode samples that do not train, by the name of their part.
 
-    Where there are voices or faces without words, every labelled example is returned a second
-    time, composed with one of each, in the part "composed".
+    Where there are voices or faces without words, every labelled text is returned a second time,
+    composed with one of each, in the part "composed".
     """
     plain = []
     for part, samples in samples_of_parts:
-        labelled = _labelled(samples)
+        labelled = [sample for sample in samples if sample.valence is not None]
         rows = encode(labelled, encoders, run, part, report)
         plain += [_example(sample, [row], part) for sample, row in zip(labelled, rows, strict=True)]
     voices, faces = _wordless([sample for _, samples in samples_of_parts for sample in samples])
@@ -82,7 +87,9 @@ def measured_examples(
     random = np.random.default_rng((seed, 1))
     names = [name for name in MODALITIES if name == "text" or name in composer.pools]
     composed = [
-        replace(composer.agreeing(example, names, random), part="composed") for example in plain
+        replace(composer.agreeing(example, names, random), part="composed")
+        for example in plain
+        if "text" in example.features
     ]
     return [*plain, *composed]
 
@@ -106,25 +113,15 @@ def encode(
     )
 
 
-def _labelled(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the samples with a valence, but for the voices and faces that are composed."""
-    return [sample for sample in samples if sample.valence is not None and not _alone(sample)]
-
-
-def _alone(sample: Sample) -> bool:
-    """Return whether a sample is a voice or a face with an emotion, of which nobody has words."""
-    return sample.text is None and not sample.features and sample.emotion is not None
-
-
 def _wordless(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Return the voices, and the faces, that are composed with texts."""
-    alone = [sample for sample in samples if _alone(sample)]
+    """Return the voices, and the faces, that have an emotion but no words."""
+    alone = [sample for sample in samples if sample.text is None and sample.emotion is not None]
     voices = [sample for sample in alone if sample.audio is not None]
     return voices, [sample for sample in alone if sample.face is not None]
 
 
 def _example(sample: Sample, readings: Sequence[Mapping[Modality, Any]], part: str) -> Example:
-    valence = float(sample.label or 0.0)
+    valence = (heard(sample) if sample.votes else sample.label) or 0.0
     features = dict(sample.features) or readings[0]
     return Example(features, valence, int(valence_class(valence)), part, tuple(readings[1:]))
 
