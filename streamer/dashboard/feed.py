@@ -62,6 +62,9 @@ REMEMBERED = 131_072
 """How many records are remembered to recognise a duplicate; the oldest are forgotten."""
 LATENCIES = 120
 """Records over which a session's stage latencies are summed up."""
+SPEED_MS = 30_000
+"""Time of publication over which a session's speed is taken."""
+SHORTEST_SPEED_MS = 10_000
 LOOK_BACK = timedelta(hours=3)
 """How far back a server that starts reads the topics."""
 BATCH_RECORDS = 500
@@ -99,6 +102,7 @@ class SessionLog:
         self._first = 0
         self._bodies: list[bytes] = []
         self._latencies: dict[str, deque[float]] = {}
+        self._progress: deque[tuple[int, int]] = deque()
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -115,10 +119,12 @@ class SessionLog:
                 self._know_session(record)
             case Sentiment():
                 self._know_sentiment(record)
+                self._know_progress(timestamp_ms)
             case SessionSentiment():
                 if self.meeting is None or record.window_index >= self.meeting.window_index:
                     self.meeting = record
                 self._know_time(record)
+                self._know_progress(timestamp_ms)
             case Alert():
                 self._know_alert(record)
 
@@ -162,12 +168,25 @@ class SessionLog:
             "started_ms": self.started_ms,
             "updated_ms": self.updated_ms,
             "end_ms": self.end_ms,
+            "speed": self.speed(),
             "participants": sorted(names),
             "valence": None if self.meeting is None else self.meeting.valence,
             "label": None if self.meeting is None else self.meeting.label,
             "polarity": None if self.meeting is None else self.meeting.polarity,
             "alerts": len(self.raised),
         }
+
+    def speed(self) -> float | None:
+        """Milliseconds of the session per millisecond of publication, of the newest records.
+
+        1 is real time; None while there is too little to tell.
+        """
+        if not self._progress:
+            return None
+        (from_ms, before_ms), (to_ms, after_ms) = self._progress[0], self._progress[-1]
+        if to_ms - from_ms < SHORTEST_SPEED_MS:
+            return None
+        return (after_ms - before_ms) / (to_ms - from_ms)
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Median and 95th percentile of each stage's latency, milliseconds, of the newest."""
@@ -197,6 +216,14 @@ class SessionLog:
         if self.started_ms is None:
             self.started_ms = round(record.event_time.timestamp() * 1000) - record.end_ms
 
+    def _know_progress(self, timestamp_ms: int) -> None:
+        """Note how far the session is; a record that was published earlier adds nothing."""
+        if self._progress and timestamp_ms < self._progress[-1][0]:
+            return
+        self._progress.append((timestamp_ms, self.end_ms))
+        while timestamp_ms - self._progress[0][0] > SPEED_MS:
+            self._progress.popleft()
+
     def _know_alert(self, alert: Alert) -> None:
         self.raised.pop((alert.participant_id, alert.kind), None)
         if alert.state == "raised":
@@ -220,7 +247,8 @@ class Feed:
         broker: the address, for people to read.
         version: grows with every change.
         lags: per topic, messages published and not yet read.
-        stages: `capture` with its `windows_per_s`, the others with how much is `waiting`.
+        stages: `capture` with its `windows_per_s`, the others with how much is `waiting` and how
+            many `workers` there are, None where the broker does not list them.
     """
 
     def __init__(self, broker: str) -> None:
@@ -342,7 +370,8 @@ def stages(
 ) -> dict[str, dict[str, float | None]]:
     """Return the status of each stage; `published` holds the windows of RATE_S."""
     status: dict[str, dict[str, float | None]] = {
-        stage: {"waiting": backlog.waiting} for stage, backlog in work.items()
+        stage: {"waiting": backlog.waiting, "workers": backlog.workers}
+        for stage, backlog in work.items()
     }
     if "inference" not in work:
         return status

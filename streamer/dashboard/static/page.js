@@ -7,7 +7,7 @@ import { byId, resizeList, setPolarity, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { Player } from "./player.js";
 import {
-  bannerOf, healthRows, linkText, moodText, onlySession, sessionCells, sessionFacts,
+  bannerOf, healthRows, linkOf, moodText, onlySession, sessionCells, sessionFacts,
 } from "./status.js";
 import { keepLong } from "./store.js";
 import { connect } from "./stream.js";
@@ -150,8 +150,9 @@ function draw() {
   const banner = bannerOf({ link, status, session, summary, hasCards: cards.size > 0, now_ms });
   showBanner(banner);
   if (status !== null) showHealth(healthRows(status, summary, now_ms));
-  byId("link").className = link;
-  setText(byId("link"), linkText(link, summary));
+  const shownLink = linkOf({ link, status, summary });
+  byId("link").className = shownLink.state;
+  setText(byId("link"), shownLink.text);
   if (session === null) {
     listSessions(sessions, now_ms);
     return;
