@@ -174,7 +174,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def window_id(self) -> str:
-        """`session_id/participant_id/window_index`, the same in every replay."""
+        """`session_id/participant_id/window_index`."""
         return window_id(self.session_id, self.participant_id, self.window_index)
 
     @property
@@ -337,17 +337,19 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     participants: tuple[Participant, ...]
     asr: str
     counters: dict[str, Count] = {}
+    name: Name | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """What nobody could read, from whichever stage met it to whoever looks after it.
+    """What nobody could read, or the broker refused, from any stage to whoever looks after it.
 
     Not a payload of its own: on the topic the value is the original bytes, and the rest lies in
     headers.
 
     Attributes:
-        reason: why it could not be read.
-        topic: where it lay, with `partition` and `offset`.
+        reason: why it could not be read or stored.
+        topic: where it lay, with `partition` and `offset`; of a record that the broker refused,
+            where it was to lie: its partition is -1, and its offset is made of its identity.
         timestamp_ms: its Kafka timestamp there, Unix milliseconds.
     """
 

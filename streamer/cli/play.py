@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +25,7 @@ from streamer.cli.context import (
     checked_speed,
     choose,
     needs_running_broker,
+    needs_stages,
 )
 from streamer.cli.options import (
     RECORDINGS,
@@ -43,6 +43,7 @@ from streamer.cli.options import (
     RecordedOption,
     RecordOption,
     ReplaySpeedOption,
+    SessionIdOption,
     SessionOption,
     SetOption,
     TopicFromOption,
@@ -53,7 +54,9 @@ from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
-from streamer.records import Sentiment, SessionSentiment, wall_clock
+from streamer.records import Sentiment, SessionSentiment
+from streamer.session_ids import name_of
+from streamer.stopping import Stop
 
 if TYPE_CHECKING:
     from streamer.capture import ParticipantSpec
@@ -65,6 +68,7 @@ def demo(
     set_: SetOption = None,
     broker: BrokerOption = None,
     speed: Annotated[float, typer.Option(help="1 = real time, 0 = as fast as possible.")] = 1.0,
+    session_id: SessionIdOption = None,
     page: PageOption = True,
     record: RecordOption = None,
     record_windows: KeepWindowsOption = False,
@@ -81,7 +85,8 @@ def demo(
     play(
         chosen,
         [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
-        session="demo",
+        session="demo" if session_id is None else None,
+        session_id=session_id,
         speed=speed,
         as_json=json_,
         title="Demo meeting",
@@ -96,6 +101,7 @@ def run(
     participant: ParticipantOption = None,
     consent: ConsentOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -109,10 +115,12 @@ def run(
     from streamer.capture import parse_participant
 
     chosen = choose(config, set_, broker, consent)
+    needs_stages(chosen.config, no_stages)
     play(
         chosen,
         [parse_participant(text) for text in participant or ["me=webcam:0,mic:default"]],
         session=session,
+        session_id=session_id,
         speed=1.0,
         as_json=json_,
         start_stages=not no_stages,
@@ -127,6 +135,7 @@ def replay(
     files: FilesArgument = None,
     participant: ParticipantOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     speed: ReplaySpeedOption = 1.0,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -151,14 +160,17 @@ def replay(
     from streamer.capture import parse_participant, participant_of
 
     chosen = choose(config, set_, broker)
+    if topic is not None and no_stages:
+        raise ConfigError("--topic scores on a broker of its own: leave --no-stages out.")
+    needs_stages(chosen.config, no_stages)
     recorder = Recorder(record, record_windows, record_media)
     specs = [*map(participant_of, files or []), *map(parse_participant, participant or [])]
     if recorded is None and topic is None:
         play(
             chosen,
             specs,
-            session=session
-            or replay_name(specs[0].participant_id if specs else None, chosen.config),
+            session=session,
+            session_id=session_id,
             speed=speed,
             as_json=json_,
             start_stages=not no_stages,
@@ -173,7 +185,8 @@ def replay(
         if topic is not None:
             end = None if to is None else beginning(to, "--to")
             folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
-        again(chosen, folder, recorded, session, speed, not no_stages, recorder, json_)
+        new = (session, session_id)
+        again(chosen, folder, recorded, new, speed, not no_stages, recorder, json_)
 
 
 def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:
@@ -204,24 +217,28 @@ def again(
     chosen: Chosen,
     folder: Path,
     recorded: str | None,
-    session: str | None,
+    named: tuple[str | None, str | None],
     speed: float,
     start_stages: bool,
     recorder: Recorder,
     as_json: bool,
 ) -> None:
-    """Score a session's windows again and print the old result beside the new one."""
+    """Score a session's windows again and print the old result beside the new one.
+
+    `named` holds the new session's name and id, as given.
+    """
     from streamer.capture.pace import Pace
     from streamer.cli import display
     from streamer.recording.comparison import compare as compared
     from streamer.recording.reader import Recordings
     from streamer.recording.recorded import recording_of
     from streamer.session import rescore
+    from streamer.session.plan import session_id_of
 
     recordings = Recordings(folder)
     old = rescore.choose_session(recordings, recorded)
     before = recordings.read(old)
-    new = session or replay_name(f"{old}-again", chosen.config) or old
+    new = session_id_of(*named, otherwise=f"{name_of(old)}-again")
     pace = Pace(checked_speed(speed))
     seen: list[Any] = []
 
@@ -245,23 +262,12 @@ def again(
         screen.print(display.comparison(compared(before, recording_of(new, seen))))
 
 
-def replay_name(name: str | None, config: Config) -> str | None:
-    """Return the session name of a replay whose first participant is `name`; None stays None.
-
-    It is the participant's name on a broker that lives only for this replay, so that replays
-    are the same to the byte; with the time added on a running broker, where an old session of
-    the same name would make the new one look like duplicates.
-    """
-    if name is None or config.kafka.broker == "embedded":
-        return name
-    return f"{name}-{wall_clock(time.time_ns(), 0):%Y%m%dT%H%M%SZ}"
-
-
 def play(
     chosen: Chosen,
     specs: Sequence[ParticipantSpec],
     *,
     session: str | None,
+    session_id: str | None,
     speed: float,
     as_json: bool,
     title: str,
@@ -275,7 +281,7 @@ def play(
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
 
-    plan = make_plan(specs, chosen.config, session_id=session, speed=speed)
+    plan = make_plan(specs, chosen.config, name=session, session_id=session_id, speed=speed)
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:
@@ -325,12 +331,12 @@ def run_pipeline(
 
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
-    board = display.Board(f"{title} [{session}]", length_s)
+    board = display.Board(f"{title} {session}", length_s)
 
-    async def everything(stop: asyncio.Event) -> Any:
+    async def everything(stop: Stop) -> Any:
         async with contextlib.AsyncExitStack() as stack:
             config = await stack.enter_async_context(reachable_broker(chosen.config))
-            await start_recorder(stack, recorder, config, session)
+            await start_recorder(stack, recorder, config, session, stop)
             if page:
                 await show_page(stack, config, session, open_page and not as_json)
             if pace is not None:
@@ -379,7 +385,7 @@ def json_printer(config: Config, as_json: bool) -> Callable[[Any], None]:
 
 
 async def start_recorder(
-    stack: contextlib.AsyncExitStack, recorder: Recorder, config: Config, session: str
+    stack: contextlib.AsyncExitStack, recorder: Recorder, config: Config, session: str, stop: Stop
 ) -> None:
     """Record the session until `stack` closes, if `recorder` has a folder."""
     from streamer.recording.recorder import record_session
@@ -387,6 +393,7 @@ async def start_recorder(
     if recorder.folder is not None:
         keep = {"windows": recorder.windows, "media": recorder.media}
         await stack.enter_async_context(record_session(config, recorder.folder, session, **keep))
+        stack.callback(stop.wait_for, "the recorder to write the last records")
 
 
 async def show_page(

@@ -32,6 +32,7 @@ from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError
 from streamer.recording.writer import Writer
 from streamer.records import Session
+from streamer.session_ids import EXACTLY, is_selected
 
 __all__ = ["record_session", "run"]
 
@@ -63,7 +64,7 @@ async def run(
         config: where the broker is.
         folder: where sessions are kept; made when it is not there.
         stop: set by the caller's signal handler.
-        sessions: only these; none means all.
+        sessions: only these, by id, or all sessions of a name; none means every session.
         windows: also sound, face crops and words, which the others do not hold.
         media: also copies of the media files of a replay.
         start: where to begin when this folder has not recorded from these topics before.
@@ -118,7 +119,8 @@ async def record_session(
         RecordingError: at the end, when the folder could not be written.
     """
     stop = asyncio.Event()
-    work = run(config, folder, stop, sessions=[session_id], windows=windows, media=media)
+    exactly = f"{EXACTLY}{session_id}"
+    work = run(config, folder, stop, sessions=[exactly], windows=windows, media=media)
     task = asyncio.create_task(work)
     try:
         yield
@@ -204,7 +206,9 @@ class _Lane:
                     await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
 
     def _wants(self, record: Any) -> bool:
-        return not self._sessions or record.session_id in self._sessions
+        return not self._sessions or any(
+            is_selected(record.session_id, selector) for selector in self._sessions
+        )
 
     def _keep(self, records: list[Any]) -> None:
         for record in records:

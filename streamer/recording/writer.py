@@ -56,7 +56,7 @@ class Writer(Recordings):
     Attributes:
         repeated: records that were there before and are not written again.
         contradicting: of those, the ones that said something else before: another recording
-            was made under the same session name.
+            was made under the same session id.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -118,7 +118,7 @@ class Writer(Recordings):
                 state.warned = True
                 log.warning(
                     "Session %s was recorded before with other values; the first ones stay. "
-                    "Give the session another name, or record into another folder.",
+                    "Choose another --session-id, or record into another folder.",
                     record.session_id,
                 )
 

@@ -117,7 +117,7 @@ class Capture:
     async def _send(self, send_queue: SendQueue) -> None:
         async for window in send_queue:
             headers = functools.partial(self._headers, window)
-            await self._patiently(deliver(window, self.publisher, self.in_flight, headers))
+            await deliver(window, self.publisher, self.in_flight, self._stop, headers)
             self.published[window.participant_id] += 1
 
     async def _patiently(self, work: Coroutine[Any, Any, object]) -> None:
@@ -149,4 +149,5 @@ class Capture:
             ),
             asr=", ".join(sorted({pipeline.asr_name for pipeline in pipelines})),
             counters={k: v for k, v in sorted(self.counters.items()) if v >= 0} if ended else {},
+            name=self.plan.name,
         )

