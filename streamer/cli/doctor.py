@@ -33,7 +33,10 @@ class Finding(msgspec.Struct, frozen=True):
 async def examine(config: Config) -> list[Finding]:
     """Every check, in the order of the data path."""
     findings = await asyncio.to_thread(lambda: list(_local(config)))
-    findings.append(await _broker(config))
+    broker = await _broker(config)
+    findings.append(broker)
+    if broker.state == "ok" and config.kafka.broker != "embedded":
+        findings += await examine_workers(config)
     return findings
 
 
@@ -132,3 +135,19 @@ async def _broker(config: Config) -> Finding:
     except StreamerError as error:
         return Finding("broker", "broken", str(error), "start it, or correct --broker")
     return Finding("broker", "ok", f"{config.kafka.broker} answers")
+
+
+async def examine_workers(config: Config) -> list[Finding]:
+    """The workers of each stage on a running broker, as far as it lists them."""
+    from streamer.kafka.presence import COMMANDS, worker_counts
+
+    broker = config.kafka.broker
+    findings = []
+    for stage, count in (await worker_counts(config)).items():
+        what = f"{stage} workers"
+        if count == 0:
+            fix = f"run `streamer {COMMANDS[stage]} --broker {broker}`"
+            findings.append(Finding(what, "missing", f"none on {broker}", fix))
+        elif count is not None:
+            findings.append(Finding(what, "ok", f"{count} on {broker}"))
+    return findings

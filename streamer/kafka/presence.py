@@ -7,6 +7,7 @@ heartbeat for the group's session timeout. The embedded broker lists no members.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -21,29 +22,34 @@ from streamer.kafka.security import RETRY_S, aiokafka_settings
 STAGES: tuple[Stage, ...] = get_args(Stage)
 COMMANDS: Mapping[Stage, str] = {"inference": "infer", "smoothing": "process"}
 """The command of `streamer` that starts a worker of the stage."""
+PATIENCE_S = 5.0
+"""How long a broker that lists no members now, for example because it starts, is asked again."""
 GROUP_ID_NOT_FOUND = 69
 
 
-async def absent_stages(config: Config, patience_s: float = 5.0) -> list[Stage]:
-    """Return the stages that have no worker.
+async def absent_stages(config: Config) -> list[Stage]:
+    """Return the stages that have no worker; see `worker_counts`."""
+    return [stage for stage, count in (await worker_counts(config)).items() if count == 0]
 
-    A stage of which the broker does not list the members within `patience_s` is left out.
+
+async def worker_counts(config: Config, patience_s: float = PATIENCE_S) -> dict[Stage, int | None]:
+    """Return how many workers each stage has, none at all if the broker never lists them.
+
+    A count is None if the broker does not list the stage's members within `patience_s`.
 
     Raises:
         BrokerError: the broker does not answer.
     """
+    workers: dict[Stage, int | None] = {}
     async with admin_client(config) as admin:
-        workers: dict[Stage, int | None] = {}
-        try:
+        with contextlib.suppress(IncompatibleBrokerVersion, TimeoutError):
             async with asyncio.timeout(patience_s):
                 while True:
                     workers = await count_workers(admin, config)
                     if None not in workers.values():
                         break
                     await asyncio.sleep(RETRY_S)
-        except (IncompatibleBrokerVersion, TimeoutError):
-            pass
-    return [stage for stage, count in workers.items() if count == 0]
+    return workers
 
 
 def admin_client(config: Config) -> Any:
