@@ -55,25 +55,36 @@ def is_selected(session_id: str, selector: str) -> bool:
     )
 
 
-def age_key(session_id: str, started_at: datetime | None = None) -> tuple[datetime, str]:
-    """Return a key that sorts sessions from the oldest to the newest.
-
-    The time in the id counts, because two replays of a recording start at the same session time;
-    `started_at` stands in for an id of another form.
-    """
-    known = start_of(session_id) or started_at
-    return (known or datetime.min.replace(tzinfo=UTC), session_id)
-
-
-def newest(selector: str, sessions: Iterable[tuple[str, datetime | None]]) -> str | None:
+def newest(selector: str, session_ids: Iterable[str]) -> str | None:
     """Return the id of the newest session that a selector means; None if there is none.
 
-    Args:
-        selector: what a person typed.
-        sessions: id and start of each session; the start may be unknown.
+    The time in the id counts, because two replays of a recording start at the same session time. A
+    session whose id has another form is older than the others.
     """
-    selected = [(key, start) for key, start in sessions if is_selected(key, selector)]
-    return max(selected, key=lambda known: age_key(*known))[0] if selected else None
+    selected = (session_id for session_id in session_ids if is_selected(session_id, selector))
+    return max(selected, key=_age, default=None)
+
+
+class NewestSession:
+    """Follows the newest session that a selector means, as ids arrive."""
+
+    def __init__(self, selector: str) -> None:
+        """No session is known yet."""
+        self._selector = selector
+        self._newest: str | None = None
+
+    def follows(self, session_id: str) -> bool:
+        """Return whether this is the session, as far as the ids seen tell."""
+        if not is_selected(session_id, self._selector):
+            return False
+        if self._newest is None or _age(session_id) > _age(self._newest):
+            self._newest = session_id
+        return session_id == self._newest
+
+
+def _age(session_id: str) -> tuple[datetime, str]:
+    """A key that sorts sessions from the oldest to the newest."""
+    return (start_of(session_id) or datetime.min.replace(tzinfo=UTC), session_id)
 
 
 def _parse(session_id: str) -> tuple[str, datetime] | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +29,7 @@ from streamer.cli.context import (
     choose,
     needs_running_broker,
     needs_stages,
+    session_start,
 )
 from streamer.cli.options import (
     RECORDINGS,
@@ -47,6 +50,7 @@ from streamer.cli.options import (
     SessionIdOption,
     SessionOption,
     SetOption,
+    StartOption,
     TopicFromOption,
     TopicOption,
     TopicToOption,
@@ -55,7 +59,8 @@ from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
-from streamer.records import Sentiment, SessionSentiment
+from streamer.policy import Policy, own_policy, policy_of, stricter
+from streamer.records import NS_PER_S, Sentiment, SessionSentiment
 from streamer.session_ids import name_of
 from streamer.stopping import Stop
 
@@ -85,7 +90,7 @@ def demo(
         recordings = meeting()
     play(
         chosen,
-        [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
+        [ParticipantSpec(name, (str(path),), begin_ns=0) for name, path in recordings.items()],
         session="demo" if session_id is None else None,
         session_id=session_id,
         speed=speed,
@@ -138,6 +143,7 @@ def replay(
     session: SessionOption = None,
     session_id: SessionIdOption = None,
     speed: ReplaySpeedOption = 1.0,
+    start: StartOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -173,6 +179,7 @@ def replay(
             session=session,
             session_id=session_id,
             speed=speed,
+            start=session_start(start),
             as_json=json_,
             start_stages=not no_stages,
             title="Replay",
@@ -180,7 +187,7 @@ def replay(
             recorder=recorder,
         )
         return
-    if specs:
+    if specs or start is not None:
         raise ConfigError("Give media files, or --recorded or --topic, not both.")
     with tempfile.TemporaryDirectory(prefix="streamer-") as spool:
         if topic is not None:
@@ -239,13 +246,18 @@ def again(
     recordings = Recordings(folder)
     old = rescore.choose_session(recordings, recorded)
     before = recordings.read(old)
+    if before.session is None:
+        raise ConfigError(
+            f"The session {old!r} has no record of its own, so nothing may be made of it again."
+        )
+    chosen = narrowed(chosen, policy_of(before.session, chosen.config))
     new = session_id_of(*named, otherwise=f"{name_of(old)}-again")
     pace = Pace(checked_speed(speed))
     seen: list[Any] = []
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: rescore.Rescoring(
-            recordings, old, new, pace, publisher, in_flight
+            recordings, old, new, own_policy(config), pace, publisher, in_flight
         )
 
     run_pipeline(
@@ -263,6 +275,18 @@ def again(
         screen.print(display.comparison(compared(before, recording_of(new, seen))))
 
 
+def narrowed(chosen: Chosen, policy: Policy) -> Chosen:
+    """Return the settings, none of which allows more than `policy`."""
+    both = stricter(own_policy(chosen.config), policy)
+    overrides = (
+        *chosen.overrides,
+        f"smoothing.publish={both.publish}",
+        f"smoothing.session_min_participants={both.min_participants}",
+        f"session.modalities={json.dumps(both.modalities)}",
+    )
+    return Chosen(settings.load(chosen.path, overrides), chosen.path, overrides)
+
+
 def play(
     chosen: Chosen,
     specs: Sequence[ParticipantSpec],
@@ -272,6 +296,7 @@ def play(
     speed: float,
     as_json: bool,
     title: str,
+    start: datetime | None = None,
     start_stages: bool = True,
     page: bool = False,
     open_page: bool = False,
@@ -282,13 +307,20 @@ def play(
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
 
-    plan = make_plan(specs, chosen.config, name=session, session_id=session_id, speed=speed)
+    plan = make_plan(
+        specs, chosen.config, name=session, session_id=session_id, speed=speed, start=start
+    )
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: Capture(plan, config, publisher, in_flight, pace)
 
-    lengths = [info.duration_s for info in plan.sources.values()]
+    if plan.notice:
+        screen.print(plan.notice, style="dim", highlight=False)
+    lengths = [
+        info.duration_s and info.duration_s + plan.begins_ns.get(name, 0) / NS_PER_S
+        for name, info in plan.sources.items()
+    ]
     run_pipeline(
         chosen,
         plan.session_id,

@@ -77,8 +77,8 @@ class Recordings:
         Raises:
             RecordingError: there is no such session; the nearest name is given.
         """
-        index = [(summary.session_id, summary.started_at) for summary in self.index()]
-        session_id = newest(selector, index) or selector.removeprefix(EXACTLY)
+        session_ids = [summary.session_id for summary in self.index()]
+        session_id = newest(selector, session_ids) or selector.removeprefix(EXACTLY)
         self._known(session_id)
         return session_id
 

@@ -79,11 +79,15 @@ class Writer(Recordings):
             )
         self._lock = folder_lock
         half_written = f".*{HALF_WRITTEN}"
-        for half in (
-            *folder.glob(f"*/{half_written}"),
-            *folder.glob(f"*/{MEDIA_FOLDER}/{half_written}"),
-        ):
-            half.unlink(missing_ok=True)
+        try:
+            for half in (
+                *folder.glob(f"*/{half_written}"),
+                *folder.glob(f"*/{MEDIA_FOLDER}/{half_written}"),
+            ):
+                half.unlink(missing_ok=True)
+        except OSError as error:
+            self._lock.release()
+            raise RecordingError(f"Nothing can be recorded in {folder}: {error}.") from error
 
     def close(self) -> None:
         """Flush, merge the parts, and unlock the folder."""

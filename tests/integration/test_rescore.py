@@ -110,9 +110,11 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
 
 
 async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path) -> None:
-    recorded(tmp_path, sentiment(0))
+    recorded(tmp_path, session(), sentiment(0))
+    recorded(tmp_path, window(0, session_id="stray"), session_id="stray")
     for arguments, sentence in (
         (("--recorded", "standup"), "recorded without its windows"),
+        (("--recorded", "stray"), "'stray' has no record of its own"),
         (("--recorded", "nobody"), "There is no recorded session 'nobody'"),
         (("--recorded", "standup", "talk.mp4"), "media files, or --recorded or --topic, not both"),
         (("--topic", "sentiment.windows.v1"), "needs a running broker"),

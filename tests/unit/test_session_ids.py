@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.session_ids import is_selected, make_id, name_of, newest, start_of
+from streamer.session_ids import NewestSession, is_selected, make_id, name_of, newest, start_of
 
 START = datetime(2026, 11, 26, 14, 54, tzinfo=UTC)
 MONDAY = make_id("standup", START, 1)
@@ -50,7 +50,7 @@ def test_an_id_of_another_form_is_its_own_name(session_id: str) -> None:
 
 
 def test_a_name_means_the_newest_session_of_it() -> None:
-    sessions = [(TUESDAY, None), (MONDAY, START + timedelta(days=9)), (RETRO, None)]
+    sessions = [TUESDAY, MONDAY, RETRO]
     assert newest("standup", sessions) == TUESDAY
     assert newest("retro", sessions) == RETRO
     assert newest("stand", sessions) is None
@@ -58,15 +58,21 @@ def test_a_name_means_the_newest_session_of_it() -> None:
 
 def test_an_id_means_its_session_alone() -> None:
     again = make_id(MONDAY, START, 3)  # a session that was given an id as its name
-    sessions = [(TUESDAY, None), (MONDAY, None), (again, None)]
+    sessions = [TUESDAY, MONDAY, again]
     assert newest(MONDAY, sessions) == MONDAY
     assert newest(again, sessions) == again
     assert not is_selected(TUESDAY, MONDAY)
 
 
 def test_an_id_without_a_start_is_found_by_name_or_exactly() -> None:
-    old = ("standup", START - timedelta(days=30))
-    assert newest("standup", [old]) == "standup"
-    assert newest("standup", [old, (MONDAY, None)]) == MONDAY
-    assert newest("=standup", [old, (MONDAY, None)]) == "standup"
-    assert newest("=" + MONDAY, [old, (MONDAY, None)]) == MONDAY
+    assert newest("standup", ["standup"]) == "standup"
+    assert newest("standup", ["standup", MONDAY]) == MONDAY
+    assert newest("=standup", ["standup", MONDAY]) == "standup"
+    assert newest("=" + MONDAY, ["standup", MONDAY]) == MONDAY
+
+
+def test_following_a_name_goes_on_to_a_newer_session_and_never_back() -> None:
+    followed = NewestSession("standup")
+    arriving = ["standup", MONDAY, RETRO, "standup", MONDAY, TUESDAY, MONDAY, TUESDAY]
+    expected = [True, True, False, False, True, True, False, True]
+    assert [followed.follows(session_id) for session_id in arriving] == expected
