@@ -20,8 +20,11 @@ from streamer.errors import ConfigError
 from streamer.kafka.consumer import Consumer, Start
 from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.messages import RawMessage
-from streamer.kafka.topics import PUBLISHED, Published, Topic
+from streamer.kafka.policies import SessionPolicies
+from streamer.kafka.topics import PUBLISHED, SESSIONS, Published, Topic
+from streamer.policy import refusal
 from streamer.records import Alert, Sentiment, SessionSentiment
+from streamer.session_ids import NewestSession, start_of
 
 __all__ = ["subscribe", "subscribe_sync"]
 
@@ -79,7 +82,8 @@ async def subscribe(
 
     Args:
         broker: `host:port[,host:port…]`.
-        session: only this session's records; None for every session.
+        session: only this session's records: its id, or a name, which means the newest session of
+            that name, and from its start on a newer one; None for every session.
         participant: only this participant's records; None for everyone's.
         kind: which topic: `smoothed`, `session_smoothed`, `alerts`, `scores` or `sessions`.
         start: `earliest`, `latest`, or a time (with its zone) of publication.
@@ -90,23 +94,28 @@ async def subscribe(
         config: settings for more than that: security, timeouts.
 
     Yields:
-        Records of the type of `kind`, each once (the latest 65,536 identities are remembered).
+        Records of the type of `kind`, each once (the latest 65,536 identities are remembered). Of a
+        session that publishes no single person, those of the session as a whole only; of a session
+        whose own record is not on the topics, none.
 
     Raises:
         BrokerError: nothing answers at `broker`.
         ConfigError: an argument is wrong.
     """
-    topic = _topic(kind)
-    reader = Consumer[Any](_settings(broker, prefix, config), topic, group=group, start=start)
+    topic, settings = _topic(kind), _settings(broker, prefix, config)
+    reader = Consumer[Any](settings, topic, group=group, start=start)
+    followed = None if session is None else await _newest_session(settings, session)
     duplicates = Duplicates()
-    async with reader:
+    async with reader, SessionPolicies(settings) as policies:
         while True:
             used: list[RawMessage] = []
             try:
                 for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
                     record = received.record
-                    if _is_selected(record, session, participant) and duplicates.is_new(
-                        topic.event_id(record)
+                    if (
+                        _is_selected(record, followed, participant)
+                        and not refusal(await policies.policy(record.session_id), record)
+                        and duplicates.is_new(topic.event_id(record))
                     ):
                         yield record
                     used.append(received)
@@ -211,7 +220,19 @@ def _settings(broker: str, prefix: str | None, config: Config | None) -> Config:
     return config.model_copy(update={"kafka": kafka.model_copy(update=changes)})
 
 
-def _is_selected(record: Published, session: str | None, participant: str | None) -> bool:
-    if session is not None and record.session_id != session:
+async def _newest_session(config: Config, selector: str) -> NewestSession:
+    """Look through the session records of now, so that no older session is taken for the newest."""
+    followed = NewestSession(selector)
+    if start_of(selector) is None:
+        async with Consumer(config, SESSIONS, start="earliest") as sessions:
+            async for received in sessions.snapshot():
+                followed.follows(received.record.session_id)
+    return followed
+
+
+def _is_selected(
+    record: Published, followed: NewestSession | None, participant: str | None
+) -> bool:
+    if followed is not None and not followed.follows(record.session_id):
         return False
     return participant is None or getattr(record, "participant_id", None) == participant

@@ -7,11 +7,13 @@ import os
 import sys
 from typing import NoReturn
 
-from streamer.cli import checks, letters, models, play, recordings, stages, watch
+from streamer.cli import checks, letters, models, play, recordings, replaying, stages, watch
 from streamer.cli.app import app
+from streamer.cli.terminal import interruptible
 from streamer.errors import ExitCode, StreamerError
+from streamer.plain_text import without_secrets
 
-COMMANDS = (play, stages, watch, recordings, checks, models, letters)
+COMMANDS = (play, replaying, stages, watch, recordings, checks, models, letters)
 """The modules whose import registers their commands."""
 
 
@@ -21,6 +23,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for a locale that lacks some letters
     try:
+        interruptible()
         app(standalone_mode=True)
         sys.stdout.flush()
     except BaseException as error:
@@ -37,8 +40,12 @@ def end(error: BaseException) -> NoReturn:
     leaves = list(_leaves(error))
     for leaf in leaves:
         if isinstance(leaf, StreamerError):
-            sys.stderr.write(f"streamer: {leaf}\n")
+            sys.stderr.write(f"streamer: {without_secrets(str(leaf))}\n")
             sys.exit(leaf.exit_code)
+    for leaf in leaves:
+        if isinstance(leaf, _client_errors()):
+            sys.stderr.write(f"streamer: The Kafka broker failed ({leaf}); see to it, try again.\n")
+            sys.exit(ExitCode.BROKER)
     if any(isinstance(leaf, BrokenPipeError) for leaf in leaves):
         # The reader of standard output has gone, as in `streamer subscribe | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -46,6 +53,12 @@ def end(error: BaseException) -> NoReturn:
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         sys.exit(ExitCode.INTERRUPTED)
     raise error
+
+
+def _client_errors() -> tuple[type[BaseException], ...]:
+    """Return the Kafka client's errors if it was used; this package does not import it."""
+    module = sys.modules.get("aiokafka.errors")
+    return () if module is None else (module.KafkaError,)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

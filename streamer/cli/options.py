@@ -31,10 +31,22 @@ BrokerOption = Annotated[
 ParticipantOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--participant", "-p", help="name=source[,source]; `streamer devices` lists devices."
+        "--participant", "-p", help="name=source[,source][@+20s]; `streamer devices` lists devices."
     ),
 ]
 SessionOption = Annotated[str | None, typer.Option("--session", help="The session's name.")]
+SessionIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--session-id",
+        help="The session's id; by default a new one of name, start and a random part.",
+        show_default=False,
+    ),
+]
+SelectorOption = Annotated[
+    str | None,
+    typer.Option("--session", help="Only this session: its id, or a name for the newest of it."),
+]
 ConsentOption = Annotated[
     str | None,
     typer.Option("--consent", help="Statement of who consented to the capture, and how."),
@@ -78,14 +90,28 @@ ReasonOption = Annotated[
 
 FilesArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Media files or folders, one participant each.", show_default=False),
+    typer.Argument(
+        help="Media files or folders, one participant each; ana.mp4@+20s begins 20 s later.",
+        show_default=False,
+    ),
 ]
 ReplaySpeedOption = Annotated[
     float, typer.Option(help="1 = real time, 4 = four times as fast, 0 = as fast as possible.")
 ]
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--start",
+        help="When the recorded session began, as 2026-01-31T09:00Z; else the files tell.",
+        show_default=False,
+    ),
+]
 RecordedOption = Annotated[
     str | None,
-    typer.Option(help="Score the recorded windows of this session again.", show_default=False),
+    typer.Option(
+        help="Score the recorded windows of this session again; a name means the newest of it.",
+        show_default=False,
+    ),
 ]
 TopicOption = Annotated[
     str | None,
@@ -104,7 +130,12 @@ HostOption = Annotated[
 ]
 PagePortOption = Annotated[
     int | None,
-    typer.Option(help="Port; by default 8710, or a free one.", show_default=False),
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port, 0 for any; by default 8710, or a free one.",
+        show_default=False,
+    ),
 ]
 TokenOption = Annotated[
     str | None,

@@ -1,59 +1,47 @@
-"""`demo`, `run` and `replay`: all stages in one go, watched in the terminal and on the page."""
+"""`demo` and `run`: all stages in one go, watched in the terminal and on the page."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
 
-from streamer import config as settings
 from streamer.cli.app import app, screen
 from streamer.cli.context import (
     NO_RECORDER,
     Chosen,
     Recorder,
-    beginning,
-    checked_speed,
     choose,
-    needs_running_broker,
+    needs_stages,
 )
 from streamer.cli.options import (
-    RECORDINGS,
     BrokerOption,
     ConfigOption,
     ConsentOption,
-    DirOption,
-    FilesArgument,
     JsonOption,
     KeepMediaOption,
     KeepWindowsOption,
     NoStagesOption,
     PageOption,
     ParticipantOption,
-    RecordedOption,
     RecordOption,
-    ReplaySpeedOption,
+    SessionIdOption,
     SessionOption,
     SetOption,
-    TopicFromOption,
-    TopicOption,
-    TopicToOption,
 )
 from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
-from streamer.errors import ConfigError, ExitCode, StreamerError
-from streamer.records import Sentiment, SessionSentiment, wall_clock
+from streamer.errors import ExitCode, StreamerError
+from streamer.records import NS_PER_S, Sentiment, SessionSentiment
+from streamer.stopping import Stop
 
 if TYPE_CHECKING:
     from streamer.capture import ParticipantSpec
@@ -65,6 +53,7 @@ def demo(
     set_: SetOption = None,
     broker: BrokerOption = None,
     speed: Annotated[float, typer.Option(help="1 = real time, 0 = as fast as possible.")] = 1.0,
+    session_id: SessionIdOption = None,
     page: PageOption = True,
     record: RecordOption = None,
     record_windows: KeepWindowsOption = False,
@@ -80,8 +69,9 @@ def demo(
         recordings = meeting()
     play(
         chosen,
-        [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
-        session="demo",
+        [ParticipantSpec(name, (str(path),), begin_ns=0) for name, path in recordings.items()],
+        session="demo" if session_id is None else None,
+        session_id=session_id,
         speed=speed,
         as_json=json_,
         title="Demo meeting",
@@ -96,6 +86,7 @@ def run(
     participant: ParticipantOption = None,
     consent: ConsentOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -109,10 +100,12 @@ def run(
     from streamer.capture import parse_participant
 
     chosen = choose(config, set_, broker, consent)
+    needs_stages(chosen.config, no_stages)
     play(
         chosen,
         [parse_participant(text) for text in participant or ["me=webcam:0,mic:default"]],
         session=session,
+        session_id=session_id,
         speed=1.0,
         as_json=json_,
         start_stages=not no_stages,
@@ -122,149 +115,16 @@ def run(
     )
 
 
-@app.command()
-def replay(
-    files: FilesArgument = None,
-    participant: ParticipantOption = None,
-    session: SessionOption = None,
-    speed: ReplaySpeedOption = 1.0,
-    config: ConfigOption = None,
-    set_: SetOption = None,
-    broker: BrokerOption = None,
-    no_stages: NoStagesOption = False,
-    record: RecordOption = None,
-    record_windows: KeepWindowsOption = False,
-    record_media: KeepMediaOption = False,
-    recorded: RecordedOption = None,
-    folder: DirOption = RECORDINGS,
-    topic: TopicOption = None,
-    from_: TopicFromOption = "beginning",
-    to: TopicToOption = None,
-    page: PageOption = False,
-    json_: JsonOption = False,
-) -> None:
-    """Replay recordings through the same stages as a live session; the space bar pauses.
-
-    With --recorded or --topic, old windows are scored again, beside the old result: choose the
-    model with --set inference.checkpoint=…
-    """
-    from streamer.capture import parse_participant, participant_of
-
-    chosen = choose(config, set_, broker)
-    recorder = Recorder(record, record_windows, record_media)
-    specs = [*map(participant_of, files or []), *map(parse_participant, participant or [])]
-    if recorded is None and topic is None:
-        play(
-            chosen,
-            specs,
-            session=session
-            or replay_name(specs[0].participant_id if specs else None, chosen.config),
-            speed=speed,
-            as_json=json_,
-            start_stages=not no_stages,
-            title="Replay",
-            page=page,
-            recorder=recorder,
-        )
-        return
-    if specs:
-        raise ConfigError("Give media files, or --recorded or --topic, not both.")
-    with tempfile.TemporaryDirectory(prefix="streamer-") as spool:
-        if topic is not None:
-            end = None if to is None else beginning(to, "--to")
-            folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
-        again(chosen, folder, recorded, session, speed, not no_stages, recorder, json_)
-
-
-def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:
-    """Copy a topic's windows into `spool`; return the settings to score them with.
-
-    These are of an embedded broker: on the topic's own one, the workers that are at work there
-    would take the windows too.
-    """
-    from streamer.session import rescore
-
-    needs_running_broker(chosen.config, "replay --topic")
-    prefix = topic.removesuffix(".windows.v1")
-    first = beginning(start)
-    if prefix == topic or first == "latest" or isinstance(end, str):
-        raise ConfigError(
-            "--topic takes the name of a windows topic, as sentiment.windows.v1, --from beginning "
-            "or a time, --to a time."
-        )
-    kafka = chosen.config.kafka.model_copy(update={"topic_prefix": prefix})
-    source = chosen.config.model_copy(update={"kafka": kafka})
-    with screen.status(f"Reading {topic} …"):
-        asyncio.run(rescore.gather(source, spool, first, end))
-    overrides = (*chosen.overrides, "kafka.broker=embedded", "kafka.security.protocol=PLAINTEXT")
-    return Chosen(settings.load(chosen.path, overrides), chosen.path, overrides)
-
-
-def again(
-    chosen: Chosen,
-    folder: Path,
-    recorded: str | None,
-    session: str | None,
-    speed: float,
-    start_stages: bool,
-    recorder: Recorder,
-    as_json: bool,
-) -> None:
-    """Score a session's windows again and print the old result beside the new one."""
-    from streamer.capture.pace import Pace
-    from streamer.cli import display
-    from streamer.recording.comparison import compare as compared
-    from streamer.recording.reader import Recordings
-    from streamer.recording.recorded import recording_of
-    from streamer.session import rescore
-
-    recordings = Recordings(folder)
-    old = rescore.choose_session(recordings, recorded)
-    before = recordings.read(old)
-    new = session or replay_name(f"{old}-again", chosen.config) or old
-    pace = Pace(checked_speed(speed))
-    seen: list[Any] = []
-
-    def source(config: Config) -> Any:
-        return lambda publisher, in_flight: rescore.Rescoring(
-            recordings, old, new, pace, publisher, in_flight
-        )
-
-    run_pipeline(
-        chosen,
-        new,
-        source,
-        pace=pace,
-        as_json=as_json,
-        title="Again",
-        start_stages=start_stages,
-        recorder=recorder,
-        also=seen.append,
-    )
-    if before.sentiments and seen:
-        screen.print(display.comparison(compared(before, recording_of(new, seen))))
-
-
-def replay_name(name: str | None, config: Config) -> str | None:
-    """Return the session name of a replay whose first participant is `name`; None stays None.
-
-    It is the participant's name on a broker that lives only for this replay, so that replays
-    are the same to the byte; with the time added on a running broker, where an old session of
-    the same name would make the new one look like duplicates.
-    """
-    if name is None or config.kafka.broker == "embedded":
-        return name
-    return f"{name}-{wall_clock(time.time_ns(), 0):%Y%m%dT%H%M%SZ}"
-
-
 def play(
     chosen: Chosen,
     specs: Sequence[ParticipantSpec],
     *,
     session: str | None,
+    session_id: str | None,
     speed: float,
     as_json: bool,
     title: str,
+    start: datetime | None = None,
     start_stages: bool = True,
     page: bool = False,
     open_page: bool = False,
@@ -275,13 +135,20 @@ def play(
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
 
-    plan = make_plan(specs, chosen.config, session_id=session, speed=speed)
+    plan = make_plan(
+        specs, chosen.config, name=session, session_id=session_id, speed=speed, start=start
+    )
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: Capture(plan, config, publisher, in_flight, pace)
 
-    lengths = [info.duration_s for info in plan.sources.values()]
+    if plan.notice:
+        screen.print(plan.notice, style="dim", highlight=False)
+    lengths = [
+        info.duration_s and info.duration_s + plan.begins_ns.get(name, 0) / NS_PER_S
+        for name, info in plan.sources.items()
+    ]
     run_pipeline(
         chosen,
         plan.session_id,
@@ -325,12 +192,12 @@ def run_pipeline(
 
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
-    board = display.Board(f"{title} [{session}]", length_s)
+    board = display.Board(f"{title} {session}", length_s)
 
-    async def everything(stop: asyncio.Event) -> Any:
+    async def everything(stop: Stop) -> Any:
         async with contextlib.AsyncExitStack() as stack:
             config = await stack.enter_async_context(reachable_broker(chosen.config))
-            await start_recorder(stack, recorder, config, session)
+            await start_recorder(stack, recorder, config, session, stop)
             if page:
                 await show_page(stack, config, session, open_page and not as_json)
             if pace is not None:
@@ -379,7 +246,7 @@ def json_printer(config: Config, as_json: bool) -> Callable[[Any], None]:
 
 
 async def start_recorder(
-    stack: contextlib.AsyncExitStack, recorder: Recorder, config: Config, session: str
+    stack: contextlib.AsyncExitStack, recorder: Recorder, config: Config, session: str, stop: Stop
 ) -> None:
     """Record the session until `stack` closes, if `recorder` has a folder."""
     from streamer.recording.recorder import record_session
@@ -387,6 +254,7 @@ async def start_recorder(
     if recorder.folder is not None:
         keep = {"windows": recorder.windows, "media": recorder.media}
         await stack.enter_async_context(record_session(config, recorder.folder, session, **keep))
+        stack.callback(stop.wait_for, "the recorder to write the last records")
 
 
 async def show_page(

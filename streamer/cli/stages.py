@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streamer.cli.app import app, screen
-from streamer.cli.context import choose, needs_running_broker
+from streamer.cli.context import choose, needs_running_broker, session_start
 from streamer.cli.options import (
     BrokerOption,
     ConfigOption,
     ConsentOption,
     ParticipantOption,
+    SessionIdOption,
     SessionOption,
     SetOption,
+    StartOption,
 )
 from streamer.cli.output import print_line
-from streamer.cli.play import replay_name
 from streamer.cli.terminal import until_signal
 from streamer.errors import ExitCode
+from streamer.stopping import Stop
+
+if TYPE_CHECKING:
+    from streamer.kafka.apache import KafkaBroker
 
 
 @app.command()
@@ -30,9 +35,11 @@ def capture(
     participant: ParticipantOption = None,
     consent: ConsentOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     speed: Annotated[
         float, typer.Option(help="For recordings: 1 = real time, 0 = as fast as possible.")
     ] = 1.0,
+    start: StartOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -49,13 +56,17 @@ def capture(
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
     specs = [parse_participant(text) for text in participant or []]
-    name = session or replay_name(specs[0].participant_id if specs else None, chosen.config)
-    plan = make_plan(specs, chosen.config, session_id=name, speed=speed)
+    begun = session_start(start)
+    plan = make_plan(
+        specs, chosen.config, name=session, session_id=session_id, speed=speed, start=begun
+    )
+    if plan.notice:
+        screen.print(plan.notice, style="dim", highlight=False)
 
     def source(publisher: Any, in_flight: Any) -> Any:
         return Capture(plan, chosen.config, publisher, in_flight)
 
-    async def everything(stop: asyncio.Event) -> Any:
+    async def everything(stop: Stop) -> Any:
         await ensure_topics(chosen.config)
         work = capture_only(plan.session_id, source, chosen.config, stop)
         return await metrics.watched(chosen.config, "capture", work, answers)
@@ -79,7 +90,7 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
     needs_running_broker(chosen.config, "infer")
     end_with_parent()
 
-    async def everything(stop: asyncio.Event) -> None:
+    async def everything(stop: Stop) -> None:
         await ensure_topics(chosen.config)
         work = worker.run(chosen.config, stop)
         await metrics.watched(chosen.config, "inference", work, answers)
@@ -92,13 +103,20 @@ def process(
     config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None
 ) -> None:
     """Smooth scores and publish sentiment: one Faust worker."""
+    from streamer import metrics
+    from streamer.kafka.probe import answers
     from streamer.local.workers import end_with_parent
     from streamer.processing import worker
 
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "process")
     end_with_parent()
-    worker.run(chosen.config)
+
+    async def everything(stop: Stop) -> None:
+        work = worker.run(chosen.config, stop)
+        await metrics.watched(chosen.config, "processing", work, answers)
+
+    until_signal(everything, worker.on_own_loop)
 
 
 @app.command()
@@ -115,7 +133,10 @@ def broker(
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
-    """Run a broker until Ctrl-C: the embedded one, or single-node Apache Kafka."""
+    """Run a broker until Ctrl-C: the embedded one, or single-node Apache Kafka.
+
+    If Kafka ends by itself, the command ends with its last error and exit code 4.
+    """
     from streamer.kafka.admin import ensure_topics
     from streamer.kafka.apache import KafkaBroker
     from streamer.kafka.embedded import EmbeddedBroker
@@ -124,20 +145,36 @@ def broker(
     chosen = choose(config, set_)
     end_with_parent()
 
-    async def everything(stop: asyncio.Event) -> None:
-        with contextlib.ExitStack() as stack:
+    async def everything(stop: Stop) -> None:
+        async with contextlib.AsyncExitStack() as stack:
             started: EmbeddedBroker | KafkaBroker
             if kafka:
+                started = KafkaBroker(data_dir=data_dir, port=port)
+                stop.wait_for("Apache Kafka to start and stop")
+                stack.push_async_callback(asyncio.to_thread, started.stop)
                 with screen.status("Starting Apache Kafka (the first start downloads its jars) …"):
-                    started = await asyncio.to_thread(
-                        stack.enter_context, KafkaBroker(data_dir=data_dir, port=port)
-                    )
+                    await asyncio.to_thread(started.start)
+                stop.wait_for("Apache Kafka to stop")
             else:
                 started = stack.enter_context(EmbeddedBroker())
             address = chosen.config.kafka.model_copy(update={"broker": started.address})
             await ensure_topics(chosen.config.model_copy(update={"kafka": address}))
             print_line(started.address)
             screen.print(f"The broker listens: --broker {started.address}. Ctrl-C stops it.")
-            await stop.wait()
+            if isinstance(started, KafkaBroker):
+                await until_ended(started, stop)
+            else:
+                await stop.wait()
 
     until_signal(everything)
+
+
+async def until_ended(kafka: KafkaBroker, stop: asyncio.Event) -> None:
+    """Wait for `stop`; raise BrokerError if Kafka ends by itself before it."""
+    stopping = asyncio.create_task(stop.wait())
+    ending = asyncio.create_task(asyncio.to_thread(kafka.wait))
+    await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if ending.done():
+        ending.result()
+    # Otherwise the thread ends when the caller stops Kafka.

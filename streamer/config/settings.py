@@ -5,12 +5,13 @@ Every default works on the embedded broker and encoders. Nothing here opens, con
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality
+from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality, Publish
 
 KAFKA_MESSAGE_LIMIT_BYTES = 1_048_576
 FLAC_RATIO = 0.75
@@ -174,9 +175,12 @@ class SmoothingConfig(_Section):
     """Smoothing over event time.
 
     `time_constant_s` is the exponential's time constant; `lateness_s` how long (event time) a
-    missing window is waited for before its successors go on without it; `publish` is
-    `participant` or, to publish the meeting and no single person, `session`.
+    missing window is waited for before its successors go on without it.
     `drift_per_sqrt_min` is how fast uncertainty grows where there is no evidence.
+
+    `publish` is `participant` or, to publish the meeting and no single person, `session`; a value
+    of the meeting needs `session_min_participants`. Capture writes both into the session's record,
+    which every stage obeys; a stage's own are for the sessions of producers that do not write them.
     """
 
     time_constant_s: PositiveSeconds = 5.0
@@ -186,7 +190,7 @@ class SmoothingConfig(_Section):
     weight_audio: UnitFloat = 0.7
     weight_text: UnitFloat = 1.0
     weight_vision: UnitFloat = 0.5
-    publish: Literal["participant", "session"] = "participant"
+    publish: Publish = "participant"
     session_min_participants: PositiveInt = 1
     idle_flush_s: PositiveSeconds = 5.0
     consumer_group: str = "sentiment-smoothing"
@@ -276,6 +280,10 @@ class KafkaConfig(_Section):
             raise ValueError(
                 f"broker {self.broker!r} must be `embedded` or host:port, as in localhost:9092"
             )
+        if self.broker != "embedded":
+            for address in self.broker.split(","):
+                if not 1 <= int(address.rpartition(":")[2]) <= 65535:
+                    raise ValueError(f"the port of {address.strip()} is not from 1 to 65535")
         return self
 
 
@@ -283,11 +291,38 @@ class MetricsConfig(_Section):
     """Prometheus metrics, `/healthz` and `/readyz` of each stage, over HTTP.
 
     `port` 0 is each stage's own: capture 9101, inference 9102, processing 9103, recording 9104.
+    Else `run` and `replay` give the two ports above it to inference and processing.
     """
 
     enabled: bool = True
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    port: Annotated[int, Field(ge=0, le=65533)] = 0
+
+
+class DashboardConfig(_Section):
+    """The live page behind a proxy.
+
+    `hosts` are the names, without a port, that visitors may use for the page besides this
+    machine's own. `trusted_proxies` are the addresses or networks whose `X-Forwarded-Host` and
+    `X-Forwarded-Proto` are used. With either of them the page requires a token on every address.
+    `base_path` is the path of the page at a proxy that forwards it; a proxy that removes the
+    path from its requests needs no setting.
+    """
+
+    hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")], ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    base_path: Annotated[str, Field(pattern=r"^((/[A-Za-z0-9._~-]+)*/?)$")] = ""
+
+    @model_validator(mode="after")
+    def _proxies_are_addresses(self) -> Self:
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError(
+                    f"trusted_proxies: {proxy!r} must be an address or a network, as in 10.0.0.0/8"
+                ) from None
+        return self
 
 
 class LogConfig(_Section):
@@ -310,6 +345,7 @@ class Config(_Section):
     alerts: AlertsConfig = AlertsConfig()
     kafka: KafkaConfig = KafkaConfig()
     metrics: MetricsConfig = MetricsConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")

@@ -32,14 +32,16 @@ from streamer.records import (
     SessionSentiment,
     Word,
 )
+from streamer.session_ids import make_id
 
 __all__ = ["document", "schema", "write_schemas"]
 
 COMMON: Mapping[str, str] = {
     "schema_version": "1. A reader that does not know the version must not guess.",
-    "session_id": "The session; contains no `/` and no control characters.",
+    "session_id": "The session, as `name-start-random` (`standup-20261126T145400Z-3f9a`) or any "
+    "other text that somebody chose; contains no `/` and no control characters.",
     "participant_id": "The participant within the session.",
-    "window_id": "`session_id/participant_id/window_index`: the same in every replay. Records with "
+    "window_id": "`session_id/participant_id/window_index`. Records with "
     "the same `window_id` and `revision` are duplicates.",
     "window_index": "*k*: the window ends at (k+1)·hop, the last one at the end of the stream.",
     "revision": "0; higher when the same window is published again with late words. The highest "
@@ -62,8 +64,7 @@ COMMON: Mapping[str, str] = {
     "1. In a Score they are the model's, otherwise smoothed like `valence`. Null without evidence.",
     "trend_per_min": "Slope of the smoothed valence, valence units per minute; null while there "
     "are too few values.",
-    "gate": "Share of the interaction between modalities in the model's result. Null without "
-    "evidence.",
+    "gate": "Share of the result that came through the inter-modal branch. Null without evidence.",
     "presence": "Share of the window in which each modality has evidence.",
     "evidence": "The modalities that contributed; empty without evidence.",
     "text": "The words of the window, joined by spaces.",
@@ -82,20 +83,18 @@ COMMON: Mapping[str, str] = {
     "vision": "Share of the expected face crops that were found.",
     "sample_rate_hz": "Always 16000.",
     "audio_codec": "Encoding of `audio`.",
-    "alert_id": "Shared by the raised and the cleared record of an alert; the same in every "
-    "replay.",
+    "alert_id": "Shared by the raised and the cleared record of an alert.",
     "kind": "`sustained_negative`: below a threshold for some time. `sharp_drop`: fell fast.",
     "state": "`raised` or `started` at the beginning, `cleared` or `ended` at the end.",
     "threshold": "The setting that was crossed, in valence units.",
     "message": "One sentence for people.",
+    "name": "The session's name, for people: the part of `session_id` before the start; null in "
+    "records of older versions.",
     "started_at": "Wall clock at session time 0, RFC 3339.",
     "live": "False for a replay.",
-    "consent": "The statement of consent with which a live session was started.",
-    "modalities": "The captured modalities.",
     "participants": "The participants.",
     "asr": "Source of the words.",
-    "counters": "Numbers of dropped, late and damaged items; filled at the end.",
-    "sources": "Devices, files or URLs, as configured.",
+    "sources": "Devices, files or URLs, without user, password, query and fragment.",
     "windows": "Number of published windows; null until the end.",
 }
 
@@ -119,11 +118,12 @@ _DESCRIBED = (*PUBLISHED, WINDOWS)
 _PARTS = (Presence, Gate, Participant, Word, FaceCrop)
 
 _NINE = datetime(2026, 5, 3, 9, tzinfo=UTC)
+_STANDUP = make_id("standup", _NINE, 0x3F9A)
 _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
     Sentiment: Sentiment(
-        session_id="standup",
+        session_id=_STANDUP,
         participant_id="ana",
-        window_id="standup/ana/6",
+        window_id=f"{_STANDUP}/ana/6",
         window_index=6,
         event_time=_NINE.replace(second=7),
         start_ms=2000,
@@ -144,8 +144,8 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         session_participants=2,
     ),
     SessionSentiment: SessionSentiment(
-        session_id="standup",
-        window_id="standup/*/6",
+        session_id=_STANDUP,
+        window_id=f"{_STANDUP}/*/6",
         window_index=6,
         event_time=_NINE.replace(second=7),
         start_ms=2000,
@@ -160,8 +160,8 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         model="default-1",
     ),
     Alert: Alert(
-        alert_id="standup/ana/sharp_drop/40000",
-        session_id="standup",
+        alert_id=f"{_STANDUP}/ana/sharp_drop/40000",
+        session_id=_STANDUP,
         participant_id="ana",
         kind="sharp_drop",
         state="raised",
@@ -172,7 +172,7 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         message="ana fell by 1.60 within 15 s; valence is -1.20.",
     ),
     Session: Session(
-        session_id="standup",
+        session_id=_STANDUP,
         state="ended",
         started_at=_NINE,
         live=True,
@@ -180,7 +180,10 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         modalities=("audio", "text", "vision"),
         participants=(Participant("ana", ("webcam:0", "mic:default"), 300),),
         asr="whisper",
+        publish="participant",
+        min_participants=1,
         counters={"dropped_windows": 0, "late_words": 1},
+        name="standup",
     ),
 }
 

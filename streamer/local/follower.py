@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamer.config import Config
-from streamer.errors import ExitCode, StreamerError
+from streamer.errors import UnreadableRecord
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.topics import (
@@ -25,22 +25,19 @@ from streamer.kafka.topics import (
     Topic,
     topic_of,
 )
+from streamer.policy import own_policy, refusal
 from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
-from streamer.session.sending import InFlight
+from streamer.session.sending import InFlight, NoProgress
 
 Published = Sentiment | SessionSentiment | Alert
 STALL_TIMEOUT_S = 120.0
+STOPPED_TIMEOUT_S = 15.0
+"""The same once the user asked for an end; enough for a stage that still loads its model."""
 BATCH = 200
 POLL_MS = 200
 FOLLOWED: tuple[Topic[Any], ...] = (SCORES, SMOOTHED, SESSION_SMOOTHED, ALERTS, DEAD_LETTER)
 AFTERMATH_S = 0.5
 """How long session records and alerts are still read once the last sentiment is out."""
-
-
-class NoProgress(StreamerError):
-    """Windows went out and nothing came back for STALL_TIMEOUT_S."""
-
-    exit_code = ExitCode.STAGE
 
 
 class Follower:
@@ -63,12 +60,17 @@ class Follower:
         self._session_id = session_id
         self._in_flight = in_flight
         self._on_record = on_record
-        self._by_session = config.smoothing.publish == "session"
+        self._policy = own_policy(config)  # what capture writes into the session's record
+        self._by_session = not self._policy.persons
         self._duplicates = {topic: Duplicates() for topic in FOLLOWED}
         self._news = asyncio.Event()
+        self._stopped = False
         self._stack = contextlib.AsyncExitStack()
         self._readers: list[Consumer[Any]] = []
         self._windows_topic = WINDOWS.full_name(config.kafka.topic_prefix)
+        self._results = {
+            topic.full_name(config.kafka.topic_prefix): topic for topic in (SCORES, SMOOTHED)
+        }
 
     async def __aenter__(self) -> Follower:
         for topic in FOLLOWED:
@@ -85,21 +87,30 @@ class Follower:
             for reader in self._readers:
                 tasks.create_task(self._read(reader))
 
-    async def drain(self) -> None:
+    def hurry(self) -> None:
+        """The user asked for an end: `drain` waits less for stages that are silent."""
+        self._stopped = True
+        self._news.set()
+
+    async def drain(
+        self, stall_s: float = STALL_TIMEOUT_S, stopped_s: float = STOPPED_TIMEOUT_S
+    ) -> None:
         """Return when every captured window is published or dead-lettered.
 
         Raises:
-            NoProgress: nothing came for STALL_TIMEOUT_S although windows are open.
+            NoProgress: nothing came for `stall_s` although windows are open; for `stopped_s`
+                after `hurry`.
         """
         while self._in_flight.open_windows:
             self._news.clear()
+            patience_s = stopped_s if self._stopped else stall_s
             try:
-                await asyncio.wait_for(self._news.wait(), STALL_TIMEOUT_S)
+                await asyncio.wait_for(self._news.wait(), patience_s)
             except TimeoutError:
                 raise NoProgress(
                     f"{self._in_flight.open_windows} windows of {self._session_id} were not "
-                    f"answered for {STALL_TIMEOUT_S:g} s; look whether inference and processing "
-                    "run against this broker, and whether the session name was used before."
+                    f"answered for {patience_s:g} s; look whether inference and processing "
+                    "run against this broker, and whether --session-id was used before."
                 ) from None
         patience_s = AFTERMATH_S
         if self._by_session:
@@ -120,6 +131,12 @@ class Follower:
         if letter.topic == self._windows_topic:
             self._news.set()
             await self._in_flight.dead(letter.partition, letter.offset)
+        elif letter.topic in self._results:
+            with contextlib.suppress(UnreadableRecord):
+                result = self._results[letter.topic].decode(letter.value)
+                if result is not None and result.session_id == self._session_id:
+                    self._news.set()
+                    await self._in_flight.refused(result.window_id)
 
     async def _take(self, record: Score | Published | DeadLetter) -> None:
         if isinstance(record, DeadLetter):
@@ -139,4 +156,5 @@ class Follower:
         if isinstance(record, Sentiment):
             self.sentiments += 1
             await self._in_flight.published(record.window_id)
-        self._on_record(record)
+        if not refusal(self._policy, record):
+            self._on_record(record)

@@ -18,11 +18,15 @@ from typing import Any, Protocol
 
 from streamer.config import Config
 from streamer.kafka.admin import ensure_topics, on_embedded
+from streamer.kafka.consumer import Consumer
 from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.producer import Producer
+from streamer.kafka.topics import SESSIONS
 from streamer.local import workers
 from streamer.local.follower import Follower, Published
+from streamer.notices import PROCESS, Notices
 from streamer.session.sending import InFlight
+from streamer.stopping import Stop
 
 EMBEDDED_NOTICE = (
     "Embedded broker: in memory, for trying out and for tests; it keeps 5 MB per partition and "
@@ -84,7 +88,7 @@ async def run_stages(
     on_record: Callable[[Published], None],
     stage_arguments: Sequence[str],
     start_stages: bool = True,
-    stop: asyncio.Event | None = None,
+    stop: Stop,
     log_dir: Path | None = None,
 ) -> Outcome:
     """Take the windows of a source through the stages to the published sentiment.
@@ -96,7 +100,8 @@ async def run_stages(
         on_record: called on the event loop for each published record of this session.
         stage_arguments: options that make a worker read the same settings.
         start_stages: False when inference and processing already run elsewhere.
-        stop: set to end capture early; what is captured is still flushed and published.
+        stop: set to end capture early; what is captured is still flushed and published. It is
+            given what the end waits for.
         log_dir: where the workers' logs go.
 
     Raises:
@@ -108,6 +113,7 @@ async def run_stages(
         for number, (name, verb) in enumerate(verbs.items(), start=1)
     }
     in_flight = InFlight(await _in_flight_bytes(config))
+    await tell_of_used_id(config, session_id)
     async with (
         Producer(config) as publisher,
         Follower(config, session_id, in_flight, on_record) as follower,
@@ -116,13 +122,15 @@ async def run_stages(
         capture = source(publisher, in_flight)
 
         async def to_the_end() -> None:
+            stop.wait_for("the sources and the recogniser to end")
             await capture.run()
+            stop.waits_for = lambda: f"{in_flight.open_windows} windows to be scored and published"
             await follower.drain()
 
         async def until_stopped() -> None:
-            if stop is not None:
-                await stop.wait()
-                capture.stop()
+            await stop.wait()
+            capture.stop()
+            follower.hurry()
             await asyncio.Event().wait()
 
         try:
@@ -131,6 +139,7 @@ async def run_stages(
             )
         finally:
             capture.stop()
+            stop.wait_for("the stages to end")
     return Outcome(capture.published, follower.sentiments, in_flight.dead_letters, capture.counters)
 
 
@@ -138,7 +147,7 @@ async def capture_only(
     session_id: str,
     source: Callable[[Producer, InFlight], Source],
     config: Config,
-    stop: asyncio.Event,
+    stop: Stop,
 ) -> Source:
     """Send the windows of a source; the other stages run elsewhere.
 
@@ -155,6 +164,7 @@ async def capture_only(
         StreamerError: a source or the broker failed.
     """
     limit = await _in_flight_bytes(config)
+    await tell_of_used_id(config, session_id)
     in_flight = InFlight(limit)
     async with Producer(config) as publisher, contextlib.AsyncExitStack() as stack:
         if limit is not None:
@@ -166,8 +176,24 @@ async def capture_only(
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda task: capture.stop())
         stack.callback(stopping.cancel)
+        stop.wait_for("the sources and the recogniser to end, and the last windows to be sent")
         await capture.run()
         return capture
+
+
+async def tell_of_used_id(config: Config, session_id: str, notices: Notices = PROCESS) -> None:
+    """Give a notice if the broker has a session of this id, as only `--session-id` can cause.
+
+    Raises:
+        BrokerError: the broker cannot be reached.
+    """
+    async with Consumer(config, SESSIONS, start="earliest") as sessions:
+        known = [received.record.session_id async for received in sessions.snapshot()]
+    if session_id in known:
+        notices.give(
+            f"The broker already has a session {session_id}: windows that were published before "
+            "are taken for duplicates. Choose another --session-id, unless this one is resumed."
+        )
 
 
 async def _in_flight_bytes(config: Config) -> int | None:

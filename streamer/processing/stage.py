@@ -14,14 +14,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 import msgspec
-from faust.types import TP, Message
+from faust.types import TP
 
 from streamer import metrics
 from streamer.config import Config
-from streamer.errors import UnreadableRecord
+from streamer.errors import BrokerError, UnreadableRecord
 from streamer.kafka.messages import EncodedRecord, RawMessage, header_values
+from streamer.kafka.policies import Policies
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import Topic, topic_named
+from streamer.policy import UNKNOWN_SESSION, Policy
+from streamer.processing.changelog import Changelog
 from streamer.processing.clock import Clock
 from streamer.processing.faust_app import App
 from streamer.processing.spec import S, StageSpec, StoredState, arrived, stamped
@@ -78,7 +81,7 @@ class Stage(Generic[S]):
     Attributes:
         kind: the records of the input topic.
         counters: `records`, `outputs`, `duplicates`, `unreadable`, `failed`, `tombstones`,
-            `flushed`, `expired`, `states_lost`, `gaps`.
+            `flushed`, `expired`, `states_lost`, `states_refused`, `gaps`.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Stage(Generic[S]):
         table: Any,
         spec: StageSpec[S],
         producer: Producer,
+        policies: Policies,
         config: Config,
         clock: Clock,
     ) -> None:
@@ -97,9 +101,11 @@ class Stage(Generic[S]):
         metrics.watch_lag(self.kind, self.lag)
         self._app = app
         self._table = table
+        self._changelog = Changelog(app, table, clock, self.counters)
         self._spec = spec
         self._topic = spec.topic.full_name(config.kafka.topic_prefix)
         self._producer = producer
+        self._policies = policies
         self._clock = clock
         self._idle_s = config.smoothing.idle_flush_s
         self._retention_ms = config.kafka.retention_ms
@@ -191,6 +197,8 @@ class Stage(Generic[S]):
         except UnreadableRecord as error:
             self.counters["unreadable"] += 1
             return _Step(event, [self._dead_letter(message, error.reason)])
+        except BrokerError:
+            raise
         except Exception as error:
             self.counters["failed"] += 1
             log.exception("A record of %s cannot be smoothed.", message.topic)
@@ -199,19 +207,22 @@ class Stage(Generic[S]):
     async def _smooth(self, event: Any, record: Any, timestamp_ms: int) -> _Step:
         self.counters["records"] += 1
         key = self._spec.key(record)
+        policy = await self._policy(key)
+        if policy is None:
+            raise UnreadableRecord(UNKNOWN_SESSION)
         before = self._recall(key)
         if before and before.outbox:
             await self._flush(key)
             before = self._recall(key)
         if isinstance(record, Score):
             record = arrived(record, timestamp_ms)
-        state, outputs = self._spec.step(before.state if before else None, record)
+        state, outputs = self._spec.step(before.state if before else None, record, policy)
         self._check_storable(state)
         now_ms = self._clock.wall_ms()
         sent = [
             await self._producer.publish_soon(stamped(output, now_ms), topic=topic)
             for output in outputs
-            for topic in self._spec.routes(output)
+            for topic in self._spec.routes(output, policy)
         ]
         self.counters["outputs"] += len(sent)
         self._note(key, state, event.message.partition, timestamp_ms)
@@ -221,6 +232,10 @@ class Stage(Generic[S]):
         stored = StoredState(state, event.message.partition, round(now_ms))
         self._live[key] = stored
         return _Step(event, sent, key, stored)
+
+    async def _policy(self, key: bytes) -> Policy | None:
+        """Return what the session of a key allows; both stages' keys begin with its id."""
+        return await self._policies.policy(key.decode().partition("/")[0])
 
     def _check_storable(self, state: S) -> None:
         """Refuse a record whose state no changelog message can carry.
@@ -273,50 +288,16 @@ class Stage(Generic[S]):
             return None
 
     async def _store(self, changes: Mapping[bytes, StoredState[S]]) -> None:
-        """Write states to the changelog, wait for the broker, then put them into the table."""
-        await self._write(
+        """Write states to the changelog, wait for the broker, then put them into the table.
+
+        A state that the broker refuses stays in memory, and the work goes on.
+        """
+        written = await self._changelog.write(
             {key: (stored.partition, self._encode(stored)) for key, stored in changes.items()}
         )
-        for key, stored in changes.items():
-            if self._live.get(key) is stored:
+        for key in written:
+            if self._live.get(key) is changes[key]:
                 del self._live[key]
-
-    async def _write(self, values: Mapping[bytes, tuple[int, bytes | None]]) -> None:
-        changelog = self._table.changelog_topic
-        sent = [
-            await changelog.send(
-                key=key,
-                value=value,
-                partition=partition,
-                key_serializer="raw",
-                value_serializer="raw",
-                force=True,
-            )
-            for key, (partition, value) in values.items()
-        ]
-        places = await asyncio.gather(*sent)
-        self._table.apply_changelog_batch(
-            [
-                self._changelog_event(key, value, place)
-                for (key, (_, value)), place in zip(values.items(), places, strict=True)
-            ]
-        )
-
-    def _changelog_event(self, key: bytes, value: bytes | None, place: Any) -> Any:
-        """Return the change as a recovering worker reads it, so that both have the same table."""
-        message = Message(
-            place.topic,
-            place.partition,
-            place.offset,
-            timestamp=self._clock.wall_ms() / 1000,
-            timestamp_type=0,
-            headers=None,
-            key=key,
-            value=value,
-            checksum=None,
-            tp=TP(place.topic, place.partition),
-        )
-        return self._app.create_event(key, value, None, message)
 
     # silence and age
 
@@ -339,21 +320,22 @@ class Stage(Generic[S]):
         await self._steps.join()
         stored = self._recall(key)
         self._waiting.pop(key, None)
-        if stored is None:
+        policy = await self._policy(key)
+        if stored is None or policy is None:
             return
         if stored.outbox:
             messages = [_stored_message(topic_named(kind), value) for kind, value in stored.outbox]
         else:
             now_ms = self._clock.wall_ms()
-            state, flushed = self._spec.flush(stored.state)
+            state, flushed = self._spec.flush(stored.state, policy)
             outputs = [
                 (topic, stamped(output, now_ms))
                 for output in flushed
-                for topic in self._spec.routes(output)
+                for topic in self._spec.routes(output, policy)
             ]
             messages = [(topic, record, topic.encode(record)) for topic, record in outputs]
             outbox = tuple((topic.kind, message.value) for topic, _, message in messages)
-            stored = StoredState(state, stored.partition, round(now_ms), outbox)
+            self._live[key] = stored = StoredState(state, stored.partition, round(now_ms), outbox)
             await self._store({key: stored})
         sent = [
             await self._producer.publish_encoded(topic, record, message)
@@ -361,7 +343,8 @@ class Stage(Generic[S]):
         ]
         await asyncio.gather(*sent)
         self.counters["flushed"] += len(sent)
-        await self._store({key: msgspec.structs.replace(stored, outbox=())})
+        self._live[key] = stored = msgspec.structs.replace(stored, outbox=())
+        await self._store({key: stored})
 
     async def _expire(self) -> None:
         """Forget keys that nothing has changed for the topics' retention."""
@@ -374,7 +357,7 @@ class Stage(Generic[S]):
             for key, stored in self._all()
             if stored.touched_ms < oldest_ms and stored.partition in self._times
         }
-        await self._write({key: (partition, None) for key, partition in old.items()})
+        await self._changelog.write({key: (partition, None) for key, partition in old.items()})
         for key in old:
             self._waiting.pop(key, None)
         self.counters["expired"] += len(old)

@@ -43,6 +43,7 @@ from streamer.records import (
     SessionSentiment,
     Window,
 )
+from streamer.session_ids import EXACTLY, newest
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +63,27 @@ class Recordings:
                 summaries.append(msgspec.json.decode(path.read_bytes(), type=Summary))
             except (OSError, msgspec.DecodeError) as error:
                 log.warning("%s cannot be read: %s.", path, error)
-        return sorted(
-            summaries,
-            key=lambda s: (-s.started_at.timestamp() if s.started_at else 0, s.session_id),
-        )
+        return sorted(summaries, key=_age, reverse=True)
+
+    def find(self, selector: str) -> str:
+        """Return the id of a session: the newest one that `selector` means.
+
+        Args:
+            selector: an id or a name, see `session_ids`.
+
+        Raises:
+            RecordingError: there is no such session; the nearest name is given.
+        """
+        session_ids = [summary.session_id for summary in self.index()]
+        session_id = newest(selector, session_ids) or selector.removeprefix(EXACTLY)
+        self._known(session_id)
+        return session_id
 
     def read(self, session_id: str) -> Recording:
         """Everything of one session but its windows.
 
         Raises:
-            RecordingError: there is no such session; the nearest name is given.
+            RecordingError: there is no session of this id.
         """
         self._known(session_id)
         return recording_of(
@@ -193,11 +205,18 @@ class Recordings:
     def _known(self, session_id: str) -> None:
         if self.path(session_id).is_dir():
             return
-        names = [summary.session_id for summary in self.index()]
+        index = self.index()
+        names = {name for summary in index for name in (summary.name, summary.session_id)}
         hint = did_you_mean(session_id, names, "`streamer sessions` lists those there are.")
         raise RecordingError(
             f"There is no recorded session {session_id!r} in {self.folder}; {hint}"
         )
+
+
+def _age(summary: Summary) -> tuple[float, str]:
+    """Sorts sessions from the oldest to the newest; ids tell replays of one recording apart."""
+    started_at = summary.started_at
+    return (started_at.timestamp() if started_at else 0.0, summary.session_id)
 
 
 GROUPS_HELD = 16

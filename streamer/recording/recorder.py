@@ -13,11 +13,12 @@ of the folder goes on where the original was, and an empty one begins at the beg
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,18 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.connection import wait_for_broker
 from streamer.kafka.consumer import Consumer, Start
 from streamer.kafka.messages import Received
+from streamer.kafka.policies import Policies, SessionPolicies
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS, Topic
+from streamer.policy import refusal
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError
 from streamer.recording.writer import Writer
 from streamer.records import Session
+from streamer.session_ids import EXACTLY, is_selected
 
-__all__ = ["record_session", "run"]
+__all__ = ["Attempts", "record_session", "run"]
+
+log = logging.getLogger(__name__)
 
 FLUSH_S = 2.0
 """What a kill may cost, in seconds, when the topics forget it before the recorder is back."""
@@ -43,6 +49,8 @@ HELD_BYTES = 32 * 1024 * 1024
 BATCH = 500
 POLL_MS = 200
 LAST_RECORDS_S = 20.0
+RETRY_S = 10.0
+"""How long after a failure of the disk recording is tried again."""
 UNCOMMITTED = "what came is on the disk, but not committed, and is read again at the next start"
 _NAME_FILE = ".recorder"
 
@@ -56,6 +64,7 @@ async def run(
     windows: bool = False,
     media: bool = False,
     start: Start = "earliest",
+    on_flush: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
     """Record until `stop`; then flush, commit and merge.
 
@@ -63,14 +72,16 @@ async def run(
         config: where the broker is.
         folder: where sessions are kept; made when it is not there.
         stop: set by the caller's signal handler.
-        sessions: only these; none means all.
+        sessions: only these, by id, or all sessions of a name; none means every session.
         windows: also sound, face crops and words, which the others do not hold.
         media: also copies of the media files of a replay.
         start: where to begin when this folder has not recorded from these topics before.
+        on_flush: called, from a thread, whenever records were made safe on the disk.
 
     Returns:
         `taken`, and of those `recorded` and `repeated` (there before); `contradicting`, repeated
-        under the name of a session that said something else; `flushes`.
+        under the name of a session that said something else; `withheld`, which their session's
+        record does not allow to be stored; `flushes`.
 
     Raises:
         RecordingError: the folder cannot be written; what was not safe is not committed.
@@ -88,12 +99,21 @@ async def run(
     try:
         group = _group(folder, sessions)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with SessionPolicies(config) as policies, asyncio.TaskGroup() as tasks:
                 for topic in recorded:
                     reader = Consumer[Any](
                         config, topic, group=f"{group}-{topic.kind}", start=start
                     )
-                    lane = _Lane(reader, writer, disk, frozenset(sessions), media, counters)
+                    lane = _Lane(
+                        reader,
+                        writer,
+                        disk,
+                        policies,
+                        frozenset(sessions),
+                        media,
+                        counters,
+                        on_flush,
+                    )
                     tasks.create_task(
                         wait_for_broker(lane.run(stop), stop.is_set, config.kafka, UNCOMMITTED)
                     )
@@ -112,24 +132,94 @@ async def record_session(
 ) -> AsyncIterator[None]:
     """Record one session while the block runs, to its last record.
 
-    At the end it waits up to LAST_RECORDS_S for what is still on its way.
+    A disk that cannot be written is reported at once (`Attempts`), and the block continues. At the
+    end it waits up to LAST_RECORDS_S for what is still on its way.
 
     Raises:
-        RecordingError: at the end, when the folder could not be written.
+        RecordingError: before the block, when nothing can be recorded in the folder; at the end,
+            when the folder could not be written any more.
     """
+    exactly = f"{EXACTLY}{session_id}"
+    await asyncio.to_thread(_check, folder, exactly)
+    attempts = Attempts()
     stop = asyncio.Event()
-    work = run(config, folder, stop, sessions=[session_id], windows=windows, media=media)
-    task = asyncio.create_task(work)
+
+    def record() -> Coroutine[Any, Any, object]:
+        return run(
+            config,
+            folder,
+            stop,
+            sessions=[exactly],
+            windows=windows,
+            media=media,
+            on_flush=attempts.succeeded,
+        )
+
+    task = asyncio.create_task(attempts.run(record, stop))
     try:
         yield
-        done = asyncio.create_task(_completed(folder, session_id))
-        await asyncio.wait(
-            {task, done}, timeout=LAST_RECORDS_S, return_when=asyncio.FIRST_COMPLETED
-        )
-        done.cancel()
+        if attempts.failure is None:
+            done = asyncio.create_task(_completed(folder, session_id))
+            await asyncio.wait(
+                {task, done}, timeout=LAST_RECORDS_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            done.cancel()
     finally:
         stop.set()
         await task
+
+
+def _check(folder: Path, selector: str) -> None:
+    """Raise RecordingError if nothing can be recorded in the folder now."""
+    Writer(folder).close()
+    _group(folder, [selector])
+
+
+class Attempts:
+    """Recording that begins again after a disk could not be written.
+
+    A failure is reported at once: in the log, and as a problem that the page and `/readyz` show.
+    The records that were not safe are read again from the broker, as far as it still has them.
+
+    Attributes:
+        failure: the last attempt's, until records are safe on the disk again.
+    """
+
+    def __init__(self, stage: metrics.Metrics = metrics.PROCESS, retry_s: float = RETRY_S) -> None:
+        """Create it; `stage` is told of problems, attempts follow each other after `retry_s`."""
+        self.failure: RecordingError | None = None
+        self._stage = stage
+        self._retry_s = retry_s
+
+    def succeeded(self) -> None:
+        """Records are safe on the disk: a failure is over. Callable from any thread."""
+        if self.failure is not None:
+            log.warning("Recording again.")
+        self.failure = None
+        self._stage.problem("recording", "")
+
+    async def run(self, record: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+        """Call `record` until it returns, or raise its failure once `stop` is set.
+
+        Raises:
+            RecordingError: the last attempt's.
+        """
+        while True:
+            try:
+                await record()
+                return
+            except RecordingError as error:
+                failed = error
+            if stop.is_set():
+                raise failed
+            if str(failed) != str(self.failure):
+                log.error("%s It is tried again every %g s.", failed, self._retry_s)
+            self.failure = failed
+            self._stage.problem("recording", str(failed))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._retry_s)
+            if stop.is_set():
+                raise failed
 
 
 async def _completed(folder: Path, session_id: str) -> None:
@@ -149,18 +239,24 @@ class _Lane:
         reader: Consumer[Any],
         writer: Writer,
         disk: asyncio.Lock,
+        policies: Policies,
         sessions: frozenset[str],
         media: bool,
         counters: Counter[str],
+        on_flush: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_flush = on_flush
         self._reader = reader
         self._writer = writer
         self._disk = disk
+        self._policies = policies
         self._sessions = sessions
         self._media = media
         self._counters = counters
-        self._held: list[Received[Any]] = []
+        self._held: list[Any] = []
+        self._with_media: list[Session] = []
         self._bytes = 0
+        self._uncommitted = False
         self._flushed_s = asyncio.get_running_loop().time()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -171,9 +267,8 @@ class _Lane:
                 metrics.ready()
             try:
                 while not stop.is_set():
-                    received = await self._reader.batch(BATCH, POLL_MS)
-                    self._held += received
-                    self._bytes += sum(len(message.value or b"") for message in received)
+                    for message in await self._reader.batch(BATCH, POLL_MS):
+                        await self._hold(message)
                     if self._due():
                         await self._flush()
                 await self._flush()
@@ -181,41 +276,57 @@ class _Lane:
                 await self._save()
                 raise
 
+    async def _hold(self, message: Received[Any]) -> None:
+        """Hold a record until the next flush, if it is selected and its session allows it."""
+        self._uncommitted = True
+        record = message.record
+        if self._sessions and not any(
+            is_selected(record.session_id, selector) for selector in self._sessions
+        ):
+            return
+        policy = await self._policies.policy(record.session_id)
+        if refusal(policy, record):
+            self._counters["withheld"] += 1
+            return
+        self._held.append(record)
+        self._bytes += len(message.value or b"")
+        if self._media and isinstance(record, Session) and policy is not None and policy.persons:
+            self._with_media.append(record)
+
     def _due(self) -> bool:
         full = len(self._held) >= HELD_RECORDS or self._bytes >= HELD_BYTES
         return full or asyncio.get_running_loop().time() - self._flushed_s >= FLUSH_S
 
     async def _flush(self) -> None:
         self._flushed_s = asyncio.get_running_loop().time()
-        if self._held:
+        if self._uncommitted:
+            self._uncommitted = False
             await self._save()
             await self._reader.commit()
 
     async def _save(self) -> None:
         async with self._disk:
-            chosen = [message.record for message in self._held if self._wants(message.record)]
-            self._held.clear()
-            self._bytes = 0
+            chosen, media = self._held, self._with_media
+            self._held, self._with_media, self._bytes = [], [], 0
             if chosen:
-                writing = asyncio.create_task(asyncio.to_thread(self._keep, chosen))
+                writing = asyncio.create_task(asyncio.to_thread(self._keep, chosen, media))
                 try:
                     await asyncio.shield(writing)
                 finally:
                     await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
 
-    def _wants(self, record: Any) -> bool:
-        return not self._sessions or record.session_id in self._sessions
-
-    def _keep(self, records: list[Any]) -> None:
-        for record in records:
-            self._writer.add(record)
-        self._writer.flush()
-        if self._media:
+    def _keep(self, records: list[Any], media: list[Session]) -> None:
+        try:
             for record in records:
-                if isinstance(record, Session):
-                    self._writer.keep_media(record)
+                self._writer.add(record)
+        except OSError as error:
+            raise RecordingError(f"The recording cannot be read: {error}.") from error
+        self._writer.flush()
+        for session in media:
+            self._writer.keep_media(session)
         self._counters["taken"] += len(records)
         self._counters["flushes"] += 1
+        self._on_flush()
 
 
 def _group(folder: Path, sessions: Collection[str]) -> str:

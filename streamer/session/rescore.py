@@ -1,4 +1,4 @@
-"""Old windows once more through inference and smoothing, under a new session's name.
+"""Old windows once more through inference and smoothing, as a new session.
 
 What enters: a recorded session's windows, from disk or gathered from the windows topic. What
 leaves: the same windows on the topics, as `session.Capture` would send them, and a `Session`
@@ -26,10 +26,12 @@ from streamer.errors import ConfigError
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS
+from streamer.policy import Policy
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
-from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
+from streamer.records import Participant, Session, Window, wall_clock
 from streamer.session.sending import InFlight, deliver, wait_for_delivery
+from streamer.session_ids import name_of
 
 __all__ = ["Rescoring", "choose_session", "gather"]
 
@@ -59,7 +61,8 @@ async def gather(
     try:
         for topic in GATHERED:
             until_ms = end.timestamp() * 1000 if end and topic is WINDOWS else float("inf")
-            async with Consumer[Any](config, topic, start=start) as reader:
+            first = "earliest" if topic is SESSIONS else start  # it says what may be made of them
+            async with Consumer[Any](config, topic, start=first) as reader:
                 count = 0
                 async for received in reader.snapshot():
                     if received.timestamp_ms >= until_ms:
@@ -73,19 +76,20 @@ async def gather(
     return Recordings(folder)
 
 
-def choose_session(recordings: Recordings, name: str | None) -> str:
-    """Return the session to score again: the named one, or the only one with windows.
+def choose_session(recordings: Recordings, selector: str | None) -> str:
+    """Return the id of the session to score again: the selected one, or the only one with windows.
 
     Raises:
-        ConfigError: there is none, or there are several and none was named.
+        RecordingError: there is no such session.
+        ConfigError: there is none, or there are several and none was selected.
     """
-    if name is not None:
-        return name
+    if selector is not None:
+        return recordings.find(selector)
     names = [summary.session_id for summary in recordings.index() if summary.counts.get("windows")]
     if len(names) == 1:
         return names[0]
     if not names:
-        raise ConfigError("No window lies there: they are kept for kafka.windows_retention_ms.")
+        raise ConfigError("There are no windows: they are stored for kafka.windows_retention_ms.")
     raise ConfigError(
         f"There are windows of {len(names)} sessions ({', '.join(sorted(names)[:5])}); "
         "name one with --recorded."
@@ -101,8 +105,9 @@ class Rescoring:
 
     Attributes:
         recordings: where the session is recorded.
-        old: its name.
-        new: the name under which it is scored again.
+        old: its id.
+        new: the id under which it is scored again.
+        policy: what the new session allows.
         pace: how fast.
         published: per participant, how many windows went out.
     """
@@ -110,6 +115,7 @@ class Rescoring:
     recordings: Recordings
     old: str
     new: str
+    policy: Policy
     pace: Pace
     publisher: Producer
     in_flight: InFlight
@@ -162,7 +168,7 @@ class Rescoring:
             final=index == last[name],
             session_participants=len(last),
         )
-        await self._patiently(deliver(changed, self.publisher, self.in_flight))
+        await deliver(changed, self.publisher, self.in_flight, self._stop)
         self.published[name] += 1
 
     def _record(
@@ -177,7 +183,9 @@ class Rescoring:
             started_at=wall_clock(first.session_start_unix_ns, 0),
             live=False,
             consent=before.consent if before else None,
-            modalities=before.modalities if before else MODALITIES,
+            modalities=self.policy.modalities,
+            publish=self.policy.publish,
+            min_participants=self.policy.min_participants,
             participants=tuple(
                 msgspec.structs.replace(
                     person, windows=self.published[person.participant_id] if ended else None
@@ -185,4 +193,5 @@ class Rescoring:
                 for person in people
             ),
             asr=before.asr if before else "",
+            name=name_of(self.new),
         )

@@ -114,9 +114,12 @@ RECORDS = {
         live=True,
         consent="all agreed",
         modalities=("text",),
-        participants=(Participant("Zoë", ("mic:default",), 8),),
+        participants=(Participant("Zoë", ("mic:default",), 8, 20_000),),
         asr="pocketsphinx",
+        publish="session",
+        min_participants=2,
         counters={"late_words": 2, "dropped": 0},
+        name="standup",
     ),
     "alerts": Alert(
         alert_id="standup/Zoë/sharp_drop/7",

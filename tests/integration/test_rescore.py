@@ -71,11 +71,12 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(
         assert all((one.valence or 0.0) * sign > 0.5 for one in found[name])
         assert found[name][-1].final
     assert b"Where they differ most" in told
-    entries = {one.session_id: one for one in Recordings(tmp_path).index()}
+    recordings = Recordings(tmp_path)
+    entries = {summary.name: summary for summary in recordings.index()}
     assert set(entries) == {"standup", "standup-again"}
     assert entries["standup-again"].complete
     assert entries["standup-again"].consent == "all agreed"
-    kept = Recordings(tmp_path).read("standup-again").sentiments
+    kept = recordings.read(recordings.find("standup-again")).sentiments
     assert [one.valence for one in kept if one.participant_id == "bo"] == [
         one.valence for one in found["bo"]
     ]
@@ -91,6 +92,8 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
     async with Producer(config) as publisher:
         for record in old_session():
             index = record.window_index if isinstance(record, Window) else SECONDS
+            if record == session():
+                index = 0  # before what --from asks for
             await publisher.publish(record, timestamp_ms=published_ms + 1000 * index)
     process = await streamer(
         *("replay", "--topic", f"{prefix}.windows.v1", "--broker", embedded_broker),
@@ -109,9 +112,11 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
 
 
 async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path) -> None:
-    recorded(tmp_path, sentiment(0))
+    recorded(tmp_path, session(), sentiment(0))
+    recorded(tmp_path, window(0, session_id="stray"), session_id="stray")
     for arguments, sentence in (
         (("--recorded", "standup"), "recorded without its windows"),
+        (("--recorded", "stray"), "'stray' has no record of its own"),
         (("--recorded", "nobody"), "There is no recorded session 'nobody'"),
         (("--recorded", "standup", "talk.mp4"), "media files, or --recorded or --topic, not both"),
         (("--topic", "sentiment.windows.v1"), "needs a running broker"),

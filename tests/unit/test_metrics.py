@@ -123,6 +123,10 @@ async def test_ready_once_the_stage_says_so_and_a_broker_answers(
         assert await get(config, "/readyz") == (503, "starting or stopping\n")
         metrics.ready()
         assert await get(config, "/readyz") == (200, "ok\n")
+        metrics.problem("recording", "The disk is full.")
+        assert await get(config, "/readyz") == (503, "The disk is full.\n")
+        metrics.problem("recording", "")
+        assert await get(config, "/readyz") == (200, "ok\n")
         assert (await get(config, "/"))[0] == 404
 
     await metrics.watched(config, "inference", work(), answers)
@@ -160,7 +164,7 @@ async def test_a_loop_that_hangs_is_reported(broker: int) -> None:
     await metrics.watched(config, "inference", work(), answers)
     ((code, why),) = replies
     assert code == 503
-    assert why.startswith(b"the event loop hangs since")
+    assert why.startswith(b"the event loop has not run for")
 
 
 async def test_a_taken_port_is_an_error_only_when_it_was_asked_for(
