@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from mode.threads import WorkerThread
 
-from streamer.errors import BrokerError
+from streamer.errors import BrokerError, StreamerError
 from streamer.kafka.connection import close, pause_between_updates
 from streamer.kafka.consumer import FETCH_WAIT_MS, delay_assignment
 
@@ -68,7 +68,7 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _join_again(self, error: BaseException) -> None:
         if isinstance(error, (GroupAuthorizationFailedError, TopicAuthorizationFailedError)):
-            why = (
+            why = BrokerError(
                 f"The broker does not allow the consumer group {self.app.conf.id} ({error}); "
                 "grant it to this user, or set smoothing.consumer_group."
             )
@@ -103,8 +103,8 @@ class App(faust.App):  # type: ignore[misc]
     """Faust's app with our transport, and no data folder where the tables are in memory.
 
     Attributes:
-        ended: done when the app must not go on: fails with a BrokerError for good, or holds why
-            it must start over.
+        ended: done when the app must not go on: fails with an error for good, or holds why it
+            must start over.
         embedded: the broker is an embedded one.
         known_gaps: gaps in the offsets of an input that are the log's own.
     """
@@ -129,10 +129,10 @@ class App(faust.App):  # type: ignore[misc]
         if not self.ended.done():
             self.ended.set_result(why)
 
-    def give_up(self, why: str) -> None:
-        """End this app and the worker with a BrokerError."""
+    def give_up(self, error: StreamerError) -> None:
+        """End this app and the worker with an error."""
         if not self.ended.done():
-            self.ended.set_exception(BrokerError(why))
+            self.ended.set_exception(error)
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
