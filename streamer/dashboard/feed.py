@@ -29,10 +29,13 @@ from streamer.config import Config
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
+from streamer.kafka.policies import Policies, SessionPolicies
 from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
 from streamer.notices import Notices
+from streamer.policy import refusal
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
+from streamer.session_ids import name_of, newest
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -158,6 +161,7 @@ class SessionLog:
             names |= {person.participant_id for person in self.started.participants}
         return {
             "session_id": self.session_id,
+            "name": name_of(self.session_id),
             "live": None if self.started is None else self.started.live,
             "ended": self.ended,
             "recorded": self.recorded,
@@ -170,6 +174,11 @@ class SessionLog:
             "polarity": None if self.meeting is None else self.meeting.polarity,
             "alerts": len(self.raised),
         }
+
+    def begins_ms(self) -> dict[str, int]:
+        """Session time at which each participant's recordings begin, milliseconds."""
+        people = () if self.started is None else self.started.participants
+        return {person.participant_id: person.begin_ms for person in people}
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Median and 95th percentile of each stage's latency, milliseconds, of the newest."""
@@ -240,6 +249,7 @@ class Feed:
         self.stages: dict[str, dict[str, float | None]] = {}
         self.sessions: dict[str, SessionLog] = {}
         self._past: dict[str, dict[str, Any]] = {}
+        self._newest: dict[str, str | None] = {}
         self._state: BrokerState = "connecting"
         self._since_ms = _now_ms()
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -271,6 +281,7 @@ class Feed:
         past = {summary["session_id"]: summary | {"recorded": True} for summary in summaries}
         if past != self._past:
             self._past = past
+            self._newest.clear()
             self._tell()
 
     def add(self, record: Shown, timestamp_ms: int) -> None:
@@ -282,21 +293,32 @@ class Feed:
         self._seen[identity] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
+        if record.session_id not in self.sessions:
+            self._newest.clear()
         session = self.sessions.pop(record.session_id, None) or SessionLog(record.session_id)
         session.add(record, timestamp_ms)
         self.sessions[record.session_id] = session
         self._forget()
         self._tell()
 
-    def status(self, session_id: str | None) -> dict[str, Any]:
+    def find(self, selector: str) -> str | None:
+        """Return the id of the newest session that a selector means; None while there is none."""
+        if selector not in self._newest:
+            if len(self._newest) >= MAX_SESSIONS:
+                self._newest.clear()
+            self._newest[selector] = newest(selector, (*self.sessions, *self._past))
+        return self._newest[selector]
+
+    def status(self, selector: str | None) -> dict[str, Any]:
         """The broker, the stages, and the session asked for; without one all, newest first."""
+        session_id = None if selector is None else self.find(selector)
         watched = self.sessions.get(session_id or "")
         names = [
             *reversed(self.sessions),
             *(name for name in self._past if name not in self.sessions),
         ]
-        if session_id is not None:
-            names = [session_id] if session_id in names else []
+        if selector is not None:
+            names = [] if session_id is None else [session_id]
         sessions = [
             self.sessions[name].summary() if name in self.sessions else self._past[name]
             for name in names[:MAX_LISTED]
@@ -318,6 +340,7 @@ class Feed:
             or sum(map(len, self.sessions.values())) > MAX_RECORDS_IN_ALL
         ):
             del self.sessions[next(iter(self.sessions))]
+            self._newest.clear()
 
     def _tell(self) -> None:
         self.version += 1
@@ -328,10 +351,14 @@ class Feed:
 async def follow(config: Config, feed: Feed) -> None:
     """Read the topics into `feed` until cancelled; a broker that is away is waited for.
 
+    Records that their session does not allow to be shown are left out.
+
     Raises:
         ConfigError: the settings of the connection are wrong.
     """
-    await asyncio.gather(*(_read(config, topic, feed) for topic in SHOWN), _watch(config, feed))
+    async with SessionPolicies(config) as policies:
+        readers = (_read(config, topic, policies, feed) for topic in SHOWN)
+        await asyncio.gather(*readers, _watch(config, feed))
 
 
 async def _watch(config: Config, feed: Feed) -> None:
@@ -366,13 +393,13 @@ def stages(
     return status
 
 
-async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
+async def _read(config: Config, topic: Topic[Any], policies: Policies, feed: Feed) -> None:
     start: datetime | Literal["earliest"] = datetime.now(UTC) - LOOK_BACK
     while True:
         try:
             async with Consumer[Any](config, topic, start=start) as reader:
                 feed.state = "up"
-                await _pass_on(reader, topic.kind, config.kafka.broker, feed)
+                await _pass_on(reader, topic.kind, config.kafka.broker, policies, feed)
         except BrokerError as error:
             if feed.state != "down":
                 log.warning("The page waits for the broker: %s", error)
@@ -380,12 +407,15 @@ async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _pass_on(reader: Consumer[Any], kind: str, broker: str, feed: Feed) -> None:
+async def _pass_on(
+    reader: Consumer[Any], kind: str, broker: str, policies: Policies, feed: Feed
+) -> None:
     answered_s = time.monotonic()
     while True:
         received = await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS)
         for message in received:
-            feed.add(message.record, message.timestamp_ms)
+            if not refusal(await policies.policy(message.record.session_id), message.record):
+                feed.add(message.record, message.timestamp_ms)
         if received:
             answered_s = time.monotonic()
             feed.state = "up"

@@ -107,6 +107,7 @@ class App(faust.App):  # type: ignore[misc]
             must start over.
         embedded: the broker is an embedded one.
         known_gaps: gaps in the offsets of an input that are the log's own.
+        made_again: input topics that were deleted and made again, and whose commits are of the old.
     """
 
     logger = logging.getLogger("faust.app")
@@ -115,6 +116,7 @@ class App(faust.App):  # type: ignore[misc]
         self,
         app_id: str,
         known_gaps: set[tuple[Any, int]] | None = None,
+        made_again: set[str] | None = None,
         *,
         embedded: bool = False,
         **settings: Any,
@@ -123,6 +125,7 @@ class App(faust.App):  # type: ignore[misc]
         self.embedded = embedded
         self.ended: asyncio.Future[str] = asyncio.Future()
         self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
+        self.made_again: set[str] = set() if made_again is None else made_again
 
     def start_over(self, why: str) -> None:
         """End this app so that the worker builds a new one."""

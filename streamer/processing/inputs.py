@@ -30,9 +30,9 @@ async def starting_offsets(app: Any, topic: str) -> dict[int, int]:
     """Return the next offset of each assigned partition of `topic` that has a commit.
 
     Where messages after the commit were deleted, it is the first that is left, and the loss is
-    logged, for all partitions at once. Where the commit is beyond the end, the topic was made
-    again: the commit is set back to its beginning and the app starts over, because Faust's
-    consumer does not read such a topic.
+    logged, for all partitions at once. Where a commit is beyond the end, or `watch` has seen it,
+    the topic was made again: every commit is set back to the beginning. The app starts over if it
+    has begun already, because Faust's consumer does not go back.
     """
     consumer = app.consumer
     commits = {
@@ -43,9 +43,12 @@ async def starting_offsets(app: Any, topic: str) -> dict[int, int]:
     if not commits:
         return {}
     first, ends = await consumer.earliest_offsets(*commits), await consumer.highwaters(*commits)
-    made_again = {tp: first[tp] for tp, offset in commits.items() if offset > ends[tp]}
-    if made_again:
-        await consumer._commit(made_again)
+    if topic in app.made_again:
+        app.made_again.discard(topic)
+        await consumer._commit(first)
+        return {tp.partition: offset for tp, offset in first.items()}
+    if any(offset > ends[tp] for tp, offset in commits.items()):
+        app.made_again.add(topic)
         app.start_over(f"the topic {topic} was made again and is read from its beginning")
     lost = {tp: first[tp] - offset for tp, offset in commits.items() if first[tp] > offset}
     if lost:
@@ -55,9 +58,7 @@ async def starting_offsets(app: Any, topic: str) -> dict[int, int]:
             topic,
             ", ".join(str(tp.partition) for tp in sorted(lost)),
         )
-    return {
-        tp.partition: made_again.get(tp, max(offset, first[tp])) for tp, offset in commits.items()
-    }
+    return {tp.partition: max(offset, first[tp]) for tp, offset in commits.items()}
 
 
 class Inputs:
@@ -103,8 +104,10 @@ class Inputs:
         return ""
 
 
-async def watch(kafka: KafkaConfig, partitions: Mapping[str, int]) -> str:
+async def watch(kafka: KafkaConfig, partitions: Mapping[str, int], made_again: set[str]) -> str:
     """Look at the input topics every LOOK_S; return why the stage must start over.
+
+    A topic that was made again is added to `made_again`.
 
     It has a client of its own, because Faust's would wait for a topic that does not exist. An
     outage of the broker is waited for.
@@ -120,6 +123,7 @@ async def watch(kafka: KafkaConfig, partitions: Mapping[str, int]) -> str:
                 while True:
                     for topic, ends in (await _ends(client, partitions)).items():
                         if why := inputs.look(topic, ends):
+                            made_again.add(topic)
                             return why
                     await asyncio.sleep(LOOK_S)
         await asyncio.sleep(LOOK_S)

@@ -28,6 +28,7 @@ from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics, on_embedded
 from streamer.kafka.connection import connected
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.policies import SessionPolicies
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import aiokafka_settings
 from streamer.kafka.topics import (
@@ -86,10 +87,11 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     touched = [*inputs, *(changelogs(config) if embedded else ())]
     partitions = await _partitions(config.kafka, touched)
     known_gaps: set[tuple[Any, int]] = set()
+    made_again: set[str] = set()
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
     with tables_folder(config, embedded=embedded) as folder:
-        async with Producer(config) as producer:
+        async with Producer(config) as producer, SessionPolicies(config) as policies:
             while not stop.is_set():
                 if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
                     raise BrokerError(
@@ -101,10 +103,12 @@ async def run(config: Config, stop: asyncio.Event) -> None:
                 processor = build_app(
                     config,
                     producer,
+                    policies,
                     partitions,
                     embedded=embedded,
                     folder=folder,
                     known_gaps=known_gaps,
+                    made_again=made_again,
                 )
                 # An embedded broker's topics never change.
                 watched = {} if embedded else {name: partitions[name] for name in inputs}
@@ -145,7 +149,7 @@ async def _work(
         for work in (stage.commit_loop(), stage.maintenance_loop())
     ]
     if inputs:
-        stages.append(asyncio.create_task(watch(kafka, inputs)))
+        stages.append(asyncio.create_task(watch(kafka, inputs, processor.app.made_again)))
     waited = [app.ended, living, stopping, *stages]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     cause = next(each for each in (*stages, *waited) if each.done())

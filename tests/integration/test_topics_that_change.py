@@ -18,6 +18,7 @@ from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES, SMOOTHED, Topic
 from streamer.processing import worker
 from tests.made_records import score
+from tests.made_records import session as session_record
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -54,6 +55,7 @@ def name_of(config: Config, topic: Topic[Any]) -> str:
 
 async def publish(config: Config, indices: Collection[int], session: str) -> None:
     async with Producer(config) as producer:
+        await producer.publish(session_record(session_id=session))
         for index in indices:
             for person in PEOPLE:
                 record = score(index, session_id=session, participant_id=person)

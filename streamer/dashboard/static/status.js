@@ -136,5 +136,10 @@ export function healthRows(status, summary, now_ms) {
 
 // The only session there is, which the page opens by itself; null when there is a choice.
 export function onlySession(status) {
-  return status.sessions.length === 1 ? status.sessions[0].session_id : null;
+  return status.sessions.length === 1 ? status.sessions[0] : null;
+}
+
+// The text that finds this session and no newer one: its id, marked where it equals a name.
+export function exactly({ session_id, name }) {
+  return session_id === name ? `=${session_id}` : session_id;
 }

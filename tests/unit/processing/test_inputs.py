@@ -40,6 +40,7 @@ class FakeApp:
 
     def __init__(self, consumer: FakeConsumer) -> None:
         self.consumer = consumer
+        self.made_again: set[str] = set()
         self.why = ""
 
     def start_over(self, why: str) -> None:
@@ -61,12 +62,16 @@ async def test_a_log_cut_beyond_the_commits_is_one_start_for_all_partitions(
     assert not consumer.committed and not app.why
 
 
-async def test_a_topic_made_again_is_read_from_its_beginning() -> None:
-    consumer = FakeConsumer({0: 5000, 1: 3}, {0: 0, 1: 0}, {0: 12, 1: 3})
+async def test_a_topic_made_again_is_read_from_its_beginning_after_one_start_over() -> None:
+    """Also in those partitions whose new end is beyond the old commit."""
+    consumer = FakeConsumer({0: 5000, 1: 3}, {0: 0, 1: 0}, {0: 12, 1: 4})
     app = FakeApp(consumer)
-    assert await starting_offsets(app, TOPIC) == {0: 0, 1: 3}
-    assert consumer.committed == {TP(TOPIC, 0): 0}
-    assert "was made again" in app.why
+    await starting_offsets(app, TOPIC)
+    assert "was made again" in app.why and not consumer.committed
+    app.why = ""
+    assert await starting_offsets(app, TOPIC) == {0: 0, 1: 0}
+    assert consumer.committed == {TP(TOPIC, 0): 0, TP(TOPIC, 1): 0}
+    assert not app.why and not app.made_again
 
 
 def test_other_partitions_end_the_stage() -> None:
