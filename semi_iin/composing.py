@@ -84,12 +84,7 @@ class Composer:
         self.weights = weights / weights.sum()
 
     def __call__(self, example: Example, random: Generator) -> Example:
-        """Return an example for one training step: of some modalities, drawn by chance.
-
-        An example without words, such as a rated voice, is returned as it is.
-        """
-        if "text" not in example.features:
-            return example
+        """Return an example for one training step: of some modalities, drawn by chance."""
         names = self.choices[int(random.choice(len(self.choices), p=self.weights))]
         if "text" in names:
             own = valence_sign(example.valence or 0.0)
@@ -162,25 +157,6 @@ def voice_pool(
             if "audio" in row:
                 pool[valence_sign(valence)].append(Expression(row["audio"].cpu(), valence))
     return pool
-
-
-def altered_voices(
-    samples: Sequence[Sample], encoders: Encoders, seed: int
-) -> list[list[dict[Modality, Tensor]]]:
-    """Return for each sample the features of its recording, altered once.
-
-    The list is empty for a sample that is more than a voice, and without an audio encoder.
-    """
-    random = np.random.default_rng((seed, 5))
-    readings: list[list[dict[Modality, Tensor]]] = []
-    for sample in samples:
-        is_voice = sample.audio is not None and sample.text is None and sample.video is None
-        if not is_voice or "audio" not in encoders.encoders:
-            readings.append([])
-            continue
-        (row,) = encoders.rows([Clip(audio=altered_audio(read_voice(sample), random))])
-        readings.append([{"audio": row["audio"].cpu()}])
-    return readings
 
 
 def face_pool(

@@ -1,18 +1,12 @@
 """Clips composed of words, voices and faces."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from semi_iin.composing import Composer, Expression, altered_voices
-from semi_iin.data.formats import read
-from semi_iin.features import Encoders
+from semi_iin.composing import Composer, Expression
 from semi_iin.perceived import together
 from semi_iin.task import Example, only
-from tests.unit.semi_iin.generated import recordings, tones
 
 NONE: dict[int, list[Expression]] = {-1: [], 0: [], 1: []}
 
@@ -78,24 +72,9 @@ def test_leaving_out_the_words_leaves_the_valence_of_voice_and_face() -> None:
     assert only(clip, ["audio", "text"]).valence == 0.9
 
 
-def test_a_voice_with_a_valence_of_its_own_stays_as_it_is() -> None:
-    example = Example({"audio": torch.ones(2, 6)}, 2.0, 6)
-    assert Composer(pool(6), pool(4))(example, np.random.default_rng(0)) is example
-
-
 def test_without_faces_only_voices_are_composed() -> None:
     composer = Composer(pool(6), NONE)
     random = np.random.default_rng(0)
     assert {tuple(composer(text(2.0), random).features) for _ in range(200)} == {
         ("text",), ("audio", "text"), ("audio",),
     }  # fmt: skip
-
-
-def test_a_voice_alone_has_an_altered_reading(embedded: Encoders, tmp_path: Path) -> None:
-    recordings(tmp_path, tones(2, 0), 1)
-    voice, _ = read(tmp_path, "ravdess")
-    (altered,), none = altered_voices([voice, replace(voice, text="good")], embedded, 0)
-    (plain,) = embedded.rows([voice.clip()])
-    assert none == [] and list(altered) == ["audio"]
-    assert altered["audio"].shape[1] == plain["audio"].shape[1]
-    assert not torch.equal(altered["audio"], plain["audio"])
