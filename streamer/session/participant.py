@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -29,12 +29,17 @@ from streamer.records import (
     VideoFrame,
     Window,
 )
+from streamer.session.level import LevelWatch
 from streamer.session.plan import Plan
 from streamer.speech.recognisers import choose
 from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
 from streamer.windows import Windower
 
 ASR_QUEUE_CHUNKS = 512
+SEVERAL_FACES = (
+    "several faces are in the image; the largest one is followed, the others are ignored. Give "
+    "each person a camera of their own."
+)
 BEHIND_NS = NS_PER_S
 """Audio that may wait for the recogniser before it decodes only whole utterances."""
 
@@ -72,6 +77,7 @@ class Pipeline:
         self._transcriber: Transcriber = (
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )
+        self._level = LevelWatch(live=plan.live)
         self._faces = FaceTracker(config.faces) if "vision" in modalities else None
         expected: set[Modality] = {"text"}
         if source.has_audio:
@@ -112,11 +118,17 @@ class Pipeline:
                 yield self._encode(window)
         for window in self._only_words(stop):
             yield self._encode(window)
+        self._notice(self._level.finish())
         transcript = self._transcriber.finish()
         tail = [*self._hear(transcript), *self._windower.finish()]
         self.counters.update(self._windower.counters)
         for window in tail:
             yield self._encode(window)
+
+    def _notice(self, text: str) -> None:
+        """Give a notice of this participant, once; an empty text is none."""
+        if text and self._notices.give(f"{self.spec.participant_id}: {text}", once=True):
+            self.counters["notices"] += 1
 
     def _wait_until(self, event_time_ns: int, stop: threading.Event) -> None:
         if not self._plan.live:
@@ -138,6 +150,7 @@ class Pipeline:
     def _advance(self, chunk: capture.Chunk) -> Iterator[Window]:
         match chunk:
             case AudioChunk():
+                self._notice(self._level.push(chunk))
                 yield from self._hear(self._transcriber.push(chunk))
                 if "audio" in self._config.session.modalities:
                     yield from self._windower.push_audio(chunk)
@@ -148,6 +161,8 @@ class Pipeline:
                     yield from self._hear(self._transcriber.advance(chunk.event_time_ns))
                 if self._faces is not None:
                     crop = self._faces.push(chunk)
+                    if self._faces.several:
+                        self._notice(SEVERAL_FACES)
                     yield from self._windower.push_face(crop, chunk.event_time_ns)
             case StreamEnd():
                 if chunk.modality == "audio":
@@ -159,7 +174,11 @@ class Pipeline:
 
     def _hear(self, transcript: Transcript) -> Iterator[Window]:
         yield from self._windower.push_speech(transcript.speech, transcript.speech_watermark_ns)
-        yield from self._windower.push_words(transcript.words, transcript.watermark_ns)
+        if transcript.unread:
+            self._notice(_not_read(self._config.asr.scored_languages))
+        yield from self._windower.push_words(
+            transcript.words, transcript.watermark_ns, unread=transcript.unread
+        )
 
     def _encode(self, window: Window) -> Window:
         if window.audio is None or self._config.windows.audio_codec == "pcm16":
@@ -234,4 +253,12 @@ class ThreadedRecogniser:
             speech=[span for part in parts for span in part.speech],
             watermark_ns=self._newest.watermark_ns,
             speech_watermark_ns=self._newest.speech_watermark_ns,
+            unread=[word for part in parts for word in part.unread],
         )
+
+
+def _not_read(languages: Collection[str]) -> str:
+    return (
+        "words in a language that the model does not read are shown and not scored; it reads "
+        f"{', '.join(languages)} (asr.scored_languages). Voice and face count as before."
+    )
