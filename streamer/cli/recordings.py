@@ -26,7 +26,7 @@ from streamer.cli.options import (
 )
 from streamer.cli.output import print_json, print_line
 from streamer.cli.terminal import until_signal
-from streamer.clock import clock
+from streamer.clock import clock, date_and_time
 from streamer.errors import ConfigError
 
 
@@ -80,6 +80,8 @@ def record(
         )
     )
     screen.print(f"{counters['recorded']} records recorded.")
+    if withheld := counters["withheld"]:
+        screen.print(f"{withheld} records left out, which their sessions do not allow to be kept.")
 
 
 @app.command()
@@ -94,8 +96,8 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("session", overflow="fold")
-    for heading in ("started", "length"):
-        table.add_column(heading, no_wrap=True)
+    table.add_column("started")
+    table.add_column("length", no_wrap=True)
     table.add_column("who", max_width=20)
     for heading in ("mean", "alerts"):
         table.add_column(heading, no_wrap=True)
@@ -104,7 +106,7 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
         name, rest = summary.name, summary.session_id.removeprefix(summary.name)
         table.add_row(
             Text.assemble((name, "bold"), (rest, "dim")),
-            f"{summary.started_at:%Y-%m-%d %H:%M}" if summary.started_at else "",
+            date_and_time(summary.started_at) if summary.started_at else "",
             clock(summary.duration_ms),
             escape(", ".join(person.participant_id for person in summary.participants)),
             "" if summary.mean_valence is None else f"{summary.mean_valence:+z.2f}",

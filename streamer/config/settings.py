@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality
+from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality, Publish
 
 KAFKA_MESSAGE_LIMIT_BYTES = 1_048_576
 FLAC_RATIO = 0.75
@@ -180,9 +180,12 @@ class SmoothingConfig(_Section):
     """Smoothing over event time.
 
     `time_constant_s` is the exponential's time constant; `lateness_s` how long (event time) a
-    missing window is waited for before its successors go on without it; `publish` is
-    `participant` or, to publish the meeting and no single person, `session`.
+    missing window is waited for before its successors go on without it.
     `drift_per_sqrt_min` is how fast uncertainty grows where there is no evidence.
+
+    `publish` is `participant` or, to publish the meeting and no single person, `session`; a value
+    of the meeting needs `session_min_participants`. Capture writes both into the session's record,
+    which every stage obeys; a stage's own are for the sessions of producers that do not write them.
     """
 
     time_constant_s: PositiveSeconds = 5.0
@@ -192,7 +195,7 @@ class SmoothingConfig(_Section):
     weight_audio: UnitFloat = 0.7
     weight_text: UnitFloat = 1.0
     weight_vision: UnitFloat = 0.5
-    publish: Literal["participant", "session"] = "participant"
+    publish: Publish = "participant"
     session_min_participants: PositiveInt = 1
     idle_flush_s: PositiveSeconds = 5.0
     consumer_group: str = "sentiment-smoothing"

@@ -26,13 +26,17 @@ import msgspec
 
 from streamer import metrics, notices
 from streamer.config import Config
+from streamer.dashboard.speed import Speed
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
+from streamer.kafka.policies import Policies, SessionPolicies
 from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
 from streamer.notices import Notices
+from streamer.policy import refusal
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
+from streamer.session_ids import name_of, newest
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -101,6 +105,7 @@ class SessionLog:
         self._first = 0
         self._bodies: list[bytes] = []
         self._latencies: dict[str, deque[float]] = {}
+        self._speed = Speed()
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -117,10 +122,12 @@ class SessionLog:
                 self._know_session(record)
             case Sentiment():
                 self._know_sentiment(record)
+                self._speed.add(timestamp_ms, self.end_ms)
             case SessionSentiment():
                 if self.meeting is None or record.window_index >= self.meeting.window_index:
                     self.meeting = record
                 self._know_time(record)
+                self._speed.add(timestamp_ms, self.end_ms)
             case Alert():
                 self._know_alert(record)
 
@@ -158,18 +165,25 @@ class SessionLog:
             names |= {person.participant_id for person in self.started.participants}
         return {
             "session_id": self.session_id,
+            "name": name_of(self.session_id),
             "live": None if self.started is None else self.started.live,
             "ended": self.ended,
             "recorded": self.recorded,
             "started_ms": self.started_ms,
             "updated_ms": self.updated_ms,
             "end_ms": self.end_ms,
+            "speed": self._speed.value(),
             "participants": sorted(names),
             "valence": None if self.meeting is None else self.meeting.valence,
             "label": None if self.meeting is None else self.meeting.label,
             "polarity": None if self.meeting is None else self.meeting.polarity,
             "alerts": len(self.raised),
         }
+
+    def begins_ms(self) -> dict[str, int]:
+        """Session time at which each participant's recordings begin, milliseconds."""
+        people = () if self.started is None else self.started.participants
+        return {person.participant_id: person.begin_ms for person in people}
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Median and 95th percentile of each stage's latency, milliseconds, of the newest."""
@@ -222,7 +236,8 @@ class Feed:
         broker: the address, for people to read.
         version: grows with every change.
         lags: per topic, messages published and not yet read.
-        stages: `capture` with its `windows_per_s`, the others with how much is `waiting`.
+        stages: `capture` with its `windows_per_s`, the others with how much is `waiting` and how
+            many `workers` there are, None where the broker does not list them.
     """
 
     def __init__(
@@ -240,6 +255,7 @@ class Feed:
         self.stages: dict[str, dict[str, float | None]] = {}
         self.sessions: dict[str, SessionLog] = {}
         self._past: dict[str, dict[str, Any]] = {}
+        self._newest: dict[str, str | None] = {}
         self._state: BrokerState = "connecting"
         self._since_ms = _now_ms()
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -271,6 +287,7 @@ class Feed:
         past = {summary["session_id"]: summary | {"recorded": True} for summary in summaries}
         if past != self._past:
             self._past = past
+            self._newest.clear()
             self._tell()
 
     def add(self, record: Shown, timestamp_ms: int) -> None:
@@ -282,21 +299,32 @@ class Feed:
         self._seen[identity] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
+        if record.session_id not in self.sessions:
+            self._newest.clear()
         session = self.sessions.pop(record.session_id, None) or SessionLog(record.session_id)
         session.add(record, timestamp_ms)
         self.sessions[record.session_id] = session
         self._forget()
         self._tell()
 
-    def status(self, session_id: str | None) -> dict[str, Any]:
+    def find(self, selector: str) -> str | None:
+        """Return the id of the newest session that a selector means; None while there is none."""
+        if selector not in self._newest:
+            if len(self._newest) >= MAX_SESSIONS:
+                self._newest.clear()
+            self._newest[selector] = newest(selector, (*self.sessions, *self._past))
+        return self._newest[selector]
+
+    def status(self, selector: str | None) -> dict[str, Any]:
         """The broker, the stages, and the session asked for; without one all, newest first."""
+        session_id = None if selector is None else self.find(selector)
         watched = self.sessions.get(session_id or "")
         names = [
             *reversed(self.sessions),
             *(name for name in self._past if name not in self.sessions),
         ]
-        if session_id is not None:
-            names = [session_id] if session_id in names else []
+        if selector is not None:
+            names = [] if session_id is None else [session_id]
         sessions = [
             self.sessions[name].summary() if name in self.sessions else self._past[name]
             for name in names[:MAX_LISTED]
@@ -318,6 +346,7 @@ class Feed:
             or sum(map(len, self.sessions.values())) > MAX_RECORDS_IN_ALL
         ):
             del self.sessions[next(iter(self.sessions))]
+            self._newest.clear()
 
     def _tell(self) -> None:
         self.version += 1
@@ -328,10 +357,14 @@ class Feed:
 async def follow(config: Config, feed: Feed) -> None:
     """Read the topics into `feed` until cancelled; a broker that is away is waited for.
 
+    Records that their session does not allow to be shown are left out.
+
     Raises:
         ConfigError: the settings of the connection are wrong.
     """
-    await asyncio.gather(*(_read(config, topic, feed) for topic in SHOWN), _watch(config, feed))
+    async with SessionPolicies(config) as policies:
+        readers = (_read(config, topic, policies, feed) for topic in SHOWN)
+        await asyncio.gather(*readers, _watch(config, feed))
 
 
 async def _watch(config: Config, feed: Feed) -> None:
@@ -353,7 +386,8 @@ def stages(
 ) -> dict[str, dict[str, float | None]]:
     """Return the status of each stage; `published` holds the windows of RATE_S."""
     status: dict[str, dict[str, float | None]] = {
-        stage: {"waiting": backlog.waiting} for stage, backlog in work.items()
+        stage: {"waiting": backlog.waiting, "workers": backlog.workers}
+        for stage, backlog in work.items()
     }
     if "inference" not in work:
         return status
@@ -366,13 +400,13 @@ def stages(
     return status
 
 
-async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
+async def _read(config: Config, topic: Topic[Any], policies: Policies, feed: Feed) -> None:
     start: datetime | Literal["earliest"] = datetime.now(UTC) - LOOK_BACK
     while True:
         try:
             async with Consumer[Any](config, topic, start=start) as reader:
                 feed.state = "up"
-                await _pass_on(reader, topic.kind, config.kafka.broker, feed)
+                await _pass_on(reader, topic.kind, config.kafka.broker, policies, feed)
         except BrokerError as error:
             if feed.state != "down":
                 log.warning("The page waits for the broker: %s", error)
@@ -380,12 +414,15 @@ async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _pass_on(reader: Consumer[Any], kind: str, broker: str, feed: Feed) -> None:
+async def _pass_on(
+    reader: Consumer[Any], kind: str, broker: str, policies: Policies, feed: Feed
+) -> None:
     answered_s = time.monotonic()
     while True:
         received = await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS)
         for message in received:
-            feed.add(message.record, message.timestamp_ms)
+            if not refusal(await policies.policy(message.record.session_id), message.record):
+                feed.add(message.record, message.timestamp_ms)
         if received:
             answered_s = time.monotonic()
             feed.state = "up"

@@ -64,8 +64,7 @@ COMMON: Mapping[str, str] = {
     "1. In a Score they are the model's, otherwise smoothed like `valence`. Null without evidence.",
     "trend_per_min": "Slope of the smoothed valence, valence units per minute; null while there "
     "are too few values.",
-    "gate": "Share of the interaction between modalities in the model's result. Null without "
-    "evidence.",
+    "gate": "Share of the result that came through the inter-modal branch. Null without evidence.",
     "presence": "Share of the window in which each modality has evidence.",
     "evidence": "The modalities that contributed; empty without evidence.",
     "text": "The words of the window, joined by spaces.",
@@ -93,12 +92,9 @@ COMMON: Mapping[str, str] = {
     "records of older versions.",
     "started_at": "Wall clock at session time 0, RFC 3339.",
     "live": "False for a replay.",
-    "consent": "The statement of consent with which a live session was started.",
-    "modalities": "The captured modalities.",
     "participants": "The participants.",
     "asr": "Source of the words.",
-    "counters": "Numbers of dropped, late and damaged items; filled at the end.",
-    "sources": "Devices, files or URLs, as configured.",
+    "sources": "Devices, files or URLs, without user, password, query and fragment.",
     "windows": "Number of published windows; null until the end.",
 }
 
@@ -184,6 +180,8 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         modalities=("audio", "text", "vision"),
         participants=(Participant("ana", ("webcam:0", "mic:default"), 300),),
         asr="whisper",
+        publish="participant",
+        min_participants=1,
         counters={"dropped_windows": 0, "late_words": 1},
         name="standup",
     ),

@@ -14,6 +14,7 @@ from typing import Any
 from streamer.config import Config
 from streamer.errors import ConfigError
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.policies import Policies
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import faust_settings
 from streamer.processing.clock import Clock
@@ -55,24 +56,29 @@ def changelogs(config: Config) -> tuple[str, str]:
 def build_app(
     config: Config,
     producer: Producer,
+    policies: Policies,
     partitions: Mapping[str, int],
     *,
     embedded: bool,
     folder: Path | None = None,
     known_gaps: set[tuple[Any, int]] | None = None,
+    made_again: set[str] | None = None,
 ) -> Processor:
     """Put the app together; no I/O, inside a running event loop.
 
     Args:
         config: the settings; `kafka.broker` is an address.
         producer: where outputs go; must be entered before the app starts.
+        policies: what sessions allow; likewise.
         partitions: how many the scores and session-input topics have.
         embedded: the broker creates topics on first use and knows no CreateTopics.
         folder: of this worker alone, for RocksDB.
         known_gaps: of an app before this one.
+        made_again: topics, of an app before this one.
     """
     settings = _faust_settings(config, folder or Path(), embedded=embedded)
-    app = App(consumer_group(config, "smoothing"), known_gaps, embedded=embedded, **settings)
+    group = consumer_group(config, "smoothing")
+    app = App(group, known_gaps, made_again, embedded=embedded, **settings)
     stages: list[Stage[Any]] = []
     for table_name, spec in (
         ("participants", participant_spec(config)),
@@ -86,7 +92,7 @@ def build_app(
             partitions=partitions[topic_name],
             help=f"Smoothing state of the {table_name}.",
         )
-        stage: Stage[Any] = Stage(app, table, spec, producer, config, Clock())
+        stage: Stage[Any] = Stage(app, table, spec, producer, policies, config, Clock())
         source = app.topic(
             topic_name,
             key_type=bytes,

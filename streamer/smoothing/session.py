@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 
 from streamer.config import AlertsConfig, SmoothingConfig
+from streamer.policy import Policy
 from streamer.records import (
     CLASS_LABELS,
     Alert,
@@ -86,6 +87,7 @@ def session_step(
     sentiment: Sentiment,
     config: SmoothingConfig,
     alerts: AlertsConfig,
+    policy: Policy,
 ) -> tuple[SessionState, SessionOutputs]:
     """Take one participant's sentiment; each participant's come in order.
 
@@ -102,19 +104,20 @@ def session_step(
         sentiment: of any participant of the one session whose state this is.
         config: smoothing settings.
         alerts: alert settings.
+        policy: what the session allows.
 
     Returns:
         The new state, and what to publish, in order.
     """
     state = _admit(state or SessionState(sentiment.session_id), sentiment)
-    return _session_release(state, config, alerts, everything=False)
+    return _session_release(state, config, alerts, policy, everything=False)
 
 
 def session_flush(
-    state: SessionState, config: SmoothingConfig, alerts: AlertsConfig
+    state: SessionState, config: SmoothingConfig, alerts: AlertsConfig, policy: Policy
 ) -> tuple[SessionState, SessionOutputs]:
     """Publish what waits for participants; records may still follow."""
-    return _session_release(state, config, alerts, everything=True)
+    return _session_release(state, config, alerts, policy, everything=True)
 
 
 def _admit(state: SessionState, sentiment: Sentiment) -> SessionState:
@@ -149,14 +152,19 @@ def _admit(state: SessionState, sentiment: Sentiment) -> SessionState:
 
 
 def _session_release(
-    state: SessionState, config: SmoothingConfig, alerts: AlertsConfig, *, everything: bool
+    state: SessionState,
+    config: SmoothingConfig,
+    alerts: AlertsConfig,
+    policy: Policy,
+    *,
+    everything: bool,
 ) -> tuple[SessionState, SessionOutputs]:
     outputs: SessionOutputs = []
     while state.pending and (everything or _session_is_due(state, config)):
         index, meeting = next(iter(state.pending.items()))
         pending = {later: held for later, held in state.pending.items() if later != index}
         state = msgspec.structs.replace(state, next_index=index + 1, pending=pending)
-        state, published = _session_publish(state, index, meeting, config, alerts)
+        state, published = _session_publish(state, index, meeting, config, alerts, policy)
         outputs += published
     return state, outputs
 
@@ -183,6 +191,7 @@ def _session_publish(
     meeting: Meeting,
     config: SmoothingConfig,
     alerts: AlertsConfig,
+    policy: Policy,
 ) -> tuple[SessionState, SessionOutputs]:
     stances = _stances(state.stances, meeting.reports)
     parts = [
@@ -192,7 +201,7 @@ def _session_publish(
     ]
     spoken = any(report.valence is not None for report in meeting.reports.values())
     trend, valence, uncertainty = state.trend, None, None
-    if spoken and len(parts) >= config.session_min_participants:
+    if spoken and len(parts) >= policy.min_participants:
         valence, uncertainty = _mean_over_people(parts)
         trend = extend_trend(trend, meeting.end_ms, valence, 1.0, config)
     final = (
@@ -212,7 +221,7 @@ def _session_publish(
         end_ms=meeting.end_ms,
         valence=valence,
         uncertainty=uncertainty,
-        spread=None if valence is None else _spread(parts, config),
+        spread=None if valence is None else _spread(parts, policy),
         label=None if valence is None else CLASS_LABELS[class_index(valence)],
         polarity=None if valence is None else polarity_of(valence),
         trend_per_min=None if valence is None else slope_per_min(trend, config),
@@ -255,9 +264,9 @@ def _mean_over_people(parts: Sequence[tuple[float, float]]) -> tuple[float, floa
     return min(max(mean, low), high), math.sqrt(variance)
 
 
-def _spread(parts: Sequence[tuple[float, float]], config: SmoothingConfig) -> float | None:
+def _spread(parts: Sequence[tuple[float, float]], policy: Policy) -> float | None:
     """Standard deviation between people; with two of them, mean and spread would give both away."""
-    if len(parts) < (3 if config.publish == "session" else 2):
+    if len(parts) < (2 if policy.persons else 3):
         return None
     mean = sum(valence for valence, _ in parts) / len(parts)
     return math.sqrt(sum((valence - mean) ** 2 for valence, _ in parts) / len(parts))

@@ -35,9 +35,11 @@ from streamer.kafka.topics import (
     SCORES,
     SESSION_INPUT,
     SESSION_SMOOTHED,
+    SESSIONS,
     SMOOTHED,
     Topic,
 )
+from streamer.policy import UNKNOWN_SESSION
 from streamer.processing import app
 from streamer.records import Score, Sentiment
 from streamer.smoothing import participant
@@ -90,6 +92,7 @@ class Bench:
         ]
         self.config = load(None, self.overrides, environment={})
         self.prefix = name
+        self.session = made_records.session(session_id="s")
         self.logs = logs
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -110,7 +113,10 @@ class Bench:
 
     @asynccontextmanager
     async def publisher(self) -> AsyncIterator[Producer]:
+        """A producer that has published the session's record."""
+        await ensure_topics(self.config)
         async with Producer(self.config) as publisher:
+            await publisher.publish(self.session)
             yield publisher
 
     async def publish(self, publisher: Producer, scores: Sequence[Score]) -> None:
@@ -227,6 +233,8 @@ async def test_starts_before_its_topics_and_passes_tombstones_and_garbage(bench:
     producer = AIOKafkaProducer(bootstrap_servers=bench.config.kafka.broker)
     await producer.start()
     try:
+        sessions = SESSIONS.full_name(bench.prefix)
+        await producer.send_and_wait(sessions, SESSIONS.encode(bench.session).value, key=b"s")
         for index, each in enumerate(good):
             key = b"s/ana"
             value = SCORES.encode(each).value
@@ -383,17 +391,18 @@ async def assigned(bench: Bench, number: int) -> None:
         await asyncio.sleep(0.2)
 
 
-async def test_publishes_the_meeting_and_no_person_when_told_so(bench: Bench) -> None:
-    bench.set("smoothing.publish=session", "smoothing.session_min_participants=2")
+async def test_publishes_the_meeting_and_no_person_if_the_session_says_so(bench: Bench) -> None:
+    bench.session = made_records.session(session_id="s", publish="session", min_participants=2)
     people, windows = ("ana", "bo"), 40
     scores = [
         score("s", person, index, valence=-2.5, final=index == windows - 1)
         for index in range(windows)
         for person in people
     ]
+    late = score("no record", "ana", 0)
     async with bench.publisher() as publisher, reading(bench, SESSION_SMOOTHED) as out:
         worker = bench.start()
-        await bench.publish(publisher, scores)
+        await bench.publish(publisher, [late, *scores])
         records = await out.windows({f"s/*/{index}" for index in range(windows)})
         finish(worker)
     assert records[-1].final
@@ -401,6 +410,9 @@ async def test_publishes_the_meeting_and_no_person_when_told_so(bench: Bench) ->
         of_persons = [each.record async for each in persons.reader.snapshot()]
         found = await alerts.until(lambda records: len(records) > 0)
     assert of_persons == []
+    assert all(record.participants == 2 or record.valence is None for record in records)
+    [letter] = await dead_letters(bench)
+    assert letter["reason"].decode() == UNKNOWN_SESSION
     assert {each.participant_id for each in found} == {None}
 
 

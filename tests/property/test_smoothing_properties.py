@@ -21,6 +21,7 @@ from streamer.records import (
 from streamer.smoothing.estimate import NO_KNOWLEDGE
 from streamer.smoothing.participant import ParticipantState, flush, step
 from streamer.smoothing.session import SessionState, session_flush, session_step
+from streamer.testing import ALL_ALLOWED
 from tests import made_records
 
 ALERTS = AlertsConfig(negative_for_s=2.0, drop_by=0.5)
@@ -251,11 +252,11 @@ def meet(arriving: list[Sentiment], config: SmoothingConfig) -> list[SessionSent
     state: SessionState | None = None
     outputs: list[SessionSentiment | Alert] = []
     for sentiment in arriving:
-        state, published = session_step(state, sentiment, config, ALERTS)
+        state, published = session_step(state, sentiment, config, ALERTS, ALL_ALLOWED)
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=SessionState) == state
         outputs += published
     assert state is not None
-    return outputs + session_flush(state, config, ALERTS)[1]
+    return outputs + session_flush(state, config, ALERTS, ALL_ALLOWED)[1]
 
 
 def shuffled(data: st.DataObject, everyone: list[list[Sentiment]]) -> list[Sentiment]:

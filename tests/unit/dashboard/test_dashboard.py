@@ -7,6 +7,7 @@ import json
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.presence import STAGES, absent_stages
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.metrics import Metrics
@@ -33,7 +35,8 @@ from streamer.notices import Notices
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant, Session
-from tests.made_records import alert, score, sentiment, session, session_sentiment
+from streamer.session_ids import make_id
+from tests.made_records import START, alert, score, sentiment, session, session_sentiment
 
 TOKEN = "a-token-of-some-length"
 
@@ -130,6 +133,20 @@ def test_a_log_forgets_its_oldest_and_tells_who_was_there() -> None:
     assert slow.take(log)[0].startswith(b"event: reset\n")
 
 
+def test_the_speed_of_a_session_is_that_of_its_newest_records() -> None:
+    log = SessionLog("standup")
+    assert log.summary()["speed"] is None
+    for index in range(100):  # at real time at first, then at 0.4 of it
+        log.add(sentiment(index), 1_000 * index if index < 50 else 50_000 + 2_500 * (index - 50))
+        if index == 5:
+            assert log.summary()["speed"] is None
+        if index == 49:
+            assert log.summary()["speed"] == 1.0
+    assert log.summary()["speed"] == 0.4
+    log.add(sentiment(99, revision=1), 0)  # published before
+    assert log.summary()["speed"] == 0.4
+
+
 async def test_a_record_that_came_before_changes_nothing(feed: Feed) -> None:
     for _ in range(2):
         feed.add(sentiment(0), 5)
@@ -216,6 +233,26 @@ async def test_a_place_of_another_server_is_answered_with_reset_and_everything(f
         told = await events(client, "/api/events?session=standup&after=abc.17", until="live")
         names = [name for name, *_ in told if name != "status"]
         assert names == ["reset", "records", "live"]
+
+
+async def test_a_name_shows_the_newest_session_of_it_and_an_id_that_one(feed: Feed) -> None:
+    older, newer = (make_id("standup", START + timedelta(days=day), 0) for day in (0, 1))
+    feed.add(sentiment(0, session_id=older), 0)
+    feed.past = [{"session_id": "standup", "name": "standup"}]
+    async with Page(feed, port=0) as page, asking(page) as client:
+        path = "/api/events?session=standup"
+        async with asyncio.timeout(20), client.get(path) as response:
+            async for line in response.content:
+                if line == b"event: records\n":
+                    feed.add(sentiment(7, session_id=newer), 0)
+                if line == b"event: reset\n":
+                    break
+        assert indexes(await events(client, path, "live")) == [7]
+        assert indexes(await events(client, f"/api/events?session={older}", "live")) == [0]
+    [summary] = feed.status("standup")["sessions"]
+    assert (summary["session_id"], summary["name"]) == (newer, "standup")
+    [summary] = feed.status("=standup")["sessions"]
+    assert summary["session_id"] == "standup"
 
 
 async def test_a_session_that_does_not_exist_yet_is_waited_for(feed: Feed) -> None:
@@ -391,36 +428,41 @@ async def test_what_waits_for_a_stage_is_what_it_has_not_committed(
 ) -> None:
     address = request.getfixturevalue(broker)
     config = build({"kafka": {"broker": address, "topic_prefix": "waits"}})
-    idle = Work(0, 0)
+    workers = None if broker == "embedded_broker" else 0  # which lists no members
+    one_worker = None if workers is None else 1
+    idle = Work(0, 0, workers)
     async with Backlog(config) as backlog, Producer(config) as publisher:
         assert await backlog.read() == {}
         await ensure_topics(config)
         for index in range(5):
             await publisher.publish(score(index))
-        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, None)}
+        assert await absent_stages(config) == ([] if workers is None else list(STAGES))
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, None, workers)}
         group = consumer_group(config, "smoothing")
         async with Consumer(config, SCORES, group=group) as reader:
             taken: list[object] = []
             while len(taken) < 3:
                 taken += await reader.batch(3 - len(taken), 500)
             await reader.commit()
-        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, 2)}
+            assert await backlog.read() == {"inference": idle, "smoothing": Work(5, 2, one_worker)}
+            assert await absent_stages(config) == ([] if workers is None else ["inference"])
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, 2, workers)}
         await publisher.publish(score(5))
-        assert await backlog.read() == {"inference": idle, "smoothing": Work(6, 3)}
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(6, 3, workers)}
 
 
 def test_the_rate_of_windows_is_that_of_the_last_seconds() -> None:
     published: deque[tuple[float, int]] = deque()
     told = [
-        feeds.stages({"inference": Work(2 * second, 1)}, published, float(second))
+        feeds.stages({"inference": Work(2 * second, 1, 2)}, published, float(second))
         for second in range(0, 60, 2)
     ]
-    assert told[0] == {"capture": {"windows_per_s": 0.0}, "inference": {"waiting": 1}}
+    assert told[0] == {"capture": {"windows_per_s": 0.0}, "inference": {"waiting": 1, "workers": 2}}
     assert told[-1]["capture"] == {"windows_per_s": 2.0}
     later = feeds.stages({"inference": Work(116, 0)}, published, 100.0)
     assert later["capture"] == {"windows_per_s": 0.0}
     assert feeds.stages({"smoothing": Work(3, None)}, deque(), 0.0) == {
-        "smoothing": {"waiting": None}
+        "smoothing": {"waiting": None, "workers": None}
     }
 
 

@@ -15,15 +15,18 @@ import pytest
 from faust.types import TP, Message
 
 from streamer.config import Config, build
-from streamer.errors import BrokerError, ConfigError
+from streamer.errors import ConfigError, TopicChanged
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
+from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing import app, spec
 from streamer.processing.clock import Clock
 from streamer.processing.stage import Stage
 from streamer.records import Score, Sentiment
-from streamer.testing import FakeProducer
+from streamer.testing import ALL_ALLOWED, FakePolicies, FakeProducer
 from tests import made_records
+
+MEETING_ONLY = Policy("session", 3, ("text",))
 
 
 class Journal(list[tuple[Any, ...]]):
@@ -79,6 +82,7 @@ class App:
 
     def __init__(self) -> None:
         self.known_gaps: set[Any] = set()
+        self.made_again: set[str] = set()
         self.why: list[str] = []
         self.closing: list[Any] = []
         self.on_partitions_revoked = SimpleNamespace(connect=self.closing.append)
@@ -88,6 +92,8 @@ class App:
         self.consumer = SimpleNamespace(
             stop_flow=lambda: None,
             seek_to_committed=self.committed,
+            earliest_offsets=self.earliest,
+            highwaters=self.highwaters,
             topic_partitions=self.partitions.get,
         )
         self.assignor = SimpleNamespace(assigned_actives=lambda: {TP("changelog", 0)})
@@ -96,14 +102,20 @@ class App:
     async def committed(self) -> dict[TP, int]:
         return {TP("sentiment.scores.v1", 0): self.offset}
 
+    async def earliest(self, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, self.offset)
+
     def create_event(self, key: bytes, value: bytes, _: None, message: Message) -> Any:
         return SimpleNamespace(key=key, value=value, message=message)
 
     def start_over(self, why: str) -> None:
         self.why.append(why)
 
-    def give_up(self, why: str) -> None:
-        self.ended.set_exception(BrokerError(why))
+    def give_up(self, error: Exception) -> None:
+        self.ended.set_exception(error)
 
 
 class ManualClock(Clock):
@@ -131,6 +143,7 @@ class Bench:
         self.journal = Journal()
         self.table = Table(self.journal)
         self.clock = ManualClock()
+        self.policies = FakePolicies()
         self.offset = 0
         self.restart()
 
@@ -144,6 +157,7 @@ class Bench:
             self.table,
             rules,
             self.producer,  # type: ignore[arg-type]
+            self.policies,
             self.config,
             self.clock,
         )
@@ -356,7 +370,7 @@ async def test_a_changelog_of_other_partitions_ends_it_before_anything_is_smooth
     async with bench.working():
         await bench.feed(*map(bench.event, wire(0)))
     assert bench.journal == []
-    with pytest.raises(BrokerError, match="4 partitions but changelog has 3"):
+    with pytest.raises(TopicChanged, match="4 partitions but changelog has 3"):
         bench.app.ended.result()
 
 
@@ -394,20 +408,55 @@ async def test_a_revoked_partition_leaves_nothing_behind() -> None:
 
 
 def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
-    config = build({"smoothing": {"publish": "session", "session_min_participants": 3}})
-    rules = spec.participant_spec(config)
-    _, outputs = rules.step(None, score(0))
+    persons, meeting = spec.participant_spec(build({})), spec.session_spec(build({}))
+    _, outputs = persons.step(None, score(0, evidence=("text",)), MEETING_ONLY)
     (sentiment,) = outputs
-    assert rules.routes(sentiment) == (SESSION_INPUT,)
+    assert persons.routes(sentiment, MEETING_ONLY) == (SESSION_INPUT,)
     alert = made_records.alert()
-    assert rules.routes(alert) == ()
-    assert spec.participant_spec(build({})).routes(alert) == (ALERTS,)
-    assert spec.session_spec(config).routes(alert) == (ALERTS,)
+    assert persons.routes(alert, MEETING_ONLY) == ()
+    assert persons.routes(alert, ALL_ALLOWED) == (ALERTS,)
+    assert meeting.routes(alert, MEETING_ONLY) == (ALERTS,)
+
+
+async def test_a_score_of_a_session_without_record_is_set_aside_until_the_record_is_there() -> None:
+    bench = Bench()
+    bench.policies.policies["s"] = None
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+        await bench.stage._steps.join()
+        assert [reason for _, reason in bench.producer.dead_letters] == [UNKNOWN_SESSION]
+        assert bench.table.rows == {} and bench.journal.of("published") == []
+        del bench.policies.policies["s"]
+        await bench.feed(*map(bench.event, wire(0)))
+    assert windows(bench.journal) == [0]
+    assert len(bench.producer.dead_letters) == 1
+
+
+async def test_held_scores_of_a_session_whose_record_is_gone_stay_unpublished() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(1, 2)))
+        bench.policies.policies["s"] = None
+        async with bench.stage._lock:
+            await bench.stage._flush(b"s/ana")
+    assert bench.journal.of("published") == []
+
+
+async def test_a_score_of_a_modality_that_the_session_does_not_allow_is_set_aside() -> None:
+    bench = Bench()
+    bench.policies.policies["s"] = MEETING_ONLY
+    allowed, other = (score(k, evidence=name) for k, name in enumerate([("text",), ("vision",)]))
+    async with bench.working():
+        await bench.feed(*(bench.event(msgspec.json.encode(each)) for each in (other, allowed)))
+    assert [reason for _, reason in bench.producer.dead_letters] == [
+        "it was made of vision, which its session does not allow"
+    ]
+    assert {kind for kind, _ in bench.journal.of("published")} == {"session_input"}
 
 
 def test_latencies_count_from_the_time_of_the_score() -> None:
     rules = spec.participant_spec(build({}))
-    _, outputs = rules.step(None, spec.arrived(score(0), 1_000_000))
+    _, outputs = rules.step(None, spec.arrived(score(0), 1_000_000), ALL_ALLOWED)
     (sentiment,) = outputs
     stamped = spec.stamped(sentiment, 1_000_070.5)
     assert isinstance(stamped, Sentiment)
@@ -435,7 +484,7 @@ def built(**settings: Any) -> app.Processor:
     config: Config = build(settings)
     counts = {"sentiment.scores.v1": 3, "sentiment.session-input.v1": 5}
     producer = FakeProducer()
-    return app.build_app(config, producer, counts, embedded=False)  # type: ignore[arg-type]
+    return app.build_app(config, producer, FakePolicies(), counts, embedded=False)  # type: ignore[arg-type]
 
 
 async def test_the_app_has_the_configured_security_and_compression() -> None:

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from streamer.config import AlertsConfig, SmoothingConfig
+from streamer.policy import Policy
 from streamer.records import (
+    MODALITIES,
     Alert,
     SessionSentiment,
 )
@@ -19,6 +21,7 @@ from streamer.smoothing.session import (
     session_flush,
     session_step,
 )
+from streamer.testing import ALL_ALLOWED
 from tests.made_records import START
 from tests.smoothing_runs import (
     QUIET,
@@ -88,9 +91,9 @@ def test_a_window_in_which_nobody_gives_evidence_has_no_valence() -> None:
 
 
 def test_too_few_participants_are_not_published() -> None:
-    crowd = SmoothingConfig(publish="session", session_min_participants=2)
+    crowd = Policy("session", 2, MODALITIES)
     reports = [("ana", 0, None), ("bo", 0, -2.0), ("ana", 1, 1.0), ("bo", 1, -2.0)]
-    _, outputs = meet([sentiment(*report) for report in reports], crowd)
+    _, outputs = meet([sentiment(*report) for report in reports], policy=crowd)
 
     assert [(out.valence, out.participants) for out in session_sentiments(outputs)] == [
         (None, 1),
@@ -159,18 +162,18 @@ def test_a_repeated_report_changes_nothing() -> None:
     state, _ = meet([sentiment("ana", 0, 1.0), sentiment("bo", 0, 0.0), sentiment("bo", 1, 0.0)])
 
     for again in (sentiment("ana", 0, 1.0), sentiment("bo", 1, 2.0)):
-        assert session_step(state, again, SmoothingConfig(), QUIET) == (state, [])
+        assert session_step(state, again, SmoothingConfig(), QUIET, ALL_ALLOWED) == (state, [])
 
 
 def test_session_flush_publishes_the_waiting_windows() -> None:
     state, _ = meet([sentiment("ana", 0, 1.0), sentiment("ana", 1, 1.0)])
-    state, outputs = session_flush(state, SmoothingConfig(), QUIET)
+    state, outputs = session_flush(state, SmoothingConfig(), QUIET, ALL_ALLOWED)
 
     assert [(out.window_index, out.final) for out in session_sentiments(outputs)] == [
         (0, False),
         (1, False),
     ]
-    assert session_flush(state, SmoothingConfig(), QUIET) == (state, [])
+    assert session_flush(state, SmoothingConfig(), QUIET, ALL_ALLOWED) == (state, [])
 
 
 def test_the_session_raises_alerts_of_its_own() -> None:
@@ -210,7 +213,10 @@ def test_no_window_is_final_while_an_announced_participant_may_still_come() -> N
     state, _ = meet([sentiment("ana", 0, 1.0, final=True)])
 
     assert [
-        out.final for out in session_sentiments(session_flush(state, SmoothingConfig(), QUIET)[1])
+        out.final
+        for out in session_sentiments(
+            session_flush(state, SmoothingConfig(), QUIET, ALL_ALLOWED)[1]
+        )
     ] == [False]
 
 
