@@ -71,6 +71,8 @@ class SessionPolicies:
         Raises:
             BrokerError: reading the sessions topic is not allowed.
         """
+        if self._lock.locked() and session_id in self._policies:
+            return self._policies[session_id]  # another task reads on, or waits for the broker
         async with self._lock:
             while True:
                 try:
