@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from mode.threads import WorkerThread
 
-from streamer.errors import BrokerError
+from streamer.errors import BrokerError, StreamerError
 from streamer.kafka.connection import close, pause_between_updates
 from streamer.kafka.consumer import FETCH_WAIT_MS, delay_assignment
 
@@ -68,7 +68,7 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _join_again(self, error: BaseException) -> None:
         if isinstance(error, (GroupAuthorizationFailedError, TopicAuthorizationFailedError)):
-            why = (
+            why = BrokerError(
                 f"The broker does not allow the consumer group {self.app.conf.id} ({error}); "
                 "grant it to this user, or set smoothing.consumer_group."
             )
@@ -103,10 +103,11 @@ class App(faust.App):  # type: ignore[misc]
     """Faust's app with our transport, and no data folder where the tables are in memory.
 
     Attributes:
-        ended: done when the app must not go on: fails with a BrokerError for good, or holds why
-            it must start over.
+        ended: done when the app must not go on: fails with an error for good, or holds why it
+            must start over.
         embedded: the broker is an embedded one.
         known_gaps: gaps in the offsets of an input that are the log's own.
+        made_again: input topics that were deleted and made again, and whose commits are of the old.
     """
 
     logger = logging.getLogger("faust.app")
@@ -115,6 +116,7 @@ class App(faust.App):  # type: ignore[misc]
         self,
         app_id: str,
         known_gaps: set[tuple[Any, int]] | None = None,
+        made_again: set[str] | None = None,
         *,
         embedded: bool = False,
         **settings: Any,
@@ -123,16 +125,17 @@ class App(faust.App):  # type: ignore[misc]
         self.embedded = embedded
         self.ended: asyncio.Future[str] = asyncio.Future()
         self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
+        self.made_again: set[str] = set() if made_again is None else made_again
 
     def start_over(self, why: str) -> None:
         """End this app so that the worker builds a new one."""
         if not self.ended.done():
             self.ended.set_result(why)
 
-    def give_up(self, why: str) -> None:
-        """End this app and the worker with a BrokerError."""
+    def give_up(self, error: StreamerError) -> None:
+        """End this app and the worker with an error."""
         if not self.ended.done():
-            self.ended.set_exception(BrokerError(why))
+            self.ended.set_exception(error)
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)
