@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from streamer.cli.topics import topics_app
+from streamer.cli import topics
+from streamer.cli.app import app
+from streamer.cli.main import COMMANDS
 from streamer.config import build
 from streamer.kafka.embedded import EMBEDDED_PARTITIONS
 from streamer.kafka.provision import GROUPS, READS, WRITES, planned_topics, rights_table
@@ -38,10 +40,11 @@ def test_a_changelog_is_compacted_and_follows_its_input() -> None:
 
 @pytest.mark.slow
 def test_the_commands_list_and_create_on_any_broker(embedded_broker: str) -> None:
+    assert topics in COMMANDS  # importing it has registered them
     run = CliRunner().invoke
-    missing = run(topics_app, ["list", "--broker", embedded_broker, "--json"])
+    missing = run(app, ["topics", "list", "--broker", embedded_broker, "--json"])
     assert missing.exit_code == 1 and '"partitions": null' in missing.stdout
-    assert run(topics_app, ["create", "--broker", embedded_broker]).exit_code == 0
-    present = run(topics_app, ["list", "--broker", embedded_broker])
+    assert run(app, ["topics", "create", "--broker", embedded_broker]).exit_code == 0
+    present = run(app, ["topics", "list", "--broker", embedded_broker])
     assert present.exit_code == 0 and "missing" not in present.stdout
     assert str(EMBEDDED_PARTITIONS) in present.stdout
