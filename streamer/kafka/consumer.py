@@ -31,7 +31,6 @@ from streamer.config import Config
 from streamer.errors import BrokerError, ConfigError, UnreadableRecord
 from streamer.kafka.admin import on_embedded
 from streamer.kafka.connection import (
-    RepeatFilter,
     close,
     delay_assignment,
     restart,
@@ -41,13 +40,11 @@ from streamer.kafka.connection import (
 from streamer.kafka.header_names import accept_any_header_name
 from streamer.kafka.messages import ENVELOPE_BYTES, RawMessage, Received, header_values
 from streamer.kafka.producer import Producer
-from streamer.kafka.progress import Progress
+from streamer.kafka.progress import Progress, TopicChanges
 from streamer.kafka.security import RETRY_S, aiokafka_settings
 from streamer.kafka.topics import DEAD_LETTER, Topic
 
 log = logging.getLogger(__name__)
-topic_log = logging.getLogger(f"{__name__}.topic")
-topic_log.addFilter(RepeatFilter())
 accept_any_header_name()  # for Faust's consumer in processing/ too, which imports this module
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -125,7 +122,7 @@ class Consumer(Generic[R]):
         self._committed = asyncio.Event()
         self._looked_for_partitions_s = -math.inf
         self._first_partitions: int | None = None
-        self._is_there: bool | None = None
+        self._changes = TopicChanges(self.topic, self.counters)
         self._consumer: Any = None
         self._dead_letters: Producer | None = None
 
@@ -162,7 +159,7 @@ class Consumer(Generic[R]):
         if self._group is None and time.monotonic() - self._looked_for_partitions_s > FOLLOW_S:
             with suppress(KafkaError, OSError):
                 await self._assign_new_partitions("earliest")
-        self._look_for_topic()
+        self._changes.look(self._consumer.partitions_for_topic(self.topic))
         try:
             if not await self._assigned_within(max_wait_ms / 1000):
                 return []
@@ -181,13 +178,20 @@ class Consumer(Generic[R]):
         return received
 
     async def snapshot(self) -> AsyncGenerator[Received[R], None]:
-        """Yield the records that are on the topic now, then end; only without a group."""
-        ends = await self.ends()
-        while await self.is_before(ends):
-            for received in await self.batch(SNAPSHOT_RECORDS, FETCH_WAIT_MS):
-                partition = TopicPartition(received.topic, received.partition)
-                if received.offset < ends.get(partition, 0):
-                    yield received
+        """Yield the records that are on the topic now, then end; only without a group.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        try:
+            ends = await self.ends()
+            while await self.is_before(ends):
+                for received in await self.batch(SNAPSHOT_RECORDS, FETCH_WAIT_MS):
+                    partition = TopicPartition(received.topic, received.partition)
+                    if received.offset < ends.get(partition, 0):
+                        yield received
+        except (KafkaError, OSError) as error:
+            raise unreachable(self._config.kafka, error) from error
 
     async def ends(self) -> dict[TopicPartition, int]:
         """Return the offset after the last message of each partition; only without a group.
@@ -285,7 +289,7 @@ class Consumer(Generic[R]):
     async def _decode_all(self, partition: Any, messages: Sequence[Any]) -> list[Received[R]]:
         progress = self._progress.setdefault(partition, Progress())
         decoded = []
-        self._note_jump(partition, progress, messages[0].offset)
+        self._changes.jump(partition.partition, progress.jump(messages[0].offset))
         for message in messages:
             if message.timestamp < self._start_ms and partition in self._started_by_time:
                 progress.read(message.offset, done=True)
@@ -295,28 +299,6 @@ class Consumer(Generic[R]):
             if received is not None:
                 decoded.append(received)
         return decoded
-
-    def _look_for_topic(self) -> None:
-        """Log that the topic does not exist any more, and that it is back."""
-        is_there = bool(self._consumer.partitions_for_topic(self.topic))
-        if self._is_there and not is_there:
-            log.error("The topic %s does not exist any more; waiting for it.", self.topic)
-        elif is_there and self._is_there is False:
-            log.warning("The topic %s was made again; reading its beginning.", self.topic)
-        self._is_there = is_there or (None if self._is_there is None else False)
-
-    def _note_jump(self, partition: Any, progress: Progress, offset: int) -> None:
-        missing = progress.jump(offset)
-        if missing > 0:
-            self.counters["deleted"] += missing
-            topic_log.warning(
-                f"%d messages of {self.topic} in partition %d were deleted before they were read.",
-                missing,
-                partition.partition,
-            )
-        elif missing < 0:
-            self.counters["made_again"] += 1
-            topic_log.warning(f"The topic {self.topic} was made again; reading its beginning.")
 
     async def _decode(self, message: Any) -> Received[R] | None:
         raw = RawMessage(

@@ -1,9 +1,16 @@
-"""How far one partition has been used, and whether its log still fits. Pure."""
+"""How far one partition has been used, and what is logged where its topic changes from outside."""
 
 from __future__ import annotations
 
-from collections import deque
+import logging
+from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
+
+from streamer.kafka.connection import RepeatFilter
+
+log = logging.getLogger(__name__)
+log.addFilter(RepeatFilter())
 
 
 @dataclass(slots=True)
@@ -58,3 +65,36 @@ class Progress:
             offset = self.pending.popleft()
             self.done.discard(offset)
             self.next_offset = offset + 1
+
+
+class TopicChanges:
+    """Logs and counts what happens to a topic: `deleted` messages, partitions `made_again`."""
+
+    def __init__(self, topic: str, counters: Counter[str]) -> None:
+        """Begin without knowing whether the topic exists."""
+        self._topic = topic
+        self._counters = counters
+        self._is_there: bool | None = None
+
+    def look(self, partitions: Collection[int] | None) -> None:
+        """Log that the topic does not exist any more, and that it is back."""
+        if partitions:
+            if self._is_there is False:
+                log.warning("The topic %s was made again; reading its beginning.", self._topic)
+            self._is_there = True
+        elif self._is_there:
+            log.error("The topic %s does not exist any more; waiting for it.", self._topic)
+            self._is_there = False
+
+    def jump(self, partition: int, missing: int) -> None:
+        """Log how many messages are missing before the next one (`Progress.jump`)."""
+        if missing > 0:
+            self._counters["deleted"] += missing
+            log.warning(
+                f"%d messages of {self._topic} in partition %d were deleted before they were read.",
+                missing,
+                partition,
+            )
+        elif missing < 0:
+            self._counters["made_again"] += 1
+            log.warning(f"The topic {self._topic} was made again; reading its beginning.")
