@@ -8,6 +8,7 @@
       live      devices and network streams: threads, one queue, reconnection
       devices   listing and opening cameras, microphones and network streams
       timeline  timestamps of a container → session time
+      source_notices  what a user should know of one source
       tracks    decoded frames → chunks without gaps, upright frames
     pace        the speed of a replay
 
