@@ -17,7 +17,6 @@ from streamer.media_types import MEDIA_SUFFIXES, exists
 
 FOLDER = "Audio Record"
 _FILE = re.compile(r"audio(?P<name>\D.*?)\d*", re.IGNORECASE)
-_NEXT_WORD = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
 
 
 def separate_audio(folder: Path) -> dict[str, Path]:
@@ -34,10 +33,20 @@ def separate_audio(folder: Path) -> dict[str, Path]:
         match = _FILE.fullmatch(path.stem)
         if match is None or path.suffix.lower() not in MEDIA_SUFFIXES:
             continue
-        name = person = " ".join(_NEXT_WORD.sub(" ", match["name"]).replace("_", " ").split())
+        name = person = _spaced(match["name"])
         number = 1
         while person in people:
             number += 1
             person = f"{name} {number}"
         people[person] = path
     return people
+
+
+def _spaced(name: str) -> str:
+    """Return a name with a space before each capital letter that follows a small one."""
+    pairs = zip(name, f" {name}", strict=False)
+    return " ".join(
+        "".join(f" {c}" if c.isupper() and before.islower() else c for c, before in pairs)
+        .replace("_", " ")
+        .split()
+    )
