@@ -1,6 +1,7 @@
 """Capture: a participant's sources → AudioChunks and VideoFrames in session time.
 
     sources     the text that a user types → ParticipantSpec, Source
+    zoom        the folder of a Zoom meeting → a file by person
     probe       what the sources contain, before they are read → SourceInfo
     reading     sources → one stream of chunks
       files     one pass over an open media container
