@@ -45,6 +45,7 @@ async def examine(config: Config) -> list[Finding]:
 def _local(config: Config) -> Iterator[Finding]:
     yield from _media()
     yield from _devices()
+    yield _faces(config)
     yield _speech(config)
     yield _program("espeak-ng", "speech of the demo", "apt-get install espeak-ng")
     yield _model(config)
@@ -79,6 +80,21 @@ def _devices() -> Iterator[Finding]:
         fix = "" if names else "plug one in, or give this user access to it (groups video, audio)"
         state: Literal["ok", "missing"] = "ok" if names else "missing"
         yield Finding(f"{kind}s", state, ", ".join(names) or "none", fix)
+
+
+def _faces(config: Config) -> Finding:
+    from semi_iin.blazeface import default_name
+    from streamer.faces import chosen_detector
+
+    try:
+        chosen_detector(config.faces)
+    except StreamerError as error:
+        return Finding("face detector", "broken", str(error), "see the settings of [faces]")
+    name = default_name() if config.faces.detector == "auto" else config.faces.detector
+    if config.faces.yunet_model or name == config.faces.detector or name != "cascade":
+        return Finding("face detector", "ok", "YuNet" if config.faces.yunet_model else name)
+    fix = "run `streamer models get blazeface`"
+    return Finding("face detector", "missing", "only OpenCV's cascade, which finds fewer", fix)
 
 
 def _speech(config: Config) -> Finding:
