@@ -45,7 +45,7 @@ async def examine(config: Config) -> list[Finding]:
 def _local(config: Config) -> Iterator[Finding]:
     yield from _media()
     yield from _devices()
-    yield _faces(config)
+    yield examine_faces(config)
     yield _speech(config)
     yield _program("espeak-ng", "speech of the demo", "apt-get install espeak-ng")
     yield _model(config)
@@ -82,19 +82,23 @@ def _devices() -> Iterator[Finding]:
         yield Finding(f"{kind}s", state, ", ".join(names) or "none", fix)
 
 
-def _faces(config: Config) -> Finding:
+def examine_faces(config: Config) -> Finding:
+    """Which face detector the settings give, and whether a better one could be had."""
     from semi_iin.blazeface import default_name
     from streamer.faces import chosen_detector
 
+    faces = config.faces
     try:
-        chosen_detector(config.faces)
+        chosen_detector(faces)
     except StreamerError as error:
         return Finding("face detector", "broken", str(error), "see the settings of [faces]")
-    name = default_name() if config.faces.detector == "auto" else config.faces.detector
-    if config.faces.yunet_model or name == config.faces.detector or name != "cascade":
-        return Finding("face detector", "ok", "YuNet" if config.faces.yunet_model else name)
-    fix = "run `streamer models get blazeface`"
-    return Finding("face detector", "missing", "only OpenCV's cascade, which finds fewer", fix)
+    name = default_name() if faces.detector == "auto" else faces.detector
+    if faces.yunet_model:
+        name = "YuNet"
+    if name == "cascade" and faces.detector == "auto":
+        fix = "run `streamer models get blazeface`"
+        return Finding("face detector", "missing", "only OpenCV's cascade, which finds fewer", fix)
+    return Finding("face detector", "ok", name)
 
 
 def _speech(config: Config) -> Finding:
