@@ -29,6 +29,7 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
+from streamer.kafka.provision import changelogs
 from streamer.kafka.topics import (
     ALERTS,
     DEAD_LETTER,
@@ -40,7 +41,6 @@ from streamer.kafka.topics import (
     Topic,
 )
 from streamer.policy import UNKNOWN_SESSION
-from streamer.processing import app
 from streamer.records import Score, Sentiment
 from streamer.smoothing import participant
 from tests import made_records
@@ -349,7 +349,7 @@ async def test_changelogs_are_compacted_and_lie_in_as_many_partitions(kafka_benc
         await out.until(lambda records: len(records) > 10)
     finish(worker)
     admin = AdminClient({"bootstrap.servers": bench.config.kafka.broker})
-    for name in app.changelogs(bench.config):
+    for name in changelogs(bench.config):
         assert len(admin.list_topics(name, timeout=10).topics[name].partitions) == 3
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
         settings = admin.describe_configs([resource])[resource].result(timeout=10)

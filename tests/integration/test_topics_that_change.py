@@ -14,15 +14,18 @@ from streamer.config import Config, build
 from streamer.errors import TopicChanged
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
+from streamer.kafka.policies import SessionPolicies
 from streamer.kafka.producer import Producer
-from streamer.kafka.topics import SCORES, SMOOTHED, Topic
+from streamer.kafka.topics import SCORES, SESSIONS, SMOOTHED, Topic
 from streamer.processing import worker
+from streamer.testing import ALL_ALLOWED
 from tests.made_records import score
 from tests.made_records import session as session_record
 
 pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.kafka,
+    pytest.mark.slow,
     # Faust warns of the setting that the worker changes while it stops.
     pytest.mark.filterwarnings("ignore:Setting new value for configuration key"),
 ]
@@ -71,10 +74,10 @@ async def cut(config: Config, admin: Any) -> None:
     await admin.delete_records({at: RecordsToDelete(end) for at, end in ends.items()})
 
 
-async def make_again(config: Config, admin: Any) -> None:
-    await admin.delete_topics([name_of(config, SCORES)])
+async def make_again(config: Config, admin: Any, topic: Topic[Any] = SCORES) -> None:
+    await admin.delete_topics([name_of(config, topic)])
     async with asyncio.timeout(30):
-        while name_of(config, SCORES) in await admin.list_topics():
+        while name_of(config, topic) in await admin.list_topics():
             pass
     await ensure_topics(config)
 
@@ -121,3 +124,19 @@ async def test_processing_recovers_or_ends_at_once(
                 await admin.create_partitions(more)
                 async with asyncio.timeout(30):
                     await asyncio.wait({running})
+
+
+async def test_the_sessions_of_a_topic_that_was_made_again_are_known(
+    kafka_broker: str, admin: Any
+) -> None:
+    prefix = f"t{uuid.uuid4().hex[:12]}"
+    config = build({"kafka": {"broker": kafka_broker, "topic_prefix": prefix, "partitions": 1}})
+    await ensure_topics(config)
+    async with asyncio.timeout(60), SessionPolicies(config) as policies:
+        for name in ("first", "second", "third"):
+            await publish(config, (), name)
+        assert await policies.policy("third") == ALL_ALLOWED
+        await make_again(config, admin, SESSIONS)
+        await publish(config, (), "fourth")
+        assert await policies.policy("fourth") == ALL_ALLOWED
+        assert await policies.policy("fifth") is None

@@ -17,6 +17,7 @@ from faust.types import TP, Message
 from streamer.config import Config, build
 from streamer.errors import ConfigError, TopicChanged
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.provision import changelogs
 from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
 from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing import app, spec
@@ -477,7 +478,7 @@ def test_two_systems_on_one_cluster_share_no_changelog() -> None:
     other = build({"kafka": {"topic_prefix": "demo"}})
     assert consumer_group(one, "smoothing") == "sentiment-smoothing"
     assert consumer_group(other, "smoothing") == "demo-sentiment-smoothing"
-    assert set(app.changelogs(one)).isdisjoint(app.changelogs(other))
+    assert set(changelogs(one)).isdisjoint(changelogs(other))
 
 
 def built(**settings: Any) -> app.Processor:
