@@ -57,6 +57,7 @@ class StageSpec(Generic[S]):
         step: from state (None at first) and record to state and outputs.
         flush: gives out what the state holds back.
         holds: whether the state holds anything back.
+        silence_s: after how long without a record of the key a flush is due, in seconds.
         routes: the topics on which an output is published; none: not at all.
     """
 
@@ -66,6 +67,7 @@ class StageSpec(Generic[S]):
     step: Callable[[S | None, Any], tuple[S, Iterable[Output]]]
     flush: Callable[[S], tuple[S, Iterable[Output]]]
     holds: Callable[[S], bool]
+    silence_s: Callable[[S], float]
     routes: Callable[[Output], tuple[Topic[Any], ...]]
 
 
@@ -85,6 +87,7 @@ def participant_spec(config: Config) -> StageSpec[participant.ParticipantState]:
         step=lambda state, score: participant.step(state, score, config.smoothing, config.alerts),
         flush=lambda state: participant.flush(state, config.smoothing, config.alerts),
         holds=lambda state: bool(state.held),
+        silence_s=lambda _: config.smoothing.idle_flush_s,
         routes=routes,
     )
 
@@ -99,7 +102,8 @@ def session_spec(config: Config) -> StageSpec[session.SessionState]:
             state, sentiment, config.smoothing, config.alerts
         ),
         flush=lambda state: session.session_flush(state, config.smoothing, config.alerts),
-        holds=lambda state: bool(state.pending),
+        holds=session.session_holds,
+        silence_s=lambda state: session.session_silence_s(state, config.smoothing),
         routes=lambda output: (
             (SESSION_SMOOTHED,) if isinstance(output, SessionSentiment) else (ALERTS,)
         ),

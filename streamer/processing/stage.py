@@ -61,10 +61,14 @@ class _PartitionTime:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A key that holds outputs back, and the time of its last message (`_PartitionTime`)."""
+    """A key that holds outputs back, and the time of its last message (`_PartitionTime`).
+
+    It is flushed after `silence_s` without another message.
+    """
 
     partition: int
     since_ms: float
+    silence_s: float
 
 
 class Stage(Generic[S]):
@@ -101,7 +105,6 @@ class Stage(Generic[S]):
         self._topic = spec.topic.full_name(config.kafka.topic_prefix)
         self._producer = producer
         self._clock = clock
-        self._idle_s = config.smoothing.idle_flush_s
         self._retention_ms = config.kafka.retention_ms
         self._encode = msgspec.msgpack.Encoder().encode
         self._max_state_bytes = config.kafka.max_message_bytes // 2  # the outbox takes space too
@@ -251,7 +254,7 @@ class Stage(Generic[S]):
 
     def _note(self, key: bytes, state: S, partition: int, since_ms: float) -> None:
         if self._spec.holds(state):
-            self._waiting[key] = _Waiting(partition, since_ms)
+            self._waiting[key] = _Waiting(partition, since_ms, self._spec.silence_s(state))
         else:
             self._waiting.pop(key, None)
 
@@ -327,8 +330,8 @@ class Stage(Generic[S]):
         return [
             key
             for key, waiting in self._waiting.items()
-            if self._times[waiting.partition].now_ms(now_s, self._idle_s) - waiting.since_ms
-            >= self._idle_s * 1000
+            if self._times[waiting.partition].now_ms(now_s, waiting.silence_s) - waiting.since_ms
+            >= waiting.silence_s * 1000
         ]
 
     async def _flush(self, key: bytes) -> None:
@@ -429,7 +432,7 @@ class Stage(Generic[S]):
             if stored.partition not in mine:
                 continue
             if stored.outbox:
-                self._waiting[key] = _Waiting(stored.partition, -float("inf"))
+                self._waiting[key] = _Waiting(stored.partition, -float("inf"), 0.0)
             else:
                 self._note(key, stored.state, stored.partition, now_ms)
         self._open = True
