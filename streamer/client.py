@@ -4,7 +4,7 @@
         print(sentiment.participant_id, sentiment.valence)
 
 What enters: a broker's address and a selection of records. What leaves: typed records of `records`,
-each once. This module does not know what they mean.
+each revision once. This module does not know what they mean.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ async def subscribe(
         config: settings for more than that: security, timeouts.
 
     Yields:
-        Records of the type of `kind`, each once (the latest 65,536 identities are remembered).
+        Records of the type of `kind`, each once; none in a lower revision than before (the
+        latest 65,536 identities are remembered).
 
     Raises:
         BrokerError: nothing answers at `broker`.
@@ -106,7 +107,7 @@ async def subscribe(
                 for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
                     record = received.record
                     if _is_selected(record, session, participant) and duplicates.is_new(
-                        topic.event_id(record)
+                        *topic.identity(record)
                     ):
                         yield record
                     used.append(received)

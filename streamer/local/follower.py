@@ -27,6 +27,7 @@ from streamer.kafka.topics import (
 )
 from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
 from streamer.session.sending import InFlight
+from streamer.smoothing import longest_silence_s
 
 Published = Sentiment | SessionSentiment | Alert
 STALL_TIMEOUT_S = 120.0
@@ -47,7 +48,8 @@ class Follower:
     """Reads one session's scores and records, and updates its windows in flight; no consumer group.
 
     The readers stand at the topics' ends before the first window goes out, so that nothing of
-    the session is missed. A record seen before (same window and revision) is dropped.
+    the session is missed. A record seen before (same window in this revision or a
+    higher one) is dropped.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Follower:
         self._on_record = on_record
         self._by_session = config.smoothing.publish == "session"
         self._duplicates = {topic: Duplicates() for topic in FOLLOWED}
+        self._whole = False
         self._news = asyncio.Event()
         self._stack = contextlib.AsyncExitStack()
         self._readers: list[Consumer[Any]] = []
@@ -101,14 +104,17 @@ class Follower:
                     f"answered for {STALL_TIMEOUT_S:g} s; look whether inference and processing "
                     "run against this broker, and whether the session name was used before."
                 ) from None
-        patience_s = AFTERMATH_S
-        if self._by_session:
-            patience_s += self._config.smoothing.idle_flush_s
         self._news.set()
         while self._news.is_set():
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), patience_s)
+                await asyncio.wait_for(self._news.wait(), self._aftermath_s())
+
+    def _aftermath_s(self) -> float:
+        """How long the last records are waited for: longer if the session's are not all there."""
+        if self._whole or not self._by_session:
+            return AFTERMATH_S
+        return AFTERMATH_S + longest_silence_s(self._config.smoothing)
 
     async def _read(self, reader: Consumer[Any]) -> None:
         while True:
@@ -129,7 +135,7 @@ class Follower:
             return
         self._news.set()
         topic = topic_of(record)
-        if not self._duplicates[topic].is_new(topic.event_id(record)):
+        if not self._duplicates[topic].is_new(*topic.identity(record)):
             return
         if isinstance(record, Score):
             await self._in_flight.scored(record.window_id)
@@ -139,4 +145,6 @@ class Follower:
         if isinstance(record, Sentiment):
             self.sentiments += 1
             await self._in_flight.published(record.window_id)
+        if isinstance(record, SessionSentiment):
+            self._whole |= record.final
         self._on_record(record)

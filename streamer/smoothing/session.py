@@ -122,8 +122,11 @@ def session_silence_s(state: SessionState, config: SmoothingConfig) -> float:
 
     While participants are announced or have sent no final record, silence may be an outage.
     """
-    if _everyone_ended(state):
-        return config.idle_flush_s
+    return config.idle_flush_s if _everyone_ended(state) else longest_silence_s(config)
+
+
+def longest_silence_s(config: SmoothingConfig) -> float:
+    """Return after how long without any record every session is flushed, in seconds."""
     return config.idle_flush_s + (lateness_ms(config) + SESSION_PATIENCE_MS) / 1000
 
 
@@ -211,14 +214,15 @@ def _revise(
     state: SessionState, config: SmoothingConfig, alerts: AlertsConfig, *, everything: bool
 ) -> tuple[SessionState, SessionOutputs]:
     """Evaluate the windows that are out again, and publish those that changed."""
-    if state.changed_from is None:
+    first = state.changed_from
+    if first is None:
         return state, []
     limit = state.next_index if everything else max(_caught_up_to(state), _floor(state))
     outputs: SessionOutputs = []
     windows, carry = dict(state.windows), state.before
     for index in [each for each in windows if each < state.next_index]:
         carry, value = evaluate(carry, windows[index], config)
-        if not state.changed_from <= index < limit:
+        if not first <= index < limit:
             continue
         final = index == _final_index(state)
         record = record_of(state.session_id, index, windows[index], value, final=final)
@@ -227,7 +231,7 @@ def _revise(
         state, published = _out(state, record, alerts, first=False)
         windows[index] = state.windows[index]
         outputs += published
-    changed_from = max(state.changed_from, limit)
+    changed_from = max(first, limit)
     return msgspec.structs.replace(
         state, after=carry, changed_from=changed_from if changed_from < state.next_index else None
     ), outputs
@@ -281,15 +285,13 @@ def _out(
     meeting = msgspec.structs.replace(
         state.windows[index], revision=record.revision, digest=digest_of(record)
     )
-    alert_state, signals = state.alert_state, []
+    alert_state, published = state.alert_state, list[Alert]()
     if first or record.final:
+        valence = record.valence if first else None
         alert_state, signals = update_alerts(
-            alert_state,
-            record.end_ms,
-            record.valence if first else None,
-            alerts,
-            stand_down=record.final,
+            alert_state, record.end_ms, valence, alerts, stand_down=record.final
         )
+        published = alert_records(signals, state.session_id, None, record.event_time, record.end_ms)
     still_final = None if state.final_index == index else state.final_index
     state = msgspec.structs.replace(
         state,
@@ -297,10 +299,7 @@ def _out(
         final_index=index if record.final else still_final,
         alert_state=alert_state,
     )
-    return state, [
-        record,
-        *alert_records(signals, state.session_id, None, record.event_time, record.end_ms),
-    ]
+    return state, [record, *published]
 
 
 # --- what is forgotten --------------------------------------------------------------------------

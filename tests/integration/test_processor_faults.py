@@ -220,7 +220,7 @@ async def test_starts_before_its_topics_and_passes_tombstones_and_garbage(bench:
     bench.set("smoothing.idle_flush_s=1.0")
     worker = bench.start()
     await assigned(bench, 0)
-    good = [score("s", "ana", index) for index in range(6)]
+    good = [score("s", "ana", index, session_participants=1) for index in range(6)]
     producer = AIOKafkaProducer(bootstrap_servers=bench.config.kafka.broker)
     await producer.start()
     try:
