@@ -20,6 +20,7 @@ from streamer.processing.clock import Clock
 from streamer.processing.faust_app import App
 from streamer.processing.spec import participant_spec, session_spec
 from streamer.processing.stage import Stage
+from streamer.processing.stored import MonotonicTable
 
 SESSION_TIMEOUT_S = 10.0
 """After so long without a heartbeat a worker is dead and its partitions go to the others."""
@@ -79,12 +80,17 @@ def build_app(
         ("sessions", session_spec(config)),
     ):
         topic_name = spec.topic.full_name(config.kafka.topic_prefix)
-        table = app.Table(
-            table_name,
-            key_type=bytes,
-            value_type=bytes,
-            partitions=partitions[topic_name],
-            help=f"Smoothing state of the {table_name}.",
+        table = app.tables.add(
+            MonotonicTable(
+                app,
+                name=table_name,
+                retention_ms=config.kafka.retention_ms,
+                key_type=bytes,
+                value_type=bytes,
+                partitions=partitions[topic_name],
+                beacon=app.tables.beacon,
+                help=f"Smoothing state of the {table_name}.",
+            )
         )
         stage: Stage[Any] = Stage(app, table, spec, producer, config, Clock())
         source = app.topic(

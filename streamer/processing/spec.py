@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import msgspec
 
@@ -21,29 +21,13 @@ from streamer.kafka.topics import (
     SMOOTHED,
     Topic,
 )
+from streamer.processing.stored import S
 from streamer.records import Alert, Score, Sentiment, SessionSentiment
 from streamer.smoothing import participant, session
 
 Output = Sentiment | SessionSentiment | Alert
-S = TypeVar("S", bound=msgspec.Struct)
 SCORED_AT = "scored_at_unix_ms"
 """Stored with the latencies while a score waits in the state: Kafka's time of the score."""
-
-
-class StoredState(msgspec.Struct, Generic[S], frozen=True, array_like=True):
-    """A table's value.
-
-    Attributes:
-        state: the smoothing state.
-        partition: of the input topic and of the changelog; a key stays in its partition.
-        touched_ms: wall clock of the last change, for expiry.
-        outbox: outputs of a flush that the broker may not have yet, kind and JSON.
-    """
-
-    state: S
-    partition: int
-    touched_ms: int
-    outbox: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -147,11 +147,15 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
         for stage in processor.stages
         for work in (stage.commit_loop(), stage.maintenance_loop())
     ]
+    stages.append(asyncio.create_task(app.keep_lease()))
     waited = [app.ended, living, stopping, *stages]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-    cause = next(each for each in (*stages, *waited) if each.done())
+    cause = next(each for each in (app.ended, *stages, *waited) if each.done())
     app.conf.stream_wait_empty = cause is stopping
     living.cancel()
+    if cause is app.ended:  # what is not stored yet is read again
+        for each in stages:
+            each.cancel()
     ending = asyncio.create_task(app.stop())
     ended, _ = await asyncio.wait({ending}, timeout=STOP_S)
     if not ended:  # a cancellation would be swallowed, so what hangs is left behind
@@ -160,6 +164,9 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
     for each in waited:
         each.cancel()
     await asyncio.wait(waited, timeout=LET_GO_S)
+    for each in stages:  # what failed because the app ended is no fault of its own
+        if each.done() and not each.cancelled():
+            each.exception()
     for each in ended:
         each.result()
     return str(cause.result())

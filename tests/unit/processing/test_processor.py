@@ -20,7 +20,9 @@ from streamer.kafka.groups import consumer_group
 from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
 from streamer.processing import app, spec
 from streamer.processing.clock import Clock
+from streamer.processing.faust_app import Evicted
 from streamer.processing.stage import Stage
+from streamer.processing.stored import changes_in
 from streamer.records import Score, Sentiment
 from streamer.testing import FakeProducer
 from tests import made_records
@@ -101,6 +103,16 @@ class App:
 
     def start_over(self, why: str) -> None:
         self.why.append(why)
+
+    def may_write(self) -> bool:
+        return not self.ended.done()
+
+    def check_may_write(self) -> None:
+        if not self.may_write():
+            raise Evicted
+
+    def evict(self) -> None:
+        self.ended.set_result("the process stood still")
 
     def give_up(self, why: str) -> None:
         self.ended.set_exception(BrokerError(why))
@@ -382,6 +394,14 @@ async def test_a_state_of_another_version_is_begun_anew() -> None:
     assert bench.stage.counters["states_lost"] >= 1
 
 
+async def test_a_state_of_another_version_that_is_replaced_counts_on() -> None:
+    bench = Bench()
+    bench.table.rows[b"s/ana"] = msgspec.msgpack.encode(["another", 0, 0, [], 41])
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+    assert changes_in(bench.table.rows[b"s/ana"]) == 42
+
+
 async def test_a_revoked_partition_leaves_nothing_behind() -> None:
     bench = Bench()
     async with bench.working():
@@ -391,6 +411,45 @@ async def test_a_revoked_partition_leaves_nothing_behind() -> None:
         assert bench.stage._silent() == []
         bench.clock.now_s += 0.1
         assert bench.stage._silent() == []
+
+
+async def test_a_worker_that_stood_still_writes_nothing_and_acknowledges_nothing() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+    bench.journal.clear()
+    await bench.table.recovered()
+    await bench.feed(*map(bench.event, wire(1)))
+    bench.app.evict()
+    with pytest.raises(Evicted):
+        await bench.stage.commit_loop()
+    await bench.feed(*map(bench.event, wire(2)))
+    await bench.app.closing[0](bench.app, {TP("sentiment.scores.v1", 0)})  # waits for nothing
+    assert bench.journal.of("changelog") == bench.journal.of("committable") == []
+    assert bench.stage._decode(bench.table.rows[b"s/ana"]).state.next_index == 1
+
+
+async def test_a_worker_that_stood_still_flushes_nothing_and_buries_no_score() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0, 2)))
+    bench.journal.clear()
+    bench.app.evict()
+    with pytest.raises(Evicted):
+        await bench.stage._flush(b"s/ana")
+    assert bench.journal == []
+    assert bench.producer.dead_letters == []
+
+
+async def test_every_change_of_a_key_counts() -> None:
+    bench = Bench()
+    async with bench.working(maintained=True):
+        await bench.feed(*map(bench.event, wire(0, 2)))
+        await eventually(lambda: bench.stage.counters["flushed"] == 2)
+        await eventually(lambda: not bench.stage._decode(bench.table.rows[b"s/ana"]).outbox)
+    changes = [changes_in(value) for _, value in bench.journal.of("changelog")]
+    assert changes == sorted(set(changes))
+    assert changes[-1] == 4, "two scores, the flush, and that it is sent"
 
 
 def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
