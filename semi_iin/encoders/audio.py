@@ -1,6 +1,7 @@
 """The audio encoders: a compact network over log-mel energies, and a speech transformer."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -30,7 +31,7 @@ class TransformerAudioEncoder(TransformerEncoder):
 
     def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
         """Return features (L, D) float32 of clips that have audio."""
-        return [self._encode(_waveform(clip)) for clip in clips]
+        return [self._encode(waveform_of(clip)) for clip in clips]
 
     def _encode(self, waveform: Tensor) -> Tensor:
         limit = self.spec["max_frames"]
@@ -43,7 +44,58 @@ class TransformerAudioEncoder(TransformerEncoder):
         return states[-limit:].float()
 
 
-class LogMelEncoder(EmotionEncoder):
+class VoiceEncoder(EmotionEncoder):
+    """An audio encoder that is trained here: log-mel energies of speech, features, an emotion head.
+
+    Attributes:
+        HOP: samples between two log-mel frames.
+    """
+
+    HOP: int
+
+    @property
+    @abstractmethod
+    def longest(self) -> int:
+        """Log-mel frames that `forward` takes at most."""
+
+    @abstractmethod
+    def log_mel(self, waveform: Tensor) -> Tensor:
+        """Return log-mel energies (frames, mels) of the speech in samples (n,)."""
+
+    @abstractmethod
+    def forward(self, energies: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (B, L, D) and their mask (B, L) bool.
+
+        Args:
+            energies: (B, frames, mels) log-mel energies, padded.
+            lengths: (B,) int64, the real frames of each clip.
+        """
+
+    @abstractmethod
+    def classify(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Return emotion logits (B, classes) of features (B, L, D) and their mask."""
+
+    def energies(self, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
+        """Return the arguments of `forward` for clips that have audio."""
+        mels = [
+            self.log_mel(waveform_of(clip)[-self.longest * self.HOP :].to(self.device))
+            for clip in clips
+        ]
+        mels = [mel[: self.longest] for mel in mels]
+        lengths = torch.tensor([len(mel) for mel in mels], device=self.device)
+        return nn.utils.rnn.pad_sequence(mels, batch_first=True), lengths
+
+    def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
+        """Return features (L, D) float32 of clips that have audio."""
+        features, mask = self(*self.energies(clips))
+        return [row[real].float() for row, real in zip(features, mask, strict=True)]
+
+    def emotions(self, clips: Sequence[Clip]) -> list[str]:
+        """Return the likeliest emotion of clips that have audio."""
+        return self.emotion_names(self.classify(*self(*self.energies(clips))))
+
+
+class LogMelEncoder(VoiceEncoder):
     """A compact convolutional encoder of log-mel energies: one frame per 80 ms.
 
     Four convolutions run over time and mel bands, and each but the last halves both. Then the
@@ -104,13 +156,17 @@ class LogMelEncoder(EmotionEncoder):
         if stored:
             load_exactly(self, stored, "the audio encoder's weights")
 
+    @property
+    def longest(self) -> int:
+        """Log-mel frames that `forward` takes at most."""
+        return int(self.spec["max_frames"]) << self.HALVINGS
+
     def log_mel(self, waveform: Tensor) -> Tensor:
         """Return log-mel energies (frames, mels) of the speech in samples (n,).
 
-        A frame counts as speech where it is within 35 dB of the loudest and a quarter of the way
-        from the quiet (the lowest tenth) to it. Each band's mean over such frames is subtracted,
-        and frames more than 0.1 s before the first or after the last are cut off. Energies more
-        than 80 dB below the highest are raised to that bound.
+        Each band's mean over frames of speech is subtracted, and frames more than 0.1 s before the
+        first or after the last are cut off. Energies more than 80 dB below the highest are raised
+        to that bound.
         """
         waveform = functional.pad(waveform.float(), (0, max(0, self.WINDOW - len(waveform))))
         spectrum = torch.stft(
@@ -122,10 +178,7 @@ class LogMelEncoder(EmotionEncoder):
             return_complex=True,
         )
         bands = (self.mel_filters @ spectrum.abs().square()).clamp(min=1e-10)
-        loudness = bands.sum(dim=0).log()
-        loudest, quiet = loudness.max(), loudness.quantile(0.1)
-        bound = torch.maximum(loudest - 8.06, quiet + 0.25 * (loudest - quiet))
-        speech = loudness >= bound
+        speech = speech_frames(bands)
         energies = bands.log().T
         energies = energies.clamp(min=float(energies.max()) - 18.4)
         energies = (energies - energies[speech].mean(dim=0)) / 3.0
@@ -141,10 +194,10 @@ class LogMelEncoder(EmotionEncoder):
         """
         maps = energies[:, None].contiguous(memory_format=torch.channels_last)
         for index, layer in enumerate(self.spectral):
-            maps = layer(maps * _until(lengths, maps.shape[2])[:, None, :, None])
+            maps = layer(maps * mask_until(lengths, maps.shape[2])[:, None, :, None])
             if index < self.HALVINGS:
                 lengths = (lengths + 1) // 2
-        mask = _until(lengths, maps.shape[2])
+        mask = mask_until(lengths, maps.shape[2])
         states = self.project(self.dropout(maps.permute(0, 2, 1, 3).flatten(2)))
         for layer in self.temporal:
             inside = (states * mask[..., None]).transpose(1, 2)
@@ -158,31 +211,24 @@ class LogMelEncoder(EmotionEncoder):
         logits: Tensor = self.emotion(self.dropout(torch.cat([mean, largest], dim=-1)))
         return logits
 
-    def energies(self, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
-        """Return the arguments of `forward` for clips that have audio."""
-        limit = self.spec["max_frames"] * 2**self.HALVINGS
-        mels = [
-            self.log_mel(_waveform(clip)[-limit * self.HOP :].to(self.device))[:limit]
-            for clip in clips
-        ]
-        lengths = torch.tensor([len(mel) for mel in mels], device=self.device)
-        return nn.utils.rnn.pad_sequence(mels, batch_first=True), lengths
 
-    def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
-        """Return features (L, D) float32 of clips that have audio."""
-        features, mask = self(*self.energies(clips))
-        return [row[real].float() for row, real in zip(features, mask, strict=True)]
-
-    def emotions(self, clips: Sequence[Clip]) -> list[str]:
-        """Return the likeliest emotion of clips that have audio."""
-        return self.emotion_names(self.classify(*self(*self.energies(clips))))
-
-
-def _waveform(clip: Clip) -> Tensor:
+def waveform_of(clip: Clip) -> Tensor:
+    """Return the samples (n,) float32 of a clip that has audio."""
     return torch.from_numpy(np.ascontiguousarray(clip.audio, dtype=np.float32))
 
 
-def _until(lengths: Tensor, longest: int) -> Tensor:
+def speech_frames(bands: Tensor) -> Tensor:
+    """Return which frames of energies (bands, frames) are speech. (frames,) bool, one at least.
+
+    A frame counts as speech where it is within 35 dB of the loudest and a quarter of the way from
+    the quiet (the lowest tenth) to it.
+    """
+    loudness = bands.sum(dim=0).log()
+    loudest, quiet = loudness.max(), loudness.quantile(0.1)
+    return loudness >= torch.maximum(loudest - 8.06, quiet + 0.25 * (loudest - quiet))
+
+
+def mask_until(lengths: Tensor, longest: int) -> Tensor:
     """(B, longest) bool, True before each length."""
     return torch.arange(longest, device=lengths.device) < lengths[:, None]
 

@@ -65,7 +65,7 @@ def load_pretrained(loader: Any, spec: Spec) -> Any:
     source = spec.get("source")
     if not source:
         raise SemiIINError("a transformer encoder's spec needs a source")
-    location = _location(str(source))
+    location = locate(str(source))
     path = Path(location) / "model.safetensors"
     if spec.get("sha256") and loader.__name__ == "AutoModel" and path.is_file():
         with path.open("rb") as file:
@@ -140,8 +140,8 @@ def add_difference(module: nn.Module, stored: Mapping[str, Tensor]) -> None:
             parameters[target].add_(change.to(parameters[target].dtype))
 
 
-def _location(source: str) -> str:
-    """Return a source as transformers takes it: a directory, or a hub id."""
+def locate(source: str) -> str:
+    """Return the directory of a source, or the source itself where it is a directory or hub id."""
     if source.startswith("weights:"):
         name = source.removeprefix("weights:")
         stored = weights.find(name)

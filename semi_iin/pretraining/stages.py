@@ -81,7 +81,9 @@ def train_encoders(
         encoder.finish_training(settings.rank)
         start = task.fusion_weights() or start
         stored.update(Encoders({modality: encoder}).tensors())
-    return Encoders.build(specs, stored).to(device), start
+    encoders = Encoders.build(specs, stored).to(device)
+    encoders.bfloat16 = config.feature_precision == "bfloat16"
+    return encoders, start
 
 
 def _starting_points(config: RunConfig) -> tuple[dict[str, Spec], dict[str, Tensor]]:

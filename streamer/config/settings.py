@@ -5,6 +5,7 @@ Every default works on the embedded broker and encoders. Nothing here opens, con
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Literal, Self
 
@@ -290,6 +291,32 @@ class MetricsConfig(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 0
 
 
+class DashboardConfig(_Section):
+    """The live page behind a proxy.
+
+    `hosts` are the names, without a port, that visitors may use for the page besides this
+    machine's own. `trusted_proxies` are the addresses or networks whose `X-Forwarded-Host` and
+    `X-Forwarded-Proto` are used. With either of them the page requires a token on every address.
+    `base_path` is the path of the page at a proxy that forwards it; a proxy that removes the
+    path from its requests needs no setting.
+    """
+
+    hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")], ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    base_path: Annotated[str, Field(pattern=r"^((/[A-Za-z0-9._~-]+)*/?)$")] = ""
+
+    @model_validator(mode="after")
+    def _proxies_are_addresses(self) -> Self:
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError(
+                    f"trusted_proxies: {proxy!r} must be an address or a network, as in 10.0.0.0/8"
+                ) from None
+        return self
+
+
 class LogConfig(_Section):
     """What is logged on standard error."""
 
@@ -310,6 +337,7 @@ class Config(_Section):
     alerts: AlertsConfig = AlertsConfig()
     kafka: KafkaConfig = KafkaConfig()
     metrics: MetricsConfig = MetricsConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")

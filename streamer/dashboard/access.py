@@ -1,15 +1,28 @@
-"""Access to the page: security headers, allowed host names, static files.
+"""Access to the page: host names, the token, proxies, security headers, static files.
 
-What enters: a request or a host. What leaves: a response, or whether it is allowed.
+What enters: requests. What leaves: the requests that are allowed, with the host and the scheme
+that a trusted proxy received; a response that says why for the others.
 """
 
 from __future__ import annotations
 
+import hmac
 import importlib.resources
 import ipaddress
+import re
+import secrets
 import socket
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlencode
 
 from aiohttp import web
+
+from streamer.config import DashboardConfig
+from streamer.errors import ConfigError
+
+TOKEN_BYTES = 16
+SHORTEST_TOKEN = 16
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CONTENT_TYPES = {
     "html": "text/html",
@@ -47,6 +60,121 @@ SECURITY = {
     "X-Frame-Options": "DENY",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+
+
+class Access:
+    """Decides which requests are answered.
+
+    Attributes:
+        local: whether only this machine reaches the page, so that it needs no token.
+        token: what a visitor must show, or None.
+        base_path: the path in front of the page's addresses, without a slash at its end.
+        port: where the page is served, once that is known.
+    """
+
+    def __init__(self, host: str, token: str | None, settings: DashboardConfig) -> None:
+        """Take the address to bind, the chosen token, and the settings for proxies.
+
+        Raises:
+            ConfigError: the token is too short.
+        """
+        if token is not None and len(token) < SHORTEST_TOKEN:
+            raise ConfigError(
+                f"The page's token has {len(token)} characters; give at least {SHORTEST_TOKEN}, "
+                "or none at all to have one made."
+            )
+        self.local = is_loopback(host) and not (settings.hosts or settings.trusted_proxies)
+        if token is None and not self.local:
+            token = secrets.token_urlsafe(TOKEN_BYTES)
+        self.token = token
+        self.base_path = settings.base_path.rstrip("/")
+        self.port = 0
+        self._names = known_names(host) | {name.lower() for name in settings.hosts}
+        self._proxies = [ipaddress.ip_network(proxy) for proxy in settings.trusted_proxies]
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Pass on a request that is allowed; raise an HTTP error for any other."""
+        request = self._as_received(request)
+        if not self._is_served(request.host):
+            raise web.HTTPMisdirectedRequest(
+                text="This page is not served under that name; dashboard.hosts lists its names.\n"
+            )
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            navigation = request.headers.get("Sec-Fetch-Mode") == "navigate"
+            page = ("/", self.base_path, f"{self.base_path}/")
+            if request.path not in page or not navigation:
+                raise web.HTTPForbidden(text="Other sites may not read this page.\n")
+        if self.token is not None and not self._shows_token(request, self.token):
+            raise web.HTTPUnauthorized(
+                text="This page needs its token: open the address that `streamer` printed.\n"
+            )
+        return await handler(request)
+
+    def keep_token(self, request: web.Request) -> None:
+        """Redirect a request with the token in its address to the address without it.
+
+        The location and the cookie's path are relative to the address that the browser used, so
+        that both are right behind a proxy, whatever path it puts in front.
+
+        Raises:
+            HTTPSeeOther: the redirect, which sets the cookie.
+        """
+        if self.token is None or "token" not in request.query:
+            return
+        rest = urlencode([(n, v) for n, v in request.query.items() if n != "token"])
+        response = web.HTTPSeeOther("./" + (f"?{rest}" if rest else ""))
+        response.set_cookie(
+            self._cookie(),
+            self.token,
+            httponly=True,
+            samesite="Strict",
+            secure=request.secure,
+        )
+        response.cookies[self._cookie()]["path"] = ""  # none: the folder of the address
+        raise response
+
+    def _as_received(self, request: web.Request) -> web.Request:
+        """Return the request with the host and scheme that a trusted proxy received.
+
+        Of several values the last counts, the one that this proxy wrote.
+        """
+        if not self._is_proxy(request.remote):
+            return request
+        host = request.headers.get("X-Forwarded-Host", "").rpartition(",")[2].strip()
+        scheme = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
+        return request.clone(
+            host=host or request.host,
+            scheme=scheme if scheme in ("http", "https") else request.scheme,
+        )
+
+    def _is_proxy(self, remote: str | None) -> bool:
+        if remote is None or not self._proxies:
+            return False
+        address = ipaddress.ip_address(remote)
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address
+        return any(address in network for network in self._proxies)
+
+    def _is_served(self, host: str) -> bool:
+        """Whether the host is a number or one of our names (DNS rebinding needs a name)."""
+        name = re.sub(r":\d+$", "", host).strip("[]").rstrip(".").lower()
+        return name in self._names or is_number(name)
+
+    def _shows_token(self, request: web.Request, token: str) -> bool:
+        shown = (
+            request.query.get("token", ""),
+            request.cookies.get(self._cookie(), ""),
+            request.headers.get("Authorization", "").removeprefix("Bearer "),
+        )
+        expected = token.encode()
+        return any(
+            hmac.compare_digest(given.encode("utf-8", "replace"), expected) for given in shown
+        )
+
+    def _cookie(self) -> str:
+        """Cookies are shared between the ports of a host, so that each server names its own."""
+        return f"streamer-{self.port}"
 
 
 def is_loopback(host: str) -> bool:

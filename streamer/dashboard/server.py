@@ -4,8 +4,9 @@ What enters: a Feed. What leaves: HTTP. It only reads (GET and HEAD), for one or
 no state of its own: a client that reconnects names its position (`Last-Event-ID`, or `after` in the
 address) and receives the records after it, or `reset` and everything if the position is unknown.
 
-On a loopback address everybody on this machine has access; on any other address, whoever has the
-token. Other sites cannot read anything, not even through a name that resolves to this address.
+On a loopback address without a proxy everybody on this machine has access; in any other case,
+whoever has the token. Other sites cannot read anything, not even through a name that resolves to
+this address.
 """
 
 from __future__ import annotations
@@ -13,14 +14,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import hmac
 import logging
-import re
-import secrets
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,15 +27,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 from aiohttp import web
 
-from streamer.config import Config
-from streamer.dashboard.access import (
-    STATIC,
-    add_security_headers,
-    is_loopback,
-    is_number,
-    known_names,
-    static_file,
-)
+from streamer.config import Config, DashboardConfig
+from streamer.dashboard.access import STATIC, Access, add_security_headers, static_file
+from streamer.dashboard.connections import REQUEST_S, Connections
 from streamer.dashboard.events import Cursor, is_complete, message
 from streamer.dashboard.feed import Feed, SessionLog, follow
 from streamer.dashboard.history import History, Recorded, media
@@ -49,8 +41,6 @@ log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 PORT = 8710
-TOKEN_BYTES = 16
-SHORTEST_TOKEN = 16
 MAX_STREAMS = 64
 """Open pages at a time; one more is refused with a time to retry."""
 STATUS_S = 1.0
@@ -62,7 +52,6 @@ PAST_KEPT = 4
 """So many past sessions are kept in memory once they have been opened."""
 WRITE_TIMEOUT_S = 30.0
 """A page that takes nothing for so long is let go; it asks again from the place it had."""
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Page:
@@ -81,6 +70,8 @@ class Page:
         any_port: bool = False,
         history: History | None = None,
         media_dir: Path | None = None,
+        settings: DashboardConfig | None = None,
+        request_s: float = REQUEST_S,
     ) -> None:
         """Keep the settings; entering the context binds.
 
@@ -88,34 +79,32 @@ class Page:
             feed: what is shown.
             host: the address to bind; loopback unless others are to see the page.
             port: 0 for any free one.
-            token: what a visitor must show; None: none on loopback, a random one elsewhere.
+            token: what a visitor must show; None: none on loopback without a proxy, a random
+                one elsewhere.
             any_port: take any free port when `port` is taken.
             history: where sessions of the past are.
             media_dir: where their media files are; on loopback also where they were recorded.
+            settings: names and proxies of the page; None for the defaults.
+            request_s: how long a connection may go without a complete request.
 
         Raises:
             ConfigError: the token is too short to be one.
         """
-        if token is not None and len(token) < SHORTEST_TOKEN:
-            raise ConfigError(
-                f"The page's token has {len(token)} characters; give at least {SHORTEST_TOKEN}, "
-                "or none at all to have one made."
-            )
-        if token is None and not is_loopback(host):
-            token = secrets.token_urlsafe(TOKEN_BYTES)
-        self.token = token
+        self._access = Access(host, token, settings or DashboardConfig())
+        self._connections = Connections()
         self._feed = feed
         self._host = host
         self._port = port
         self._any_port = any_port
-        self._names = known_names(host)
         self._closing = asyncio.Event()
         self._streams = 0
         self._history = history
         self._media_dir = media_dir
         self._read: OrderedDict[tuple[str, int], asyncio.Task[SessionLog]] = OrderedDict()
         self._looking: asyncio.Task[None] | None = None
+        self._request_s = request_s
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
         """Bind and serve.
@@ -123,14 +112,19 @@ class Page:
         Raises:
             ConfigError: the address cannot be bound.
         """
-        app = web.Application(middlewares=[self._guard])
+        app = web.Application(middlewares=[self._access.guard, self._connections.admit])
         app.on_response_prepare.append(add_security_headers)
-        app.router.add_get("/", self._index)
-        app.router.add_get("/static/{name:.+}", self._static)
-        app.router.add_get("/api/status", self._status)
-        app.router.add_get("/api/events", self._events)
-        app.router.add_get("/api/media", self._media)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        for base in {"", self._access.base_path}:
+            app.router.add_get(f"{base}/", self._index)
+            app.router.add_get(f"{base}/static/{{name:.+}}", self._static)
+            app.router.add_get(f"{base}/api/status", self._status)
+            app.router.add_get(f"{base}/api/events", self._events)
+            app.router.add_get(f"{base}/api/media", self._media)
+            if base:
+                app.router.add_get(base, self._add_slash)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=self._request_s
+        )
         await self._runner.setup()
         try:
             await self._bind(self._runner)
@@ -148,6 +142,8 @@ class Page:
         trace: TracebackType | None,
     ) -> None:
         self._closing.set()
+        if self._server is not None:
+            self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
         tasks = [task for task in (self._looking, *self._read.values()) if task is not None]
@@ -155,12 +151,22 @@ class Page:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def port(self) -> int:
+        """The port that is bound, once the context is entered."""
+        return self._port
+
+    @property
+    def token(self) -> str | None:
+        """What a visitor must show, or None."""
+        return self._access.token
+
     def url(self, session_id: str | None = None) -> str:
         """The address to open, with the token where one is needed."""
         host = self._host
         if host in ("0.0.0.0", "::", ""):
             host = socket.gethostname()
-        query = {"session": session_id, "token": self.token}
+        query = {"session": session_id, "token": self._access.token}
         parameters = urlencode(
             {name: value for name, value in query.items() if value}, quote_via=quote
         )
@@ -168,8 +174,9 @@ class Page:
         return f"http://{host}:{self._port}/" + (f"?{parameters}" if parameters else "")
 
     async def _bind(self, runner: web.AppRunner) -> None:
+        assert runner.server is not None
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            self._server = await self._connections.serve(runner.server, self._host, self._port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and self._any_port and self._port:
                 self._port = 0
@@ -179,53 +186,20 @@ class Page:
                 f"The page cannot be served at {self._host}:{self._port} "
                 f"({error.strerror or error}); choose another with --host and --port."
             ) from None
-        self._port = runner.addresses[0][1]
-
-    # --- who may look
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not self._names_us(request.host):
-            raise web.HTTPMisdirectedRequest(text="This page is not served under that name.\n")
-        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            navigation = request.headers.get("Sec-Fetch-Mode") == "navigate"
-            if request.path != "/" or not navigation:
-                raise web.HTTPForbidden(text="Other sites may not read this page.\n")
-        if self.token is not None and not self._knows_token(request, self.token):
-            raise web.HTTPUnauthorized(
-                text="This page needs its token: open the address that `streamer` printed.\n"
-            )
-        return await handler(request)
-
-    def _names_us(self, host: str) -> bool:
-        """Whether the Host header is a number or one of our names (DNS rebinding needs a name)."""
-        name = re.sub(r":\d+$", "", host).strip("[]").rstrip(".").lower()
-        return name in self._names or is_number(name)
-
-    def _knows_token(self, request: web.Request, token: str) -> bool:
-        shown = (
-            request.query.get("token", ""),
-            request.cookies.get(self._cookie(), ""),
-            request.headers.get("Authorization", "").removeprefix("Bearer "),
-        )
-        expected = token.encode()
-        return any(
-            hmac.compare_digest(given.encode("utf-8", "replace"), expected) for given in shown
-        )
-
-    def _cookie(self) -> str:
-        """Cookies are shared between the ports of a host, so that each server names its own."""
-        return f"streamer-{self._port}"
+        self._port = self._access.port = self._server.sockets[0].getsockname()[1]
 
     # --- what there is
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
-        if self.token is None or "token" not in request.query:
-            return static_file("index.html")
-        rest = urlencode([(n, v) for n, v in request.query.items() if n != "token"])
-        response = web.HTTPSeeOther("/" + (f"?{rest}" if rest else ""))
-        response.set_cookie(self._cookie(), self.token, httponly=True, samesite="Strict")
-        raise response
+        self._access.keep_token(request)
+        return static_file("index.html")
+
+    async def _add_slash(self, request: web.Request) -> web.StreamResponse:
+        """Redirect to the base path with its slash, which relative addresses need."""
+        query = request.rel_url.raw_query_string
+        raise web.HTTPTemporaryRedirect(
+            f"{request.path.rpartition('/')[2]}/" + (f"?{query}" if query else "")
+        )
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -245,7 +219,11 @@ class Page:
         if self._streams >= MAX_STREAMS:
             raise web.HTTPServiceUnavailable(text="Too many pages are open.\n")
         response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store, no-transform",
+                "X-Accel-Buffering": "no",
+            }
         )
         place = request.headers.get("Last-Event-ID") or request.query.get("after")
         self._streams += 1
@@ -337,7 +315,7 @@ class Page:
     def _media_of(self, session: SessionLog) -> dict[str, Path]:
         if not session.ended:
             return {}
-        paths = media(session.started, self._media_dir, anywhere=is_loopback(self._host))
+        paths = media(session.started, self._media_dir, anywhere=self._access.local)
         if session.recorded and self._history is not None:
             paths |= self._history.media(session.session_id)
         return paths
@@ -377,6 +355,7 @@ async def showing(
         port,
         token,
         any_port=any_port,
+        settings=config.dashboard,
         history=None if recordings is None else Recorded(Recordings(recordings)),
         media_dir=media_dir,
     ) as page:

@@ -38,6 +38,20 @@ def test_a_clips_features_do_not_depend_on_its_batch(embedded: Encoders) -> None
             torch.testing.assert_close(features, row[modality], atol=1e-5, rtol=1e-4)
 
 
+def test_features_in_bfloat16_are_close_and_have_a_cache_of_their_own(embedded: Encoders) -> None:
+    clips = [Clip(text="i hate this film", context="good")]
+    exact, key = embedded.rows(clips)[0]["text"], embedded.fingerprint()
+    embedded.bfloat16 = True
+    try:
+        rounded = embedded.rows(clips)[0]["text"]
+        assert embedded.fingerprint() != key
+    finally:
+        embedded.bfloat16 = False
+    assert rounded.dtype == exact.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, atol=0.1, rtol=0.05)
+
+
 @pytest.mark.parametrize(
     "clip",
     [
