@@ -177,7 +177,9 @@ class SmoothingConfig(_Section):
     `time_constant_s` is the exponential's time constant; `lateness_s` how long (event time) a
     missing window is waited for before its successors go on without it; `publish` is
     `participant` or, to publish the meeting and no single person, `session`.
-    `drift_per_sqrt_min` is how fast uncertainty grows where there is no evidence.
+    `drift_per_sqrt_min` is how fast uncertainty grows where there is no evidence. After
+    `failover_s` without a heartbeat a worker counts as dead and its partitions go to the others;
+    one that stood still for nearly as long starts over. The embedded broker has its own value.
     """
 
     time_constant_s: PositiveSeconds = 5.0
@@ -190,6 +192,7 @@ class SmoothingConfig(_Section):
     publish: Literal["participant", "session"] = "participant"
     session_min_participants: PositiveInt = 1
     idle_flush_s: PositiveSeconds = 5.0
+    failover_s: Annotated[float, Field(ge=6, le=1800)] = 10.0
     consumer_group: str = "sentiment-smoothing"
     store: Literal["memory", "rocksdb"] = "memory"
     data_dir: str = "~/.local/share/streamer/faust"

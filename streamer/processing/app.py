@@ -22,10 +22,8 @@ from streamer.processing.spec import participant_spec, session_spec
 from streamer.processing.stage import Stage
 from streamer.processing.stored import MonotonicTable
 
-SESSION_TIMEOUT_S = 10.0
-"""After so long without a heartbeat a worker is dead and its partitions go to the others."""
-EMBEDDED_SESSION_TIMEOUT_S = 6.0
-"""On the embedded broker, where every rebalance takes that time less one second."""
+EMBEDDED_FAILOVER_S = 6.0
+"""`smoothing.failover_s` on the embedded broker, where every rebalance takes that less 1 s."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +106,10 @@ def build_app(
 
 def _faust_settings(config: Config, folder: Path, *, embedded: bool) -> dict[str, Any]:
     kafka, compression = config.kafka, config.kafka.compression
+    failover_s = EMBEDDED_FAILOVER_S if embedded else config.smoothing.failover_s
     return {
         **faust_settings(kafka),
-        "broker_session_timeout": EMBEDDED_SESSION_TIMEOUT_S if embedded else SESSION_TIMEOUT_S,
+        "broker_session_timeout": failover_s,
         "broker_heartbeat_interval": 1.5,
         "broker_request_timeout": 40.0,
         "broker_rebalance_timeout": 30.0,

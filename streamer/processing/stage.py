@@ -382,6 +382,7 @@ class Stage(Generic[S]):
         Messages are not finished, and are read again, if the app starts over, as it does when the
         group went on without this worker.
         """
+        log.info("Partitions of %s are given back.", self.kind)
         async with self._lock:
             if not self._open or self._app.may_write():
                 await self._steps.join()
