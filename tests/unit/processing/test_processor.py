@@ -2,233 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import faust
 import msgspec
 import pytest
-from faust.types import TP, Message
+from faust.types import TP
 
 from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.groups import consumer_group
-from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
+from streamer.kafka.topics import ALERTS, SESSION_INPUT
 from streamer.processing import app, spec
-from streamer.processing.clock import Clock
-from streamer.processing.faust_app import Evicted
-from streamer.processing.stage import Stage
 from streamer.processing.stored import changes_in
-from streamer.records import Score, Sentiment
+from streamer.records import Sentiment
 from streamer.testing import FakeProducer
 from tests import made_records
-
-
-class Journal(list[tuple[Any, ...]]):
-    """What the broker and the stage did, in order."""
-
-    def of(self, verb: str) -> list[tuple[Any, ...]]:
-        return [entry[1:] for entry in self if entry[0] == verb]
-
-
-class Crash(Exception):
-    """The process ends here."""
-
-
-class Table:
-    """A table whose changelog and rows outlive the stage."""
-
-    changelog_topic_name = "changelog"
-
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.rows: dict[bytes, bytes] = {}
-        self.changelog_topic = self
-        self.recovered: Any = None
-
-    def on_recover(self, callback: Any) -> None:
-        self.recovered = callback
-
-    async def send(self, *, key: bytes, value: bytes | None, partition: int, **_: Any) -> Any:
-        async def arrive() -> Any:
-            self.journal.append(("changelog", key, value))
-            return SimpleNamespace(topic="changelog", partition=partition, offset=0)
-
-        return asyncio.ensure_future(arrive())
-
-    def apply_changelog_batch(self, events: Iterable[Any]) -> None:
-        for event in events:
-            self.journal.append(("table", event.key, event.value))
-            self.rows.pop(event.key, None)
-            if event.value is not None:
-                self.rows[event.key] = event.value
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.rows.get(key)
-
-    def items(self) -> list[tuple[bytes, bytes]]:
-        return list(self.rows.items())
-
-
-class App:
-    """As much of Faust's app as a stage sees."""
-
-    rebalancing = False
-
-    def __init__(self) -> None:
-        self.known_gaps: set[Any] = set()
-        self.why: list[str] = []
-        self.closing: list[Any] = []
-        self.on_partitions_revoked = SimpleNamespace(connect=self.closing.append)
-        self.flow_control = SimpleNamespace(suspend=lambda: None)
-        self.partitions = {"sentiment.scores.v1": 4, "changelog": 4}
-        self.ended: asyncio.Future[str] = asyncio.Future()
-        self.consumer = SimpleNamespace(
-            stop_flow=lambda: None,
-            seek_to_committed=self.committed,
-            topic_partitions=self.partitions.get,
-        )
-        self.assignor = SimpleNamespace(assigned_actives=lambda: {TP("changelog", 0)})
-        self.offset = 0
-
-    async def committed(self) -> dict[TP, int]:
-        return {TP("sentiment.scores.v1", 0): self.offset}
-
-    def create_event(self, key: bytes, value: bytes, _: None, message: Message) -> Any:
-        return SimpleNamespace(key=key, value=value, message=message)
-
-    def start_over(self, why: str) -> None:
-        self.why.append(why)
-
-    def may_write(self) -> bool:
-        return not self.ended.done()
-
-    def check_may_write(self) -> None:
-        if not self.may_write():
-            raise Evicted
-
-    def evict(self) -> None:
-        self.ended.set_result("the process stood still")
-
-    def give_up(self, why: str) -> None:
-        self.ended.set_exception(BrokerError(why))
-
-
-class ManualClock(Clock):
-    """A clock that only `sleep` and the test advance; `sleep` does not wait."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def wall_ms(self) -> float:
-        return made_records.START.timestamp() * 1000 + self.now_s * 1000
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-        await asyncio.sleep(0)
-
-
-class Bench:
-    """A participants' stage on fakes; `restart` gives a new one on the same table."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.config = build({"smoothing": {"idle_flush_s": 0.05}, **settings})
-        self.journal = Journal()
-        self.table = Table(self.journal)
-        self.clock = ManualClock()
-        self.offset = 0
-        self.restart()
-
-    def restart(self) -> None:
-        self.app = App()
-        self.app.offset = self.offset
-        self.producer = FakeProducer(self.journal)
-        rules = spec.participant_spec(self.config)
-        self.stage: Stage[Any] = Stage(
-            self.app,  # type: ignore[arg-type]
-            self.table,
-            rules,
-            self.producer,  # type: ignore[arg-type]
-            self.config,
-            self.clock,
-        )
-
-    def event(self, value: bytes | None, *, at_ms: int = 1_000, offset: int | None = None) -> Any:
-        number = self.offset if offset is None else offset
-        self.offset = number + 1
-        message = Message(
-            "sentiment.scores.v1",
-            0,
-            number,
-            timestamp=at_ms / 1000,
-            timestamp_type=0,
-            headers=[("ce_id", b"x")],
-            key=b"s/ana",
-            value=value,
-            checksum=None,
-            tp=TP("sentiment.scores.v1", 0),
-        )
-        return SimpleNamespace(
-            message=message, ack=lambda: self.journal.append(("committable", number))
-        )
-
-    async def feed(self, *events: Any) -> None:
-        await self.stage.consume(Stream(events))
-
-    @asynccontextmanager
-    async def working(self, *, maintained: bool = False) -> AsyncIterator[None]:
-        await self.table.recovered()
-        works = [self.stage.commit_loop(), *([self.stage.maintenance_loop()] if maintained else [])]
-        tasks = [asyncio.create_task(work) for work in works]
-        yield
-        if not maintained:
-            await self.stage._steps.join()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-class Stream:
-    """Faust's stream of events."""
-
-    def __init__(self, events: Sequence[Any]) -> None:
-        self._events = events
-
-    def noack(self) -> Stream:
-        return self
-
-    async def events(self) -> AsyncIterator[Any]:
-        for event in self._events:
-            yield event
-
-
-def score(index: int, valence: float = -2.5, **changes: Any) -> Score:
-    return made_records.score(index, valence, session_id="s", **changes)
-
-
-def wire(*indices: int) -> list[bytes]:
-    return [SCORES.encode(score(index)).value for index in indices]
-
-
-def windows(journal: Journal, kind: str = "smoothed") -> list[int]:
-    return [record.window_index for sent, record in journal.of("acknowledged") if sent == kind]
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it never came about")
+from tests.stage_bench import Bench, Crash, eventually, plain, score, windows, wire
 
 
 async def test_outputs_are_acknowledged_before_changelog_table_and_commit() -> None:
@@ -258,10 +49,6 @@ async def test_a_crash_before_the_changelog_repeats_the_same_values() -> None:
     async with bench.working():
         await bench.feed(*map(bench.event, wire(3, 4)))
     assert [plain(record) for kind, record in bench.journal.of("acknowledged")] == first
-
-
-def plain(sentiment: Sentiment) -> Sentiment:
-    return msgspec.structs.replace(sentiment, latency_ms={})
 
 
 async def test_a_replayed_score_is_acknowledged_and_sends_nothing() -> None:
@@ -411,45 +198,6 @@ async def test_a_revoked_partition_leaves_nothing_behind() -> None:
         assert bench.stage._silent() == []
         bench.clock.now_s += 0.1
         assert bench.stage._silent() == []
-
-
-async def test_a_worker_that_stood_still_writes_nothing_and_acknowledges_nothing() -> None:
-    bench = Bench()
-    async with bench.working():
-        await bench.feed(*map(bench.event, wire(0)))
-    bench.journal.clear()
-    await bench.table.recovered()
-    await bench.feed(*map(bench.event, wire(1)))
-    bench.app.evict()
-    with pytest.raises(Evicted):
-        await bench.stage.commit_loop()
-    await bench.feed(*map(bench.event, wire(2)))
-    await bench.app.closing[0](bench.app, {TP("sentiment.scores.v1", 0)})  # waits for nothing
-    assert bench.journal.of("changelog") == bench.journal.of("committable") == []
-    assert bench.stage._decode(bench.table.rows[b"s/ana"]).state.next_index == 1
-
-
-async def test_a_worker_that_stood_still_flushes_nothing_and_buries_no_score() -> None:
-    bench = Bench()
-    async with bench.working():
-        await bench.feed(*map(bench.event, wire(0, 2)))
-    bench.journal.clear()
-    bench.app.evict()
-    with pytest.raises(Evicted):
-        await bench.stage._flush(b"s/ana")
-    assert bench.journal == []
-    assert bench.producer.dead_letters == []
-
-
-async def test_every_change_of_a_key_counts() -> None:
-    bench = Bench()
-    async with bench.working(maintained=True):
-        await bench.feed(*map(bench.event, wire(0, 2)))
-        await eventually(lambda: bench.stage.counters["flushed"] == 2)
-        await eventually(lambda: not bench.stage._decode(bench.table.rows[b"s/ana"]).outbox)
-    changes = [changes_in(value) for _, value in bench.journal.of("changelog")]
-    assert changes == sorted(set(changes))
-    assert changes[-1] == 4, "two scores, the flush, and that it is sent"
 
 
 def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
