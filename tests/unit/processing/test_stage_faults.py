@@ -72,9 +72,7 @@ async def test_a_participant_after_a_long_silence_revises_the_meeting() -> None:
         for name, row in scores.items()
     }
     async with bench.working():
-        await bench.feed(
-            *(bench.event(SESSION_INPUT.encode(each).value) for each in reports["ana"])
-        )
+        await bench.feed(*map(bench.event, reports["ana"]))
         bench.clock.now_s += 10.0
         assert bench.stage._silent() == [], "bo may still come"
         bench.clock.now_s += 25.1
