@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streamer.config import Config, load
 from streamer.kafka.admin import ensure_topics
+from streamer.kafka.connection import close
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
@@ -241,7 +243,7 @@ async def changelog(bench: Bench, name: str) -> dict[bytes, list[int]]:
                 for message in received.get(partition, ()):
                     changes.setdefault(message.key, []).append(changes_in(message.value))
     finally:
-        await consumer.stop()
+        await close(consumer)
     return changes
 
 
@@ -302,8 +304,8 @@ async def assigned(bench: Bench, number: int) -> None:
 
 
 async def logged(bench: Bench, number: int, text: str, times: int = 1) -> None:
-    """Wait until a worker's log has this text so many times."""
+    """Wait until a worker's log has this text (a pattern) so many times."""
     deadline = time.monotonic() + PATIENCE_S
-    while bench.log(number).count(text) < times:
+    while len(re.findall(text, bench.log(number))) < times:
         assert time.monotonic() < deadline, bench.said()
         await asyncio.sleep(0.1)

@@ -7,6 +7,7 @@ another: where a change is applied to the table, and where a recovery reads the 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -112,6 +113,8 @@ def monotonic(
 
 class MonotonicTable(faust.Table):  # type: ignore[misc]
     """Faust's table, in which no key ever goes back."""
+
+    logger = logging.getLogger("faust.tables")
 
     def __init__(self, app: Any, *, retention_ms: float, **options: Any) -> None:
         super().__init__(app, **options)

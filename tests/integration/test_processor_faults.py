@@ -7,6 +7,7 @@ revision one value only.
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,14 +193,15 @@ async def test_a_worker_that_was_paused_changes_nothing(kafka_bench: Bench) -> N
         async with talking(bench, people, held) as scores:
             paused = bench.start()
             second = bench.start()
-            await assigned(bench, 0)
-            await assigned(bench, 1)
+            for number in (0, 1):
+                await logged(bench, number, r"partitions \[\d, \d\] of session_input")
             await meeting.until(lambda records: len(records) > 20)
             held.clear()
             await shared(bench, 1, out)
-            assignments = bench.log(1).count("Smoothing partitions")
+            everything = r"partitions \[0, 1, 2, 3\] of session_input"
+            times = len(re.findall(everything, bench.log(1)))
             paused.send_signal(signal.SIGSTOP)
-            await logged(bench, 1, "Smoothing partitions", times=assignments + 2)
+            await logged(bench, 1, everything, times=times + 1)
             before = len(out.records)
             await out.until(lambda records: len(records) >= before + 200)
             paused.send_signal(signal.SIGCONT)
