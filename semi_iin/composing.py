@@ -1,10 +1,11 @@
-"""Clips composed of words, a voice and a face of the same sign, from separate data sets.
+"""Clips composed of words, a voice and a face from separate data sets.
 
-What enters: labelled texts, and voices and faces with emotions. What leaves: features of clips that
+What enters: labelled texts, and voices and faces whose valence is known. What leaves: examples that
 have several modalities. Results on such clips are always reported as composed.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,49 +17,63 @@ from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
 from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.features import Encoders
-from semi_iin.labels import emotion_sign, valence_sign
+from semi_iin.labels import valence_class, valence_sign
 from semi_iin.modalities import Modality
+from semi_iin.perceived import heard, seen
 from semi_iin.pretraining.face import altered_crops, crop_pixels
 from semi_iin.pretraining.voice import altered_audio, read_voice
-from semi_iin.task import Example
+from semi_iin.task import Example, wordless_valence
 
 FACE_VARIANTS = 4
 POOL_LIMIT = 6000  # faces or voices that are composed with texts
 
 
+@dataclass(frozen=True)
+class Expression:
+    """A voice or a face that can be composed.
+
+    Attributes:
+        features: (L, D) of a voice, (variants, D) of a single face.
+        valence: in [-3, 3], as people perceive it alone.
+    """
+
+    features: Tensor
+    valence: float
+
+
+Pool = Mapping[int, Sequence[Expression]]
+"""Expressions by the sign of their valence: -1, 0, 1."""
+
+
 class Composer:
-    """Gives labelled texts a voice and a face of the same sign, from separate data sets.
+    """Gives labelled texts a voice and a face, from separate data sets.
 
-    No data set at hand labels words, voice and face of one person together, so they are paired by
-    the sign of their valence: happy with positive; sad, angry, fearful and disgusted with
-    negative; neutral and calm with the valences between.
-
-    Beside words, a voice or a face is now and then neutral, or of any sign: people say clear
-    things flatly, and words must then prevail. Without words, the label is still the text's, so
-    that a voice or a face alone comes to mean the average text of its sign.
+    No data set at hand labels words, voice and face of one person together. Beside words, most
+    voices and faces have the sign of the text's valence, some are neutral, and some have any sign:
+    people say clear things flatly, and words must then prevail. So the label of a clip with words
+    is the text's. Without words it is what people perceive: of a voice or a face alone, its own
+    valence, and of both the mix that people make of them (`perceived.together`), also where they
+    do not agree.
     """
 
     SHARES: Mapping[tuple[Modality, ...], float] = {
-        ("text",): 0.30,
-        ("audio", "text"): 0.14,
-        ("text", "vision"): 0.14,
-        ("audio", "text", "vision"): 0.22,
-        ("audio",): 0.07,
-        ("vision",): 0.07,
-        ("audio", "vision"): 0.06,
+        ("text",): 0.28,
+        ("audio", "text"): 0.13,
+        ("text", "vision"): 0.13,
+        ("audio", "text", "vision"): 0.20,
+        ("audio",): 0.09,
+        ("vision",): 0.08,
+        ("audio", "vision"): 0.09,
     }
     FLAT = 0.25  # of voices and faces beside words are neutral
-    STRAY = 0.08  # of voices and faces beside words are of any sign
+    STRAY = 0.12  # of voices and faces beside words are of any sign
+    APART = 0.4  # of voices and faces without words do not follow each other
     MAX_FACES = 8
 
-    def __init__(
-        self,
-        voices: Mapping[int, Sequence[Tensor]],
-        faces: Mapping[int, Sequence[Tensor]],
-    ) -> None:
-        """Take features (L, D) of voices and of single faces, by the sign of their valence."""
-        pools: dict[Modality, Mapping[int, Sequence[Tensor]]] = {"audio": voices, "vision": faces}
-        self.pools = {name: pool for name, pool in pools.items() if all(pool.values()) and pool}
+    def __init__(self, voices: Pool, faces: Pool) -> None:
+        """Take voices and faces; a kind that lacks a sign is not used."""
+        pools: dict[Modality, Pool] = {"audio": voices, "vision": faces}
+        self.pools = {name: pool for name, pool in pools.items() if pool and all(pool.values())}
         self.choices = [
             names
             for names in self.SHARES
@@ -67,96 +82,108 @@ class Composer:
         weights = np.array([self.SHARES[names] for names in self.choices])
         self.weights = weights / weights.sum()
 
-    def __call__(self, example: Example, random: Generator) -> dict[Modality, Tensor | Path]:
-        """Return features of an example for one training step, with modalities drawn by chance."""
+    def __call__(self, example: Example, random: Generator) -> Example:
+        """Return an example for one training step: of some modalities, drawn by chance."""
         names = self.choices[int(random.choice(len(self.choices), p=self.weights))]
-        return self.compose(example, names, random, "text" in names)
+        if "text" in names:
+            own = valence_sign(example.valence or 0.0)
+            signs = [self._beside_words(own, random) for _ in names]
+            return self._composed(example, names, signs, random)
+        first, other = random.integers(-1, 2, size=2)
+        signs = [int(first), int(other if random.random() < self.APART else first)]
+        wordless = self._composed(replace(example, features={}), names, signs, random)
+        valence = wordless_valence(wordless)
+        return replace(wordless, valence=valence, sentiment=int(valence_class(valence)))
 
-    def compose(
-        self,
-        example: Example,
-        names: Sequence[Modality],
-        random: Generator,
-        varied: bool = False,
-    ) -> dict[Modality, Tensor | Path]:
-        """Return the example's words with a voice and a face, as far as they are in `names`.
+    def agreeing(self, example: Example, names: Sequence[Modality], random: Generator) -> Example:
+        """Return an example with a voice and a face of the same sign as its words.
 
         Args:
             example: labelled, with text features.
             names: the modalities of the result.
             random: chooses the voice and the face.
-            varied: let some voices and faces be neutral or of another sign.
         """
+        own = valence_sign(example.valence or 0.0)
+        return self._composed(example, names, [own] * len(names), random)
+
+    def _composed(
+        self, example: Example, names: Sequence[Modality], signs: Sequence[int], random: Generator
+    ) -> Example:
         features: dict[Modality, Tensor | Path] = {}
-        for name in names:
+        expressed: dict[Modality, float] = {}
+        for name, sign in zip(names, signs, strict=False):
             if name == "text":
                 features[name] = example.features[name]
                 continue
-            pool = self.pools[name][self._sign(example, random, varied)]
-            chosen = pool[int(random.integers(len(pool)))]
+            pool = self.pools[name][sign]
+            expression = pool[int(random.integers(len(pool)))]
+            rows = expression.features
             if name == "vision":
                 count = int(random.integers(1, self.MAX_FACES + 1))
-                chosen = chosen[random.integers(0, len(chosen), count)]
-            features[name] = chosen
-        return features
+                rows = rows[random.integers(0, len(rows), count)]
+            features[name] = rows
+            expressed[name] = expression.valence
+        return replace(example, features=features, others=(), expressed=expressed)
 
-    def _sign(self, example: Example, random: Generator, varied: bool) -> int:
-        """Return the sign of the voice or face to choose."""
-        chance = random.random() if varied else 1.0
+    def _beside_words(self, own: int, random: Generator) -> int:
+        """Return the sign of a voice or a face beside words of the sign `own`."""
+        chance = random.random()
         if chance < self.STRAY:
             return int(random.integers(-1, 2))
-        return 0 if chance < self.STRAY + self.FLAT else valence_sign(example.valence or 0.0)
+        return 0 if chance < self.STRAY + self.FLAT else own
 
 
 def voice_pool(
     samples: Sequence[Sample], encoders: Encoders, seed: int | None
-) -> dict[int, list[Tensor]]:
-    """Return features of recordings by the sign of their emotion.
+) -> dict[int, list[Expression]]:
+    """Return features of recordings by the sign of their valence.
 
     Args:
-        samples: recordings with an emotion.
+        samples: recordings with votes or an emotion; those of unknown valence are left out.
         encoders: without an audio encoder the pool is empty.
         seed: alters each recording once; None = as they are.
     """
     random = None if seed is None else np.random.default_rng((seed, 3))
-    pool: dict[int, list[Tensor]] = {-1: [], 0: [], 1: []}
+    pool: dict[int, list[Expression]] = {-1: [], 0: [], 1: []}
     for sample in samples[:POOL_LIMIT]:
-        sign = emotion_sign(sample.emotion or "")
-        if sign is None or "audio" not in encoders.encoders:
+        valence = heard(sample)
+        if valence is None or "audio" not in encoders.encoders:
             continue
         audio = read_voice(sample)
         if random is not None:
             audio = altered_audio(audio, random)
-        pool[sign] += [row["audio"].cpu() for row in encoders.rows([Clip(audio=audio)])]
+        for row in encoders.rows([Clip(audio=audio)]):
+            if "audio" in row:
+                pool[valence_sign(valence)].append(Expression(row["audio"].cpu(), valence))
     return pool
 
 
 def face_pool(
     samples: Sequence[Sample], encoders: Encoders, seed: int | None
-) -> dict[int, list[Tensor]]:
-    """Return features (variants, D) of crops by the sign of their emotion.
+) -> dict[int, list[Expression]]:
+    """Return features (variants, D) of crops by the sign of their valence.
 
     Args:
-        samples: single crops with an emotion.
+        samples: single crops with an emotion; those of unknown valence are left out.
         encoders: without the face encoder `face_cnn` the pool is empty.
         seed: alters each crop several times; None = as they are.
     """
     random = None if seed is None else np.random.default_rng((seed, 4))
-    pool: dict[int, list[Tensor]] = {-1: [], 0: [], 1: []}
+    pool: dict[int, list[Expression]] = {-1: [], 0: [], 1: []}
     encoder = encoders.encoders.get("vision")
     if not isinstance(encoder, FaceEncoder) or not samples:
         return pool
-    signed = [sample for sample in samples if emotion_sign(sample.emotion or "") is not None]
-    signed = signed[:: max(1, len(signed) // POOL_LIMIT)]
+    known = [sample for sample in samples if seen(sample) is not None]
+    known = known[:: max(1, len(known) // POOL_LIMIT)]
     variants = []
     with torch.inference_mode():
         for _ in range(1 if random is None else FACE_VARIANTS):
-            crops = crop_pixels(signed)
+            crops = crop_pixels(known)
             if random is not None:
                 crops = altered_crops(crops, random)
             rows = [encoder(batch.to(encoder.device)).cpu() for batch in torch.split(crops, 256)]
             variants.append(torch.cat(rows))
-    stacked = torch.stack(variants, dim=1)
-    for sample, features in zip(signed, stacked, strict=True):
-        pool[emotion_sign(sample.emotion or "") or 0].append(features)
+    for sample, features in zip(known, torch.stack(variants, dim=1), strict=True):
+        valence = seen(sample) or 0.0
+        pool[valence_sign(valence)].append(Expression(features, valence))
     return pool

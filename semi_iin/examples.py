@@ -43,7 +43,7 @@ def training_examples(
     selection = measured_examples(selected, encoders, run, config.seed, report)
     examples: list[Example] = []
     for part in parts:
-        labelled = [sample for sample in part.fusion if sample.valence is not None]
+        labelled = _labelled(part.fusion)
         readings = _readings(labelled, encoders, run, config.seed, part.name, report)
         examples += [
             _example(sample, rows, part.name)
@@ -72,7 +72,7 @@ def measured_examples(
     """
     plain = []
     for part, samples in samples_of_parts:
-        labelled = [sample for sample in samples if sample.valence is not None]
+        labelled = _labelled(samples)
         rows = encode(labelled, encoders, run, part, report)
         plain += [_example(sample, [row], part) for sample, row in zip(labelled, rows, strict=True)]
     voices, faces = _wordless([sample for _, samples in samples_of_parts for sample in samples])
@@ -82,8 +82,7 @@ def measured_examples(
     random = np.random.default_rng((seed, 1))
     names = [name for name in MODALITIES if name == "text" or name in composer.pools]
     composed = [
-        replace(example, part="composed", features=composer.compose(example, names, random))
-        for example in plain
+        replace(composer.agreeing(example, names, random), part="composed") for example in plain
     ]
     return [*plain, *composed]
 
@@ -107,13 +106,19 @@ def encode(
     )
 
 
+def _labelled(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples with a valence, but for the voices and faces that are composed."""
+    return [sample for sample in samples if sample.valence is not None and not _alone(sample)]
+
+
+def _alone(sample: Sample) -> bool:
+    """Return whether a sample is a voice or a face with an emotion, of which nobody has words."""
+    return sample.text is None and not sample.features and sample.emotion is not None
+
+
 def _wordless(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Return the voices, and the faces, that have an emotion but neither words nor valence."""
-    alone = [
-        sample
-        for sample in samples
-        if sample.label is None and sample.text is None and sample.emotion is not None
-    ]
+    """Return the voices, and the faces, that are composed with texts."""
+    alone = [sample for sample in samples if _alone(sample)]
     voices = [sample for sample in alone if sample.audio is not None]
     return voices, [sample for sample in alone if sample.face is not None]
 

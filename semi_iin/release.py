@@ -54,6 +54,8 @@ def release(
     data: Path,
     target: Path,
     report: Report = lambda progress: None,
+    *,
+    dtype: str = "float32",
 ) -> Metrics:
     """Measure a run's checkpoint and write it, with a model card, to another directory.
 
@@ -63,6 +65,7 @@ def release(
         data: the folder of the data sets.
         target: the directory of the released checkpoint, which is replaced.
         report: called while data are encoded.
+        dtype: as for `Predictor`.
 
     Returns:
         Every number of the card, each with its interval.
@@ -73,14 +76,14 @@ def release(
     path = run / "checkpoint"
     read_parts(config, data)  # refuses a release whose data are missing
     metrics = {
-        **measure(path, data, report=report),
+        **measure(path, data, dtype=dtype, report=report),
         **_composed(path, config, data, run, report),
     }
     loaded = checkpoints.load(path)
     content = {key: value for key, value in loaded.config.items() if key != "format_version"}
     content["metrics"] = {**content.get("metrics", {}), **metrics}
     size_bytes = (path / checkpoints.WEIGHTS).stat().st_size
-    text = card(content["name"], metrics, size_bytes, config, content["encoders"])
+    text = card(content["name"], metrics, size_bytes, config, content["encoders"], dtype)
     checkpoints.save(target, loaded.tensors, content, text)
     return metrics
 
@@ -124,11 +127,12 @@ def card(
     size_bytes: int,
     config: RunConfig,
     encoders: Mapping[str, Spec],
+    dtype: str = "float32",
 ) -> str:
     """Return the model card as Markdown."""
     parts = [ENCODERS.get(str(spec["kind"]), str(spec["kind"])) for spec in encoders.values()]
     sections = [_HEAD.format(name=name, encoders="; ".join(parts), megabytes=size_bytes / 1e6)]
-    sections.append(_RESULTS.format(table=table(metrics)))
+    sections.append(_RESULTS.format(table=table(metrics), dtype=dtype))
     composed = {row: row.capitalize() for row in metrics if row.startswith("composed")}
     if composed:
         sections.append(_COMPOSED.format(table=markdown(metrics, composed, COMPOSED_COLUMNS)))
@@ -152,7 +156,7 @@ _RESULTS = """## Results
 
 Measured on data that trained nothing, and by which no weights or rates of this checkpoint were
 chosen; some were looked at while designs were compared (docs/experiments.md). 95 % bootstrap
-intervals. Made by `semi-iin report CHECKPOINT`.
+intervals. Made by `semi-iin report CHECKPOINT --dtype {dtype}`.
 
 {table}
 

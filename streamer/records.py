@@ -341,14 +341,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """What nobody could read, from whichever stage met it to whoever looks after it.
+    """What nobody could read, or the broker refused, from any stage to whoever looks after it.
 
     Not a payload of its own: on the topic the value is the original bytes, and the rest lies in
     headers.
 
     Attributes:
-        reason: why it could not be read.
-        topic: where it lay, with `partition` and `offset`.
+        reason: why it could not be read or stored.
+        topic: where it lay, with `partition` and `offset`; of a record that the broker refused,
+            where it was to lie: its partition is -1, and its offset is made of its identity.
         timestamp_ms: its Kafka timestamp there, Unix milliseconds.
     """
 

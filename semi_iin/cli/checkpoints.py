@@ -14,6 +14,7 @@ from semi_iin.cli.options import (
     ContextOption,
     DataOption,
     DeviceOption,
+    DtypeOption,
     FormatOption,
     JsonOption,
     LabelsOption,
@@ -169,6 +170,7 @@ def release(
             show_default=False,
         ),
     ] = None,
+    dtype: DtypeOption = "float32",
 ) -> None:
     """Measure a run's checkpoint on the validation data, write its model card, and install it."""
     from semi_iin import release as releasing
@@ -178,7 +180,7 @@ def release(
     settings = read_config(config)
     root = data_root or Path(settings.data_root)
     with stage_bars() as report:
-        metrics = releasing.release(run, settings, root, to or DEFAULT, report)
+        metrics = releasing.release(run, settings, root, to or DEFAULT, report, dtype=dtype)
     print(json.dumps(metrics, indent=1))
 
 
@@ -191,12 +193,13 @@ def report(
         Path | None,
         typer.Option("--to", help="Also write the numbers to this JSON file.", show_default=False),
     ] = None,
+    dtype: DtypeOption = "float32",
 ) -> None:
     """Measure a checkpoint on all reported data, as Markdown tables with intervals."""
     from semi_iin.experiments.reported import measure, table
 
     with stage_bars() as show:
-        metrics = measure(checkpoint, data_root, report=show)
+        metrics = measure(checkpoint, data_root, dtype=dtype, report=show)
     if to is not None:
         to.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     print(table(metrics))

@@ -51,6 +51,12 @@ ContextOption = Annotated[
     bool, typer.Option(help="Read the speaker's earlier words, where the data have them.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+DtypeOption = Annotated[
+    str,
+    typer.Option(
+        help="float32; or bfloat16 or float16, which some processors compute several times as fast."
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
 ]

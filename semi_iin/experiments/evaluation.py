@@ -33,6 +33,7 @@ def evaluate_checkpoint(
     context: bool = True,
     modalities: Sequence[str] | None = None,
     device: str = "auto",
+    dtype: str = "float32",
     resamples: int = evaluate.RESAMPLES,
     advance: Advance = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def evaluate_checkpoint(
         context: False withholds the earlier words.
         modalities: the only ones to read; None = all that the checkpoint reads.
         device: as for `Predictor`.
+        dtype: as for `Predictor`.
         resamples: of the bootstrap.
         advance: called with the number of samples scored, and of all samples.
 
@@ -61,7 +63,7 @@ def evaluate_checkpoint(
         return report_examples(
             loaded.build_model(), examples, temperatures=temperatures, resamples=resamples
         )
-    predictor = Predictor.from_checkpoint(loaded.path, device=device, modalities=modalities)
+    predictor = Predictor.from_checkpoint(loaded.path, device, dtype, modalities)
     emotional = _emotional_modality(samples, loaded.config["encoders"])
     predictions: list[Prediction] = []
     emotions: list[str | None] = []

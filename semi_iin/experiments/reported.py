@@ -106,6 +106,7 @@ def measure(
     root: Path,
     *,
     device: str = "cpu",
+    dtype: str = "float32",
     report: Report = lambda progress: None,
 ) -> Metrics:
     """Measure a checkpoint on every reported data set that it can read.
@@ -114,6 +115,7 @@ def measure(
         checkpoint: a directory, or the name of one in this package.
         root: the folder of the data sets.
         device: as for `Predictor`.
+        dtype: as for `Predictor`.
         report: called while samples are scored.
 
     Returns:
@@ -135,6 +137,7 @@ def measure(
                 samples,
                 context=context,
                 device=device,
+                dtype=dtype,
                 advance=partial(_show, report, name),
             )
     if not metrics:

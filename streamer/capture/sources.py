@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -103,11 +103,11 @@ def participant_of(file: str) -> ParticipantSpec:
     Of an address neither the query nor the user counts: they may contain secrets.
 
     Raises:
-        ConfigError: the file's name cannot be a participant's name.
+        ConfigError: the file's name cannot be a participant's name, or the address is no URL.
     """
     path = file
     if _URL.match(file):
-        parts = urlsplit(file)
+        parts = _split_url(file)
         path = unquote(parts.path).rstrip("/") or parts.hostname or ""
     name = Path(path.rstrip("/")).stem or "participant"
     return ParticipantSpec(_checked_name(name.replace("=", "-").strip()), split_sources(file))
@@ -176,8 +176,15 @@ def _is_transcript(text: str) -> bool:
     return text.lower().endswith(TRANSCRIPT_SUFFIXES)
 
 
+def _split_url(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError as error:
+        raise ConfigError(f"The address {text!r} is no URL: {error}.") from None
+
+
 def _parse_url(text: str) -> Source:
-    parts = urlsplit(text)
+    parts = _split_url(text)
     if parts.scheme == "file":
         return parse_source(parts.path)
     if choice := _AUDIO_STREAM.fullmatch(text):

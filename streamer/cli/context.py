@@ -93,6 +93,15 @@ def beginning(text: str, option: str = "--from") -> Literal["earliest", "latest"
     return moment
 
 
+def needs_stages(config: Config, no_stages: bool) -> None:
+    """Refuse --no-stages on the embedded broker: no stage that runs elsewhere could reach it."""
+    if no_stages and config.kafka.broker == "embedded":
+        raise ConfigError(
+            "--no-stages needs a running broker that the other stages use too: pass --broker "
+            "host:port, or leave --no-stages out."
+        )
+
+
 def needs_running_broker(config: Config, command: str) -> None:
     """Refuse the embedded broker for a single stage: no other stage could reach it."""
     if config.kafka.broker == "embedded":

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from streamer.cli import checks, letters, models, play, recordings, stages, watch
 from streamer.cli.app import app
+from streamer.cli.terminal import interruptible
 from streamer.errors import ExitCode, StreamerError
 
 COMMANDS = (play, stages, watch, recordings, checks, models, letters)
@@ -21,6 +22,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for a locale that lacks some letters
     try:
+        interruptible()
         app(standalone_mode=True)
         sys.stdout.flush()
     except BaseException as error:

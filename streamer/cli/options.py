@@ -104,7 +104,12 @@ HostOption = Annotated[
 ]
 PagePortOption = Annotated[
     int | None,
-    typer.Option(help="Port; by default 8710, or a free one.", show_default=False),
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port, 0 for any; by default 8710, or a free one.",
+        show_default=False,
+    ),
 ]
 TokenOption = Annotated[
     str | None,

@@ -26,6 +26,7 @@ from streamer.cli.context import (
     checked_speed,
     choose,
     needs_running_broker,
+    needs_stages,
 )
 from streamer.cli.options import (
     RECORDINGS,
@@ -54,6 +55,7 @@ from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
 from streamer.records import Sentiment, SessionSentiment, wall_clock
+from streamer.stopping import Stop
 
 if TYPE_CHECKING:
     from streamer.capture import ParticipantSpec
@@ -109,6 +111,7 @@ def run(
     from streamer.capture import parse_participant
 
     chosen = choose(config, set_, broker, consent)
+    needs_stages(chosen.config, no_stages)
     play(
         chosen,
         [parse_participant(text) for text in participant or ["me=webcam:0,mic:default"]],
@@ -151,6 +154,9 @@ def replay(
     from streamer.capture import parse_participant, participant_of
 
     chosen = choose(config, set_, broker)
+    if topic is not None and no_stages:
+        raise ConfigError("--topic scores on a broker of its own: leave --no-stages out.")
+    needs_stages(chosen.config, no_stages)
     recorder = Recorder(record, record_windows, record_media)
     specs = [*map(participant_of, files or []), *map(parse_participant, participant or [])]
     if recorded is None and topic is None:
@@ -327,10 +333,10 @@ def run_pipeline(
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
     board = display.Board(f"{title} [{session}]", length_s)
 
-    async def everything(stop: asyncio.Event) -> Any:
+    async def everything(stop: Stop) -> Any:
         async with contextlib.AsyncExitStack() as stack:
             config = await stack.enter_async_context(reachable_broker(chosen.config))
-            await start_recorder(stack, recorder, config, session)
+            await start_recorder(stack, recorder, config, session, stop)
             if page:
                 await show_page(stack, config, session, open_page and not as_json)
             if pace is not None:
@@ -379,7 +385,7 @@ def json_printer(config: Config, as_json: bool) -> Callable[[Any], None]:
 
 
 async def start_recorder(
-    stack: contextlib.AsyncExitStack, recorder: Recorder, config: Config, session: str
+    stack: contextlib.AsyncExitStack, recorder: Recorder, config: Config, session: str, stop: Stop
 ) -> None:
     """Record the session until `stack` closes, if `recorder` has a folder."""
     from streamer.recording.recorder import record_session
@@ -387,6 +393,7 @@ async def start_recorder(
     if recorder.folder is not None:
         keep = {"windows": recorder.windows, "media": recorder.media}
         await stack.enter_async_context(record_session(config, recorder.folder, session, **keep))
+        stack.callback(stop.wait_for, "the recorder to write the last records")
 
 
 async def show_page(

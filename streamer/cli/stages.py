@@ -23,6 +23,7 @@ from streamer.cli.output import print_line
 from streamer.cli.play import replay_name
 from streamer.cli.terminal import until_signal
 from streamer.errors import ExitCode
+from streamer.stopping import Stop
 
 
 @app.command()
@@ -55,7 +56,7 @@ def capture(
     def source(publisher: Any, in_flight: Any) -> Any:
         return Capture(plan, chosen.config, publisher, in_flight)
 
-    async def everything(stop: asyncio.Event) -> Any:
+    async def everything(stop: Stop) -> Any:
         await ensure_topics(chosen.config)
         work = capture_only(plan.session_id, source, chosen.config, stop)
         return await metrics.watched(chosen.config, "capture", work, answers)
@@ -79,7 +80,7 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
     needs_running_broker(chosen.config, "infer")
     end_with_parent()
 
-    async def everything(stop: asyncio.Event) -> None:
+    async def everything(stop: Stop) -> None:
         await ensure_topics(chosen.config)
         work = worker.run(chosen.config, stop)
         await metrics.watched(chosen.config, "inference", work, answers)
@@ -92,13 +93,20 @@ def process(
     config: ConfigOption = None, set_: SetOption = None, broker: BrokerOption = None
 ) -> None:
     """Smooth scores and publish sentiment: one Faust worker."""
+    from streamer import metrics
+    from streamer.kafka.probe import answers
     from streamer.local.workers import end_with_parent
     from streamer.processing import worker
 
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "process")
     end_with_parent()
-    worker.run(chosen.config)
+
+    async def everything(stop: Stop) -> None:
+        work = worker.run(chosen.config, stop)
+        await metrics.watched(chosen.config, "processing", work, answers)
+
+    until_signal(everything, worker.on_own_loop)
 
 
 @app.command()
@@ -124,14 +132,16 @@ def broker(
     chosen = choose(config, set_)
     end_with_parent()
 
-    async def everything(stop: asyncio.Event) -> None:
-        with contextlib.ExitStack() as stack:
+    async def everything(stop: Stop) -> None:
+        async with contextlib.AsyncExitStack() as stack:
             started: EmbeddedBroker | KafkaBroker
             if kafka:
+                started = KafkaBroker(data_dir=data_dir, port=port)
+                stop.wait_for("Apache Kafka to start and stop")
+                stack.push_async_callback(asyncio.to_thread, started.stop)
                 with screen.status("Starting Apache Kafka (the first start downloads its jars) …"):
-                    started = await asyncio.to_thread(
-                        stack.enter_context, KafkaBroker(data_dir=data_dir, port=port)
-                    )
+                    await asyncio.to_thread(started.start)
+                stop.wait_for("Apache Kafka to stop")
             else:
                 started = stack.enter_context(EmbeddedBroker())
             address = chosen.config.kafka.model_copy(update={"broker": started.address})

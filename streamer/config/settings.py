@@ -280,6 +280,10 @@ class KafkaConfig(_Section):
             raise ValueError(
                 f"broker {self.broker!r} must be `embedded` or host:port, as in localhost:9092"
             )
+        if self.broker != "embedded":
+            for address in self.broker.split(","):
+                if not 1 <= int(address.rpartition(":")[2]) <= 65535:
+                    raise ValueError(f"the port of {address.strip()} is not from 1 to 65535")
         return self
 
 
@@ -287,11 +291,12 @@ class MetricsConfig(_Section):
     """Prometheus metrics, `/healthz` and `/readyz` of each stage, over HTTP.
 
     `port` 0 is each stage's own: capture 9101, inference 9102, processing 9103, recording 9104.
+    Else `run` and `replay` give the two ports above it to inference and processing.
     """
 
     enabled: bool = True
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    port: Annotated[int, Field(ge=0, le=65533)] = 0
 
 
 class DashboardConfig(_Section):

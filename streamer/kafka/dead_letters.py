@@ -15,7 +15,7 @@ from streamer.config import Config
 from streamer.errors import ConfigError
 from streamer.kafka.codec import FULL_BYTES, ORIGINAL_HEADER
 from streamer.kafka.consumer import Consumer
-from streamer.kafka.messages import RawMessage, Received
+from streamer.kafka.messages import NO_PARTITION, RawMessage, Received
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import DEAD_LETTER, TOPICS
 from streamer.records import NS_PER_MS, DeadLetter, wall_clock
@@ -97,7 +97,7 @@ async def find(config: Config, letter_id: str) -> Letter:
 
 
 async def retry(config: Config, letter_ids: Collection[str] | None, reason: str = "") -> list[str]:
-    """Publish messages on their topics again; one that is still unreadable gives a new letter.
+    """Publish messages on their topics again; one that is still no use gives a new letter.
 
     Args:
         config: where the broker is.
@@ -105,7 +105,8 @@ async def retry(config: Config, letter_ids: Collection[str] | None, reason: str 
         reason: only letters whose reason contains this text.
 
     Returns:
-        The ids of the published letters, each acknowledged by the broker.
+        The ids of the published letters, each acknowledged by the broker; one that it refuses is
+        logged and missing here.
 
     Raises:
         ConfigError: an id is unknown, or a named letter was cut and cannot be published again, or
@@ -134,9 +135,12 @@ async def retry(config: Config, letter_ids: Collection[str] | None, reason: str 
                 "which is not one of this system; nothing was published."
             )
     async with Producer(config) as producer:
-        for letter in chosen:
-            await producer.publish_again(letter.original)
-    return [letter.letter_id for letter in chosen]
+        places = [await producer.publish_again(letter.original) for letter in chosen]
+    return [
+        letter.letter_id
+        for letter, place in zip(chosen, places, strict=True)
+        if place.partition != NO_PARTITION
+    ]
 
 
 def _letter(received: Received[DeadLetter]) -> Letter:

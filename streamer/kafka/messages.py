@@ -35,9 +35,13 @@ class EncodedRecord:
         return len(self.key or b"") + len(self.value) + headers
 
 
+NO_PARTITION = -1
+"""The partition of a record that no topic contains, because the broker refused it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a record is stored on the broker."""
+    """Where a record is stored on the broker; nowhere if the partition is NO_PARTITION."""
 
     topic: str
     partition: int

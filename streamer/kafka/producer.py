@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,36 +24,80 @@ from typing import Any, Self, TypeVar
 import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    InvalidTimestampError,
     KafkaError,
     MessageSizeTooLargeError,
-    TopicAuthorizationFailedError,
+    RecordListTooLargeError,
 )
 
 from streamer import metrics
 from streamer.config import Config
 from streamer.errors import BrokerError, BrokerGone
 from streamer.kafka.codec import encode_dead_letter
-from streamer.kafka.connection import close, restart, start
-from streamer.kafka.messages import ENVELOPE_BYTES, EncodedRecord, Headers, Position, RawMessage
+from streamer.kafka.connection import RepeatFilter, close, restart, start
+from streamer.kafka.messages import (
+    ENVELOPE_BYTES,
+    NO_PARTITION,
+    EncodedRecord,
+    Headers,
+    Position,
+    RawMessage,
+)
+from streamer.kafka.refusals import (
+    SMALL_LETTER_BYTES,
+    clock_sentence,
+    cut_letter,
+    explain,
+    is_refusal,
+    letter_of,
+    recount_refused,
+)
 from streamer.kafka.security import aiokafka_settings
 from streamer.kafka.topics import DEAD_LETTER, Topic, topic_of
 
 log = logging.getLogger(__name__)
+lost_log = logging.getLogger(f"{__name__}.lost")
+lost_log.addFilter(RepeatFilter())
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 BUFFER_BYTES = 8 * 1024 * 1024
 """Most bytes that a Producer holds unacknowledged; when it is full, publishing waits."""
 BUFFER_RECORDS = 1000
-_REFUSALS = (MessageSizeTooLargeError, TopicAuthorizationFailedError)
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 @dataclass(eq=False, slots=True)
 class _Unsent:
+    """A record that no broker has acknowledged.
+
+    Attributes:
+        topic: the full name of the topic.
+        message: what to send.
+        timestamp_ms: Kafka's timestamp; None for the time of sending.
+        acknowledged: done when the record is stored, or refused and its dead letter stored.
+        alone: the broker refused a batch with it, so it is sent once more without others.
+        refusal: why the record cannot be stored; empty if it can, as far as is known.
+        letter: the dead letter to send in its place, once it is refused.
+    """
+
     topic: str
     message: EncodedRecord
     timestamp_ms: int | None
     acknowledged: asyncio.Future[Position]
+    alone: bool = False
+    refusal: str = ""
+    letter: EncodedRecord | None = None
+
+    @property
+    def name(self) -> str:
+        """The record's topic and identity."""
+        identity = dict(self.message.headers).get("ce_id", b"without an id")
+        return f"{self.topic} {identity.decode('utf-8', 'replace')}"
+
+    @property
+    def size(self) -> int:
+        return (self.letter or self.message).size
 
 
 class Producer:
@@ -65,10 +110,14 @@ class Producer:
     retries, except after such a reconnection. Leaving the `async with` waits up to
     `kafka.connect_timeout_s` for the last acknowledgements.
 
+    A record that the broker refuses for its own sake (its size, its timestamp, the topic's rights
+    or policy) becomes a dead letter, and the others are sent as before. If the dead-letter topic
+    refuses too, the record is logged and counted as `lost`.
+
     Attributes:
         kafka: the settings of the broker.
-        counters: `published`, `dead_lettered`, `refused` (too large or not allowed),
-            `reconnected`.
+        counters: `published`, `dead_lettered`, `refused` (by the broker, or larger than
+            `kafka.max_message_bytes`), `lost` (refused as a dead letter too), `reconnected`.
     """
 
     def __init__(self, config: Config) -> None:
@@ -83,12 +132,15 @@ class Producer:
         self._freed = asyncio.Event()
         self._wake = asyncio.Event()
         self._broken: BaseException | None = None
+        self._again: list[_Unsent] = []
+        self._refused_timestamps: dict[str, bool] = {}
         self._producer: Any = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Connect; raise BrokerError if no broker answers within `kafka.connect_timeout_s`."""
         self._producer = await start(self._make_producer, self.kafka)
+        recount_refused(self._producer)
         self._task = asyncio.create_task(self._pump(), name="producer")
         return self
 
@@ -106,11 +158,11 @@ class Producer:
         limit_s = 0 if isinstance(error, BrokerGone) else self.kafka.connect_timeout_s
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                await self._wait_until(lambda: not self._in_flight and not self._unsent)
+                await self._wait_until(lambda: not self._waiting())
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        lost = [*self._in_flight, *self._unsent]
+        lost = self._waiting()
         for unsent in lost:
             unsent.acknowledged.cancel()
         await close(self._producer)
@@ -150,11 +202,10 @@ class Producer:
 
         Returns:
             A future of the record's position, done when the broker has acknowledged the record.
-            It fails with BrokerError if the broker refuses this record for good.
+            The position's partition is NO_PARTITION if the record was refused and is a dead letter.
 
         Raises:
             UnreadableRecord: no reader would accept the record.
-            BrokerError: the record is larger than `kafka.max_message_bytes`.
         """
         topic = topic or topic_of(record)
         message = topic.encode(record)
@@ -182,14 +233,16 @@ class Producer:
         """
         limit = self.kafka.max_message_bytes - 2 * ENVELOPE_BYTES
         letter = encode_dead_letter(message, reason, limit)
-        await (await self._put(self._full_name(DEAD_LETTER), letter))
-        self.counters["dead_lettered"] += 1
-        log.warning("Dead letter %s: %s.", message.id, reason)
+        place = await (await self._put(self._full_name(DEAD_LETTER), letter))
+        if place.partition != NO_PARTITION:
+            self.counters["dead_lettered"] += 1
+            log.warning("Dead letter %s: %s.", message.id, reason)
 
     async def publish_again(self, original: RawMessage) -> Position:
         """Publish a message on its topic again, byte for byte, and wait until it is stored.
 
-        Its partition and offset are ignored: the key selects the partition, as before.
+        Its partition and offset are ignored: the key selects the partition, as before. If the
+        broker refuses it, it is a dead letter again and has no partition.
         """
         headers = list(original.headers.items())
         message = EncodedRecord(original.key, original.value or b"", headers)
@@ -204,18 +257,19 @@ class Producer:
         if self._task is None:
             raise RuntimeError("a Producer works inside `async with`")
         size, limit = message.size, self.kafka.max_message_bytes
+        unsent = _Unsent(topic, message, timestamp_ms, asyncio.get_running_loop().create_future())
         if size > limit:
-            raise BrokerError(
-                f"A record of {size:,} bytes for {topic} exceeds "
-                f"kafka.max_message_bytes = {limit:,}; shorten windows.length_s or lower "
-                "faces.rate_hz, or raise the limit here and on the broker."
+            self._refuse(
+                unsent,
+                f"a record of {size:,} bytes exceeds kafka.max_message_bytes = {limit:,}; shorten "
+                "windows.length_s or lower faces.rate_hz, or raise the limit here and on the "
+                "broker",
             )
-        await self._wait_until(lambda: self._fits(size))
-        acknowledged: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        self._bytes += size
-        self._unsent.append(_Unsent(topic, message, timestamp_ms, acknowledged))
+        await self._wait_until(lambda: self._fits(unsent.size))
+        self._bytes += unsent.size
+        self._unsent.append(unsent)
         self._wake.set()
-        return acknowledged
+        return unsent.acknowledged
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -224,8 +278,11 @@ class Producer:
 
     def _fits(self, size: int) -> bool:
         """Return whether the buffer has room; a single record always fits."""
-        count = len(self._unsent) + len(self._in_flight)
+        count = len(self._again) + len(self._in_flight) + len(self._unsent)
         return not count or (count < BUFFER_RECORDS and self._bytes + size <= BUFFER_BYTES)
+
+    def _waiting(self) -> list[_Unsent]:
+        return [*self._again, *self._in_flight, *self._unsent]
 
     def _make_producer(self) -> Any:
         compression = self.kafka.compression
@@ -244,23 +301,33 @@ class Producer:
             self._wake.clear()
             if self._broken is not None:
                 await self._reconnect()
-            while self._unsent and self._broken is None:
+            while self._broken is None and (self._again or self._unsent):
+                self._unsent.extendleft(reversed(self._again))
+                self._again.clear()
                 await self._send(self._unsent.popleft())
+                await self._explain_timestamps()
 
     async def _send(self, unsent: _Unsent) -> None:
+        """Give a record to aiokafka; one to be sent alone goes without others in its batch."""
+        if unsent.alone:
+            await self._wait_until(lambda: not self._in_flight or self._broken is not None)
         self._in_flight[unsent] = None
+        message = unsent.letter or unsent.message
         try:
             delivery = await self._producer.send(
-                unsent.topic,
-                value=unsent.message.value,
-                key=unsent.message.key,
-                headers=unsent.message.headers,
-                timestamp_ms=unsent.timestamp_ms,
+                self._full_name(DEAD_LETTER) if unsent.letter else unsent.topic,
+                value=message.value,
+                key=message.key,
+                headers=message.headers,
+                timestamp_ms=None if unsent.letter else unsent.timestamp_ms,
             )
         except (KafkaError, OSError) as error:
+            unsent.alone = True  # the answer is about this record, not about a batch
             self._fail(unsent, error)
-        else:
-            delivery.add_done_callback(lambda done: self._delivered(unsent, done))
+            return
+        delivery.add_done_callback(lambda done: self._delivered(unsent, done))
+        if unsent.alone:
+            await self._wait_until(lambda: delivery.done() or self._broken is not None)
 
     def _delivered(self, unsent: _Unsent, delivery: asyncio.Future[Any]) -> None:
         if delivery.cancelled():
@@ -269,31 +336,79 @@ class Producer:
             self._fail(unsent, error)
         elif unsent in self._in_flight:
             metadata = delivery.result()
-            position = Position(metadata.topic, metadata.partition, metadata.offset)
             self.counters["published"] += 1
-            self._done(unsent)
-            if not unsent.acknowledged.done():
-                unsent.acknowledged.set_result(position)
+            if unsent.letter is None:
+                self._done(unsent, Position(metadata.topic, metadata.partition, metadata.offset))
+            else:
+                self.counters["dead_lettered"] += 1
+                log.warning("Dead letter of %s: %s.", unsent.name, unsent.refusal)
+                self._done(unsent, Position(unsent.topic, NO_PARTITION, metadata.offset))
 
     def _fail(self, unsent: _Unsent, error: BaseException) -> None:
         if unsent not in self._in_flight:
             return
-        if isinstance(error, _REFUSALS):
-            self.counters["refused"] += 1
-            self._done(unsent)
-            if not unsent.acknowledged.done():
-                reason = f"{type(error).__name__} {error}".strip()
-                unsent.acknowledged.set_exception(
-                    BrokerError(f"The broker refuses a record for {unsent.topic}: {reason}.")
-                )
-        elif self._broken is None:
-            self._broken = error
-            self._wake.set()
-
-    def _done(self, unsent: _Unsent) -> None:
-        del self._in_flight[unsent]
-        self._bytes -= unsent.message.size
+        if not is_refusal(error):
+            if self._broken is None:
+                self._broken = error
+        elif not unsent.alone:
+            del self._in_flight[unsent]
+            unsent.alone = True
+            self._again.append(unsent)
+        else:
+            self._refused(unsent, error)
         self._freed.set()
+        self._wake.set()
+
+    def _refused(self, unsent: _Unsent, error: BaseException) -> None:
+        """Send the record's dead letter instead; a letter that is too large is cut once."""
+        if isinstance(error, InvalidTimestampError):
+            self._refused_timestamps.setdefault(unsent.topic, False)
+        letters, size = self._full_name(DEAD_LETTER), unsent.size
+        letter = unsent.letter or (unsent.message if unsent.topic == letters else None)
+        if letter is None:
+            self._refuse(unsent, f"the broker refuses it ({explain(error)})")
+        elif isinstance(error, _TOO_LARGE) and len(letter.value) > SMALL_LETTER_BYTES:
+            unsent.letter = cut_letter(letter)
+        else:
+            self._lose(unsent, error)
+            return
+        del self._in_flight[unsent]
+        self._bytes += unsent.size - size
+        self._again.append(unsent)
+
+    def _refuse(self, unsent: _Unsent, why: str) -> None:
+        self.counters["refused"] += 1
+        unsent.refusal = why
+        timestamp_ms = unsent.timestamp_ms or round(time.time() * 1000)
+        limit = self.kafka.max_message_bytes - 2 * ENVELOPE_BYTES
+        unsent.letter = letter_of(unsent.topic, unsent.message, timestamp_ms, why, limit)
+
+    def _lose(self, unsent: _Unsent, error: BaseException) -> None:
+        self.counters["lost"] += 1
+        lost_log.error(
+            f"%s is lost, because {unsent.refusal or 'nothing could read it'} and the dead-letter "
+            f"topic refuses it too ({type(error).__name__}); others like it are counted only.",
+            unsent.name,
+        )
+        self._done(unsent, Position(unsent.topic, NO_PARTITION, -1))
+
+    def _done(self, unsent: _Unsent, place: Position) -> None:
+        del self._in_flight[unsent]
+        self._bytes -= unsent.size
+        self._freed.set()
+        if not unsent.acknowledged.done():
+            unsent.acknowledged.set_result(place)
+
+    async def _explain_timestamps(self) -> None:
+        """Log once per topic how far the clocks differ, where the broker refused a timestamp."""
+        for topic, explained in list(self._refused_timestamps.items()):
+            if not explained:
+                self._refused_timestamps[topic] = True
+                log.error(
+                    "The broker refuses the time of records on %s. %s",
+                    topic,
+                    await clock_sentence(self.kafka, topic),
+                )
 
     async def _reconnect(self) -> None:
         """Connect a new producer, trying without end; unacknowledged records are sent first."""
@@ -306,6 +421,7 @@ class Producer:
         )
         await close(self._producer)
         self._producer = await restart(self._make_producer, self.kafka)
+        recount_refused(self._producer)
         self._unsent.extendleft(reversed(self._in_flight))
         self._in_flight.clear()
         self._broken = None

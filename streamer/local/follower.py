@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamer.config import Config
-from streamer.errors import ExitCode, StreamerError
+from streamer.errors import UnreadableRecord
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.topics import (
@@ -26,22 +26,18 @@ from streamer.kafka.topics import (
     topic_of,
 )
 from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
-from streamer.session.sending import InFlight
+from streamer.session.sending import InFlight, NoProgress
 from streamer.smoothing import longest_silence_s
 
 Published = Sentiment | SessionSentiment | Alert
 STALL_TIMEOUT_S = 120.0
+STOPPED_TIMEOUT_S = 15.0
+"""The same once the user asked for an end; enough for a stage that still loads its model."""
 BATCH = 200
 POLL_MS = 200
 FOLLOWED: tuple[Topic[Any], ...] = (SCORES, SMOOTHED, SESSION_SMOOTHED, ALERTS, DEAD_LETTER)
 AFTERMATH_S = 0.5
 """How long session records and alerts are still read once the last sentiment is out."""
-
-
-class NoProgress(StreamerError):
-    """Windows went out and nothing came back for STALL_TIMEOUT_S."""
-
-    exit_code = ExitCode.STAGE
 
 
 class Follower:
@@ -69,9 +65,13 @@ class Follower:
         self._duplicates = {topic: Duplicates() for topic in FOLLOWED}
         self._whole = False
         self._news = asyncio.Event()
+        self._stopped = False
         self._stack = contextlib.AsyncExitStack()
         self._readers: list[Consumer[Any]] = []
         self._windows_topic = WINDOWS.full_name(config.kafka.topic_prefix)
+        self._results = {
+            topic.full_name(config.kafka.topic_prefix): topic for topic in (SCORES, SMOOTHED)
+        }
 
     async def __aenter__(self) -> Follower:
         for topic in FOLLOWED:
@@ -88,20 +88,29 @@ class Follower:
             for reader in self._readers:
                 tasks.create_task(self._read(reader))
 
-    async def drain(self) -> None:
+    def hurry(self) -> None:
+        """The user asked for an end: `drain` waits less for stages that are silent."""
+        self._stopped = True
+        self._news.set()
+
+    async def drain(
+        self, stall_s: float = STALL_TIMEOUT_S, stopped_s: float = STOPPED_TIMEOUT_S
+    ) -> None:
         """Return when every captured window is published or dead-lettered.
 
         Raises:
-            NoProgress: nothing came for STALL_TIMEOUT_S although windows are open.
+            NoProgress: nothing came for `stall_s` although windows are open; for `stopped_s`
+                after `hurry`.
         """
         while self._in_flight.open_windows:
             self._news.clear()
+            patience_s = stopped_s if self._stopped else stall_s
             try:
-                await asyncio.wait_for(self._news.wait(), STALL_TIMEOUT_S)
+                await asyncio.wait_for(self._news.wait(), patience_s)
             except TimeoutError:
                 raise NoProgress(
                     f"{self._in_flight.open_windows} windows of {self._session_id} were not "
-                    f"answered for {STALL_TIMEOUT_S:g} s; look whether inference and processing "
+                    f"answered for {patience_s:g} s; look whether inference and processing "
                     "run against this broker, and whether the session name was used before."
                 ) from None
         self._news.set()
@@ -114,7 +123,9 @@ class Follower:
         """How long the last records are waited for: longer if the session's are not all there."""
         if self._whole or not self._by_session:
             return AFTERMATH_S
-        return AFTERMATH_S + longest_silence_s(self._config.smoothing)
+        smoothing = self._config.smoothing
+        patience_s = smoothing.idle_flush_s if self._stopped else longest_silence_s(smoothing)
+        return AFTERMATH_S + patience_s
 
     async def _read(self, reader: Consumer[Any]) -> None:
         while True:
@@ -126,6 +137,12 @@ class Follower:
         if letter.topic == self._windows_topic:
             self._news.set()
             await self._in_flight.dead(letter.partition, letter.offset)
+        elif letter.topic in self._results:
+            with contextlib.suppress(UnreadableRecord):
+                result = self._results[letter.topic].decode(letter.value)
+                if result is not None and result.session_id == self._session_id:
+                    self._news.set()
+                    await self._in_flight.refused(result.window_id)
 
     async def _take(self, record: Score | Published | DeadLetter) -> None:
         if isinstance(record, DeadLetter):

@@ -23,6 +23,7 @@ from streamer.kafka.producer import Producer
 from streamer.local import workers
 from streamer.local.follower import Follower, Published
 from streamer.session.sending import InFlight
+from streamer.stopping import Stop
 
 EMBEDDED_NOTICE = (
     "Embedded broker: in memory, for trying out and for tests; it keeps 5 MB per partition and "
@@ -84,7 +85,7 @@ async def run_stages(
     on_record: Callable[[Published], None],
     stage_arguments: Sequence[str],
     start_stages: bool = True,
-    stop: asyncio.Event | None = None,
+    stop: Stop,
     log_dir: Path | None = None,
 ) -> Outcome:
     """Take the windows of a source through the stages to the published sentiment.
@@ -96,7 +97,8 @@ async def run_stages(
         on_record: called on the event loop for each published record of this session.
         stage_arguments: options that make a worker read the same settings.
         start_stages: False when inference and processing already run elsewhere.
-        stop: set to end capture early; what is captured is still flushed and published.
+        stop: set to end capture early; what is captured is still flushed and published. It is
+            given what the end waits for.
         log_dir: where the workers' logs go.
 
     Raises:
@@ -116,13 +118,15 @@ async def run_stages(
         capture = source(publisher, in_flight)
 
         async def to_the_end() -> None:
+            stop.wait_for("the sources and the recogniser to end")
             await capture.run()
+            stop.waits_for = lambda: f"{in_flight.open_windows} windows to be scored and published"
             await follower.drain()
 
         async def until_stopped() -> None:
-            if stop is not None:
-                await stop.wait()
-                capture.stop()
+            await stop.wait()
+            capture.stop()
+            follower.hurry()
             await asyncio.Event().wait()
 
         try:
@@ -131,6 +135,7 @@ async def run_stages(
             )
         finally:
             capture.stop()
+            stop.wait_for("the stages to end")
     return Outcome(capture.published, follower.sentiments, in_flight.dead_letters, capture.counters)
 
 
@@ -138,7 +143,7 @@ async def capture_only(
     session_id: str,
     source: Callable[[Producer, InFlight], Source],
     config: Config,
-    stop: asyncio.Event,
+    stop: Stop,
 ) -> Source:
     """Send the windows of a source; the other stages run elsewhere.
 
@@ -166,6 +171,7 @@ async def capture_only(
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda task: capture.stop())
         stack.callback(stopping.cancel)
+        stop.wait_for("the sources and the recogniser to end, and the last windows to be sent")
         await capture.run()
         return capture
 

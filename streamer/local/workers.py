@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -51,22 +52,29 @@ class Worker:
         )
 
     async def stop(self) -> None:
-        """SIGTERM, which flushes and commits; SIGKILL after STOP_TIMEOUT_S."""
+        """SIGTERM, which flushes and commits; SIGKILL after STOP_TIMEOUT_S, or when cancelled."""
         if self._process.returncode is not None:
             return
         self._process.terminate()
         try:
             await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            self._process.kill()
+        except (TimeoutError, asyncio.CancelledError) as error:
+            self.kill()
             await self._process.wait()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+    def kill(self) -> None:
+        """SIGKILL, if it still runs; a stage that is killed loses nothing that it had published."""
+        if self._process.returncode is None:
+            self._process.kill()
 
 
 @contextlib.asynccontextmanager
 async def running(
     commands: Mapping[str, Sequence[str]], log_dir: Path | None = None
 ) -> AsyncIterator[list[Worker]]:
-    """Start `streamer ARGUMENTS` for each name; stop them all at the end, last started first.
+    """Start `streamer ARGUMENTS` for each name; stop them all at the end, kill them if cancelled.
 
     Logs go to `log_dir` (default: a new temporary folder), one file per worker.
     """
@@ -79,6 +87,10 @@ async def running(
             workers.append(await _start(name, arguments, folder / f"{name}.log", read_end))
         os.close(read_end)
         yield workers
+    except asyncio.CancelledError:
+        for worker in workers:
+            worker.kill()
+        raise
     finally:
         await asyncio.gather(*(worker.stop() for worker in reversed(workers)))
         os.close(write_end)
@@ -103,7 +115,10 @@ async def _start(name: str, arguments: Sequence[str], log_path: Path, read_end: 
 
 
 def end_with_parent() -> None:
-    """In a worker: send this process SIGTERM when the parent is gone; elsewhere do nothing."""
+    """In a worker: send this process SIGTERM when the parent is gone; elsewhere do nothing.
+
+    What has not ended STOP_TIMEOUT_S later is killed.
+    """
     pipe = os.environ.pop(PARENT_PIPE, "")
     if not pipe:
         return
@@ -112,5 +127,7 @@ def end_with_parent() -> None:
         with contextlib.suppress(OSError):
             os.read(int(pipe), 1)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_TIMEOUT_S)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="parent-watch", daemon=True).start()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 import msgspec
-from faust.types import TP, Message
+from faust.types import TP
 
 from streamer import metrics
 from streamer.config import Config
@@ -24,6 +24,7 @@ from streamer.errors import UnreadableRecord
 from streamer.kafka.messages import EncodedRecord, RawMessage, header_values
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import Topic, topic_named
+from streamer.processing.changelog import Changelog
 from streamer.processing.clock import Clock
 from streamer.processing.faust_app import App, Evicted
 from streamer.processing.silence import Silence
@@ -62,7 +63,7 @@ class Stage(Generic[S]):
     Attributes:
         kind: the records of the input topic.
         counters: `records`, `outputs`, `duplicates`, `unreadable`, `failed`, `tombstones`,
-            `flushed`, `expired`, `states_lost`, `gaps`.
+            `flushed`, `expired`, `states_lost`, `states_refused`, `gaps`.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Stage(Generic[S]):
         metrics.watch_lag(self.kind, self.lag)
         self._app = app
         self._table = table
+        self._changelog = Changelog(app, table, clock, self.counters)
         self._spec = spec
         self._topic = spec.topic.full_name(config.kafka.topic_prefix)
         self._producer = producer
@@ -265,53 +267,18 @@ class Stage(Generic[S]):
     async def _store(self, changes: Mapping[bytes, StoredState[S]]) -> None:
         """Write states to the changelog, wait for the broker, then put them into the table.
 
+        A state that the broker refuses stays in memory, and the work goes on.
+
         Raises:
             Evicted: the partitions may be another worker's; nothing was written.
         """
-        await self._write(
+        self._app.check_may_write()
+        written = await self._changelog.write(
             {key: (stored.partition, self._encode(stored)) for key, stored in changes.items()}
         )
-        for key, stored in changes.items():
-            if self._live.get(key) is stored:
+        for key in written:
+            if self._live.get(key) is changes[key]:
                 del self._live[key]
-
-    async def _write(self, values: Mapping[bytes, tuple[int, bytes | None]]) -> None:
-        self._app.check_may_write()
-        changelog = self._table.changelog_topic
-        sent = [
-            await changelog.send(
-                key=key,
-                value=value,
-                partition=partition,
-                key_serializer="raw",
-                value_serializer="raw",
-                force=True,
-            )
-            for key, (partition, value) in values.items()
-        ]
-        places = await asyncio.gather(*sent)
-        self._table.apply_changelog_batch(
-            [
-                self._changelog_event(key, value, place)
-                for (key, (_, value)), place in zip(values.items(), places, strict=True)
-            ]
-        )
-
-    def _changelog_event(self, key: bytes, value: bytes | None, place: Any) -> Any:
-        """Return the change as a recovering worker reads it, so that both have the same table."""
-        message = Message(
-            place.topic,
-            place.partition,
-            place.offset,
-            timestamp=self._clock.wall_ms() / 1000,
-            timestamp_type=0,
-            headers=None,
-            key=key,
-            value=value,
-            checksum=None,
-            tp=TP(place.topic, place.partition),
-        )
-        return self._app.create_event(key, value, None, message)
 
     # silence and age
 
@@ -344,6 +311,7 @@ class Stage(Generic[S]):
             outbox = tuple((topic.kind, message.value) for topic, _, message in messages)
             changes = stored.changes + 1
             stored = StoredState(state, stored.partition, round(now_ms), outbox, changes)
+            self._live[key] = stored
             await self._store({key: stored})
         sent = [
             await self._producer.publish_encoded(topic, record, message)
@@ -352,6 +320,7 @@ class Stage(Generic[S]):
         await asyncio.gather(*sent)
         self.counters["flushed"] += len(sent)
         emptied = msgspec.structs.replace(stored, outbox=(), changes=stored.changes + 1)
+        self._live[key] = emptied
         await self._store({key: emptied})
 
     async def _expire(self) -> None:
@@ -365,7 +334,8 @@ class Stage(Generic[S]):
             for key, stored in self._all()
             if stored.touched_ms < oldest_ms and self._silence.has(stored.partition)
         }
-        await self._write({key: (partition, None) for key, partition in old.items()})
+        self._app.check_may_write()
+        await self._changelog.write({key: (partition, None) for key, partition in old.items()})
         for key in old:
             self._silence.forget(key)
         self.counters["expired"] += len(old)

@@ -10,13 +10,12 @@ import itertools
 import json
 import logging
 import shutil
-import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -30,7 +29,6 @@ from streamer.directories import lock
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics, on_embedded
 from streamer.kafka.groups import consumer_group
-from streamer.kafka.probe import answers
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import aiokafka_settings
 from streamer.kafka.topics import (
@@ -42,32 +40,27 @@ from streamer.processing.faust_app import STOP_S
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 LET_GO_S = 3.0
 RESTARTS, RESTARTS_WITHIN_S = 5, 120.0
 """How often the app may start over within this time before the worker gives up."""
 
 
-def run(config: Config) -> None:
-    """Smooth until SIGINT or SIGTERM; then finish open messages, commit and leave the group.
+def on_own_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` on a new event loop, and leave behind what does not end when it has.
 
-    Blocks; for a process of its own. An outage of the broker is waited for, except at the start.
-
-    Raises:
-        BrokerError: no broker answers at the start, or Faust gives it up later.
-        ConfigError: a setting does not fit.
+    `asyncio.run` would wait for tasks of Faust that wait for a broker that is gone.
     """
     loop = asyncio.new_event_loop()
     try:
-        loop.run_until_complete(_until_signal(config))
+        return loop.run_until_complete(work)
     finally:
         _let_go(loop)
 
 
 def _let_go(loop: asyncio.AbstractEventLoop) -> None:
-    """Close the loop within LET_GO_S: tasks of Faust may wait for ever for a broker that is gone.
-
-    `asyncio.run` would wait with them.
-    """
+    """Close the loop within LET_GO_S, although tasks may wait for ever."""
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
@@ -77,16 +70,15 @@ def _let_go(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-async def _until_signal(config: Config) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await metrics.watched(config, "processing", serve(config, stop), answers)
+async def run(config: Config, stop: asyncio.Event) -> None:
+    """Smooth until `stop` is set; then finish open messages, commit and leave the group.
 
+    An outage of the broker is waited for, except at the start. Run it by `on_own_loop`.
 
-async def serve(config: Config, stop: asyncio.Event) -> None:
-    """As `run`, until `stop` is set."""
+    Raises:
+        BrokerError: no broker answers at the start, or Faust gives it up later.
+        ConfigError: a setting does not fit.
+    """
     _quieten(config)
     embedded = await on_embedded(config)
     await ensure_topics(config)

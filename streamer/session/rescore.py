@@ -162,7 +162,7 @@ class Rescoring:
             final=index == last[name],
             session_participants=len(last),
         )
-        await self._patiently(deliver(changed, self.publisher, self.in_flight))
+        await deliver(changed, self.publisher, self.in_flight, self._stop)
         self.published[name] += 1
 
     def _record(

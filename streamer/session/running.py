@@ -117,7 +117,7 @@ class Capture:
     async def _send(self, send_queue: SendQueue) -> None:
         async for window in send_queue:
             headers = functools.partial(self._headers, window)
-            await self._patiently(deliver(window, self.publisher, self.in_flight, headers))
+            await deliver(window, self.publisher, self.in_flight, self._stop, headers)
             self.published[window.participant_id] += 1
 
     async def _patiently(self, work: Coroutine[Any, Any, object]) -> None:

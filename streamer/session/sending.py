@@ -16,13 +16,20 @@ from typing import Any
 import msgspec
 
 from streamer import metrics
+from streamer.errors import BrokerGone, ExitCode, StreamerError
 from streamer.kafka.connection import wait_for_broker
-from streamer.kafka.messages import Headers
+from streamer.kafka.messages import NO_PARTITION, Headers
 from streamer.kafka.producer import Producer
 from streamer.records import (
     Window,
     window_id,
 )
+
+
+class NoProgress(StreamerError):
+    """Windows went out, and no stage answered them in time."""
+
+    exit_code = ExitCode.STAGE
 
 
 class SendQueue:
@@ -160,6 +167,11 @@ class InFlight:
         else:
             await self._dead(window_id)
 
+    async def refused(self, window_id: str) -> None:
+        """The broker stored the window, or its score, as a dead letter only, or not at all."""
+        if window_id in self._open:
+            await self._dead(window_id)
+
     async def _dead(self, window_id: str) -> None:
         self.dead_letters += 1
         await self.published(window_id)
@@ -169,13 +181,34 @@ async def deliver(
     window: Window,
     publisher: Producer,
     in_flight: InFlight,
+    stop: threading.Event,
     headers: Callable[[], Headers] = tuple,
 ) -> None:
-    """Send a window when the in_flight has room, with `headers()` of that moment; wait for it."""
+    """Send a window when there is room in flight, with `headers()` of that moment; wait for it.
+
+    Raises:
+        NoProgress: after `stop`, no room was made for `kafka.connect_timeout_s`.
+        BrokerGone: after `stop`, the broker did not answer for so long.
+    """
     size = len(window.audio or b"") + sum(len(face.jpeg) for face in window.faces)
-    await in_flight.room(window.window_id, size + 1024 + 64 * len(window.words))
-    place = await publisher.publish(window, extra_headers=headers())
-    await in_flight.sent(window.window_id, place.partition, place.offset)
+    room = in_flight.room(window.window_id, size + 1024 + 64 * len(window.words))
+    try:
+        await wait_for_delivery(room, publisher, stop)
+    except BrokerGone:
+        raise NoProgress(
+            f"{in_flight.open_windows} windows of {window.session_id} were not scored for "
+            f"{publisher.kafka.connect_timeout_s:g} s after the stop, and the end of the session "
+            "is lost; look whether inference and processing run against this broker."
+        ) from None
+
+    async def send() -> None:
+        place = await publisher.publish(window, extra_headers=headers())
+        if place.partition == NO_PARTITION:
+            await in_flight.refused(window.window_id)
+        else:
+            await in_flight.sent(window.window_id, place.partition, place.offset)
+
+    await wait_for_delivery(send(), publisher, stop)
 
 
 async def wait_for_delivery(

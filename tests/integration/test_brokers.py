@@ -24,7 +24,7 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.apache import KafkaBroker
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.java import kafka_command
-from streamer.kafka.messages import Position, RawMessage
+from streamer.kafka.messages import NO_PARTITION, Position, RawMessage
 from streamer.kafka.producer import BUFFER_BYTES, Producer
 from streamer.kafka.topics import (
     DEAD_LETTER,
@@ -323,28 +323,16 @@ async def test_records_of_a_participant_stay_in_order(config: Config) -> None:
 
 async def test_a_record_over_the_limit_is_refused_with_its_size(config: Config) -> None:
     async with Producer(config) as producer:
-        with pytest.raises(BrokerError, match=r"exceeds kafka\.max_message_bytes = 1,048,576"):
-            await producer.publish(window(0, size=1_100_000))
+        refused = await producer.publish(window(0, size=1_100_000))
+        assert refused.partition == NO_PARTITION
         await producer.publish(window(1, size=1_000_000))
     async with Consumer(config, WINDOWS) as consumer:
         (received,) = await read(consumer, 1)
     assert received.record.window_index == 1
-
-
-@pytest.mark.kafka
-async def test_a_record_that_the_broker_refuses_fails_alone(kafka_config: Config) -> None:
-    """The client's limit is higher than the topic's."""
-    kafka = kafka_config.kafka.model_copy(update={"max_message_bytes": 3_000_000})
-    async with Producer(kafka_config.model_copy(update={"kafka": kafka})) as producer:
-        too_large = await producer.publish_soon(window(0, size=2_000_000))
-        with pytest.raises(BrokerError, match="MessageSizeTooLarge"):
-            await too_large
-        after = [await producer.publish_soon(window(k)) for k in range(1, 4)]
-        await asyncio.gather(*after)
-        assert producer.counters["refused"] == 1
-    async with Consumer(kafka_config, WINDOWS) as consumer:
-        received = await read(consumer, 3)
-    assert [item.record.window_index for item in received] == [1, 2, 3]
+    async with Consumer(config, DEAD_LETTER) as consumer:
+        (letter,) = await read(consumer, 1)
+    assert "exceeds kafka.max_message_bytes = 1,048,576" in letter.record.reason
+    assert int(letter.headers["original_bytes"]) > 1_100_000
 
 
 async def test_a_missing_broker_is_reported_within_the_time() -> None:

@@ -160,7 +160,7 @@ async def test_a_loop_that_hangs_is_reported(broker: int) -> None:
     await metrics.watched(config, "inference", work(), answers)
     ((code, why),) = replies
     assert code == 503
-    assert why.startswith(b"the event loop hangs since")
+    assert why.startswith(b"the event loop has not run for")
 
 
 async def test_a_taken_port_is_an_error_only_when_it_was_asked_for(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,9 @@ def test_a_file_that_cannot_name_a_participant_is_refused() -> None:
 def test_a_name_that_no_file_can_have_is_no_fault_of_the_parser(text: str) -> None:
     assert split_sources(text)
     assert parse_source(text).kind in ("file", "lavfi")
+
+
+@pytest.mark.parametrize("parse", [parse_source, participant_of])
+def test_a_broken_address_is_refused(parse: Callable[[str], object]) -> None:
+    with pytest.raises(ConfigError, match="is no URL"):
+        parse("http://[::1/talk.mp4")

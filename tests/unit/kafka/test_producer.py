@@ -1,15 +1,26 @@
 """The producer over aiokafka clients that fail on purpose: order, buffer, refusals, closing."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import MessageSizeTooLargeError, OutOfOrderSequenceNumber
+from aiokafka.errors import (
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+)
 
 from streamer.config import build
 from streamer.errors import BrokerError, BrokerGone
+from streamer.kafka.messages import NO_PARTITION
 from streamer.kafka.producer import BUFFER_BYTES, BUFFER_RECORDS, Producer
+from streamer.kafka.refusals import SMALL_LETTER_BYTES, InvalidRecordError
 from streamer.kafka.topics import WINDOWS
 from tests.made_records import window
 
@@ -21,6 +32,8 @@ class FakeClient:
         self.sent: list[tuple[bytes, asyncio.Future[Any]]] = []
         self.stopped = False
         self.client = SimpleNamespace(_metadata_update=None)
+        self._sender = SimpleNamespace(_send_produce_req=None)
+        self.topics: list[str] = []
 
     async def start(self) -> None:
         pass
@@ -30,6 +43,7 @@ class FakeClient:
 
     async def send(self, topic: str, *, value: bytes, **_: Any) -> asyncio.Future[Any]:
         delivery = asyncio.get_running_loop().create_future()
+        self.topics.append(topic)
         self.sent.append((value, delivery))
         return delivery
 
@@ -67,6 +81,14 @@ async def run_tasks() -> None:
     """Let every task run until it waits."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("the condition never held")
 
 
 async def test_an_acknowledgement_gives_the_position_of_its_record() -> None:
@@ -115,16 +137,88 @@ async def test_an_acknowledgement_after_the_failure_counts_once() -> None:
     assert producer.counters["published"] == 2
 
 
-async def test_a_refused_record_fails_alone() -> None:
-    async with ProducerOverFakes() as producer:
-        first, second = [await producer.publish_soon(window(k)) for k in range(2)]
+REFUSALS = [
+    MessageSizeTooLargeError(),
+    RecordListTooLargeError(),
+    InvalidRecordError(),
+    InvalidTimestampError(),
+    PolicyViolationError(),
+    TopicAuthorizationFailedError("sentiment.windows.v1"),
+    UnknownError(),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: type(error).__name__)
+async def test_a_refused_record_is_a_dead_letter_and_the_others_are_sent(refusal: Any) -> None:
+    #  sent         0 1 2      one batch, which the broker refuses because of 1
+    #  sent alone   0 1* 2     1 is refused again
+    #  and then     1 as a dead letter
+    async with ProducerOverFakes(broker="127.0.0.1:1", connect_timeout_s=0.1) as producer:
+        sent = [await producer.publish_soon(window(k)) for k in range(3)]
         await run_tasks()
-        producer.client.fail(0, MessageSizeTooLargeError())
-        producer.client.acknowledge(1)
-        with pytest.raises(BrokerError, match=r"refuses a record for sentiment\.windows\.v1"):
-            await first
-        await second
-        assert len(producer.clients) == 1
+        client = producer.client
+        for place in range(3):
+            client.fail(place, refusal)
+        await run_tasks()
+        client.acknowledge(3)
+        await run_tasks()
+        client.fail(4, refusal)
+        await until(lambda: len(client.sent) == 6)
+        client.acknowledge(5)
+        await until(lambda: len(client.sent) == 7)
+        client.acknowledge(6)
+        places = await asyncio.gather(*sent)
+    assert [place.partition for place in places] == [0, NO_PARTITION, 0]
+    assert client.topics[3:] == [
+        "sentiment.windows.v1",
+        "sentiment.windows.v1",
+        "sentiment.dead-letter.v1",
+        "sentiment.windows.v1",
+    ]
+    assert client.sent[5][0] == client.sent[1][0]  # the letter's value is the record's
+    assert producer.clients == [client]
+    assert producer.counters["refused"] == producer.counters["dead_lettered"] == 1
+
+
+async def test_a_record_that_the_dead_letter_topic_refuses_too_is_logged_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with ProducerOverFakes(max_message_bytes=400_000) as producer:
+        sent = await producer.publish_soon(window(0, audio=bytes(100_000)))
+        for place in range(4):  # in a batch, alone, as a letter, as a cut letter
+            await until(lambda place=place: len(producer.client.sent) > place)  # type: ignore[misc]
+            producer.client.fail(place, MessageSizeTooLargeError())
+        assert (await sent).partition == NO_PARTITION
+        after = await producer.publish_soon(window(1))
+        await until(lambda: len(producer.client.sent) == 5)
+        producer.client.acknowledge(4)
+        await after
+    assert [len(value) > 100_000 for value, _ in producer.client.sent[:3]] == [True] * 3
+    assert len(producer.client.sent[3][0]) == SMALL_LETTER_BYTES
+    assert producer.counters["lost"] == 1 and len(producer.clients) == 1
+    assert "sentiment.windows.v1 standup/ana/0/0 is lost" in caplog.text
+
+
+async def test_a_record_over_the_clients_limit_is_a_cut_dead_letter() -> None:
+    async with ProducerOverFakes(max_message_bytes=300_000) as producer:
+        sent = await producer.publish_soon(window(0, audio=bytes(300_000)))
+        await run_tasks()
+        assert producer.client.topics == ["sentiment.dead-letter.v1"]
+        assert len(producer.client.sent[0][0]) < 300_000
+        producer.client.acknowledge(0)
+        assert (await sent).partition == NO_PARTITION
+
+
+async def test_refused_times_are_explained_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with ProducerOverFakes(broker="127.0.0.1:1", connect_timeout_s=0.1) as producer:
+        sent = [await producer.publish_soon(window(k)) for k in range(2)]
+        await run_tasks()
+        for place in range(6):
+            await until(lambda place=place: len(producer.client.sent) > place)  # type: ignore[misc]
+            producer.client.fail(place, InvalidTimestampError())
+        await asyncio.gather(*sent)
+    assert caplog.text.count("This machine's clock is") == 1
+    assert producer.counters["lost"] == 2 and len(producer.clients) == 1
 
 
 async def test_a_full_buffer_makes_publishing_wait() -> None:

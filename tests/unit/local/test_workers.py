@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from streamer.local import workers
-from streamer.local.workers import WorkerDied
+from streamer.local.workers import Worker, WorkerDied
 
 
 @pytest.mark.slow
@@ -30,3 +30,17 @@ async def test_leaving_stops_what_still_runs(tmp_path: Path) -> None:
         process = worker._process
         assert process.returncode is None
     assert process.returncode == 0
+
+
+async def test_a_cancelled_stop_kills_a_worker_that_does_not_end(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", "trap '' TERM; echo up; exec sleep 600"), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"up\n"
+    stopping = asyncio.create_task(Worker("stubborn", process, tmp_path / "log").stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert process.returncode == -9

@@ -1,44 +1,80 @@
 """Clips composed of words, voices and faces."""
 
 import numpy as np
+import pytest
 import torch
-from torch import Tensor
 
-from semi_iin.composing import Composer
-from semi_iin.task import Example
+from semi_iin.composing import Composer, Expression
+from semi_iin.perceived import together
+from semi_iin.task import Example, only
 
-
-def pools(width: int) -> dict[int, list[Tensor]]:
-    """Features that say their sign."""
-    return {sign: [torch.full((3, width), float(sign))] for sign in (-1, 0, 1)}
+NONE: dict[int, list[Expression]] = {-1: [], 0: [], 1: []}
 
 
-def test_a_composed_clip_has_the_sign_of_its_words() -> None:
-    composer = Composer(pools(6), pools(4))
+def pool(width: int) -> dict[int, list[Expression]]:
+    """Expressions whose features and valence say their sign."""
+    return {
+        sign: [Expression(torch.full((3, width), float(sign)), 2.0 * sign)] for sign in (-1, 0, 1)
+    }
+
+
+def text(valence: float) -> Example:
+    return Example({"text": torch.ones(2, 5)}, valence, 0)
+
+
+def sign(example: Example, name: str) -> float:
+    value = example.features[name]  # type: ignore[index]
+    assert isinstance(value, torch.Tensor)
+    return float(value.mean())
+
+
+def test_an_agreeing_clip_has_the_sign_of_its_words() -> None:
+    composer = Composer(pool(6), pool(4))
     random = np.random.default_rng(0)
-    for valence, sign in ((2.0, 1), (-1.0, -1), (0.2, 0)):
-        example = Example({"text": torch.ones(2, 5)}, valence, 0)
-        features = composer.compose(example, ("audio", "text", "vision"), random)
-        assert list(features) == ["audio", "text", "vision"]
-        assert {float(features[name].mean()) for name in ("audio", "vision")} == {float(sign)}  # type: ignore[union-attr]
+    for valence, expected in ((2.0, 1), (-1.0, -1), (0.2, 0)):
+        clip = composer.agreeing(text(valence), ("audio", "text", "vision"), random)
+        assert list(clip.features) == ["audio", "text", "vision"]
+        assert {sign(clip, name) for name in ("audio", "vision")} == {float(expected)}
+        assert clip.valence == valence
 
 
 def test_training_gets_every_set_of_modalities_and_flat_voices_beside_words() -> None:
-    composer = Composer(pools(6), pools(4))
+    composer = Composer(pool(6), pool(4))
     random = np.random.default_rng(0)
-    example = Example({"text": torch.ones(2, 5)}, 2.0, 6)
-    seen = [composer(example, random) for _ in range(600)]
-    assert {tuple(features) for features in seen} == set(Composer.SHARES)
-    beside = [float(row["audio"].mean()) for row in seen if {"audio", "text"} <= set(row)]  # type: ignore[union-attr]
-    alone = [float(row["audio"].mean()) for row in seen if "text" not in row and "audio" in row]  # type: ignore[union-attr]
+    clips = [composer(text(2.0), random) for _ in range(600)]
+    assert {tuple(clip.features) for clip in clips} == set(Composer.SHARES)
+    beside = [sign(clip, "audio") for clip in clips if {"audio", "text"} <= set(clip.features)]
     assert 0.15 < np.mean(np.array(beside) == 0) < 0.45
-    assert set(alone) == {1.0}
+    assert all(clip.valence == 2.0 for clip in clips if "text" in clip.features)
+
+
+def test_without_words_the_label_is_what_people_perceive() -> None:
+    composer = Composer(pool(6), pool(4))
+    random = np.random.default_rng(0)
+    clips = [composer(text(2.0), random) for _ in range(600)]
+    for clip in clips:
+        if tuple(clip.features) == ("audio",):
+            assert clip.valence == 2.0 * sign(clip, "audio")
+        if tuple(clip.features) == ("audio", "vision"):
+            voice, face = sign(clip, "audio"), sign(clip, "vision")
+            assert clip.valence == pytest.approx(together(2 * voice, 2 * face))
+    both = [clip for clip in clips if tuple(clip.features) == ("audio", "vision")]
+    apart = np.mean([sign(clip, "audio") != sign(clip, "vision") for clip in both])
+    assert 0.1 < apart < 0.5
+    assert {clip.sentiment for clip in both} >= {1, 3, 5}
+
+
+def test_leaving_out_the_words_leaves_the_valence_of_voice_and_face() -> None:
+    composer = Composer(pool(6), pool(4))
+    clip = composer.agreeing(text(0.9), ("audio", "text", "vision"), np.random.default_rng(0))
+    assert only(clip, ["audio"]).valence == 2.0
+    assert only(clip, ["audio", "vision"]).valence == pytest.approx(together(2.0, 2.0))
+    assert only(clip, ["audio", "text"]).valence == 0.9
 
 
 def test_without_faces_only_voices_are_composed() -> None:
-    composer = Composer(pools(6), {-1: [], 0: [], 1: []})
+    composer = Composer(pool(6), NONE)
     random = np.random.default_rng(0)
-    example = Example({"text": torch.ones(2, 5)}, 2.0, 6)
-    assert {tuple(composer(example, random)) for _ in range(200)} == {
+    assert {tuple(composer(text(2.0), random).features) for _ in range(200)} == {
         ("text",), ("audio", "text"), ("audio",),
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Back-pressure: the send_queue and the in_flight, and what a plan refuses."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import load
 from streamer.errors import ConfigError
+from streamer.kafka.producer import Producer
 from streamer.session.plan import make_plan
-from streamer.session.sending import InFlight, SendQueue
+from streamer.session.sending import InFlight, NoProgress, SendQueue, deliver
 from tests.made_records import window
 
 
@@ -48,6 +50,15 @@ async def test_a_replay_outbox_waits_and_drops_nothing() -> None:
     assert await taken(send_queue) == [(index, 0) for index in range(50)]
     await filling
     assert send_queue.dropped == 0
+
+
+async def test_after_a_stop_windows_that_nobody_scores_are_not_waited_for() -> None:
+    config = load(None, ["kafka.broker=localhost:9092", "kafka.connect_timeout_s=0.01"])
+    in_flight, stop = InFlight(1), threading.Event()
+    await in_flight.room("standup/ana/0", 1)
+    stop.set()
+    with pytest.raises(NoProgress, match=r"1 windows of .* were not scored"):
+        await deliver(window(1), Producer(config), in_flight, stop)
 
 
 async def test_an_abandoned_outbox_lets_its_filler_go() -> None:

@@ -1,0 +1,23 @@
+"""The command `semi-iin`, also as `python -m semi_iin`."""
+
+import sys
+from pathlib import Path
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Import the command line and run it; Ctrl-C while importing ends without a traceback."""
+    try:
+        from semi_iin.cli.app import main as run
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    run()
+
+
+if __name__ == "__main__":
+    # `python -m` puts the working directory first, where a `numpy.py` would be imported.
+    working_directory = Path(sys.path[0]).absolute()
+    if not sys.flags.safe_path and working_directory != Path(__file__).absolute().parents[1]:
+        del sys.path[0]
+    main()
