@@ -39,7 +39,7 @@ def windows_of(recording: Path, settings: dict[str, object]) -> int:
         }
     )
     spec = capture.parse_participant(f"bench={recording}")
-    plan = make_plan([spec], config, session_id="bench", speed=0.0)
+    plan = make_plan([spec], config, speed=0.0, session_id="bench")
     return sum(1 for _ in Pipeline(plan, spec, config).windows(threading.Event()))
 
 

@@ -20,8 +20,9 @@ from streamer.errors import ConfigError
 from streamer.kafka.consumer import Consumer, Start
 from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.messages import RawMessage
-from streamer.kafka.topics import PUBLISHED, Published, Topic
+from streamer.kafka.topics import PUBLISHED, SESSIONS, Published, Topic
 from streamer.records import Alert, Sentiment, SessionSentiment
+from streamer.session_ids import NewestSession, start_of
 
 __all__ = ["subscribe", "subscribe_sync"]
 
@@ -79,7 +80,8 @@ async def subscribe(
 
     Args:
         broker: `host:port[,host:port…]`.
-        session: only this session's records; None for every session.
+        session: only this session's records: its id, or a name, which means the newest session of
+            that name, and from its start on a newer one; None for every session.
         participant: only this participant's records; None for everyone's.
         kind: which topic: `smoothed`, `session_smoothed`, `alerts`, `scores` or `sessions`.
         start: `earliest`, `latest`, or a time (with its zone) of publication.
@@ -97,8 +99,9 @@ async def subscribe(
         BrokerError: nothing answers at `broker`.
         ConfigError: an argument is wrong.
     """
-    topic = _topic(kind)
-    reader = Consumer[Any](_settings(broker, prefix, config), topic, group=group, start=start)
+    topic, settings = _topic(kind), _settings(broker, prefix, config)
+    reader = Consumer[Any](settings, topic, group=group, start=start)
+    followed = None if session is None else await _newest_session(settings, session)
     duplicates = Duplicates()
     async with reader:
         while True:
@@ -106,7 +109,7 @@ async def subscribe(
             try:
                 for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
                     record = received.record
-                    if _is_selected(record, session, participant) and duplicates.is_new(
+                    if _is_selected(record, followed, participant) and duplicates.is_new(
                         *topic.identity(record)
                     ):
                         yield record
@@ -212,7 +215,19 @@ def _settings(broker: str, prefix: str | None, config: Config | None) -> Config:
     return config.model_copy(update={"kafka": kafka.model_copy(update=changes)})
 
 
-def _is_selected(record: Published, session: str | None, participant: str | None) -> bool:
-    if session is not None and record.session_id != session:
+async def _newest_session(config: Config, selector: str) -> NewestSession:
+    """Look through the session records of now, so that no older session is taken for the newest."""
+    followed = NewestSession(selector)
+    if start_of(selector) is None:
+        async with Consumer(config, SESSIONS, start="earliest") as sessions:
+            async for received in sessions.snapshot():
+                followed.follows(received.record.session_id)
+    return followed
+
+
+def _is_selected(
+    record: Published, followed: NewestSession | None, participant: str | None
+) -> bool:
+    if followed is not None and not followed.follows(record.session_id):
         return False
     return participant is None or getattr(record, "participant_id", None) == participant

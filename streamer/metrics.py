@@ -2,8 +2,9 @@
 
 What enters: the stages' own counters, the records that they publish, their readers' lag. What
 leaves, on one port per stage (PORTS): `/metrics`, `/healthz` (200 while the event loop turns),
-`/readyz` (200 once the stage does its work and a broker answers). Labels never hold a session's
-or a person's name. The server has threads of its own, so that they report a loop that hangs.
+`/readyz` (200 once the stage does its work, a broker answers and no component has a problem).
+Labels never hold a session's or a person's name. The server has threads of its own, so that they
+report a loop that hangs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,17 @@ from streamer.config import Config
 from streamer.errors import ConfigError
 from streamer.records import Score, Sentiment
 
-__all__ = ["PORTS", "PROCESS", "Metrics", "ready", "sent", "watch", "watch_lag", "watched"]
+__all__ = [
+    "PORTS",
+    "PROCESS",
+    "Metrics",
+    "problem",
+    "ready",
+    "sent",
+    "watch",
+    "watch_lag",
+    "watched",
+]
 
 log = logging.getLogger("streamer.metrics")
 
@@ -131,6 +142,7 @@ class Metrics:
         self._build = Info(
             "streamer_build", "Version of the package, and the stage.", registry=self.registry
         )
+        self._problems: dict[str, str] = {}
         self._components = _Components()
         self.registry.register(self._components)
 
@@ -156,6 +168,20 @@ class Metrics:
     def ready(self, yes: bool = True) -> None:
         """Set whether this process's stage does its work now."""
         self._ready.set(yes)
+
+    def problem(self, component: str, text: str) -> None:
+        """Set what keeps a component from its work, one sentence; an empty text for nothing.
+
+        `/readyz` answers 503 with it, and the live page of this process shows it.
+        """
+        if text:
+            self._problems[component] = text
+        else:
+            self._problems.pop(component, None)
+
+    def problems(self) -> list[str]:
+        """Return what keeps components of this process from their work, one sentence each."""
+        return list(self._problems.values())
 
     def is_ready(self) -> bool:
         """Return whether this process's stage does its work now."""
@@ -223,6 +249,7 @@ watch = PROCESS.watch
 watch_lag = PROCESS.watch_lag
 sent = PROCESS.sent
 ready = PROCESS.ready
+problem = PROCESS.problem
 watched = PROCESS.watched
 
 
@@ -283,7 +310,8 @@ class _Handler(BaseHTTPRequestHandler):
         heart = self.server.heart
         if not self.server.metrics.is_ready():
             return "starting or stopping"
-        return heart.hangs() or heart.no_broker()
+        problems = self.server.metrics.problems()
+        return heart.hangs() or heart.no_broker() or " ".join(problems)
 
     def _answer_health(self, problem: str) -> None:
         self._answer(503 if problem else 200, (problem or "ok").encode() + b"\n")

@@ -174,7 +174,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def window_id(self) -> str:
-        """`session_id/participant_id/window_index`, the same in every replay."""
+        """`session_id/participant_id/window_index`."""
         return window_id(self.session_id, self.participant_id, self.window_index)
 
     @property
@@ -338,6 +338,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     participants: tuple[Participant, ...]
     asr: str
     counters: dict[str, Count] = {}
+    name: Name | None = None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

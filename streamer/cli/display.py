@@ -96,7 +96,7 @@ class Board:
         """The table of now."""
         table = Table(
             expand=True,
-            title=self.title,
+            title=Text(self.title),
             title_justify="left",
             box=SIMPLE_HEAD,
             padding=(0, 1, 0, 0),

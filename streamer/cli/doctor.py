@@ -16,6 +16,9 @@ import msgspec
 from streamer.config import Config
 from streamer.errors import StreamerError
 
+BROKER_S = 8.0
+"""Longest time to wait for the broker."""
+
 
 class Finding(msgspec.Struct, frozen=True):
     """One line of the doctor's report.
@@ -32,9 +35,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 async def examine(config: Config) -> list[Finding]:
     """Every check, in the order of the data path."""
-    findings = await asyncio.to_thread(lambda: list(_local(config)))
-    findings.append(await _broker(config))
-    return findings
+    local, broker = await asyncio.gather(
+        asyncio.to_thread(lambda: list(_local(config))), examine_broker(config)
+    )
+    return [*local, broker]
 
 
 def _local(config: Config) -> Iterator[Finding]:
@@ -121,13 +125,16 @@ def _program(name: str, purpose: str, fix: str) -> Finding:
     return Finding(name, "ok", path)
 
 
-async def _broker(config: Config) -> Finding:
+async def examine_broker(config: Config) -> Finding:
+    """Return whether the broker answers, within about BROKER_S."""
     from streamer.kafka.producer import Producer
 
     if config.kafka.broker == "embedded":
         return Finding("broker", "ok", "embedded (for trying out; see `streamer broker --kafka`)")
+    limit_s = min(config.kafka.connect_timeout_s, BROKER_S)
+    kafka = config.kafka.model_copy(update={"connect_timeout_s": limit_s})
     try:
-        async with Producer(config):
+        async with Producer(config.model_copy(update={"kafka": kafka})):
             pass
     except StreamerError as error:
         return Finding("broker", "broken", str(error), "start it, or correct --broker")

@@ -16,6 +16,7 @@ from streamer.cli.app import dead_letter_app
 from streamer.cli.context import choose, needs_running_broker
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, ReasonOption, SetOption
 from streamer.cli.output import print_line
+from streamer.clock import date_and_time
 from streamer.errors import ConfigError
 from streamer.plain_text import printable
 
@@ -37,12 +38,18 @@ def dead_letter_list(
 
     async def everything() -> None:
         async for letter in dead_letters.letters(chosen.config, reason):
-            row = (letter.letter_id, f"{letter.written_at:%Y-%m-%d %H:%M:%S}", letter.full_bytes)
             if json_:
-                names = ("id", "written", "bytes", "reason")
-                print_line(json.dumps(dict(zip(names, (*row, letter.reason), strict=True))))
+                fields = {
+                    "id": letter.letter_id,
+                    "written": letter.written_at.isoformat().replace("+00:00", "Z"),
+                    "bytes": letter.full_bytes,
+                    "reason": letter.reason,
+                }
+                print_line(json.dumps(fields))
             else:
-                table.add_row(*map(escape, map(printable, (*map(str, row), letter.reason))))
+                written = date_and_time(letter.written_at, seconds=True)
+                row = (letter.letter_id, written, str(letter.full_bytes), letter.reason)
+                table.add_row(*map(escape, map(printable, row)))
 
     asyncio.run(everything())
     if not json_:
@@ -63,7 +70,8 @@ def dead_letter_show(
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "dead-letter")
     letter = asyncio.run(dead_letters.find(chosen.config, letter_id))
-    lines = {"reason": printable(letter.reason), "written": letter.written_at.isoformat()}
+    written = date_and_time(letter.written_at, seconds=True)
+    lines = {"reason": printable(letter.reason), "written": written}
     lines["key"] = repr(letter.original.key)
     lines |= {name: repr(value) for name, value in letter.original.headers.items()}
     lines["bytes"] = f"{letter.full_bytes}" + ("" if letter.complete else ", cut: not all kept")

@@ -22,7 +22,7 @@ def set_up_logging(config: Config) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """Formats a record as `HH:MM:SS LEVEL logger: message`."""
+    """Formats a record as `HH:MM:SS LEVEL logger: message`, the time in this machine's zone."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
@@ -33,7 +33,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, message."""
+    """One JSON object per line: time (UTC), level, logger, message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Encode one log record."""

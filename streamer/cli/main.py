@@ -41,6 +41,10 @@ def end(error: BaseException) -> NoReturn:
         if isinstance(leaf, StreamerError):
             sys.stderr.write(f"streamer: {leaf}\n")
             sys.exit(leaf.exit_code)
+    for leaf in leaves:
+        if isinstance(leaf, _client_errors()):
+            sys.stderr.write(f"streamer: The Kafka broker failed ({leaf}); see to it, try again.\n")
+            sys.exit(ExitCode.BROKER)
     if any(isinstance(leaf, BrokenPipeError) for leaf in leaves):
         # The reader of standard output has gone, as in `streamer subscribe | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,6 +52,12 @@ def end(error: BaseException) -> NoReturn:
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         sys.exit(ExitCode.INTERRUPTED)
     raise error
+
+
+def _client_errors() -> tuple[type[BaseException], ...]:
+    """Return the Kafka client's errors if it was used; this package does not import it."""
+    module = sys.modules.get("aiokafka.errors")
+    return () if module is None else (module.KafkaError,)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

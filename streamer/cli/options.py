@@ -35,6 +35,18 @@ ParticipantOption = Annotated[
     ),
 ]
 SessionOption = Annotated[str | None, typer.Option("--session", help="The session's name.")]
+SessionIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--session-id",
+        help="The session's id; by default a new one of name, start and a random part.",
+        show_default=False,
+    ),
+]
+SelectorOption = Annotated[
+    str | None,
+    typer.Option("--session", help="Only this session: its id, or a name for the newest of it."),
+]
 ConsentOption = Annotated[
     str | None,
     typer.Option("--consent", help="Statement of who consented to the capture, and how."),
@@ -85,7 +97,10 @@ ReplaySpeedOption = Annotated[
 ]
 RecordedOption = Annotated[
     str | None,
-    typer.Option(help="Score the recorded windows of this session again.", show_default=False),
+    typer.Option(
+        help="Score the recorded windows of this session again; a name means the newest of it.",
+        show_default=False,
+    ),
 ]
 TopicOption = Annotated[
     str | None,

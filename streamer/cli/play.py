@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,6 +43,7 @@ from streamer.cli.options import (
     RecordedOption,
     RecordOption,
     ReplaySpeedOption,
+    SessionIdOption,
     SessionOption,
     SetOption,
     TopicFromOption,
@@ -54,7 +54,8 @@ from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
-from streamer.records import Sentiment, SessionSentiment, wall_clock
+from streamer.records import Sentiment, SessionSentiment
+from streamer.session_ids import name_of
 from streamer.stopping import Stop
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def demo(
     set_: SetOption = None,
     broker: BrokerOption = None,
     speed: Annotated[float, typer.Option(help="1 = real time, 0 = as fast as possible.")] = 1.0,
+    session_id: SessionIdOption = None,
     page: PageOption = True,
     record: RecordOption = None,
     record_windows: KeepWindowsOption = False,
@@ -83,7 +85,8 @@ def demo(
     play(
         chosen,
         [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
-        session="demo",
+        session="demo" if session_id is None else None,
+        session_id=session_id,
         speed=speed,
         as_json=json_,
         title="Demo meeting",
@@ -98,6 +101,7 @@ def run(
     participant: ParticipantOption = None,
     consent: ConsentOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -116,6 +120,7 @@ def run(
         chosen,
         [parse_participant(text) for text in participant or ["me=webcam:0,mic:default"]],
         session=session,
+        session_id=session_id,
         speed=1.0,
         as_json=json_,
         start_stages=not no_stages,
@@ -130,6 +135,7 @@ def replay(
     files: FilesArgument = None,
     participant: ParticipantOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     speed: ReplaySpeedOption = 1.0,
     config: ConfigOption = None,
     set_: SetOption = None,
@@ -163,8 +169,8 @@ def replay(
         play(
             chosen,
             specs,
-            session=session
-            or replay_name(specs[0].participant_id if specs else None, chosen.config),
+            session=session,
+            session_id=session_id,
             speed=speed,
             as_json=json_,
             start_stages=not no_stages,
@@ -179,7 +185,8 @@ def replay(
         if topic is not None:
             end = None if to is None else beginning(to, "--to")
             folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
-        again(chosen, folder, recorded, session, speed, not no_stages, recorder, json_)
+        new = (session, session_id)
+        again(chosen, folder, recorded, new, speed, not no_stages, recorder, json_)
 
 
 def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:
@@ -210,24 +217,28 @@ def again(
     chosen: Chosen,
     folder: Path,
     recorded: str | None,
-    session: str | None,
+    named: tuple[str | None, str | None],
     speed: float,
     start_stages: bool,
     recorder: Recorder,
     as_json: bool,
 ) -> None:
-    """Score a session's windows again and print the old result beside the new one."""
+    """Score a session's windows again and print the old result beside the new one.
+
+    `named` holds the new session's name and id, as given.
+    """
     from streamer.capture.pace import Pace
     from streamer.cli import display
     from streamer.recording.comparison import compare as compared
     from streamer.recording.reader import Recordings
     from streamer.recording.recorded import recording_of
     from streamer.session import rescore
+    from streamer.session.plan import session_id_of
 
     recordings = Recordings(folder)
     old = rescore.choose_session(recordings, recorded)
     before = recordings.read(old)
-    new = session or replay_name(f"{old}-again", chosen.config) or old
+    new = session_id_of(*named, otherwise=f"{name_of(old)}-again")
     pace = Pace(checked_speed(speed))
     seen: list[Any] = []
 
@@ -251,23 +262,12 @@ def again(
         screen.print(display.comparison(compared(before, recording_of(new, seen))))
 
 
-def replay_name(name: str | None, config: Config) -> str | None:
-    """Return the session name of a replay whose first participant is `name`; None stays None.
-
-    It is the participant's name on a broker that lives only for this replay, so that replays
-    are the same to the byte; with the time added on a running broker, where an old session of
-    the same name would make the new one look like duplicates.
-    """
-    if name is None or config.kafka.broker == "embedded":
-        return name
-    return f"{name}-{wall_clock(time.time_ns(), 0):%Y%m%dT%H%M%SZ}"
-
-
 def play(
     chosen: Chosen,
     specs: Sequence[ParticipantSpec],
     *,
     session: str | None,
+    session_id: str | None,
     speed: float,
     as_json: bool,
     title: str,
@@ -281,7 +281,7 @@ def play(
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
 
-    plan = make_plan(specs, chosen.config, session_id=session, speed=speed)
+    plan = make_plan(specs, chosen.config, name=session, session_id=session_id, speed=speed)
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:
@@ -331,7 +331,7 @@ def run_pipeline(
 
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
-    board = display.Board(f"{title} [{session}]", length_s)
+    board = display.Board(f"{title} {session}", length_s)
 
     async def everything(stop: Stop) -> Any:
         async with contextlib.AsyncExitStack() as stack:

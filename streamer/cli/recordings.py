@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from streamer.cli.app import app, screen
 from streamer.cli.context import beginning, choose, needs_running_broker
@@ -24,7 +26,7 @@ from streamer.cli.options import (
 )
 from streamer.cli.output import print_json, print_line
 from streamer.cli.terminal import until_signal
-from streamer.clock import clock
+from streamer.clock import clock, date_and_time
 from streamer.errors import ConfigError
 
 
@@ -32,7 +34,8 @@ from streamer.errors import ConfigError
 def record(
     folder: DirOption = RECORDINGS,
     session: Annotated[
-        list[str] | None, typer.Option("--session", help="Only this session; repeatable.")
+        list[str] | None,
+        typer.Option("--session", help="This id, or all of this name; repeatable."),
     ] = None,
     windows: Annotated[
         bool, typer.Option("--windows", help="Store audio, face crops and words too.")
@@ -89,11 +92,19 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
         for summary in summaries:
             print_json(summary)
         return
-    table = Table("session", "started", "length", "who", "mean", "alerts", "")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("session", overflow="fold")
+    table.add_column("started")
+    table.add_column("length", no_wrap=True)
+    table.add_column("who", max_width=20)
+    for heading in ("mean", "alerts"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("", max_width=len("complete"))
     for summary in summaries:
+        name, rest = summary.name, summary.session_id.removeprefix(summary.name)
         table.add_row(
-            escape(summary.session_id),
-            f"{summary.started_at:%Y-%m-%d %H:%M}" if summary.started_at else "",
+            Text.assemble((name, "bold"), (rest, "dim")),
+            date_and_time(summary.started_at) if summary.started_at else "",
             clock(summary.duration_ms),
             escape(", ".join(person.participant_id for person in summary.participants)),
             "" if summary.mean_valence is None else f"{summary.mean_valence:+z.2f}",
@@ -106,7 +117,7 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
 @app.command()
 def export(
     session: Annotated[
-        str, typer.Argument(help="Name of the session, as `streamer sessions` prints it.")
+        str, typer.Argument(help="Id of the session, or a name for the newest of it.")
     ],
     to: Annotated[ExportFormat, typer.Option("--to", help="html writes a report in one file.")],
     out: Annotated[
@@ -119,11 +130,13 @@ def export(
     from streamer.recording.reader import Recordings
     from streamer.recording.recorded import folder_name
 
-    data = exported(Recordings(folder).read(session), to.value)
+    recordings = Recordings(folder)
+    session_id = recordings.find(session)
+    data = exported(recordings.read(session_id), to.value)
     if out == Path("-"):
         sys.stdout.buffer.write(data)
         return
-    path = out or Path(f"{folder_name(session)}.{to.value}")
+    path = out or Path(f"{folder_name(session_id)}.{to.value}")
     try:
         path.write_bytes(data)
     except OSError as error:
@@ -133,7 +146,7 @@ def export(
 
 @app.command()
 def compare(
-    session_a: Annotated[str, typer.Argument(help="A recorded session.")],
+    session_a: Annotated[str, typer.Argument(help="Id or name of a recorded session.")],
     session_b: Annotated[str, typer.Argument(help="Another recording of the same source.")],
     folder: DirOption = RECORDINGS,
     json_: JsonOption = False,
@@ -144,7 +157,8 @@ def compare(
     from streamer.recording.reader import Recordings
 
     recordings = Recordings(folder)
-    result = compared(recordings.read(session_a), recordings.read(session_b))
+    a, b = (recordings.read(recordings.find(session)) for session in (session_a, session_b))
+    result = compared(a, b)
     if json_:
         print_json(result)
     else:

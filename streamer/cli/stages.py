@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,14 +16,17 @@ from streamer.cli.options import (
     ConfigOption,
     ConsentOption,
     ParticipantOption,
+    SessionIdOption,
     SessionOption,
     SetOption,
 )
 from streamer.cli.output import print_line
-from streamer.cli.play import replay_name
 from streamer.cli.terminal import until_signal
 from streamer.errors import ExitCode
 from streamer.stopping import Stop
+
+if TYPE_CHECKING:
+    from streamer.kafka.apache import KafkaBroker
 
 
 @app.command()
@@ -31,6 +34,7 @@ def capture(
     participant: ParticipantOption = None,
     consent: ConsentOption = None,
     session: SessionOption = None,
+    session_id: SessionIdOption = None,
     speed: Annotated[
         float, typer.Option(help="For recordings: 1 = real time, 0 = as fast as possible.")
     ] = 1.0,
@@ -50,8 +54,7 @@ def capture(
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
     specs = [parse_participant(text) for text in participant or []]
-    name = session or replay_name(specs[0].participant_id if specs else None, chosen.config)
-    plan = make_plan(specs, chosen.config, session_id=name, speed=speed)
+    plan = make_plan(specs, chosen.config, name=session, session_id=session_id, speed=speed)
 
     def source(publisher: Any, in_flight: Any) -> Any:
         return Capture(plan, chosen.config, publisher, in_flight)
@@ -123,7 +126,10 @@ def broker(
     config: ConfigOption = None,
     set_: SetOption = None,
 ) -> None:
-    """Run a broker until Ctrl-C: the embedded one, or single-node Apache Kafka."""
+    """Run a broker until Ctrl-C: the embedded one, or single-node Apache Kafka.
+
+    If Kafka ends by itself, the command ends with its last error and exit code 4.
+    """
     from streamer.kafka.admin import ensure_topics
     from streamer.kafka.apache import KafkaBroker
     from streamer.kafka.embedded import EmbeddedBroker
@@ -148,6 +154,20 @@ def broker(
             await ensure_topics(chosen.config.model_copy(update={"kafka": address}))
             print_line(started.address)
             screen.print(f"The broker listens: --broker {started.address}. Ctrl-C stops it.")
-            await stop.wait()
+            if isinstance(started, KafkaBroker):
+                await until_ended(started, stop)
+            else:
+                await stop.wait()
 
     until_signal(everything)
+
+
+async def until_ended(kafka: KafkaBroker, stop: asyncio.Event) -> None:
+    """Wait for `stop`; raise BrokerError if Kafka ends by itself before it."""
+    stopping = asyncio.create_task(stop.wait())
+    ending = asyncio.create_task(asyncio.to_thread(kafka.wait))
+    await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if ending.done():
+        ending.result()
+    # Otherwise the thread ends when the caller stops Kafka.

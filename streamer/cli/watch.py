@@ -21,7 +21,7 @@ from streamer.cli.options import (
     OpenOption,
     OutputFormat,
     PagePortOption,
-    SessionOption,
+    SelectorOption,
     SetOption,
     TokenOption,
 )
@@ -32,7 +32,7 @@ from streamer.cli.terminal import until_signal
 
 @app.command()
 def subscribe(
-    session: SessionOption = None,
+    session: SelectorOption = None,
     participant: Annotated[str | None, typer.Option(help="Only this participant.")] = None,
     from_: Annotated[
         str, typer.Option("--from", help="beginning, latest, or a time such as 2026-01-31T09:00Z.")
@@ -80,7 +80,9 @@ def subscribe(
 
 @app.command()
 def dashboard(
-    session: Annotated[str | None, typer.Option(help="Open this session first.")] = None,
+    session: Annotated[
+        str | None, typer.Option(help="Open this session first: id or name.")
+    ] = None,
     host: HostOption = "127.0.0.1",
     port: PagePortOption = None,
     token: TokenOption = None,

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from streamer import metrics, notices
 from streamer.config import Config
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
@@ -31,7 +32,9 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
+from streamer.notices import Notices
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
+from streamer.session_ids import name_of, newest
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -157,6 +160,7 @@ class SessionLog:
             names |= {person.participant_id for person in self.started.participants}
         return {
             "session_id": self.session_id,
+            "name": name_of(self.session_id),
             "live": None if self.started is None else self.started.live,
             "ended": self.ended,
             "recorded": self.recorded,
@@ -224,14 +228,22 @@ class Feed:
         stages: `capture` with its `windows_per_s`, the others with how much is `waiting`.
     """
 
-    def __init__(self, broker: str) -> None:
-        """Empty, `connecting`."""
+    def __init__(
+        self,
+        broker: str,
+        notices: Notices = notices.PROCESS,
+        stage: metrics.Metrics = metrics.PROCESS,
+    ) -> None:
+        """Empty, `connecting`; notices and problems are those of this process's stage."""
+        self._notices = notices
+        self._stage = stage
         self.broker = broker
         self.version = 0
         self.lags: dict[str, int] = {}
         self.stages: dict[str, dict[str, float | None]] = {}
         self.sessions: dict[str, SessionLog] = {}
         self._past: dict[str, dict[str, Any]] = {}
+        self._newest: dict[str, str | None] = {}
         self._state: BrokerState = "connecting"
         self._since_ms = _now_ms()
         self._duplicates = Duplicates(REMEMBERED)
@@ -263,6 +275,7 @@ class Feed:
         past = {summary["session_id"]: summary | {"recorded": True} for summary in summaries}
         if past != self._past:
             self._past = past
+            self._newest.clear()
             self._tell()
 
     def add(self, record: Shown, timestamp_ms: int) -> None:
@@ -271,21 +284,32 @@ class Feed:
         identity, revision = topic.identity(record)
         if not self._duplicates.is_new(f"{topic.kind} {identity}", revision):
             return
+        if record.session_id not in self.sessions:
+            self._newest.clear()
         session = self.sessions.pop(record.session_id, None) or SessionLog(record.session_id)
         session.add(record, timestamp_ms)
         self.sessions[record.session_id] = session
         self._forget()
         self._tell()
 
-    def status(self, session_id: str | None) -> dict[str, Any]:
+    def find(self, selector: str) -> str | None:
+        """Return the id of the newest session that a selector means; None while there is none."""
+        if selector not in self._newest:
+            if len(self._newest) >= MAX_SESSIONS:
+                self._newest.clear()
+            self._newest[selector] = newest(selector, (*self.sessions, *self._past))
+        return self._newest[selector]
+
+    def status(self, selector: str | None) -> dict[str, Any]:
         """The broker, the stages, and the session asked for; without one all, newest first."""
+        session_id = None if selector is None else self.find(selector)
         watched = self.sessions.get(session_id or "")
         names = [
             *reversed(self.sessions),
             *(name for name in self._past if name not in self.sessions),
         ]
-        if session_id is not None:
-            names = [session_id] if session_id in names else []
+        if selector is not None:
+            names = [] if session_id is None else [session_id]
         sessions = [
             self.sessions[name].summary() if name in self.sessions else self._past[name]
             for name in names[:MAX_LISTED]
@@ -296,6 +320,8 @@ class Feed:
             "stages": self.stages,
             "lag": sum(self.lags.values()),
             "sessions": sessions,
+            "problems": self._stage.problems(),
+            "notices": self._notices.newest(),
             "latency_ms": {} if watched is None else watched.latencies(),
         }
 
@@ -305,6 +331,7 @@ class Feed:
             or sum(map(len, self.sessions.values())) > MAX_RECORDS_IN_ALL
         ):
             del self.sessions[next(iter(self.sessions))]
+            self._newest.clear()
 
     def _tell(self) -> None:
         self.version += 1

@@ -43,6 +43,7 @@ class Recorded:
         return [
             {
                 "session_id": summary.session_id,
+                "name": summary.name,
                 "live": summary.live,
                 "ended": True,
                 "started_ms": _unix_ms(summary.started_at),

@@ -161,12 +161,12 @@ class Page:
         """What a visitor must show, or None."""
         return self._access.token
 
-    def url(self, session_id: str | None = None) -> str:
+    def url(self, selector: str | None = None) -> str:
         """The address to open, with the token where one is needed."""
         host = self._host
         if host in ("0.0.0.0", "::", ""):
             host = socket.gethostname()
-        query = {"session": session_id, "token": self._access.token}
+        query = {"session": selector, "token": self._access.token}
         parameters = urlencode(
             {name: value for name, value in query.items() if value}, quote_via=quote
         )
@@ -241,9 +241,12 @@ class Page:
         return response
 
     async def _messages(
-        self, session_id: str | None, place: str | None
+        self, selector: str | None, place: str | None
     ) -> AsyncGenerator[bytes, None]:
-        """What one page is sent, until the server closes: status, and the session's records."""
+        """What one page is sent, until the server closes: status, and the session's records.
+
+        A name means the newest session of that name: when a newer one begins, the page is reset.
+        """
         cursor = Cursor(place)
         told_version, told_s = -1, -HEARTBEAT_S
         session: SessionLog | None = None
@@ -252,12 +255,15 @@ class Page:
             since_s = time.monotonic() - told_s
             if since_s >= (STATUS_S if told_version != self._feed.version else HEARTBEAT_S):
                 told_version, told_s = self._feed.version, time.monotonic()
-                status = self._feed.status(session_id)
+                status = self._feed.status(selector)
                 if session is not None:
                     status["latency_ms"] = session.latencies()
                     status["recorded"] = session.recorded
                     status["media"] = sorted(self._media_of(session))
                 yield message("status", msgspec.json.encode(status))
+            session_id = None if selector is None else self._feed.find(selector)
+            if session is not None and session.session_id != session_id:
+                session = None
             if session_id is not None and not (session is not None and session.recorded):
                 running = self._feed.sessions.get(session_id)
                 if session is None or running is not session:
@@ -304,7 +310,8 @@ class Page:
             await asyncio.sleep(LOOK_BACK_S)
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
-        session = await self._find(request.query.get("session", ""))
+        session_id = self._feed.find(request.query.get("session", ""))
+        session = None if session_id is None else await self._find(session_id)
         files = {} if session is None else self._media_of(session)
         path = files.get(request.query.get("participant", ""))
         if path is None:

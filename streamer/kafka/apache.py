@@ -37,9 +37,17 @@ exec 3<&0
 "$@" </dev/null 3<&- &
 kafka=$!
 (read -r _ <&3; kill "$kafka") &
+watcher=$!
 wait "$kafka"
+status=$?
+kill "$watcher" 2>/dev/null
+wait "$watcher" 2>/dev/null
+exit "$status"
 """
-"""Runs a command until it ends or standard input closes, which happens if the parent is killed."""
+"""Runs a command until it ends or standard input closes, which happens if the parent is killed.
+
+The watcher must not outlive the command: it would hold the data directory's lock.
+"""
 
 
 def data_directory() -> Path:
@@ -90,6 +98,7 @@ class KafkaBroker:
         self._client_ca_file = client_ca_file
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: BinaryIO | None = None
+        self._stopping = False
 
     def start(self) -> None:
         """Start Kafka and wait until it serves clients; do nothing if it already runs.
@@ -108,13 +117,35 @@ class KafkaBroker:
             if not (self.data_dir / "logs" / "meta.properties").exists():
                 self._format()
             self._process = self._launch(command)
+            self._stopping = False
             self._wait_ready(self._process)
         except BaseException:
             self.stop()
             raise
 
+    def wait(self) -> None:
+        """Wait until Kafka ends; return at once if it was stopped, as after `stop`.
+
+        Raises:
+            BrokerError: it ended by itself; the data directory is unlocked.
+        """
+        process = self._process
+        if process is None:
+            return
+        status = process.wait()
+        if self._stopping:
+            return
+        self.stop()
+        # The shell reports a signal as 128 plus its number.
+        how = f"by signal {status - 128}" if status > 128 else f"with status {status}"
+        raise BrokerError(
+            f"Apache Kafka ended by itself, {how} ({self._last_error()}); its log is "
+            f"{self.log_file}, its data are kept: start it again."
+        )
+
     def stop(self) -> None:
         """Stop Kafka cleanly; kill it if that takes more than STOP_S."""
+        self._stopping = True
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             try:

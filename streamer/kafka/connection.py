@@ -18,10 +18,13 @@ from aiokafka.errors import KafkaError
 
 from streamer.config import KafkaConfig
 from streamer.errors import BrokerError, BrokerGone
+from streamer.kafka.probe import failures
 from streamer.kafka.security import RETRY_S
 
 T = TypeVar("T")
 
+ADVERTISED_S = 2.0
+"""Time after which a start that waits looks whether the broker's own addresses can be reached."""
 CLOSE_S = 10.0
 """Longest time that closing a client may take."""
 STOP_POLL_S = 0.25
@@ -30,10 +33,16 @@ LOG_PAUSE_S = 30.0
 
 @asynccontextmanager
 async def connected(make: Callable[[], Any], kafka: KafkaConfig) -> AsyncIterator[Any]:
-    """Give a started aiokafka client and close it at the end; see `start`."""
+    """Give a started aiokafka client and close it at the end; see `start`.
+
+    Raises:
+        BrokerError: as `start`, and where the broker fails in the block.
+    """
     client = await start(make, kafka)
     try:
         yield client
+    except (KafkaError, OSError) as error:
+        raise unreachable(kafka, error) from error
     finally:
         await close(client)
 
@@ -42,14 +51,15 @@ async def start(make: Callable[[], Any], kafka: KafkaConfig) -> Any:
     """Return a started aiokafka client, trying for `kafka.connect_timeout_s`.
 
     Raises:
-        BrokerError: no broker answers in that time.
+        BrokerError: no broker answers in that time, or the broker answers and the addresses that
+            it gives to its clients cannot be reached.
     """
     deadline = time.monotonic() + kafka.connect_timeout_s
     while True:
         client = make()
         try:
             async with asyncio.timeout(max(deadline - time.monotonic(), RETRY_S)):
-                await client.start()
+                await _start(client, kafka)
             pause_between_updates(_connections(client))
             return client
         except (KafkaError, OSError, TimeoutError) as error:
@@ -60,6 +70,36 @@ async def start(make: Callable[[], Any], kafka: KafkaConfig) -> Any:
             await close(client)
             raise
         await asyncio.sleep(RETRY_S)
+
+
+async def _start(client: Any, kafka: KafkaConfig) -> None:
+    starting = asyncio.create_task(client.start())
+    try:
+        await asyncio.wait({starting}, timeout=ADVERTISED_S)
+        if not starting.done() or starting.exception() is None:
+            await _check_advertised(client, kafka)
+        await starting
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+
+
+async def _check_advertised(client: Any, kafka: KafkaConfig) -> None:
+    """Raise BrokerError if the broker has answered, and no address that it gave can be reached."""
+    brokers = _connections(client).cluster.brokers()
+    addresses = {f"{broker.host}:{broker.port}" for broker in brokers}
+    known = {address.strip() for address in kafka.broker.split(",")}
+    if not addresses or addresses & known:
+        return
+    reasons = await failures(sorted(addresses))
+    if reasons.keys() == addresses:
+        address, reason = next(iter(reasons.items()))
+        raise BrokerError(
+            f"The Kafka broker at {kafka.broker} answers and sends its clients to {address} "
+            f"(its advertised.listeners), which {reason}; set advertised.listeners on the broker "
+            f"to an address that this machine reaches, for example {kafka.security.protocol}://"
+            f"{kafka.broker.split(',')[0]}, or make its name known here."
+        )
 
 
 async def restart(make: Callable[[], Any], kafka: KafkaConfig) -> Any:

@@ -32,14 +32,16 @@ from streamer.records import (
     SessionSentiment,
     Word,
 )
+from streamer.session_ids import make_id
 
 __all__ = ["document", "schema", "write_schemas"]
 
 COMMON: Mapping[str, str] = {
     "schema_version": "1. A reader that does not know the version must not guess.",
-    "session_id": "The session; contains no `/` and no control characters.",
+    "session_id": "The session, as `name-start-random` (`standup-20261126T145400Z-3f9a`) or any "
+    "other text that somebody chose; contains no `/` and no control characters.",
     "participant_id": "The participant within the session.",
-    "window_id": "`session_id/participant_id/window_index`: the same in every replay. Records with "
+    "window_id": "`session_id/participant_id/window_index`. Records with "
     "the same `window_id` and `revision` are duplicates.",
     "window_index": "*k*: the window ends at (k+1)·hop, the last one at the end of the stream.",
     "revision": "0; higher when the same window is published again: with late words, or, for the "
@@ -82,12 +84,13 @@ COMMON: Mapping[str, str] = {
     "vision": "Share of the expected face crops that were found.",
     "sample_rate_hz": "Always 16000.",
     "audio_codec": "Encoding of `audio`.",
-    "alert_id": "Shared by the raised and the cleared record of an alert; the same in every "
-    "replay.",
+    "alert_id": "Shared by the raised and the cleared record of an alert.",
     "kind": "`sustained_negative`: below a threshold for some time. `sharp_drop`: fell fast.",
     "state": "`raised` or `started` at the beginning, `cleared` or `ended` at the end.",
     "threshold": "The setting that was crossed, in valence units.",
     "message": "One sentence for people.",
+    "name": "The session's name, for people: the part of `session_id` before the start; null in "
+    "records of older versions.",
     "started_at": "Wall clock at session time 0, RFC 3339.",
     "live": "False for a replay.",
     "consent": "The statement of consent with which a live session was started.",
@@ -119,11 +122,12 @@ _DESCRIBED = (*PUBLISHED, WINDOWS)
 _PARTS = (Presence, Gate, Participant, Word, FaceCrop)
 
 _NINE = datetime(2026, 5, 3, 9, tzinfo=UTC)
+_STANDUP = make_id("standup", _NINE, 0x3F9A)
 _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
     Sentiment: Sentiment(
-        session_id="standup",
+        session_id=_STANDUP,
         participant_id="ana",
-        window_id="standup/ana/6",
+        window_id=f"{_STANDUP}/ana/6",
         window_index=6,
         event_time=_NINE.replace(second=7),
         start_ms=2000,
@@ -144,8 +148,8 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         session_participants=2,
     ),
     SessionSentiment: SessionSentiment(
-        session_id="standup",
-        window_id="standup/*/6",
+        session_id=_STANDUP,
+        window_id=f"{_STANDUP}/*/6",
         window_index=6,
         event_time=_NINE.replace(second=7),
         start_ms=2000,
@@ -160,8 +164,8 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         model="default-1",
     ),
     Alert: Alert(
-        alert_id="standup/ana/sharp_drop/40000",
-        session_id="standup",
+        alert_id=f"{_STANDUP}/ana/sharp_drop/40000",
+        session_id=_STANDUP,
         participant_id="ana",
         kind="sharp_drop",
         state="raised",
@@ -172,7 +176,7 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         message="ana fell by 1.60 within 15 s; valence is -1.20.",
     ),
     Session: Session(
-        session_id="standup",
+        session_id=_STANDUP,
         state="ended",
         started_at=_NINE,
         live=True,
@@ -181,6 +185,7 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         participants=(Participant("ana", ("webcam:0", "mic:default"), 300),),
         asr="whisper",
         counters={"dropped_windows": 0, "late_words": 1},
+        name="standup",
     ),
 }
 

@@ -53,7 +53,7 @@ class Topic(Generic[R]):
         codec: the format of message values.
         partition_key: from a record to its Kafka key; records with one key stay in order. Its
             docstring is the key's form, for the documentation.
-        event_id: from a record to the id that duplicates share, the same in every replay.
+        event_id: from a record to the id that duplicates share.
         event_time: from a record to its media time, UTC.
         source: the CloudEvents source.
         implausible: from a record to the reason why no reader accepts it; empty if one does.

@@ -111,7 +111,7 @@ class Follower:
                 raise NoProgress(
                     f"{self._in_flight.open_windows} windows of {self._session_id} were not "
                     f"answered for {patience_s:g} s; look whether inference and processing "
-                    "run against this broker, and whether the session name was used before."
+                    "run against this broker, and whether --session-id was used before."
                 ) from None
         self._news.set()
         while self._news.is_set():

@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    KafkaError,
-)
+from aiokafka.errors import KafkaError
 from filelock import FileLock
 
 from streamer import metrics
@@ -28,6 +26,7 @@ from streamer.config import Config, KafkaConfig
 from streamer.directories import lock
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics, on_embedded
+from streamer.kafka.connection import connected
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import aiokafka_settings
@@ -161,7 +160,10 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
             each.exception()
     for each in ended:
         each.result()
-    return str(cause.result())
+    try:
+        return str(cause.result())
+    except KafkaError as error:
+        return repr(error)
 
 
 @contextmanager
@@ -212,18 +214,18 @@ async def _answers(kafka: KafkaConfig, stop: asyncio.Event) -> None:
             async with asyncio.timeout(kafka.connect_timeout_s):
                 await _partitions(kafka, ())
             return
-        except (KafkaError, OSError, TimeoutError):
+        except (BrokerError, TimeoutError):
             await asyncio.sleep(1.0)
 
 
 async def _partitions(kafka: KafkaConfig, names: Iterable[str]) -> dict[str, int]:
-    """How many partitions topics have; the embedded broker makes them by this."""
-    producer = AIOKafkaProducer(**aiokafka_settings(kafka))
-    try:
-        await producer.start()
+    """How many partitions topics have; the embedded broker makes them by this.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    async with connected(lambda: AIOKafkaProducer(**aiokafka_settings(kafka)), kafka) as producer:
         return {name: len(await producer.partitions_for(name)) for name in names}
-    finally:
-        await producer.stop()
 
 
 def _quieten(config: Config) -> None:

@@ -43,6 +43,7 @@ from streamer.records import (
     SessionSentiment,
     Window,
 )
+from streamer.session_ids import EXACTLY, newest
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +68,25 @@ class Recordings:
             key=lambda s: (-s.started_at.timestamp() if s.started_at else 0, s.session_id),
         )
 
+    def find(self, selector: str) -> str:
+        """Return the id of a session: the newest one that `selector` means.
+
+        Args:
+            selector: an id or a name, see `session_ids`.
+
+        Raises:
+            RecordingError: there is no such session; the nearest name is given.
+        """
+        session_ids = [summary.session_id for summary in self.index()]
+        session_id = newest(selector, session_ids) or selector.removeprefix(EXACTLY)
+        self._known(session_id)
+        return session_id
+
     def read(self, session_id: str) -> Recording:
         """Everything of one session but its windows.
 
         Raises:
-            RecordingError: there is no such session; the nearest name is given.
+            RecordingError: there is no session of this id.
         """
         self._known(session_id)
         return recording_of(
@@ -193,7 +208,8 @@ class Recordings:
     def _known(self, session_id: str) -> None:
         if self.path(session_id).is_dir():
             return
-        names = [summary.session_id for summary in self.index()]
+        index = self.index()
+        names = {name for summary in index for name in (summary.name, summary.session_id)}
         hint = did_you_mean(session_id, names, "`streamer sessions` lists those there are.")
         raise RecordingError(
             f"There is no recorded session {session_id!r} in {self.folder}; {hint}"

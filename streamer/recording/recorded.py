@@ -27,6 +27,7 @@ from streamer.records import (
     SessionSentiment,
     Window,
 )
+from streamer.session_ids import name_of
 
 Published = Sentiment | SessionSentiment | Alert
 Recorded = Published | Session | Window
@@ -50,6 +51,7 @@ class Summary(msgspec.Struct, kw_only=True):
     """A session in the index.
 
     Attributes:
+        name: of the session, for people; the one in its id where the index entry has none.
         started_at: wall clock at session time 0; null until a record tells it.
         last_event_time: wall clock of the newest record's end.
         duration_ms: end of the last window in session time.
@@ -60,6 +62,7 @@ class Summary(msgspec.Struct, kw_only=True):
     """
 
     session_id: str
+    name: str = ""
     started_at: datetime | None = None
     last_event_time: datetime | None = None
     duration_ms: int = 0
@@ -73,6 +76,10 @@ class Summary(msgspec.Struct, kw_only=True):
     counts: dict[str, int] = {}
     alerts: int = 0
     mean_valence: float | None = None
+
+    def __post_init__(self) -> None:
+        """Complete an entry of an older version."""
+        self.name = self.name or name_of(self.session_id)
 
 
 @dataclass(frozen=True)

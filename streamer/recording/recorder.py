@@ -13,11 +13,12 @@ of the folder goes on where the original was, and an empty one begins at the beg
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,11 @@ from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError
 from streamer.recording.writer import Writer
 from streamer.records import Session
+from streamer.session_ids import EXACTLY, is_selected
 
-__all__ = ["record_session", "run"]
+__all__ = ["Attempts", "record_session", "run"]
+
+log = logging.getLogger(__name__)
 
 FLUSH_S = 2.0
 """What a kill may cost, in seconds, when the topics forget it before the recorder is back."""
@@ -43,6 +47,8 @@ HELD_BYTES = 32 * 1024 * 1024
 BATCH = 500
 POLL_MS = 200
 LAST_RECORDS_S = 20.0
+RETRY_S = 10.0
+"""How long after a failure of the disk recording is tried again."""
 UNCOMMITTED = "what came is on the disk, but not committed, and is read again at the next start"
 _NAME_FILE = ".recorder"
 
@@ -56,6 +62,7 @@ async def run(
     windows: bool = False,
     media: bool = False,
     start: Start = "earliest",
+    on_flush: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
     """Record until `stop`; then flush, commit and merge.
 
@@ -63,10 +70,11 @@ async def run(
         config: where the broker is.
         folder: where sessions are kept; made when it is not there.
         stop: set by the caller's signal handler.
-        sessions: only these; none means all.
+        sessions: only these, by id, or all sessions of a name; none means every session.
         windows: also sound, face crops and words, which the others do not hold.
         media: also copies of the media files of a replay.
         start: where to begin when this folder has not recorded from these topics before.
+        on_flush: called, from a thread, whenever records were made safe on the disk.
 
     Returns:
         `taken`, and of those `recorded` and `repeated` (there before); `contradicting`, repeated
@@ -93,7 +101,9 @@ async def run(
                     reader = Consumer[Any](
                         config, topic, group=f"{group}-{topic.kind}", start=start
                     )
-                    lane = _Lane(reader, writer, disk, frozenset(sessions), media, counters)
+                    lane = _Lane(
+                        reader, writer, disk, frozenset(sessions), media, counters, on_flush
+                    )
                     tasks.create_task(
                         wait_for_broker(lane.run(stop), stop.is_set, config.kafka, UNCOMMITTED)
                     )
@@ -112,24 +122,94 @@ async def record_session(
 ) -> AsyncIterator[None]:
     """Record one session while the block runs, to its last record.
 
-    At the end it waits up to LAST_RECORDS_S for what is still on its way.
+    A disk that cannot be written is reported at once (`Attempts`), and the block continues. At the
+    end it waits up to LAST_RECORDS_S for what is still on its way.
 
     Raises:
-        RecordingError: at the end, when the folder could not be written.
+        RecordingError: before the block, when nothing can be recorded in the folder; at the end,
+            when the folder could not be written any more.
     """
+    exactly = f"{EXACTLY}{session_id}"
+    await asyncio.to_thread(_check, folder, exactly)
+    attempts = Attempts()
     stop = asyncio.Event()
-    work = run(config, folder, stop, sessions=[session_id], windows=windows, media=media)
-    task = asyncio.create_task(work)
+
+    def record() -> Coroutine[Any, Any, object]:
+        return run(
+            config,
+            folder,
+            stop,
+            sessions=[exactly],
+            windows=windows,
+            media=media,
+            on_flush=attempts.succeeded,
+        )
+
+    task = asyncio.create_task(attempts.run(record, stop))
     try:
         yield
-        done = asyncio.create_task(_completed(folder, session_id))
-        await asyncio.wait(
-            {task, done}, timeout=LAST_RECORDS_S, return_when=asyncio.FIRST_COMPLETED
-        )
-        done.cancel()
+        if attempts.failure is None:
+            done = asyncio.create_task(_completed(folder, session_id))
+            await asyncio.wait(
+                {task, done}, timeout=LAST_RECORDS_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            done.cancel()
     finally:
         stop.set()
         await task
+
+
+def _check(folder: Path, selector: str) -> None:
+    """Raise RecordingError if nothing can be recorded in the folder now."""
+    Writer(folder).close()
+    _group(folder, [selector])
+
+
+class Attempts:
+    """Recording that begins again after a disk could not be written.
+
+    A failure is reported at once: in the log, and as a problem that the page and `/readyz` show.
+    The records that were not safe are read again from the broker, as far as it still has them.
+
+    Attributes:
+        failure: the last attempt's, until records are safe on the disk again.
+    """
+
+    def __init__(self, stage: metrics.Metrics = metrics.PROCESS, retry_s: float = RETRY_S) -> None:
+        """Create it; `stage` is told of problems, attempts follow each other after `retry_s`."""
+        self.failure: RecordingError | None = None
+        self._stage = stage
+        self._retry_s = retry_s
+
+    def succeeded(self) -> None:
+        """Records are safe on the disk: a failure is over. Callable from any thread."""
+        if self.failure is not None:
+            log.warning("Recording again.")
+        self.failure = None
+        self._stage.problem("recording", "")
+
+    async def run(self, record: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+        """Call `record` until it returns, or raise its failure once `stop` is set.
+
+        Raises:
+            RecordingError: the last attempt's.
+        """
+        while True:
+            try:
+                await record()
+                return
+            except RecordingError as error:
+                failed = error
+            if stop.is_set():
+                raise failed
+            if str(failed) != str(self.failure):
+                log.error("%s It is tried again every %g s.", failed, self._retry_s)
+            self.failure = failed
+            self._stage.problem("recording", str(failed))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._retry_s)
+            if stop.is_set():
+                raise failed
 
 
 async def _completed(folder: Path, session_id: str) -> None:
@@ -152,7 +232,9 @@ class _Lane:
         sessions: frozenset[str],
         media: bool,
         counters: Counter[str],
+        on_flush: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_flush = on_flush
         self._reader = reader
         self._writer = writer
         self._disk = disk
@@ -204,11 +286,16 @@ class _Lane:
                     await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
 
     def _wants(self, record: Any) -> bool:
-        return not self._sessions or record.session_id in self._sessions
+        return not self._sessions or any(
+            is_selected(record.session_id, selector) for selector in self._sessions
+        )
 
     def _keep(self, records: list[Any]) -> None:
-        for record in records:
-            self._writer.add(record)
+        try:
+            for record in records:
+                self._writer.add(record)
+        except OSError as error:
+            raise RecordingError(f"The recording cannot be read: {error}.") from error
         self._writer.flush()
         if self._media:
             for record in records:
@@ -216,6 +303,7 @@ class _Lane:
                     self._writer.keep_media(record)
         self._counters["taken"] += len(records)
         self._counters["flushes"] += 1
+        self._on_flush()
 
 
 def _group(folder: Path, sessions: Collection[str]) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
+from datetime import UTC
 from html import escape
 
-from streamer.clock import clock
+from streamer.clock import clock, date_and_time
 from streamer.recording.recorded import Recording
 from streamer.records import Alert, Sentiment, SessionSentiment
 
@@ -51,7 +52,7 @@ stroke-dasharray:4 3}.cleared{stroke:var(--mid);stroke-width:1;stroke-dasharray:
 
 def html(recording: Recording) -> str:
     """The report: facts, timelines, a summary per participant, moments and alerts."""
-    name = escape(recording.summary.session_id)
+    name = escape(recording.summary.name)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -104,9 +105,9 @@ def moments(sentiments: Iterable[Sentiment], *, best: bool) -> list[Sentiment]:
 
 def _facts(recording: Recording) -> str:
     about = recording.summary
-    facts = []
+    facts = [] if about.session_id == about.name else [escape(about.session_id)]
     if about.started_at is not None:
-        facts.append(f"started {about.started_at:%Y-%m-%d %H:%M:%S} UTC")
+        facts.append(f"started {date_and_time(about.started_at, UTC, seconds=True)}")
     facts.append(f"{clock(about.duration_ms)} long")
     facts.append(f"{len(recording.participants)} participants")
     if about.live is not None:

@@ -56,7 +56,7 @@ class Writer(Recordings):
     Attributes:
         repeated: records that were there before and are not written again.
         contradicting: of those, the ones that said something else before: another recording
-            was made under the same session name.
+            was made under the same session id.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,11 +79,15 @@ class Writer(Recordings):
             )
         self._lock = folder_lock
         half_written = f".*{HALF_WRITTEN}"
-        for half in (
-            *folder.glob(f"*/{half_written}"),
-            *folder.glob(f"*/{MEDIA_FOLDER}/{half_written}"),
-        ):
-            half.unlink(missing_ok=True)
+        try:
+            for half in (
+                *folder.glob(f"*/{half_written}"),
+                *folder.glob(f"*/{MEDIA_FOLDER}/{half_written}"),
+            ):
+                half.unlink(missing_ok=True)
+        except OSError as error:
+            self._lock.release()
+            raise RecordingError(f"Nothing can be recorded in {folder}: {error}.") from error
 
     def close(self) -> None:
         """Flush, merge the parts, and unlock the folder."""
@@ -118,7 +122,7 @@ class Writer(Recordings):
                 state.warned = True
                 log.warning(
                     "Session %s was recorded before with other values; the first ones stay. "
-                    "Give the session another name, or record into another folder.",
+                    "Choose another --session-id, or record into another folder.",
                     record.session_id,
                 )
 

@@ -6,7 +6,6 @@ runs in one thread; live, the recogniser has a thread of its own. This module do
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 from collections import Counter
@@ -20,6 +19,7 @@ from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config, to_ns
 from streamer.errors import SourceError
 from streamer.faces import FaceTracker
+from streamer.notices import PROCESS, Notices
 from streamer.records import (
     NS_PER_S,
     AudioChunk,
@@ -34,8 +34,6 @@ from streamer.speech.recognisers import choose
 from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
 from streamer.windows import Windower
 
-log = logging.getLogger(__name__)
-
 ASR_QUEUE_CHUNKS = 512
 BEHIND_NS = NS_PER_S
 """Audio that may wait for the recogniser before it decodes only whole utterances."""
@@ -49,10 +47,16 @@ class Pipeline:
     """
 
     def __init__(
-        self, plan: Plan, spec: ParticipantSpec, config: Config, pace: Pace | None = None
+        self,
+        plan: Plan,
+        spec: ParticipantSpec,
+        config: Config,
+        pace: Pace | None = None,
+        notices: Notices = PROCESS,
     ) -> None:
         """Choose the recogniser and prepare the windower; opens no device yet."""
         self.spec = spec
+        self._notices = notices
         self._pace = pace or Pace(plan.speed)
         self.counters: Counter[str] = Counter()
         metrics.watch("capture", self.counters)
@@ -151,7 +155,7 @@ class Pipeline:
                 yield from self._windower.end(chunk)
             case Notice():
                 self.counters["notices"] += 1
-                log.warning("%s: %s", self.spec.participant_id, chunk.message)
+                self._notices.give(f"{self.spec.participant_id}: {chunk.message}")
 
     def _hear(self, transcript: Transcript) -> Iterator[Window]:
         yield from self._windower.push_speech(transcript.speech, transcript.speech_watermark_ns)

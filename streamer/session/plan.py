@@ -5,18 +5,23 @@ What enters: participants and settings. What leaves: a `Plan`, with every source
 
 from __future__ import annotations
 
+import functools
+import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from streamer import capture
+import msgspec
+
+from streamer import capture, session_ids
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config
 from streamer.errors import ConfigError
-from streamer.records import (
-    wall_clock,
-)
+from streamer.records import Name, wall_clock
+
+RANDOM = functools.partial(secrets.randbits, 16)
+"""Makes the random part of an id."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +41,36 @@ class Plan:
     participants: tuple[ParticipantSpec, ...]
     sources: dict[str, capture.SourceInfo]
 
+    @property
+    def name(self) -> str:
+        """The session's name, for people."""
+        return session_ids.name_of(self.session_id)
+
 
 def make_plan(
     participants: Sequence[ParticipantSpec],
     config: Config,
     *,
-    session_id: str | None,
     speed: float,
+    name: str | None = None,
+    session_id: str | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
+    random: Callable[[], int] = RANDOM,
 ) -> Plan:
-    """Look at every source and decide the session's name and start.
+    """Look at every source and decide the session's id and start.
+
+    Args:
+        participants: who is captured, from which sources.
+        config: the settings.
+        speed: of a replay, as in `Plan`.
+        name: of the session; None for `live`, or for the first participant's name in a replay.
+        session_id: fixes the id; None for a new one.
+        now_ns: the wall clock, Unix nanoseconds.
+        random: returns the random part of an id.
 
     Raises:
-        ConfigError: live without consent, no participant, a name used twice, no finite speed.
+        ConfigError: live without consent, no participant, a name used twice, no finite speed, a
+            name or id that cannot be one.
         SourceError: a source cannot be opened.
     """
     if not participants:
@@ -66,13 +89,55 @@ def make_plan(
             '--consent "who agreed, and how" or session.consent in the configuration.'
         )
     starts = [info.start_unix_ns for info in sources.values() if info.start_unix_ns is not None]
-    now_ns = time.time_ns()
-    start = now_ns if live or not starts else min(starts)
+    begun_ns = now_ns()
     return Plan(
-        session_id=session_id or f"live-{wall_clock(now_ns, 0):%Y%m%dT%H%M%SZ}",
-        start_unix_ns=start,
+        session_id=session_id_of(
+            name,
+            session_id,
+            otherwise="live" if live else names[0],
+            now_ns=lambda: begun_ns,
+            random=random,
+        ),
+        start_unix_ns=begun_ns if live or not starts else min(starts),
         live=live,
         speed=1.0 if live else speed,
         participants=tuple(participants),
         sources=sources,
     )
+
+
+def session_id_of(
+    name: str | None,
+    session_id: str | None,
+    *,
+    otherwise: str,
+    now_ns: Callable[[], int] = time.time_ns,
+    random: Callable[[], int] = RANDOM,
+) -> str:
+    """Return `session_id`, or a new id of the session `name`, else `otherwise`.
+
+    Raises:
+        ConfigError: the name or the id cannot be one, or the id has another name.
+    """
+    if session_id is None:
+        new = session_ids.make_id(name or otherwise, wall_clock(now_ns(), 0), random())
+        _check(name or otherwise, new, f"at most {session_ids.LONGEST_NAME}")
+        return new
+    _check(session_id, session_id, "at most 200")
+    own_name = session_ids.name_of(session_id)
+    if name is not None and name != own_name:
+        raise ConfigError(
+            f"The id {session_id!r} is of a session {own_name!r}, not {name!r}: give one of "
+            "--session and --session-id."
+        )
+    return session_id
+
+
+def _check(shown: str, session_id: str, length: str) -> None:
+    try:
+        msgspec.convert(session_id, Name)
+    except msgspec.ValidationError:
+        raise ConfigError(
+            f"The session {shown!r} must have {length} characters and must not contain '/' or "
+            "control characters."
+        ) from None

@@ -1,4 +1,4 @@
-"""Old windows once more through inference and smoothing, under a new session's name.
+"""Old windows once more through inference and smoothing, as a new session.
 
 What enters: a recorded session's windows, from disk or gathered from the windows topic. What
 leaves: the same windows on the topics, as `session.Capture` would send them, and a `Session`
@@ -30,6 +30,7 @@ from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
 from streamer.session.sending import InFlight, deliver, wait_for_delivery
+from streamer.session_ids import name_of
 
 __all__ = ["Rescoring", "choose_session", "gather"]
 
@@ -73,19 +74,20 @@ async def gather(
     return Recordings(folder)
 
 
-def choose_session(recordings: Recordings, name: str | None) -> str:
-    """Return the session to score again: the named one, or the only one with windows.
+def choose_session(recordings: Recordings, selector: str | None) -> str:
+    """Return the id of the session to score again: the selected one, or the only one with windows.
 
     Raises:
-        ConfigError: there is none, or there are several and none was named.
+        RecordingError: there is no such session.
+        ConfigError: there is none, or there are several and none was selected.
     """
-    if name is not None:
-        return name
+    if selector is not None:
+        return recordings.find(selector)
     names = [summary.session_id for summary in recordings.index() if summary.counts.get("windows")]
     if len(names) == 1:
         return names[0]
     if not names:
-        raise ConfigError("No window lies there: they are kept for kafka.windows_retention_ms.")
+        raise ConfigError("There are no windows: they are stored for kafka.windows_retention_ms.")
     raise ConfigError(
         f"There are windows of {len(names)} sessions ({', '.join(sorted(names)[:5])}); "
         "name one with --recorded."
@@ -101,8 +103,8 @@ class Rescoring:
 
     Attributes:
         recordings: where the session is recorded.
-        old: its name.
-        new: the name under which it is scored again.
+        old: its id.
+        new: the id under which it is scored again.
         pace: how fast.
         published: per participant, how many windows went out.
     """
@@ -185,4 +187,5 @@ class Rescoring:
                 for person in people
             ),
             asr=before.asr if before else "",
+            name=name_of(self.new),
         )

@@ -149,4 +149,5 @@ class Capture:
             ),
             asr=", ".join(sorted({pipeline.asr_name for pipeline in pipelines})),
             counters={k: v for k, v in sorted(self.counters.items()) if v >= 0} if ended else {},
+            name=self.plan.name,
         )

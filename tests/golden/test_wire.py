@@ -117,6 +117,7 @@ RECORDS = {
         participants=(Participant("Zoë", ("mic:default",), 8),),
         asr="pocketsphinx",
         counters={"late_words": 2, "dropped": 0},
+        name="standup",
     ),
     "alerts": Alert(
         alert_id="standup/Zoë/sharp_drop/7",

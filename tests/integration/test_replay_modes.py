@@ -31,7 +31,7 @@ def test_two_replays_have_the_same_windows_and_scores(
     for prefix in ("first", "second"):
         said = replay(
             short["bo"],
-            *("--session", "again", "--broker", kafka_broker),
+            *("--session-id", "again", "--broker", kafka_broker),
             *("--set", f"kafka.topic_prefix={prefix}"),
         )
         assert said.code == 0, said.errors
@@ -117,8 +117,9 @@ def test_a_recorded_replay_keeps_windows_and_media_when_asked(
     assert finished.code == 0, finished.errors
     in_order(finished.records, SHORT)
     kept = Recordings(folder)
-    assert [w.window_id for w in kept.windows("ana")] == [r["window_id"] for r in finished.records]
-    assert kept.media("ana")["ana"].read_bytes() == short["ana"].read_bytes()
+    ana = kept.find("ana")
+    assert [w.window_id for w in kept.windows(ana)] == [r["window_id"] for r in finished.records]
+    assert kept.media(ana)["ana"].read_bytes() == short["ana"].read_bytes()
     again = streamer("replay", "--recorded", "ana", "--dir", str(folder), "--speed", "0", "--json")
     assert again.code == 0, again.errors
     values = ("window_index", "valence_raw", "valence", "text")

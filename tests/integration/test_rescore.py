@@ -71,11 +71,12 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(
         assert all((one.valence or 0.0) * sign > 0.5 for one in found[name])
         assert found[name][-1].final
     assert b"Where they differ most" in told
-    entries = {one.session_id: one for one in Recordings(tmp_path).index()}
+    recordings = Recordings(tmp_path)
+    entries = {summary.name: summary for summary in recordings.index()}
     assert set(entries) == {"standup", "standup-again"}
     assert entries["standup-again"].complete
     assert entries["standup-again"].consent == "all agreed"
-    kept = Recordings(tmp_path).read("standup-again").sentiments
+    kept = recordings.read(recordings.find("standup-again")).sentiments
     assert [one.valence for one in kept if one.participant_id == "bo"] == [
         one.valence for one in found["bo"]
     ]

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  bannerOf, healthRows, linkText, moodText, onlySession, sessionCells, sessionFacts, sessionState,
+  bannerOf, exactly, healthRows, linkText, moodText, noticesOf, onlySession, sessionCells,
+  sessionFacts, sessionState,
 } from "../../streamer/dashboard/static/status.js";
 
 const NOW_MS = 1_000_000;
@@ -11,7 +12,7 @@ const began = (ms) => `at ${ms}`;
 // A summary of a live session, as the server sends it, with `changes`.
 function summaryWith(changes = {}) {
   return {
-    session_id: "standup", updated_ms: NOW_MS - 2_000, started_ms: 900_000, end_ms: 61_000,
+    session_id: "standup-20261126T145400Z-3f9a", name: "standup", updated_ms: NOW_MS - 2_000, started_ms: 900_000, end_ms: 61_000,
     participants: ["ana", "bo"], ended: false, live: true, recorded: false, complete: null,
     valence: 0.4, polarity: "positive", label: "weakly positive", alerts: 0, ...changes,
   };
@@ -173,7 +174,19 @@ test("the health rows name the broker's state", () => {
 });
 
 test("a single session opens by itself", () => {
-  assert.equal(onlySession(statusWith()), "standup");
+  assert.equal(onlySession(statusWith()).name, "standup");
   assert.equal(onlySession(statusWith({}, [])), null);
   assert.equal(onlySession(statusWith({}, [summaryWith(), summaryWith()])), null);
+});
+
+test("a session is found by its id, which is marked where it equals a name", () => {
+  assert.equal(exactly(summaryWith()), "standup-20261126T145400Z-3f9a");
+  assert.equal(exactly(summaryWith({ session_id: "standup" })), "=standup");
+});
+
+test("problems come before notices, and neither is needed", () => {
+  assert.deepEqual(noticesOf(statusWith()), []);
+  const status = { ...statusWith(), problems: ["The disk is full."], notices: ["ana: very quiet."] };
+  assert.deepEqual(noticesOf(status),
+    [{ text: "The disk is full.", warn: true }, { text: "ana: very quiet.", warn: false }]);
 });

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from streamer.records import Sentiment
-from tests.made_records import START, alert, sentiment
+from streamer.session_ids import make_id
+from tests.made_records import START, alert, sentiment, session
 
 
 @pytest.fixture
@@ -54,6 +56,22 @@ async def test_only_the_asked_session_and_participant(config: Config) -> None:
         config.kafka.broker, session="standup", participant="ana", start="earliest"
     )
     assert [item.window_id for item in await take(records, 2)] == ["standup/ana/0", "standup/ana/1"]
+
+
+async def test_a_name_means_the_newest_session_of_it(config: Config) -> None:
+    ids = [make_id("standup", START + timedelta(days=day), 0) for day in range(3)]
+    for session_id in ids[:2]:
+        await publish(config, session(session_id=session_id), sentiment(0, session_id=session_id))
+    records = streamer.subscribe(config.kafka.broker, session="standup", start="earliest")
+    async with asyncio.timeout(20), contextlib.aclosing(records):
+        assert (await anext(records)).session_id == ids[1]
+        later = (ids[0], ids[2])
+        await publish(config, *(sentiment(1, session_id=session_id) for session_id in later))
+        assert (await anext(records)).session_id == ids[2]
+    [record] = await take(
+        streamer.subscribe(config.kafka.broker, session=ids[0], start="earliest"), 1
+    )
+    assert record.session_id == ids[0]
 
 
 async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config: Config) -> None:

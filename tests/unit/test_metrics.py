@@ -123,6 +123,10 @@ async def test_ready_once_the_stage_says_so_and_a_broker_answers(
         assert await get(config, "/readyz") == (503, "starting or stopping\n")
         metrics.ready()
         assert await get(config, "/readyz") == (200, "ok\n")
+        metrics.problem("recording", "The disk is full.")
+        assert await get(config, "/readyz") == (503, "The disk is full.\n")
+        metrics.problem("recording", "")
+        assert await get(config, "/readyz") == (200, "ok\n")
         assert (await get(config, "/"))[0] == 404
 
     await metrics.watched(config, "inference", work(), answers)

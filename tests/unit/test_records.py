@@ -6,8 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import records
-from streamer.records import FaceCrop, Window, Word, class_index, polarity_of
-from tests.made_records import window
+from streamer.records import FaceCrop, Session, Window, Word, class_index, polarity_of
+from tests.made_records import session, window
+
+
+def test_a_session_record_of_before_has_no_name() -> None:
+    plain = msgspec.to_builtins(session())
+    del plain["name"]
+    assert msgspec.convert(plain, Session).name is None
 
 
 def test_window_id_is_deterministic() -> None:

@@ -7,7 +7,8 @@ import { byId, resizeList, setPolarity, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { Player } from "./player.js";
 import {
-  bannerOf, healthRows, linkText, moodText, onlySession, sessionCells, sessionFacts,
+  bannerOf, exactly, healthRows, linkText, moodText, noticesOf, onlySession, sessionCells,
+  sessionFacts,
 } from "./status.js";
 import { keepLong } from "./store.js";
 import { connect } from "./stream.js";
@@ -16,7 +17,7 @@ import { chosenMoment, newestFirst, nextName, playFrom, shownRange } from "./tim
 const ALERTS_SHOWN = 200;
 
 const query = new URLSearchParams(location.search);
-const session = query.get("session");
+const session = query.get("session"); // an id, or a name: the newest session of that name
 
 const cards = new Map(); // participant, or null for the meeting → Card
 const alerts = new Map(); // alert_id and state → record
@@ -32,8 +33,8 @@ const view = {
 };
 let drawScheduled = false;
 
-function sessionAddress(session_id) {
-  return `./?${new URLSearchParams({ session: session_id })}`;
+function sessionAddress(summary) {
+  return `./?${new URLSearchParams({ session: exactly(summary) })}`;
 }
 
 // --- the cards
@@ -145,10 +146,11 @@ function scheduleDraw() {
 function draw() {
   const { link, status, moment } = view;
   const sessions = status?.sessions ?? [];
-  const summary = sessions.find((other) => other.session_id === session) ?? null;
+  const summary = session === null ? null : sessions[0] ?? null;
   const now_ms = Date.now() + view.clockShiftMs;
   const banner = bannerOf({ link, status, session, summary, hasCards: cards.size > 0, now_ms });
   showBanner(banner);
+  if (status !== null) showNotices(noticesOf(status));
   if (status !== null) showHealth(healthRows(status, summary, now_ms));
   byId("link").className = link;
   setText(byId("link"), linkText(link, summary));
@@ -159,8 +161,9 @@ function draw() {
   byId("session").hidden = cards.size === 0;
   byId("session").classList.toggle("old", banner.warn);
   byId("all").hidden = false;
-  setText(byId("title"), session);
-  document.title = `${session} · Sentiment`;
+  const name = summary?.name ?? session;
+  setText(byId("title"), name);
+  document.title = `${name} · Sentiment`;
   if (summary !== null) setText(byId("facts"), sessionFacts(summary, now_ms));
   showPlaying(summary);
   showMoment();
@@ -176,6 +179,16 @@ function showBanner({ text, warn }) {
   setText(element, text);
 }
 
+function showNotices(notices) {
+  const list = byId("notices");
+  list.hidden = notices.length === 0;
+  const items = resizeList(list, "notice", notices.length);
+  notices.forEach(({ text, warn }, at) => {
+    items[at].classList.toggle("warn", warn);
+    setText(items[at], text);
+  });
+}
+
 function showHealth(healthTexts) {
   const items = resizeList(byId("health"), "fact", healthTexts.length);
   healthTexts.forEach(([name, text], at) => {
@@ -189,8 +202,9 @@ function listSessions(sessions, now_ms) {
   const rows = resizeList(byId("rows"), "row", sessions.length);
   sessions.forEach((summary, at) => {
     const link = rows[at].querySelector("a");
-    link.setAttribute("href", sessionAddress(summary.session_id));
-    setText(link, summary.session_id);
+    link.setAttribute("href", sessionAddress(summary));
+    setText(link, summary.name);
+    link.title = summary.session_id;
     for (const [className, text] of Object.entries(sessionCells(summary, now_ms))) {
       setText(rows[at].querySelector(`.${className}`), text);
     }
@@ -214,7 +228,7 @@ function showPlaying(summary) {
   for (const participant of view.status?.media ?? []) {
     const card = cards.get(participant);
     if (!card || card.hasMedia) continue;
-    const address = `api/media?${new URLSearchParams({ session, participant })}`;
+    const address = `api/media?${new URLSearchParams({ session: exactly(summary), participant })}`;
     card.addMedia(player.add(participant, address));
   }
 }

@@ -98,6 +98,12 @@ export function bannerOf({ link, status, session, summary, hasCards, now_ms }) {
   return age > STALE_MS ? warning(`Nothing new for ${duration(age)}. ${STALE}`) : notice("");
 }
 
+// What the process that serves the page reports of its own work, problems first.
+export function noticesOf(status) {
+  const texts = (list, warn) => (list ?? []).map((text) => ({ text, warn }));
+  return [...texts(status.problems, true), ...texts(status.notices, false)];
+}
+
 // The backlog or the rate of a stage.
 function workText(stage) {
   if (stage === undefined) return "";
@@ -130,5 +136,10 @@ export function healthRows(status, summary, now_ms) {
 
 // The only session there is, which the page opens by itself; null when there is a choice.
 export function onlySession(status) {
-  return status.sessions.length === 1 ? status.sessions[0].session_id : null;
+  return status.sessions.length === 1 ? status.sessions[0] : null;
+}
+
+// The text that finds this session and no newer one: its id, marked where it equals a name.
+export function exactly({ session_id, name }) {
+  return session_id === name ? `=${session_id}` : session_id;
 }

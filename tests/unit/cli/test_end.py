@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from aiokafka.errors import NodeNotReadyError
 
 from streamer.cli.main import end
 from streamer.errors import BrokerError, ConfigError, ExitCode
@@ -33,6 +34,11 @@ def test_one_error_ends_as_itself(capsys: pytest.CaptureFixture[str]) -> None:
         ConfigError.exit_code
     )
     assert capsys.readouterr().err == "streamer: Set it.\n" * 2
+
+
+def test_an_error_of_the_kafka_client_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(ExceptionGroup("", [NodeNotReadyError("node 1")])) == ExitCode.BROKER
+    assert capsys.readouterr().err.startswith("streamer: The Kafka broker failed (NodeNotReady")
 
 
 def test_a_fault_of_the_program_is_not_hidden() -> None:

@@ -7,6 +7,7 @@ import json
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,13 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
+from streamer.metrics import Metrics
+from streamer.notices import Notices
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant, Session
-from tests.made_records import alert, score, sentiment, session, session_sentiment
+from streamer.session_ids import make_id
+from tests.made_records import START, alert, score, sentiment, session, session_sentiment
 
 TOKEN = "a-token-of-some-length"
 
@@ -166,6 +170,16 @@ async def test_a_page_of_one_session_is_told_of_that_one_alone(feed: Feed) -> No
     assert feed.status("unknown")["sessions"] == []
 
 
+async def test_the_status_has_problems_and_notices_of_this_process() -> None:
+    notices, stage = Notices(), Metrics()
+    feed = Feed("broker:9092", notices, stage)
+    assert (feed.status(None)["problems"], feed.status(None)["notices"]) == ([], [])
+    stage.problem("recording", "The disk is full.")
+    notices.give("ana: very quiet")
+    assert feed.status(None)["problems"] == ["The disk is full."]
+    assert feed.status(None)["notices"] == ["ana: very quiet"]
+
+
 async def test_the_status_sums_a_session_up(feed: Feed) -> None:
     feed.add(session(), 1_000)
     for index in range(4):
@@ -212,6 +226,26 @@ async def test_a_place_of_another_server_is_answered_with_reset_and_everything(f
         told = await events(client, "/api/events?session=standup&after=abc.17", until="live")
         names = [name for name, *_ in told if name != "status"]
         assert names == ["reset", "records", "live"]
+
+
+async def test_a_name_shows_the_newest_session_of_it_and_an_id_that_one(feed: Feed) -> None:
+    older, newer = (make_id("standup", START + timedelta(days=day), 0) for day in (0, 1))
+    feed.add(sentiment(0, session_id=older), 0)
+    feed.past = [{"session_id": "standup", "name": "standup"}]
+    async with Page(feed, port=0) as page, asking(page) as client:
+        path = "/api/events?session=standup"
+        async with asyncio.timeout(20), client.get(path) as response:
+            async for line in response.content:
+                if line == b"event: records\n":
+                    feed.add(sentiment(7, session_id=newer), 0)
+                if line == b"event: reset\n":
+                    break
+        assert indexes(await events(client, path, "live")) == [7]
+        assert indexes(await events(client, f"/api/events?session={older}", "live")) == [0]
+    [summary] = feed.status("standup")["sessions"]
+    assert (summary["session_id"], summary["name"]) == (newer, "standup")
+    [summary] = feed.status("=standup")["sessions"]
+    assert summary["session_id"] == "standup"
 
 
 async def test_a_session_that_does_not_exist_yet_is_waited_for(feed: Feed) -> None:

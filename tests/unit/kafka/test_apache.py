@@ -1,15 +1,20 @@
 """Apache Kafka's settings, its start and its errors, with a stand-in for Java."""
 
+import asyncio
 import fcntl
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from streamer.cli.stages import until_ended
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka import java
 from streamer.kafka.apache import KafkaBroker, _cluster_id
@@ -57,6 +62,50 @@ def test_a_data_directory_is_used_by_one_kafka_at_a_time(machine: Machine) -> No
             KafkaBroker(data, port=0).start()
     with KafkaBroker(data, port=0) as again:
         assert again.log_file.read_text().startswith("Kafka Server started")
+
+
+def test_a_kafka_that_dies_is_reported_and_its_directory_is_free(machine: Machine) -> None:
+    """The process is killed as by a lack of memory, and the next start finds no lock."""
+    machine.install_kafka(
+        'case "$*" in *StorageTool*) exit;; esac; '
+        "echo Kafka Server started; echo $$ >pid; exec sleep 60"
+    )
+    data = machine.folder / "data"
+    with KafkaBroker(data, port=0) as running:
+        os.kill(int((data / "pid").read_text()), signal.SIGKILL)
+        with pytest.raises(BrokerError, match=r"by itself, by signal 9 \(.*its data are kept"):
+            running.wait()
+        with KafkaBroker(data, port=0) as again:
+            assert again.log_file.read_text().startswith("Kafka Server started")
+
+
+def test_waiting_for_a_kafka_ends_with_its_stop(machine: Machine) -> None:
+    machine.install_kafka(FORMATS_AND_RUNS)
+    with ThreadPoolExecutor(1) as thread, KafkaBroker(machine.folder / "data", port=0) as running:
+        waiting = thread.submit(running.wait)
+        running.stop()
+        assert waiting.result(10) is None
+
+
+@pytest.mark.parametrize("dies", [True, False])
+async def test_the_command_waits_for_its_stop_or_for_the_end_of_kafka(
+    machine: Machine, dies: bool
+) -> None:
+    machine.install_kafka(
+        'case "$*" in *StorageTool*) exit;; esac; '
+        "echo Kafka Server started; echo $$ >pid; exec sleep 60"
+    )
+    stop = asyncio.Event()
+    with KafkaBroker(machine.folder / "data", port=0) as running:
+        waiting = asyncio.create_task(until_ended(running, stop))
+        await asyncio.sleep(0)
+        if dies:
+            os.kill(int((running.data_dir / "pid").read_text()), signal.SIGTERM)
+            with pytest.raises(BrokerError, match="ended by itself, by signal 15"):
+                await waiting
+        else:
+            stop.set()
+            await waiting
 
 
 def test_kafka_stops_when_its_parent_is_killed(machine: Machine) -> None:

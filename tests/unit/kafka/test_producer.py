@@ -31,7 +31,8 @@ class FakeClient:
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, asyncio.Future[Any]]] = []
         self.stopped = False
-        self.client = SimpleNamespace(_metadata_update=None)
+        cluster = SimpleNamespace(brokers=set)
+        self.client = SimpleNamespace(_metadata_update=None, cluster=cluster)
         self._sender = SimpleNamespace(_send_produce_req=None)
         self.topics: list[str] = []
 

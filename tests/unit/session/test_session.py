@@ -1,6 +1,7 @@
-"""Back-pressure: the send_queue and the in_flight, and what a plan refuses."""
+"""Back-pressure: the send_queue and the in_flight, what a plan refuses, and a session's id."""
 
 import asyncio
+import itertools
 import threading
 from pathlib import Path
 
@@ -10,9 +11,13 @@ from streamer.capture.sources import ParticipantSpec
 from streamer.config import load
 from streamer.errors import ConfigError
 from streamer.kafka.producer import Producer
-from streamer.session.plan import make_plan
+from streamer.records import NS_PER_S
+from streamer.session.plan import Plan, make_plan, session_id_of
 from streamer.session.sending import InFlight, NoProgress, SendQueue, deliver
+from tests import media
 from tests.made_records import window
+
+NOW_NS = 1_795_704_840 * NS_PER_S
 
 
 async def taken(send_queue: SendQueue) -> list[tuple[int, int]]:
@@ -117,13 +122,54 @@ async def test_foreign_ids_and_places_change_nothing() -> None:
 def test_live_without_consent_is_refused_and_told_how() -> None:
     spec = ParticipantSpec("me", ("lavfi:sine=frequency=440",))
     with pytest.raises(ConfigError, match="--consent"):
-        make_plan([spec], load(environment={}), session_id=None, speed=1)
+        make_plan([spec], load(environment={}), speed=1)
 
 
 def test_nobody_and_twice_the_same_name_are_refused(tmp_path: Path) -> None:
     config = load(environment={})
     with pytest.raises(ConfigError, match="Nobody"):
-        make_plan([], config, session_id=None, speed=1)
+        make_plan([], config, speed=1)
     same = [ParticipantSpec("a", ("x.wav",)), ParticipantSpec("a", ("y.wav",))]
     with pytest.raises(ConfigError, match="'a' is named twice"):
-        make_plan(same, config, session_id=None, speed=1)
+        make_plan(same, config, speed=1)
+
+
+def sine(path: Path) -> ParticipantSpec:
+    media.sparse_wav(path, 1.0)
+    return ParticipantSpec("ana", (str(path),))
+
+
+def test_two_plans_of_one_name_have_two_ids(tmp_path: Path) -> None:
+    spec, config, random = sine(tmp_path / "a.wav"), load(environment={}), itertools.count(0x3F9A)
+
+    def plan(name: str | None) -> Plan:
+        return make_plan(
+            [spec], config, speed=0, name=name, now_ns=lambda: NOW_NS, random=lambda: next(random)
+        )
+
+    first, second, unnamed = plan("standup"), plan("standup"), plan(None)
+    assert first.session_id == "standup-20261126T145400Z-3f9a"
+    assert second.session_id == "standup-20261126T145400Z-3f9b"
+    assert (first.name, second.name, unnamed.name) == ("standup", "standup", "ana")
+
+
+def test_a_given_id_is_the_sessions_id(tmp_path: Path) -> None:
+    spec, config = sine(tmp_path / "a.wav"), load(environment={})
+    plan = make_plan([spec], config, speed=0, session_id="golden")
+    assert (plan.session_id, plan.name) == ("golden", "golden")
+
+
+@pytest.mark.parametrize(
+    ("name", "session_id", "sentence"),
+    [
+        ("a/b", None, "'a/b' must have at most 178 characters"),
+        ("x" * 179, None, "must have at most 178 characters"),
+        (None, "a/b", "'a/b' must have at most 200 characters"),
+        ("standup", "golden", "is of a session 'golden', not 'standup'"),
+    ],
+)
+def test_what_cannot_be_an_id_is_refused(
+    name: str | None, session_id: str | None, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        session_id_of(name, session_id, otherwise="live")
