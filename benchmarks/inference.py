@@ -28,14 +28,17 @@ from streamer.inference.clips import to_clip
 from streamer.inference.worker import Worker
 from streamer.kafka.messages import Received
 from streamer.records import (
+    MODALITIES,
     NS_PER_S,
     SAMPLE_RATE_HZ,
     FaceCrop,
+    Modality,
     Presence,
     Score,
     Window,
     Word,
 )
+from streamer.testing import FakePolicies
 
 LENGTH_S = 5
 CROPS = 26
@@ -112,7 +115,7 @@ def whole_worker(config: Config, model: Predictor, windows: Sequence[Window]) ->
     async def work() -> Counter[str]:
         memory = Memory(windows)
         with ThreadPoolExecutor(1) as model_thread:
-            worker = Worker(config, Scorer(model), memory, memory, model_thread)
+            worker = Worker(config, Scorer(model), memory, memory, FakePolicies(), model_thread)
             await worker.run(memory.stop)
         return worker.counters
 
@@ -122,6 +125,13 @@ def whole_worker(config: Config, model: Predictor, windows: Sequence[Window]) ->
 def in_batches(model: Predictor, clips: Sequence[Clip], size: int) -> None:
     for first in range(0, len(clips), size):
         model.predict(clips[first : first + size])
+
+
+def clips_of(
+    windows: Sequence[Window], config: Config, modalities: Sequence[Modality] = MODALITIES
+) -> list[Clip]:
+    """Decode windows that all have evidence."""
+    return [clip for window in windows if (clip := to_clip(window, config, modalities))]
 
 
 def main() -> None:
@@ -141,7 +151,7 @@ def main() -> None:
     model = load_predictor(config)
     rng = np.random.default_rng(0)
     windows = [make_window(k, rng) for k in range(options.windows)]
-    clips = [clip for window in windows if (clip := to_clip(window, config))]
+    clips = clips_of(windows, config)
     count = len(windows)
 
     raw = [
@@ -152,11 +162,10 @@ def main() -> None:
         )
         for window in windows
     ]
-    text_only = build({"session": {"modalities": ["text"]}})
     decoding = {
-        "FLAC audio and faces": (count, lambda: [to_clip(w, config) for w in windows]),
-        "PCM16 audio and faces": (count, lambda: [to_clip(w, config) for w in raw]),
-        "text only": (count, lambda: [to_clip(w, text_only) for w in windows]),
+        "FLAC audio and faces": (count, lambda: clips_of(windows, config)),
+        "PCM16 audio and faces": (count, lambda: clips_of(raw, config)),
+        "text only": (count, lambda: clips_of(windows, config, ["text"])),
     }
     show("Decoding", "windows", compare(decoding, options.rounds), options.json)
 
@@ -184,7 +193,7 @@ def main() -> None:
         "worker, max_batch 16": (count, lambda: whole_worker(config, model, windows)),
         "decode, then model, no overlap": (
             count,
-            lambda: in_batches(model, [c for w in windows if (c := to_clip(w, config))], 16),
+            lambda: in_batches(model, clips_of(windows, config), 16),
         ),
     }
     show("The worker around it", "windows", compare(worker, options.rounds), options.json)

@@ -15,11 +15,13 @@ import msgspec
 from measure import compare, show
 
 from streamer.config import Config
+from streamer.policy import own_policy
 from streamer.records import Gate, Presence, Score, Sentiment
 from streamer.smoothing.participant import ParticipantState, step
 from streamer.smoothing.session import SessionState, session_step
 
 CONFIG = Config()
+POLICY = own_policy(CONFIG)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 UNIFORM = (1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7)
 
@@ -79,7 +81,7 @@ def meet(sentiments: Sequence[Sentiment]) -> int:
     stored = None
     for sentiment in sentiments:
         state = None if stored is None else decode(stored)
-        state, _ = session_step(state, sentiment, CONFIG.smoothing, CONFIG.alerts)
+        state, _ = session_step(state, sentiment, CONFIG.smoothing, CONFIG.alerts, POLICY)
         stored = msgspec.msgpack.encode(state)
     return len(stored or b"")
 

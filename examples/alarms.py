@@ -11,4 +11,5 @@ for alert in streamer.subscribe_sync(
     sys.argv[1], kind="alerts", start="earliest", group="alarms-example"
 ):
     if alert.state == "raised":
-        print(f"{alert.event_time:%H:%M:%S} {alert.session_id}: {alert.message}", flush=True)
+        time = alert.event_time.astimezone()  # in this machine's zone
+        print(f"{time:%H:%M:%S} {alert.session_id}: {alert.message}", flush=True)

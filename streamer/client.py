@@ -20,7 +20,9 @@ from streamer.errors import ConfigError
 from streamer.kafka.consumer import Consumer, Start
 from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.messages import RawMessage
+from streamer.kafka.policies import SessionPolicies
 from streamer.kafka.topics import PUBLISHED, SESSIONS, Published, Topic
+from streamer.policy import refusal
 from streamer.records import Alert, Sentiment, SessionSentiment
 from streamer.session_ids import NewestSession, start_of
 
@@ -93,7 +95,9 @@ async def subscribe(
 
     Yields:
         Records of the type of `kind`, each once; none in a lower revision than before (the
-        latest 65,536 identities are remembered).
+        latest 65,536 identities are remembered). Of a session that publishes no single person,
+        those of the session as a whole only; of a session whose own record is not on the topics,
+        none.
 
     Raises:
         BrokerError: nothing answers at `broker`.
@@ -103,14 +107,16 @@ async def subscribe(
     reader = Consumer[Any](settings, topic, group=group, start=start)
     followed = None if session is None else await _newest_session(settings, session)
     duplicates = Duplicates()
-    async with reader:
+    async with reader, SessionPolicies(settings) as policies:
         while True:
             used: list[RawMessage] = []
             try:
                 for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
                     record = received.record
-                    if _is_selected(record, followed, participant) and duplicates.is_new(
-                        *topic.identity(record)
+                    if (
+                        _is_selected(record, followed, participant)
+                        and not refusal(await policies.policy(record.session_id), record)
+                        and duplicates.is_new(*topic.identity(record))
                     ):
                         yield record
                     used.append(received)

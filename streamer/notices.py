@@ -10,6 +10,8 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
+from streamer.plain_text import without_secrets
+
 log = logging.getLogger(__name__)
 
 MAX_NOTICES = 50
@@ -27,9 +29,12 @@ class Notices:
     def give(self, text: str, *, once: bool = False) -> bool:
         """Log a notice and keep it for the page; with `once` only if it was not given before.
 
+        Secrets of addresses in it are removed.
+
         Returns:
             Whether it was given.
         """
+        text = without_secrets(text)
         if once and text in self._once:
             return False
         if once:

@@ -38,6 +38,8 @@ CLASS_LABELS: tuple[str, ...] = (
 """Names of the seven classes, lowest valence first: [-3,-2.5) [-2.5,-1.5) … [2.5,3]."""
 
 Polarity = Literal["negative", "neutral", "positive"]
+Publish = Literal["participant", "session"]
+"""Whether records of single persons are published, or those of the session as a whole only."""
 Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Valence = Annotated[float, msgspec.Meta(ge=-3.0, le=3.0)]
 MAX_INTEGER = 2**53 - 1
@@ -270,7 +272,7 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         revision: 0; higher when participants' reports that came late change the record.
         valence: mean of the participants' smoothed valence weighted by certainty; who is silent
             counts with the last valence, ever less certain. Null when nobody gave evidence in
-            this window, or too few count (`smoothing.session_min_participants`).
+            this window, or fewer count than the session's `min_participants`.
         spread: standard deviation of valence between participants; null with fewer than two.
         participants: how many participants counted.
     """
@@ -314,18 +316,31 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who is in a session, what is captured of them, and (at the end) how many windows."""
+    """Who is in a session, what is captured of them, and (at the end) how many windows.
+
+    Attributes:
+        begin_ms: session time at which their recordings begin, milliseconds.
+    """
 
     participant_id: Name
     sources: tuple[str, ...]
     windows: Count | None = None
+    begin_ms: Count = 0
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A session's own record, written by capture when it starts and when it ends (JSON).
+    """A session's own record, written by capture before its first window and at its end (JSON).
 
-    `consent` is the statement under which a live session was started; `counters` holds what was
-    dropped, late or damaged, and is filled at the end.
+    Every stage, recorder, page and client obeys its `modalities`, `publish` and
+    `min_participants`, and handles no record of a session whose own record it has not read.
+
+    Attributes:
+        consent: the statement of consent with which a live session was started.
+        modalities: what may be captured and scored.
+        publish: `session` if no record of a single person may be published; null from a producer
+            that does not know the field: each reader then takes its own settings.
+        min_participants: how many participants a value of the session needs; null likewise.
+        counters: what was dropped, late or damaged; filled at the end.
     """
 
     schema_version: Index = SCHEMA_VERSION
@@ -337,6 +352,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     modalities: tuple[Modality, ...]
     participants: tuple[Participant, ...]
     asr: str
+    publish: Publish | None = None
+    min_participants: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     counters: dict[str, Count] = {}
     name: Name | None = None
 

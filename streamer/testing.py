@@ -1,19 +1,21 @@
 """Brokers and clients for the tests of programs that use streamer.
 
     with FakeBroker() as broker:
-        broker.publish(sentiment)
+        broker.publish(session, sentiment)
         for record in streamer.subscribe_sync(broker.address, start="earliest"):
             ...
 
-`FakeBroker` is a real Kafka broker in this process, for a program as a whole. `FakeConsumer` and
-`FakeProducer` are in memory, for a component that is given a consumer or a producer; they also fail
-on request. Nothing here needs a network, a file or another process.
+Every reader drops the records of a session whose own record, a `Session`, is not published.
+
+`FakeBroker` is a real Kafka broker in this process, for a program as a whole. `FakeConsumer`,
+`FakeProducer` and `FakePolicies` are in memory, for a component that is given such parts; the first
+two also fail on request. Nothing here needs a network, a file or another process.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Self, TypeVar
 
@@ -25,9 +27,18 @@ from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.messages import EncodedRecord, Headers, Position, RawMessage, Received
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import DEAD_LETTER, Topic, topic_of
-from streamer.records import DeadLetter
+from streamer.policy import Policy
+from streamer.records import MODALITIES, DeadLetter
 
-__all__ = ["FakeBroker", "FakeConsumer", "FakeProducer", "Journal", "received"]
+__all__ = [
+    "ALL_ALLOWED",
+    "FakeBroker",
+    "FakeConsumer",
+    "FakePolicies",
+    "FakeProducer",
+    "Journal",
+    "received",
+]
 
 R = TypeVar("R", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -39,6 +50,8 @@ journal show the order of their actions.
 """
 
 PREFIX = "sentiment"
+ALL_ALLOWED = Policy("participant", 1, MODALITIES)
+"""The policy of a session that may show everything."""
 
 
 class FakeBroker:
@@ -251,6 +264,28 @@ class FakeProducer:
             raise self.failure
         self.journal.append(("acknowledged", kind, record))
         return position
+
+
+class FakePolicies:
+    """What sessions allow, from memory.
+
+    Attributes:
+        policies: by session id; None: the session's record is not there.
+        default: of every other session.
+    """
+
+    def __init__(
+        self,
+        policies: Mapping[str, Policy | None] = {},
+        default: Policy | None = ALL_ALLOWED,
+    ) -> None:
+        """Begin with these policies; by default every session allows everything."""
+        self.policies = dict(policies)
+        self.default = default
+
+    async def policy(self, session_id: str) -> Policy | None:
+        """Return what the session allows; None if its record is not there."""
+        return self.policies.get(session_id, self.default)
 
 
 def received(

@@ -209,6 +209,20 @@ class Windower:
         self._advanced_ns = max(self._advanced_ns, event_time_ns)
         return self._close_ready()
 
+    def begin(self, event_time_ns: int) -> list[Window]:
+        """Let event time pass before the participant's streams begin.
+
+        None of them has anything before this time, so none holds the watermark back or stalls.
+
+        Returns:
+            The windows that this closes, oldest first.
+        """
+        for stream in self._media.values():
+            stream.reached_ns = max(stream.reached_ns, event_time_ns)
+        self._words_reached_ns = max(self._words_reached_ns, event_time_ns)
+        self._speech_reached_ns = max(self._speech_reached_ns, event_time_ns)
+        return self.advance(event_time_ns)
+
     def end(self, end: StreamEnd) -> list[Window]:
         """End a modality for good; `text` ends words and speech spans.
 

@@ -209,9 +209,21 @@ def session(state: Literal["started", "ended"] = "started", **changes: Any) -> S
             Participant("bo", ("rtsp://cam/1",), windows),
         ),
         "asr": "subtitles",
+        "publish": "participant",
+        "min_participants": 1,
         "counters": {"late_words": 2} if state == "ended" else {},
     }
     return Session(**fields | changes)
+
+
+def with_sessions(*records: Any) -> list[Any]:
+    """Return the records, before them the record of each of their sessions that is not there.
+
+    Nothing reads a record of a session without it. The added ones allow everything.
+    """
+    present = {record.session_id for record in records if isinstance(record, Session)}
+    names = dict.fromkeys(record.session_id for record in records)
+    return [*(session(session_id=name) for name in names if name not in present), *records]
 
 
 def recorded(folder: Path, *records: Recordable, session_id: str = "standup") -> Recording:

@@ -28,6 +28,7 @@ from streamer.kafka.topics import Topic
 from streamer.processing.stored import changes_in
 from streamer.records import Score, Sentiment, SessionSentiment
 from streamer.smoothing import participant, session
+from streamer.testing import ALL_ALLOWED
 from tests import made_records
 
 WORKER = (
@@ -79,6 +80,7 @@ class Bench:
         ]
         self.config = load(None, self.overrides, environment={})
         self.prefix = name
+        self.session = made_records.session(session_id="s")
         self.logs = logs
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -102,7 +104,10 @@ class Bench:
 
     @asynccontextmanager
     async def publisher(self) -> AsyncIterator[Producer]:
+        """A producer that has published the session's record."""
+        await ensure_topics(self.config)
         async with Producer(self.config) as publisher:
+            await publisher.publish(self.session)
             yield publisher
 
     async def publish(self, publisher: Producer, scores: Sequence[Score]) -> None:
@@ -195,7 +200,9 @@ def undisturbed(scores: Sequence[Score], config: Config) -> dict[str, SessionSen
         reports += smoothed(own, config).values()
     state, outputs = None, list[Any]()
     for each in sorted(reports, key=lambda report: (report.window_index, report.participant_id)):
-        state, published = session.session_step(state, each, config.smoothing, config.alerts)
+        state, published = session.session_step(
+            state, each, config.smoothing, config.alerts, ALL_ALLOWED
+        )
         outputs += published
     return highest(outputs)
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from streamer.config import AlertsConfig, SmoothingConfig
+from streamer.policy import Policy
 from streamer.records import (
     Alert,
     Modality,
@@ -21,6 +22,7 @@ from streamer.smoothing.session import (
     SessionState,
     session_step,
 )
+from streamer.testing import ALL_ALLOWED
 from tests import made_records
 from tests.made_records import class_probabilities
 
@@ -108,10 +110,11 @@ def meet(
     config: SmoothingConfig | None = None,
     alerts: AlertsConfig = QUIET,
     state: SessionState | None = None,
+    policy: Policy = ALL_ALLOWED,
 ) -> tuple[SessionState, list[SessionSentiment | Alert]]:
     outputs: list[SessionSentiment | Alert] = []
     for record in records:
-        state, published = session_step(state, record, config or SmoothingConfig(), alerts)
+        state, published = session_step(state, record, config or SmoothingConfig(), alerts, policy)
         outputs += published
     assert state is not None
     return state, outputs

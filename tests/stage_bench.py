@@ -20,7 +20,7 @@ from streamer.processing.clock import Clock
 from streamer.processing.faust_app import Evicted
 from streamer.processing.stage import Stage
 from streamer.records import Score, Sentiment
-from streamer.testing import FakeProducer
+from streamer.testing import FakePolicies, FakeProducer
 from tests import made_records
 
 
@@ -144,6 +144,7 @@ class Bench:
         self.journal = Journal()
         self.table = Table(self.journal)
         self.clock = ManualClock()
+        self.policies = FakePolicies()
         self.offset = 0
         self.restart()
 
@@ -156,6 +157,7 @@ class Bench:
             self.table,
             self.rules(self.config),
             self.producer,  # type: ignore[arg-type]
+            self.policies,
             self.config,
             self.clock,
         )

@@ -20,7 +20,6 @@ from streamer.capture.sources import (
     ParticipantSpec,
     parse_participant,
     participant_of,
-    public_name,
 )
 
 __all__ = [
@@ -32,6 +31,5 @@ __all__ = [
     "list_devices",
     "parse_participant",
     "participant_of",
-    "public_name",
     "read",
 ]

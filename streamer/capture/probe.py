@@ -7,11 +7,11 @@ for `reading`. Recordings and URLs are opened and closed again; devices are not 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from streamer.capture.devices import open_stream
 from streamer.capture.files import (
@@ -30,6 +30,15 @@ PLAYLISTS = frozenset({"hls", "applehttp", "dash", "sdp", "rtsp", "rtp"})
 TEXT_CODECS = frozenset({"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"})
 
 
+StartOrigin = Literal["creation", "apple", "android", "file"]
+"""What tells when a recording began.
+
+`creation` is the container's `creation_time`; `apple` an iPhone's own date, with its time zone;
+`android` the `creation_time` of an Android phone, at which the recording *ended*, less its length;
+`file` the file's modification time, at which it ended too, less its length.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
     """A participant's sources together.
@@ -41,8 +50,8 @@ class SourceInfo:
         has_video: whether a source has video.
         subtitle_path: a WebVTT or SRT file: one named as a source, else one beside the recording.
         subtitle_stream: container index of a text subtitle stream inside the first recording.
-        start_unix_ns: when the recording began: the container's `creation_time`, else the file's
-            modification time, at which it ended, less its length; None when live or unknown.
+        start_unix_ns: when the recording began; None when live or unknown.
+        start_origin: what tells so; None when nothing does.
         path: the first recording, which contains `subtitle_stream`; None when live.
     """
 
@@ -53,6 +62,7 @@ class SourceInfo:
     subtitle_path: Path | None = None
     subtitle_stream: int | None = None
     start_unix_ns: int | None = None
+    start_origin: StartOrigin | None = None
     path: Path | None = None
 
 
@@ -69,6 +79,7 @@ class Probe:
         duration_s: the declared length; None when live or unknown.
         subtitle_stream: container index of its first text subtitle stream.
         start_unix_ns: when the recording began; None when unknown.
+        start_origin: what tells so; None when nothing does.
         notices: messages for the user.
     """
 
@@ -80,6 +91,7 @@ class Probe:
     duration_s: float | None = None
     subtitle_stream: int | None = None
     start_unix_ns: int | None = None
+    start_origin: StartOrigin | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -101,6 +113,7 @@ def info(spec: ParticipantSpec) -> SourceInfo:
         subtitle_path=_transcript(spec, first),
         subtitle_stream=first.subtitle_stream if first else None,
         start_unix_ns=first.start_unix_ns if first else None,
+        start_origin=first.start_origin if first else None,
         path=first.files[0] if first and first.files else None,
     )
 
@@ -197,11 +210,13 @@ def _natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def _probe_file(source: Source, path: Path) -> Probe:
-    probe = _probe_container(source, path)
+    probe = replace(_probe_container(source, path), files=(path,))
+    if probe.start_unix_ns is not None:
+        return probe
     # A file is last changed when its recording ends.
     length_ns = round((probe.duration_s or 0) * NS_PER_S)
-    start_unix_ns = probe.start_unix_ns or path.stat().st_mtime_ns - length_ns
-    return replace(probe, files=(path,), start_unix_ns=start_unix_ns)
+    start_unix_ns = path.stat().st_mtime_ns - length_ns
+    return replace(probe, start_unix_ns=start_unix_ns, start_origin="file")
 
 
 def _probe_container(source: Source, path: Path | None = None) -> Probe:
@@ -209,6 +224,7 @@ def _probe_container(source: Source, path: Path | None = None) -> Probe:
         streams = select_streams(container, source.name, source.audio_stream)
         length_ns = declared_length_ns(container)
         subtitles = container.streams.subtitles
+        start_unix_ns, start_origin = _start(container.metadata, length_ns)
         return Probe(
             source,
             live=path is None and _is_live(source, container, length_ns),
@@ -218,7 +234,8 @@ def _probe_container(source: Source, path: Path | None = None) -> Probe:
             subtitle_stream=next(
                 (s.index for s in subtitles if s.codec_context.name in TEXT_CODECS), None
             ),
-            start_unix_ns=_unix_ns(container.metadata.get("creation_time", "")),
+            start_unix_ns=start_unix_ns,
+            start_origin=start_origin,
             notices=tuple(_unread_audio(source, container, streams)),
         )
 
@@ -281,6 +298,21 @@ def _known(durations_s: list[float | None]) -> list[float]:
     """The durations, or none at all when one is unknown."""
     known = [duration_s for duration_s in durations_s if duration_s is not None]
     return known if len(known) == len(durations_s) else []
+
+
+def _start(
+    metadata: Mapping[str, str], length_ns: int | None
+) -> tuple[int | None, StartOrigin | None]:
+    """Return when a container says that its recording began, and how it says so."""
+    apple_ns = _unix_ns(metadata.get("com.apple.quicktime.creationdate", ""))
+    if apple_ns is not None:
+        return apple_ns, "apple"
+    created_ns = _unix_ns(metadata.get("creation_time", ""))
+    if created_ns is None:
+        return None, None
+    if not any(name.startswith("com.android.") for name in metadata):
+        return created_ns, "creation"
+    return (None, None) if length_ns is None else (created_ns - length_ns, "android")
 
 
 def _unix_ns(text: str) -> int | None:

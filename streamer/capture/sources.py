@@ -8,6 +8,8 @@ r"""The grammar of participants and their sources, as a user types them.
                  PATH  file://PATH         a media file, a folder of media files
                  PATH.vtt  PATH.srt        a transcript of the other sources
     fragment     PATH#a:1  URL#a:1         the second audio stream instead of the best one
+    beginning    PATH@+20s  PATH@+1.5m     the recording begins 20 s (ms, s, m, h) into the session,
+                                           unless a file of that whole name exists
 
 Input: text. Output: ParticipantSpec and Source. Nothing is opened here; the file system is asked
 only whether a path exists and is a folder.
@@ -19,19 +21,24 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import TRANSCRIPT_SUFFIXES, exists
-from streamer.records import Name
+from streamer.plain_text import public_address, without_secrets
+from streamer.records import NS_PER_MS, NS_PER_S, Name
 
 Kind = Literal["webcam", "mic", "lavfi", "url", "file", "folder"]
 
 _PREFIXES: tuple[Kind, ...] = ("webcam", "mic", "lavfi")
 _CAMERA_PATH = re.compile(r"/dev/video\d+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_BEGINNING = re.compile(r"(.+)@\+(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)", re.DOTALL)
+_NS_PER_UNIT = {"ms": NS_PER_MS, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
+MOST_BEGIN_NS = 24 * 3600 * NS_PER_S
+"""The latest beginning of a recording in the session."""
 _AUDIO_STREAM = re.compile(r"(.*)#a:(\d+)", re.DOTALL)
 
 
@@ -40,10 +47,12 @@ class ParticipantSpec:
     """A participant and the sources of their audio, video and words, as typed.
 
     The first source that has audio provides the audio, the first that has video the video.
+    `begin_ns` is the session time at which the recordings begin; None when it is not stated.
     """
 
     participant_id: str
     sources: tuple[str, ...]
+    begin_ns: int | None = None
 
     @property
     def media(self) -> list[Source]:
@@ -75,8 +84,8 @@ class Source:
     def name(self) -> str:
         """The source as messages show it, without secrets."""
         if self.kind in _PREFIXES:
-            return f"{self.kind}:{self.address}"
-        return public_name(self.address)
+            return without_secrets(f"{self.kind}:{self.address}")
+        return public_address(self.address)
 
 
 def parse_participant(text: str) -> ParticipantSpec:
@@ -89,12 +98,12 @@ def parse_participant(text: str) -> ParticipantSpec:
         ConfigError: there is no `=` or no source, or the name cannot be part of a window's id.
     """
     name, equals, sources = text.partition("=")
-    if not equals or not sources.strip():
+    if not equals or not sources.strip() or _URL.match(name.strip()):
         raise ConfigError(
-            f"The participant {text!r} must look like name=source[,source…], "
+            f"The participant {public_address(text)!r} must look like name=source[,source…], "
             "as in ana=webcam:0,mic:default."
         )
-    return ParticipantSpec(_checked_name(name.strip()), split_sources(sources.strip()))
+    return _spec(_checked_name(name.strip()), sources.strip())
 
 
 def participant_of(file: str) -> ParticipantSpec:
@@ -105,12 +114,44 @@ def participant_of(file: str) -> ParticipantSpec:
     Raises:
         ConfigError: the file's name cannot be a participant's name, or the address is no URL.
     """
-    path = file
+    path = _split_beginning(file)[0]
     if _URL.match(file):
         parts = _split_url(file)
         path = unquote(parts.path).rstrip("/") or parts.hostname or ""
     name = Path(path.rstrip("/")).stem or "participant"
-    return ParticipantSpec(_checked_name(name.replace("=", "-").strip()), split_sources(file))
+    return _spec(_checked_name(name.replace("=", "-").strip()), file)
+
+
+def _spec(participant_id: str, text: str) -> ParticipantSpec:
+    whole, begin_ns = _split_beginning(text)
+    if begin_ns is not None:
+        return ParticipantSpec(participant_id, split_sources(whole), begin_ns)
+    parts = [_split_beginning(source) for source in split_sources(text)]
+    stated = {begin_ns for _, begin_ns in parts if begin_ns is not None}
+    if len(stated) > 1:
+        raise ConfigError(
+            f"The sources of {participant_id!r} state several beginnings; they have one together."
+        )
+    return ParticipantSpec(participant_id, tuple(source for source, _ in parts), *stated)
+
+
+def _split_beginning(text: str) -> tuple[str, int | None]:
+    """Split a recording that exists from the beginning that is stated behind it, if there is one.
+
+    Raises:
+        ConfigError: it is more than MOST_BEGIN_NS.
+    """
+    match = _BEGINNING.fullmatch(text)
+    if match is None or exists(Path(text).expanduser()):
+        return text, None
+    stream = _AUDIO_STREAM.fullmatch(match[1])
+    paths = [match[1], *([stream[1]] if stream else [])]
+    if not any(exists(Path(path).expanduser()) for path in paths):
+        return text, None
+    begin_ns = round(float(match[2]) * _NS_PER_UNIT[match[3]])
+    if begin_ns > MOST_BEGIN_NS:
+        raise ConfigError(f"The beginning in {text!r} lies more than 24 hours into the session.")
+    return match[1], begin_ns
 
 
 def split_sources(text: str) -> tuple[str, ...]:
@@ -143,15 +184,6 @@ def parse_source(text: str) -> Source:
     return _parse_path(text)
 
 
-def public_name(source: str) -> str:
-    """Remove user, password, query and fragment from a source, for notices and records."""
-    if "://" not in source:
-        return source
-    parts = urlsplit(source)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
-
-
 def _checked_name(name: str) -> str:
     try:
         msgspec.convert(name, Name)
@@ -173,14 +205,16 @@ def _begins_source(text: str) -> bool:
 
 
 def _is_transcript(text: str) -> bool:
-    return text.lower().endswith(TRANSCRIPT_SUFFIXES)
+    return text.lower().endswith(TRANSCRIPT_SUFFIXES) and not _URL.match(text)
 
 
 def _split_url(text: str) -> SplitResult:
     try:
         return urlsplit(text)
-    except ValueError as error:
-        raise ConfigError(f"The address {text!r} is no URL: {error}.") from None
+    except ValueError:
+        raise ConfigError(
+            f"The address {public_address(text)!r} is no URL; check its host."
+        ) from None
 
 
 def _parse_url(text: str) -> Source:

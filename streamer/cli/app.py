@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
+
+from streamer.plain_text import without_secrets
+
+UsageError: Any = typer.BadParameter.__base__
+"""The error of a wrong argument or command, which typer does not export by its name."""
+
+
+class Commands(TyperGroup):
+    """The commands; an error in their arguments is shown without secrets of addresses."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse and run a command."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            error.message = without_secrets(error.message)
+            raise
+
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

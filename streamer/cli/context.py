@@ -93,6 +93,18 @@ def beginning(text: str, option: str = "--from") -> Literal["earliest", "latest"
     return moment
 
 
+def session_start(text: str | None) -> datetime | None:
+    """Return the stated wall clock at session time 0; None if none is stated.
+
+    Raises:
+        ConfigError: it is no time with its zone.
+    """
+    moment = None if text is None else beginning(text, "--start")
+    if isinstance(moment, str):
+        raise ConfigError("--start takes a time with its zone, as in 2026-01-31T09:00Z.")
+    return moment
+
+
 def needs_stages(config: Config, no_stages: bool) -> None:
     """Refuse --no-stages on the embedded broker: no stage that runs elsewhere could reach it."""
     if no_stages and config.kafka.broker == "embedded":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from typing import Any
 
 from streamer.config import Config
-from streamer.plain_text import printable
+from streamer.plain_text import printable, without_secrets
 from streamer.records import wall_clock
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,12 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the line with control characters escaped, so that no text forges a line."""
-        return printable(super().formatMessage(record))
+        """Return the line without secrets of addresses, its control characters escaped."""
+        return printable(without_secrets(super().formatMessage(record)))
+
+    def formatException(self, ei: Any) -> str:
+        """Return the traceback without secrets of addresses."""
+        return without_secrets(super().formatException(ei))
 
 
 class JsonFormatter(logging.Formatter):
@@ -42,7 +47,10 @@ class JsonFormatter(logging.Formatter):
                 "time": wall_clock(int(record.created * 1e9), 0).isoformat(),
                 "level": record.levelname.lower(),
                 "logger": record.name,
-                "message": record.getMessage(),
-                **({"traceback": self.formatException(record.exc_info)} if record.exc_info else {}),
+                "message": without_secrets(record.getMessage()),
+                **({"traceback": self._traceback(record.exc_info)} if record.exc_info else {}),
             }
         )
+
+    def _traceback(self, raised: Any) -> str:
+        return without_secrets(self.formatException(raised))

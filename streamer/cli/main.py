@@ -7,12 +7,13 @@ import os
 import sys
 from typing import NoReturn
 
-from streamer.cli import checks, letters, models, play, recordings, stages, watch
+from streamer.cli import checks, letters, models, play, recordings, replaying, stages, watch
 from streamer.cli.app import app
 from streamer.cli.terminal import interruptible
 from streamer.errors import ExitCode, StreamerError
+from streamer.plain_text import without_secrets
 
-COMMANDS = (play, stages, watch, recordings, checks, models, letters)
+COMMANDS = (play, replaying, stages, watch, recordings, checks, models, letters)
 """The modules whose import registers their commands."""
 
 
@@ -39,7 +40,7 @@ def end(error: BaseException) -> NoReturn:
     leaves = list(_leaves(error))
     for leaf in leaves:
         if isinstance(leaf, StreamerError):
-            sys.stderr.write(f"streamer: {leaf}\n")
+            sys.stderr.write(f"streamer: {without_secrets(str(leaf))}\n")
             sys.exit(leaf.exit_code)
     for leaf in leaves:
         if isinstance(leaf, _client_errors()):

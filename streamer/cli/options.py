@@ -31,7 +31,7 @@ BrokerOption = Annotated[
 ParticipantOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--participant", "-p", help="name=source[,source]; `streamer devices` lists devices."
+        "--participant", "-p", help="name=source[,source][@+20s]; `streamer devices` lists devices."
     ),
 ]
 SessionOption = Annotated[str | None, typer.Option("--session", help="The session's name.")]
@@ -90,10 +90,21 @@ ReasonOption = Annotated[
 
 FilesArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Media files or folders, one participant each.", show_default=False),
+    typer.Argument(
+        help="Media files or folders, one participant each; ana.mp4@+20s begins 20 s later.",
+        show_default=False,
+    ),
 ]
 ReplaySpeedOption = Annotated[
     float, typer.Option(help="1 = real time, 4 = four times as fast, 0 = as fast as possible.")
+]
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--start",
+        help="When the recorded session began, as 2026-01-31T09:00Z; else the files tell.",
+        show_default=False,
+    ),
 ]
 RecordedOption = Annotated[
     str | None,

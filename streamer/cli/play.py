@@ -1,61 +1,46 @@
-"""`demo`, `run` and `replay`: all stages in one go, watched in the terminal and on the page."""
+"""`demo` and `run`: all stages in one go, watched in the terminal and on the page."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
 
-from streamer import config as settings
 from streamer.cli.app import app, screen
 from streamer.cli.context import (
     NO_RECORDER,
     Chosen,
     Recorder,
-    beginning,
-    checked_speed,
     choose,
-    needs_running_broker,
     needs_stages,
 )
 from streamer.cli.options import (
-    RECORDINGS,
     BrokerOption,
     ConfigOption,
     ConsentOption,
-    DirOption,
-    FilesArgument,
     JsonOption,
     KeepMediaOption,
     KeepWindowsOption,
     NoStagesOption,
     PageOption,
     ParticipantOption,
-    RecordedOption,
     RecordOption,
-    ReplaySpeedOption,
     SessionIdOption,
     SessionOption,
     SetOption,
-    TopicFromOption,
-    TopicOption,
-    TopicToOption,
 )
 from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
-from streamer.errors import ConfigError, ExitCode, StreamerError
-from streamer.records import Sentiment, SessionSentiment
-from streamer.session_ids import name_of
+from streamer.errors import ExitCode, StreamerError
+from streamer.records import NS_PER_S, Sentiment, SessionSentiment
 from streamer.stopping import Stop
 
 if TYPE_CHECKING:
@@ -84,7 +69,7 @@ def demo(
         recordings = meeting()
     play(
         chosen,
-        [ParticipantSpec(name, (str(path),)) for name, path in recordings.items()],
+        [ParticipantSpec(name, (str(path),), begin_ns=0) for name, path in recordings.items()],
         session="demo" if session_id is None else None,
         session_id=session_id,
         speed=speed,
@@ -130,138 +115,6 @@ def run(
     )
 
 
-@app.command()
-def replay(
-    files: FilesArgument = None,
-    participant: ParticipantOption = None,
-    session: SessionOption = None,
-    session_id: SessionIdOption = None,
-    speed: ReplaySpeedOption = 1.0,
-    config: ConfigOption = None,
-    set_: SetOption = None,
-    broker: BrokerOption = None,
-    no_stages: NoStagesOption = False,
-    record: RecordOption = None,
-    record_windows: KeepWindowsOption = False,
-    record_media: KeepMediaOption = False,
-    recorded: RecordedOption = None,
-    folder: DirOption = RECORDINGS,
-    topic: TopicOption = None,
-    from_: TopicFromOption = "beginning",
-    to: TopicToOption = None,
-    page: PageOption = False,
-    json_: JsonOption = False,
-) -> None:
-    """Replay recordings through the same stages as a live session; the space bar pauses.
-
-    With --recorded or --topic, old windows are scored again, beside the old result: choose the
-    model with --set inference.checkpoint=…
-    """
-    from streamer.capture import parse_participant, participant_of
-
-    chosen = choose(config, set_, broker)
-    if topic is not None and no_stages:
-        raise ConfigError("--topic scores on a broker of its own: leave --no-stages out.")
-    needs_stages(chosen.config, no_stages)
-    recorder = Recorder(record, record_windows, record_media)
-    specs = [*map(participant_of, files or []), *map(parse_participant, participant or [])]
-    if recorded is None and topic is None:
-        play(
-            chosen,
-            specs,
-            session=session,
-            session_id=session_id,
-            speed=speed,
-            as_json=json_,
-            start_stages=not no_stages,
-            title="Replay",
-            page=page,
-            recorder=recorder,
-        )
-        return
-    if specs:
-        raise ConfigError("Give media files, or --recorded or --topic, not both.")
-    with tempfile.TemporaryDirectory(prefix="streamer-") as spool:
-        if topic is not None:
-            end = None if to is None else beginning(to, "--to")
-            folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
-        new = (session, session_id)
-        again(chosen, folder, recorded, new, speed, not no_stages, recorder, json_)
-
-
-def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:
-    """Copy a topic's windows into `spool`; return the settings to score them with.
-
-    These are of an embedded broker: on the topic's own one, the workers that are at work there
-    would take the windows too.
-    """
-    from streamer.session import rescore
-
-    needs_running_broker(chosen.config, "replay --topic")
-    prefix = topic.removesuffix(".windows.v1")
-    first = beginning(start)
-    if prefix == topic or first == "latest" or isinstance(end, str):
-        raise ConfigError(
-            "--topic takes the name of a windows topic, as sentiment.windows.v1, --from beginning "
-            "or a time, --to a time."
-        )
-    kafka = chosen.config.kafka.model_copy(update={"topic_prefix": prefix})
-    source = chosen.config.model_copy(update={"kafka": kafka})
-    with screen.status(f"Reading {topic} …"):
-        asyncio.run(rescore.gather(source, spool, first, end))
-    overrides = (*chosen.overrides, "kafka.broker=embedded", "kafka.security.protocol=PLAINTEXT")
-    return Chosen(settings.load(chosen.path, overrides), chosen.path, overrides)
-
-
-def again(
-    chosen: Chosen,
-    folder: Path,
-    recorded: str | None,
-    named: tuple[str | None, str | None],
-    speed: float,
-    start_stages: bool,
-    recorder: Recorder,
-    as_json: bool,
-) -> None:
-    """Score a session's windows again and print the old result beside the new one.
-
-    `named` holds the new session's name and id, as given.
-    """
-    from streamer.capture.pace import Pace
-    from streamer.cli import display
-    from streamer.recording.comparison import compare as compared
-    from streamer.recording.reader import Recordings
-    from streamer.recording.recorded import recording_of
-    from streamer.session import rescore
-    from streamer.session.plan import session_id_of
-
-    recordings = Recordings(folder)
-    old = rescore.choose_session(recordings, recorded)
-    before = recordings.read(old)
-    new = session_id_of(*named, otherwise=f"{name_of(old)}-again")
-    pace = Pace(checked_speed(speed))
-    seen: list[Any] = []
-
-    def source(config: Config) -> Any:
-        return lambda publisher, in_flight: rescore.Rescoring(
-            recordings, old, new, pace, publisher, in_flight
-        )
-
-    run_pipeline(
-        chosen,
-        new,
-        source,
-        pace=pace,
-        as_json=as_json,
-        title="Again",
-        start_stages=start_stages,
-        recorder=recorder,
-        also=seen.append,
-    )
-    if before.sentiments and seen:
-        screen.print(display.comparison(compared(before, recording_of(new, seen))))
-
-
 def play(
     chosen: Chosen,
     specs: Sequence[ParticipantSpec],
@@ -271,6 +124,7 @@ def play(
     speed: float,
     as_json: bool,
     title: str,
+    start: datetime | None = None,
     start_stages: bool = True,
     page: bool = False,
     open_page: bool = False,
@@ -281,13 +135,20 @@ def play(
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
 
-    plan = make_plan(specs, chosen.config, name=session, session_id=session_id, speed=speed)
+    plan = make_plan(
+        specs, chosen.config, name=session, session_id=session_id, speed=speed, start=start
+    )
     pace = None if plan.live else Pace(plan.speed)
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: Capture(plan, config, publisher, in_flight, pace)
 
-    lengths = [info.duration_s for info in plan.sources.values()]
+    if plan.notice:
+        screen.print(plan.notice, style="dim", highlight=False)
+    lengths = [
+        info.duration_s and info.duration_s + plan.begins_ns.get(name, 0) / NS_PER_S
+        for name, info in plan.sources.items()
+    ]
     run_pipeline(
         chosen,
         plan.session_id,

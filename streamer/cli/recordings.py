@@ -80,6 +80,8 @@ def record(
         )
     )
     screen.print(f"{counters['recorded']} records recorded.")
+    if withheld := counters["withheld"]:
+        screen.print(f"{withheld} records left out, which their sessions do not allow to be kept.")
 
 
 @app.command()

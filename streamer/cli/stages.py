@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streamer.cli.app import app, screen
-from streamer.cli.context import choose, needs_running_broker
+from streamer.cli.context import choose, needs_running_broker, session_start
 from streamer.cli.options import (
     BrokerOption,
     ConfigOption,
@@ -19,6 +19,7 @@ from streamer.cli.options import (
     SessionIdOption,
     SessionOption,
     SetOption,
+    StartOption,
 )
 from streamer.cli.output import print_line
 from streamer.cli.terminal import until_signal
@@ -38,6 +39,7 @@ def capture(
     speed: Annotated[
         float, typer.Option(help="For recordings: 1 = real time, 0 = as fast as possible.")
     ] = 1.0,
+    start: StartOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -54,7 +56,12 @@ def capture(
     chosen = choose(config, set_, broker, consent)
     needs_running_broker(chosen.config, "capture")
     specs = [parse_participant(text) for text in participant or []]
-    plan = make_plan(specs, chosen.config, name=session, session_id=session_id, speed=speed)
+    begun = session_start(start)
+    plan = make_plan(
+        specs, chosen.config, name=session, session_id=session_id, speed=speed, start=begun
+    )
+    if plan.notice:
+        screen.print(plan.notice, style="dim", highlight=False)
 
     def source(publisher: Any, in_flight: Any) -> Any:
         return Capture(plan, chosen.config, publisher, in_flight)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality
+from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality, Publish
 
 KAFKA_MESSAGE_LIMIT_BYTES = 1_048_576
 FLAC_RATIO = 0.75
@@ -175,11 +175,14 @@ class SmoothingConfig(_Section):
     """Smoothing over event time.
 
     `time_constant_s` is the exponential's time constant; `lateness_s` how long (event time) a
-    missing window is waited for before its successors go on without it; `publish` is
-    `participant` or, to publish the meeting and no single person, `session`.
+    missing window is waited for before its successors go on without it.
     `drift_per_sqrt_min` is how fast uncertainty grows where there is no evidence. After
     `failover_s` without a heartbeat a worker counts as dead and its partitions go to the others;
     one that stood still for nearly as long starts over. The embedded broker has its own value.
+
+    `publish` is `participant` or, to publish the meeting and no single person, `session`; a value
+    of the meeting needs `session_min_participants`. Capture writes both into the session's record,
+    which every stage obeys; a stage's own are for the sessions of producers that do not write them.
     """
 
     time_constant_s: PositiveSeconds = 5.0
@@ -189,7 +192,7 @@ class SmoothingConfig(_Section):
     weight_audio: UnitFloat = 0.7
     weight_text: UnitFloat = 1.0
     weight_vision: UnitFloat = 0.5
-    publish: Literal["participant", "session"] = "participant"
+    publish: Publish = "participant"
     session_min_participants: PositiveInt = 1
     idle_flush_s: PositiveSeconds = 5.0
     failover_s: Annotated[float, Field(ge=6, le=1800)] = 10.0

@@ -30,9 +30,11 @@ from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.duplicates import Duplicates
+from streamer.kafka.policies import Policies, SessionPolicies
 from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
 from streamer.notices import Notices
+from streamer.policy import refusal
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 from streamer.session_ids import name_of, newest
 
@@ -173,6 +175,11 @@ class SessionLog:
             "polarity": None if self.meeting is None else self.meeting.polarity,
             "alerts": len(self.raised),
         }
+
+    def begins_ms(self) -> dict[str, int]:
+        """Session time at which each participant's recordings begin, milliseconds."""
+        people = () if self.started is None else self.started.participants
+        return {person.participant_id: person.begin_ms for person in people}
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Median and 95th percentile of each stage's latency, milliseconds, of the newest."""
@@ -342,10 +349,14 @@ class Feed:
 async def follow(config: Config, feed: Feed) -> None:
     """Read the topics into `feed` until cancelled; a broker that is away is waited for.
 
+    Records that their session does not allow to be shown are left out.
+
     Raises:
         ConfigError: the settings of the connection are wrong.
     """
-    await asyncio.gather(*(_read(config, topic, feed) for topic in SHOWN), _watch(config, feed))
+    async with SessionPolicies(config) as policies:
+        readers = (_read(config, topic, policies, feed) for topic in SHOWN)
+        await asyncio.gather(*readers, _watch(config, feed))
 
 
 async def _watch(config: Config, feed: Feed) -> None:
@@ -380,13 +391,13 @@ def stages(
     return status
 
 
-async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
+async def _read(config: Config, topic: Topic[Any], policies: Policies, feed: Feed) -> None:
     start: datetime | Literal["earliest"] = datetime.now(UTC) - LOOK_BACK
     while True:
         try:
             async with Consumer[Any](config, topic, start=start) as reader:
                 feed.state = "up"
-                await _pass_on(reader, topic.kind, config.kafka.broker, feed)
+                await _pass_on(reader, topic.kind, config.kafka.broker, policies, feed)
         except BrokerError as error:
             if feed.state != "down":
                 log.warning("The page waits for the broker: %s", error)
@@ -394,12 +405,15 @@ async def _read(config: Config, topic: Topic[Any], feed: Feed) -> None:
         await asyncio.sleep(RETRY_S)
 
 
-async def _pass_on(reader: Consumer[Any], kind: str, broker: str, feed: Feed) -> None:
+async def _pass_on(
+    reader: Consumer[Any], kind: str, broker: str, policies: Policies, feed: Feed
+) -> None:
     answered_s = time.monotonic()
     while True:
         received = await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS)
         for message in received:
-            feed.add(message.record, message.timestamp_ms)
+            if not refusal(await policies.policy(message.record.session_id), message.record):
+                feed.add(message.record, message.timestamp_ms)
         if received:
             answered_s = time.monotonic()
             feed.state = "up"

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from streamer.config import Config
 from streamer.dashboard.feed import SessionLog
 from streamer.media_types import is_file, playable_path
+from streamer.policy import policy_of, refusal
 from streamer.recording.reader import Recordings
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 
@@ -25,7 +27,7 @@ class History(Protocol):
         """A summary of each, newest first, as `SessionLog.summary` with `complete`."""
 
     def read(self, session_id: str) -> SessionLog:
-        """All its records in the order of event time; raises StreamerError."""
+        """All its records that it may show, by event time; raises StreamerError."""
 
     def media(self, session_id: str) -> dict[str, Path]:
         """Return the media file of each participant that is stored beside its records."""
@@ -74,6 +76,8 @@ class Recorded:
         ]
         if recording.session is not None:
             log.add(recording.session, 0)
+            policy = policy_of(recording.session, Config())
+            records = [record for record in records if not refusal(policy, record)]
         for record in sorted(records, key=lambda record: record.end_ms):
             log.add(record, round(record.event_time.timestamp() * 1000))
         log.ended = log.recorded = True

@@ -260,6 +260,7 @@ class Page:
                     status["latency_ms"] = session.latencies()
                     status["recorded"] = session.recorded
                     status["media"] = sorted(self._media_of(session))
+                    status["media_begin_ms"] = session.begins_ms()
                 yield message("status", msgspec.json.encode(status))
             session_id = None if selector is None else self._feed.find(selector)
             if session is not None and session.session_id != session_id:
@@ -320,7 +321,8 @@ class Page:
         return web.FileResponse(path, headers=headers)
 
     def _media_of(self, session: SessionLog) -> dict[str, Path]:
-        if not session.ended:
+        meeting_only = session.started is not None and session.started.publish == "session"
+        if not session.ended or meeting_only:
             return {}
         paths = media(session.started, self._media_dir, anywhere=self._access.local)
         if session.recorded and self._history is not None:

@@ -7,7 +7,7 @@ be decoded, or whose sizes are out of bounds, raises UnreadableRecord.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -41,18 +41,17 @@ AUDIO_TOLERANCE_S = 0.1
 """How much longer or shorter than its window the audio may be."""
 
 
-def to_clip(window: Window, config: Config) -> Clip | None:
+def to_clip(window: Window, config: Config, modalities: Collection[Modality]) -> Clip | None:
     """Decode the modalities in use; None when the window gives no evidence.
 
     Silence, wordless time and faceless time are left out (`Window.presence`), and so is every
-    modality that `session.modalities` does not name: it is not even decoded. Thread-safe.
+    modality that `modalities` does not name: it is not even decoded. Thread-safe.
 
     Raises:
         UnreadableRecord: the window contradicts itself, exceeds a limit of `inference`, or its
             audio or a frame cannot be decoded.
     """
     _check_sizes(window, config)
-    modalities = config.session.modalities
     presence = window.presence
     samples = faces = text = None
     if "audio" in modalities and presence.audio > 0 and window.audio is not None:
@@ -154,13 +153,14 @@ def to_score(
     *,
     model: str,
     modalities: Sequence[Modality],
+    words: bool,
     latency_ms: Mapping[str, float],
 ) -> Score:
     """The record for one window; `prediction` is None when there was no evidence to score.
 
     Numbers are rounded to six places, since the rest is float32 noise, and times outwards, so that
     no window is empty. A modality that `modalities` does not name appears neither as presence nor
-    as text.
+    as text. Without `words` the score has no text, as in a session that publishes no single person.
     """
     presence = {name: getattr(window.presence, name) for name in modalities}
     fields = _fields_of(prediction)
@@ -178,7 +178,7 @@ def to_score(
         gate=fields.gate,
         presence=Presence(**presence),
         evidence=tuple(name for name in modalities if name in fields.modalities),
-        text=window.text[:MAX_TEXT] if "text" in modalities else "",
+        text=window.text[:MAX_TEXT] if words and "text" in modalities else "",
         skipped=window.skipped,
         session_participants=window.session_participants,
         final=window.final,

@@ -45,9 +45,12 @@ from streamer.kafka.connection import wait_for_broker
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.messages import Received
+from streamer.kafka.policies import Policies, SessionPolicies
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import WINDOWS
+from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.records import (
+    Modality,
     Score,
     Window,
 )
@@ -88,9 +91,14 @@ class Scores(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A window on its way: `clip` gives None for no evidence, raises when it is unreadable."""
+    """A window on its way: `clip` gives None for no evidence, raises when it is unreadable.
+
+    `policy` is what its session allows; None when the session's record is missing, and then `clip`
+    gives nothing.
+    """
 
     received: Received[Window]
+    policy: Policy | None
     taken_unix_ms: float
     taken_s: float
     clip: asyncio.Future[Clip | None]
@@ -125,9 +133,10 @@ async def run(
         async with (
             Producer(config) as publisher,
             Consumer(config, WINDOWS, group=group) as reader,
+            SessionPolicies(config) as policies,
         ):
             log.info("Scoring with %s on %s in the group %s.", model.name, model.device, group)
-            worker = Worker(config, scorer, reader, publisher, model_thread)
+            worker = Worker(config, scorer, reader, publisher, policies, model_thread)
             metrics.watch("inference", worker.counters)
             metrics.ready()
             try:
@@ -150,6 +159,7 @@ class Worker:
         scorer: Scorer,
         reader: Windows,
         publisher: Scores,
+        policies: Policies,
         model_thread: ThreadPoolExecutor,
     ) -> None:
         self.counters = scorer.counters
@@ -158,6 +168,7 @@ class Worker:
         self._scorer = scorer
         self._reader = reader
         self._publisher = publisher
+        self._policies = policies
         self._model_thread = model_thread
         # Full: take waits, and Kafka keeps the rest.
         self._ready: asyncio.Queue[_Taken | None] = asyncio.Queue(self._settings.max_batch)
@@ -198,8 +209,17 @@ class Worker:
             self.counters["taken"] += len(batch)
             now_unix_ms, now_s = time.time() * 1000, loop.time()
             for received in batch:
-                clip = loop.run_in_executor(decode_threads, to_clip, received.record, self._config)
-                await self._ready.put(_Taken(received, now_unix_ms, now_s, clip))
+                policy = await self._policies.policy(received.record.session_id)
+                clip = loop.create_future()
+                if policy is not None:
+                    clip = loop.run_in_executor(
+                        decode_threads,
+                        to_clip,
+                        received.record,
+                        self._config,
+                        self._modalities(policy),
+                    )
+                await self._ready.put(_Taken(received, policy, now_unix_ms, now_s, clip))
         await self._ready.put(None)
 
     async def _score(self, stop: asyncio.Event) -> None:
@@ -247,7 +267,14 @@ class Worker:
             batch.append(taken)
         return batch, True
 
+    def _modalities(self, policy: Policy) -> tuple[Modality, ...]:
+        """Return those that the session allows and that this worker's model was loaded for."""
+        loaded = self._config.session.modalities
+        return tuple(name for name in policy.modalities if name in loaded)
+
     async def _decoded(self, taken: _Taken) -> Clip | Refused | None:
+        if taken.policy is None:
+            return Refused(UNKNOWN_SESSION)
         try:
             return await taken.clip
         except UnreadableRecord as error:
@@ -275,6 +302,7 @@ class Worker:
             self.counters["batches"] += 1
 
     def _to_score(self, taken: _Taken, prediction: Prediction | None) -> Score:
+        assert taken.policy is not None  # else it was refused
         latency_ms = stage_latency_ms(taken.received, taken.taken_unix_ms)
         elapsed_s = asyncio.get_running_loop().time() - taken.taken_s
         latency_ms["inference"] = round(elapsed_s * 1000, 3)
@@ -282,6 +310,7 @@ class Worker:
             taken.received.record,
             prediction,
             model=self._scorer.name,
-            modalities=self._config.session.modalities,
+            modalities=self._modalities(taken.policy),
+            words=taken.policy.persons,
             latency_ms=latency_ms,
         )

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,7 +53,7 @@ LEAD_S = 0.5
 """Time for which a group's leader waits for the others, on the embedded broker."""
 FOLLOW_S = 2.0
 """Time after which a consumer without a group looks for new partitions again."""
-_FINAL = (TopicAuthorizationFailedError, GroupAuthorizationFailedError)
+FINAL = (TopicAuthorizationFailedError, GroupAuthorizationFailedError)
 """Errors that no retry solves."""
 
 
@@ -218,13 +218,29 @@ class Consumer(Generic[R]):
 
     async def snapshot(self) -> AsyncGenerator[Received[R], None]:
         """Yield the records that are on the topic now, then end; only without a group."""
-        consumer = self._consumer
-        ends = await consumer.end_offsets(consumer.assignment())
-        while any([await consumer.position(at) < end for at, end in ends.items()]):
+        ends = await self.ends()
+        while await self.is_before(ends):
             for received in await self.batch(SNAPSHOT_RECORDS, FETCH_WAIT_MS):
                 partition = TopicPartition(received.topic, received.partition)
                 if received.offset < ends.get(partition, 0):
                     yield received
+
+    async def ends(self) -> dict[TopicPartition, int]:
+        """Return the offset after the last message of each partition; only without a group.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        await self._assign_new_partitions("earliest")
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(
+            self._consumer.assignment()
+        )
+        return ends
+
+    async def is_before(self, ends: Mapping[TopicPartition, int]) -> bool:
+        """Return whether `batch` has not returned all that is before these offsets."""
+        positions = [(await self._consumer.position(at), end) for at, end in ends.items()]
+        return any(position < end for position, end in positions)
 
     async def commit(self, used: Iterable[RawMessage] | None = None) -> None:
         """Commit everything up to and including `used` (None: all records that were returned).
@@ -289,7 +305,7 @@ class Consumer(Generic[R]):
         The embedded broker causes one in a member that syncs while another one joins. Uncommitted
         messages will be read again.
         """
-        if self._group is None or isinstance(error, _FINAL):
+        if self._group is None or isinstance(error, FINAL):
             raise BrokerError(f"{self.topic} cannot be read: {error!r}.") from error
         self.counters["rejoined"] += 1
         log.warning("Reading %s again from the last commit after an error: %r", self.topic, error)

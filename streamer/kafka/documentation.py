@@ -93,12 +93,9 @@ COMMON: Mapping[str, str] = {
     "records of older versions.",
     "started_at": "Wall clock at session time 0, RFC 3339.",
     "live": "False for a replay.",
-    "consent": "The statement of consent with which a live session was started.",
-    "modalities": "The captured modalities.",
     "participants": "The participants.",
     "asr": "Source of the words.",
-    "counters": "Numbers of dropped, late and damaged items; filled at the end.",
-    "sources": "Devices, files or URLs, as configured.",
+    "sources": "Devices, files or URLs, without user, password, query and fragment.",
     "windows": "Number of published windows; null until the end.",
 }
 
@@ -184,6 +181,8 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         modalities=("audio", "text", "vision"),
         participants=(Participant("ana", ("webcam:0", "mic:default"), 300),),
         asr="whisper",
+        publish="participant",
+        min_participants=1,
         counters={"dropped_windows": 0, "late_words": 1},
         name="standup",
     ),

@@ -59,7 +59,9 @@ def implausible_alert(alert: Alert) -> str:
 
 
 def implausible_session(session: Session) -> str:
-    """Check the start of a session."""
+    """Check the start of a session, and that those who are captured live have consented."""
+    if session.live and not (session.consent or "").strip():
+        return "it is live and states no consent"
     return "" if session.started_at.year in YEARS else _no_such_year(session.started_at)
 
 

@@ -25,6 +25,7 @@ from streamer.kafka.topics import (
     Topic,
     topic_of,
 )
+from streamer.policy import own_policy, refusal
 from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
 from streamer.session.sending import InFlight, NoProgress
 from streamer.smoothing import longest_silence_s
@@ -61,7 +62,8 @@ class Follower:
         self._session_id = session_id
         self._in_flight = in_flight
         self._on_record = on_record
-        self._by_session = config.smoothing.publish == "session"
+        self._policy = own_policy(config)  # what capture writes into the session's record
+        self._by_session = not self._policy.persons
         self._duplicates = {topic: Duplicates() for topic in FOLLOWED}
         self._whole = False
         self._news = asyncio.Event()
@@ -164,4 +166,5 @@ class Follower:
             await self._in_flight.published(record.window_id)
         if isinstance(record, SessionSentiment):
             self._whole |= record.final
-        self._on_record(record)
+        if not refusal(self._policy, record):
+            self._on_record(record)

@@ -14,6 +14,7 @@ from typing import Any
 from streamer.config import Config
 from streamer.errors import ConfigError
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.policies import Policies
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import faust_settings
 from streamer.processing.clock import Clock
@@ -54,6 +55,7 @@ def changelogs(config: Config) -> tuple[str, str]:
 def build_app(
     config: Config,
     producer: Producer,
+    policies: Policies,
     partitions: Mapping[str, int],
     *,
     embedded: bool,
@@ -65,6 +67,7 @@ def build_app(
     Args:
         config: the settings; `kafka.broker` is an address.
         producer: where outputs go; must be entered before the app starts.
+        policies: what sessions allow; likewise.
         partitions: how many the scores and session-input topics have.
         embedded: the broker creates topics on first use and knows no CreateTopics.
         folder: of this worker alone, for RocksDB.
@@ -90,7 +93,7 @@ def build_app(
                 help=f"Smoothing state of the {table_name}.",
             )
         )
-        stage: Stage[Any] = Stage(app, table, spec, producer, config, Clock())
+        stage: Stage[Any] = Stage(app, table, spec, producer, policies, config, Clock())
         source = app.topic(
             topic_name,
             key_type=bytes,

@@ -13,6 +13,7 @@ from typing import Any, Generic
 import msgspec
 
 from streamer.config import Config
+from streamer.errors import UnreadableRecord
 from streamer.kafka.topics import (
     ALERTS,
     SCORES,
@@ -21,6 +22,7 @@ from streamer.kafka.topics import (
     SMOOTHED,
     Topic,
 )
+from streamer.policy import Policy, unallowed_evidence
 from streamer.processing.stored import S
 from streamer.records import Alert, Score, Sentiment, SessionSentiment
 from streamer.smoothing import participant, session
@@ -38,38 +40,46 @@ class StageSpec(Generic[S]):
         topic: the input topic.
         state: the type of the state.
         key: the table's key of a record.
-        step: from state (None at first) and record to state and outputs.
+        step: from state (None at first), record and policy to state and outputs.
         flush: gives out what the state holds back.
         holds: whether the state holds anything back.
         silence_s: after how long without a record of the key a flush is due, in seconds.
         routes: the topics on which an output is published; none: not at all.
+
+    `Policy` is that of the record's session.
     """
 
     topic: Topic[Any]
     state: type[S]
     key: Callable[[Any], bytes]
-    step: Callable[[S | None, Any], tuple[S, Iterable[Output]]]
-    flush: Callable[[S], tuple[S, Iterable[Output]]]
+    step: Callable[[S | None, Any, Policy], tuple[S, Iterable[Output]]]
+    flush: Callable[[S, Policy], tuple[S, Iterable[Output]]]
     holds: Callable[[S], bool]
     silence_s: Callable[[S], float]
-    routes: Callable[[Output], tuple[Topic[Any], ...]]
+    routes: Callable[[Output, Policy], tuple[Topic[Any], ...]]
 
 
 def participant_spec(config: Config) -> StageSpec[participant.ParticipantState]:
-    """Scores by participant; in session mode no single person is published on a public topic."""
-    persons = config.smoothing.publish == "participant"
+    """Scores by participant; none is published on a public topic if its session forbids it."""
 
-    def routes(output: Output) -> tuple[Topic[Any], ...]:
+    def step(
+        state: participant.ParticipantState | None, score: Score, policy: Policy
+    ) -> tuple[participant.ParticipantState, Iterable[Output]]:
+        if reason := unallowed_evidence(policy, score):
+            raise UnreadableRecord(reason)
+        return participant.step(state, score, config.smoothing, config.alerts)
+
+    def routes(output: Output, policy: Policy) -> tuple[Topic[Any], ...]:
         if isinstance(output, Sentiment):
-            return (SMOOTHED, SESSION_INPUT) if persons else (SESSION_INPUT,)
-        return (ALERTS,) if persons else ()
+            return (SMOOTHED, SESSION_INPUT) if policy.persons else (SESSION_INPUT,)
+        return (ALERTS,) if policy.persons else ()
 
     return StageSpec(
         topic=SCORES,
         state=participant.ParticipantState,
         key=lambda score: SCORES.partition_key(score).encode(),
-        step=lambda state, score: participant.step(state, score, config.smoothing, config.alerts),
-        flush=lambda state: participant.flush(state, config.smoothing, config.alerts),
+        step=step,
+        flush=lambda state, _: participant.flush(state, config.smoothing, config.alerts),
         holds=lambda state: bool(state.held),
         silence_s=lambda _: config.smoothing.idle_flush_s,
         routes=routes,
@@ -82,13 +92,15 @@ def session_spec(config: Config) -> StageSpec[session.SessionState]:
         topic=SESSION_INPUT,
         state=session.SessionState,
         key=lambda sentiment: SESSION_INPUT.partition_key(sentiment).encode(),
-        step=lambda state, sentiment: session.session_step(
-            state, sentiment, config.smoothing, config.alerts
+        step=lambda state, sentiment, policy: session.session_step(
+            state, sentiment, config.smoothing, config.alerts, policy
         ),
-        flush=lambda state: session.session_flush(state, config.smoothing, config.alerts),
+        flush=lambda state, policy: session.session_flush(
+            state, config.smoothing, config.alerts, policy
+        ),
         holds=session.session_holds,
         silence_s=lambda state: session.session_silence_s(state, config.smoothing),
-        routes=lambda output: (
+        routes=lambda output, _: (
             (SESSION_SMOOTHED,) if isinstance(output, SessionSentiment) else (ALERTS,)
         ),
     )

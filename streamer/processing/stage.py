@@ -20,10 +20,12 @@ from faust.types import TP
 
 from streamer import metrics
 from streamer.config import Config
-from streamer.errors import UnreadableRecord
+from streamer.errors import BrokerError, UnreadableRecord
 from streamer.kafka.messages import EncodedRecord, RawMessage, header_values
+from streamer.kafka.policies import Policies
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import Topic, topic_named
+from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing.changelog import Changelog
 from streamer.processing.clock import Clock
 from streamer.processing.faust_app import App, Evicted
@@ -72,6 +74,7 @@ class Stage(Generic[S]):
         table: Any,
         spec: StageSpec[S],
         producer: Producer,
+        policies: Policies,
         config: Config,
         clock: Clock,
     ) -> None:
@@ -86,6 +89,7 @@ class Stage(Generic[S]):
         self._spec = spec
         self._topic = spec.topic.full_name(config.kafka.topic_prefix)
         self._producer = producer
+        self._policies = policies
         self._clock = clock
         self._retention_ms = config.kafka.retention_ms
         self._encode = msgspec.msgpack.Encoder().encode
@@ -178,6 +182,8 @@ class Stage(Generic[S]):
         except UnreadableRecord as error:
             self.counters["unreadable"] += 1
             return _Step(event, [self._dead_letter(message, error.reason)])
+        except BrokerError:
+            raise
         except Exception as error:
             self.counters["failed"] += 1
             log.exception("A record of %s cannot be smoothed.", message.topic)
@@ -186,19 +192,22 @@ class Stage(Generic[S]):
     async def _smooth(self, event: Any, record: Any, timestamp_ms: int) -> _Step:
         self.counters["records"] += 1
         key = self._spec.key(record)
+        policy = await self._policy(key)
+        if policy is None:
+            raise UnreadableRecord(UNKNOWN_SESSION)
         before = self._recall(key)
         if before and before.outbox:
             await self._flush(key)
             before = self._recall(key)
         if isinstance(record, Score):
             record = arrived(record, timestamp_ms)
-        state, outputs = self._spec.step(before.state if before else None, record)
+        state, outputs = self._spec.step(before.state if before else None, record, policy)
         self._check_storable(state)
         now_ms = self._clock.wall_ms()
         sent = [
             await self._producer.publish_soon(stamped(output, now_ms), topic=topic)
             for output in outputs
-            for topic in self._spec.routes(output)
+            for topic in self._spec.routes(output, policy)
         ]
         self.counters["outputs"] += len(sent)
         self._note(key, state, event.message.partition, timestamp_ms)
@@ -209,6 +218,10 @@ class Stage(Generic[S]):
         stored = StoredState(state, event.message.partition, round(now_ms), changes=changes)
         self._live[key] = stored
         return _Step(event, sent, key, stored)
+
+    async def _policy(self, key: bytes) -> Policy | None:
+        """Return what the session of a key allows; both stages' keys begin with its id."""
+        return await self._policies.policy(key.decode().partition("/")[0])
 
     def _check_storable(self, state: S) -> None:
         """Refuse a record whose state no changelog message can carry.
@@ -295,17 +308,18 @@ class Stage(Generic[S]):
         await self._steps.join()
         stored = self._recall(key)
         self._silence.forget(key)
-        if stored is None:
+        policy = await self._policy(key)
+        if stored is None or policy is None:
             return
         if stored.outbox:
             messages = [_stored_message(topic_named(kind), value) for kind, value in stored.outbox]
         else:
             now_ms = self._clock.wall_ms()
-            state, flushed = self._spec.flush(stored.state)
+            state, flushed = self._spec.flush(stored.state, policy)
             outputs = [
                 (topic, stamped(output, now_ms))
                 for output in flushed
-                for topic in self._spec.routes(output)
+                for topic in self._spec.routes(output, policy)
             ]
             messages = [(topic, record, topic.encode(record)) for topic, record in outputs]
             outbox = tuple((topic.kind, message.value) for topic, _, message in messages)

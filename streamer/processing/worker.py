@@ -28,6 +28,7 @@ from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.admin import ensure_topics, on_embedded
 from streamer.kafka.connection import connected
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.policies import SessionPolicies
 from streamer.kafka.producer import Producer
 from streamer.kafka.security import aiokafka_settings
 from streamer.kafka.topics import (
@@ -88,7 +89,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
     with tables_folder(config, embedded=embedded) as folder:
-        async with Producer(config) as producer:
+        async with Producer(config) as producer, SessionPolicies(config) as policies:
             while not stop.is_set():
                 if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
                     raise BrokerError(
@@ -100,6 +101,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
                 processor = build_app(
                     config,
                     producer,
+                    policies,
                     partitions,
                     embedded=embedded,
                     folder=folder,

@@ -63,10 +63,7 @@ class Recordings:
                 summaries.append(msgspec.json.decode(path.read_bytes(), type=Summary))
             except (OSError, msgspec.DecodeError) as error:
                 log.warning("%s cannot be read: %s.", path, error)
-        return sorted(
-            summaries,
-            key=lambda s: (-s.started_at.timestamp() if s.started_at else 0, s.session_id),
-        )
+        return sorted(summaries, key=_age, reverse=True)
 
     def find(self, selector: str) -> str:
         """Return the id of a session: the newest one that `selector` means.
@@ -214,6 +211,12 @@ class Recordings:
         raise RecordingError(
             f"There is no recorded session {session_id!r} in {self.folder}; {hint}"
         )
+
+
+def _age(summary: Summary) -> tuple[float, str]:
+    """Sorts sessions from the oldest to the newest; ids tell replays of one recording apart."""
+    started_at = summary.started_at
+    return (started_at.timestamp() if started_at else 0.0, summary.session_id)
 
 
 GROUPS_HELD = 16

@@ -28,7 +28,9 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.connection import wait_for_broker
 from streamer.kafka.consumer import Consumer, Start
 from streamer.kafka.messages import Received
+from streamer.kafka.policies import Policies, SessionPolicies
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS, Topic
+from streamer.policy import refusal
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError
 from streamer.recording.writer import Writer
@@ -78,7 +80,8 @@ async def run(
 
     Returns:
         `taken`, and of those `recorded` and `repeated` (there before); `contradicting`, repeated
-        under the name of a session that said something else; `flushes`.
+        under the name of a session that said something else; `withheld`, which their session's
+        record does not allow to be stored; `flushes`.
 
     Raises:
         RecordingError: the folder cannot be written; what was not safe is not committed.
@@ -96,13 +99,20 @@ async def run(
     try:
         group = _group(folder, sessions)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with SessionPolicies(config) as policies, asyncio.TaskGroup() as tasks:
                 for topic in recorded:
                     reader = Consumer[Any](
                         config, topic, group=f"{group}-{topic.kind}", start=start
                     )
                     lane = _Lane(
-                        reader, writer, disk, frozenset(sessions), media, counters, on_flush
+                        reader,
+                        writer,
+                        disk,
+                        policies,
+                        frozenset(sessions),
+                        media,
+                        counters,
+                        on_flush,
                     )
                     tasks.create_task(
                         wait_for_broker(lane.run(stop), stop.is_set, config.kafka, UNCOMMITTED)
@@ -229,6 +239,7 @@ class _Lane:
         reader: Consumer[Any],
         writer: Writer,
         disk: asyncio.Lock,
+        policies: Policies,
         sessions: frozenset[str],
         media: bool,
         counters: Counter[str],
@@ -238,11 +249,14 @@ class _Lane:
         self._reader = reader
         self._writer = writer
         self._disk = disk
+        self._policies = policies
         self._sessions = sessions
         self._media = media
         self._counters = counters
-        self._held: list[Received[Any]] = []
+        self._held: list[Any] = []
+        self._with_media: list[Session] = []
         self._bytes = 0
+        self._uncommitted = False
         self._flushed_s = asyncio.get_running_loop().time()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -253,9 +267,8 @@ class _Lane:
                 metrics.ready()
             try:
                 while not stop.is_set():
-                    received = await self._reader.batch(BATCH, POLL_MS)
-                    self._held += received
-                    self._bytes += sum(len(message.value or b"") for message in received)
+                    for message in await self._reader.batch(BATCH, POLL_MS):
+                        await self._hold(message)
                     if self._due():
                         await self._flush()
                 await self._flush()
@@ -263,44 +276,54 @@ class _Lane:
                 await self._save()
                 raise
 
+    async def _hold(self, message: Received[Any]) -> None:
+        """Hold a record until the next flush, if it is selected and its session allows it."""
+        self._uncommitted = True
+        record = message.record
+        if self._sessions and not any(
+            is_selected(record.session_id, selector) for selector in self._sessions
+        ):
+            return
+        policy = await self._policies.policy(record.session_id)
+        if refusal(policy, record):
+            self._counters["withheld"] += 1
+            return
+        self._held.append(record)
+        self._bytes += len(message.value or b"")
+        if self._media and isinstance(record, Session) and policy is not None and policy.persons:
+            self._with_media.append(record)
+
     def _due(self) -> bool:
         full = len(self._held) >= HELD_RECORDS or self._bytes >= HELD_BYTES
         return full or asyncio.get_running_loop().time() - self._flushed_s >= FLUSH_S
 
     async def _flush(self) -> None:
         self._flushed_s = asyncio.get_running_loop().time()
-        if self._held:
+        if self._uncommitted:
+            self._uncommitted = False
             await self._save()
             await self._reader.commit()
 
     async def _save(self) -> None:
         async with self._disk:
-            chosen = [message.record for message in self._held if self._wants(message.record)]
-            self._held.clear()
-            self._bytes = 0
+            chosen, media = self._held, self._with_media
+            self._held, self._with_media, self._bytes = [], [], 0
             if chosen:
-                writing = asyncio.create_task(asyncio.to_thread(self._keep, chosen))
+                writing = asyncio.create_task(asyncio.to_thread(self._keep, chosen, media))
                 try:
                     await asyncio.shield(writing)
                 finally:
                     await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
 
-    def _wants(self, record: Any) -> bool:
-        return not self._sessions or any(
-            is_selected(record.session_id, selector) for selector in self._sessions
-        )
-
-    def _keep(self, records: list[Any]) -> None:
+    def _keep(self, records: list[Any], media: list[Session]) -> None:
         try:
             for record in records:
                 self._writer.add(record)
         except OSError as error:
             raise RecordingError(f"The recording cannot be read: {error}.") from error
         self._writer.flush()
-        if self._media:
-            for record in records:
-                if isinstance(record, Session):
-                    self._writer.keep_media(record)
+        for session in media:
+            self._writer.keep_media(session)
         self._counters["taken"] += len(records)
         self._counters["flushes"] += 1
         self._on_flush()

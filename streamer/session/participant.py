@@ -44,6 +44,9 @@ class Pipeline:
 
     In a replay everything happens in the order of event time, so that the same recording gives
     the same windows whatever the speed. Live, recognition has a thread of its own.
+
+    The recogniser works in the recording's own time, everything behind it in session time; the
+    recording begins at `plan.begins_ns`. Before it the participant has windows without evidence.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Pipeline:
         metrics.watch("capture", self.counters)
         self._plan = plan
         self._config = config
+        self._begin_ns = plan.begins_ns.get(spec.participant_id, 0)
         source = plan.sources[spec.participant_id]
         modalities: set[Modality] = set(config.session.modalities)
         self._hears = source.has_audio and bool(modalities & {"audio", "text"})
@@ -96,6 +100,8 @@ class Pipeline:
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:
         """Yield windows until the sources end or `stop` is set; then what is left, flushed."""
+        for window in self._before(stop):
+            yield self._encode(window)
         chunks = capture.read(
             self.spec,
             self._config,
@@ -118,9 +124,18 @@ class Pipeline:
         for window in tail:
             yield self._encode(window)
 
-    def _wait_until(self, event_time_ns: int, stop: threading.Event) -> None:
+    def _wait_until(self, own_time_ns: int, stop: threading.Event) -> None:
         if not self._plan.live:
-            self._pace.wait(event_time_ns, stop)
+            self._pace.wait(self._begin_ns + own_time_ns, stop)
+
+    def _before(self, stop: threading.Event) -> Iterator[Window]:
+        """Let the time before the recording's beginning pass."""
+        step_ns = self._config.windows.hop_ns
+        for event_time_ns in [*range(step_ns, self._begin_ns, step_ns), self._begin_ns]:
+            if stop.is_set() or not event_time_ns:
+                return
+            self._wait_until(event_time_ns - self._begin_ns, stop)
+            yield from self._windower.begin(event_time_ns)
 
     def _only_words(self, stop: threading.Event) -> Iterator[Window]:
         """Let event time pass for a recording whose subtitles are its only modality."""
@@ -133,33 +148,44 @@ class Pipeline:
                 return
             self._wait_until(event_time_ns, stop)
             yield from self._hear(self._transcriber.advance(event_time_ns))
-            yield from self._windower.advance(event_time_ns)
+            yield from self._windower.advance(self._begin_ns + event_time_ns)
 
     def _advance(self, chunk: capture.Chunk) -> Iterator[Window]:
         match chunk:
             case AudioChunk():
                 yield from self._hear(self._transcriber.push(chunk))
                 if "audio" in self._config.session.modalities:
-                    yield from self._windower.push_audio(chunk)
+                    begin_ns = self._begin_ns + chunk.event_time_ns
+                    yield from self._windower.push_audio(AudioChunk(begin_ns, chunk.samples))
                 else:
-                    yield from self._windower.advance(chunk.end_ns)
+                    yield from self._windower.advance(self._begin_ns + chunk.end_ns)
             case VideoFrame():
                 if not self._hears:
                     yield from self._hear(self._transcriber.advance(chunk.event_time_ns))
                 if self._faces is not None:
-                    crop = self._faces.push(chunk)
-                    yield from self._windower.push_face(crop, chunk.event_time_ns)
+                    frame = VideoFrame(self._begin_ns + chunk.event_time_ns, chunk.image)
+                    crop = self._faces.push(frame)
+                    yield from self._windower.push_face(crop, frame.event_time_ns)
             case StreamEnd():
                 if chunk.modality == "audio":
                     self._hears = False
-                yield from self._windower.end(chunk)
+                end = StreamEnd(chunk.modality, self._begin_ns + chunk.event_time_ns)
+                yield from self._windower.end(end)
             case Notice():
                 self.counters["notices"] += 1
                 self._notices.give(f"{self.spec.participant_id}: {chunk.message}")
 
     def _hear(self, transcript: Transcript) -> Iterator[Window]:
-        yield from self._windower.push_speech(transcript.speech, transcript.speech_watermark_ns)
-        yield from self._windower.push_words(transcript.words, transcript.watermark_ns)
+        begin_ns = self._begin_ns
+        speech = [(first + begin_ns, last + begin_ns) for first, last in transcript.speech]
+        words = [
+            msgspec.structs.replace(
+                word, start_ns=word.start_ns + begin_ns, end_ns=word.end_ns + begin_ns
+            )
+            for word in transcript.words
+        ]
+        yield from self._windower.push_speech(speech, transcript.speech_watermark_ns + begin_ns)
+        yield from self._windower.push_words(words, transcript.watermark_ns + begin_ns)
 
     def _encode(self, window: Window) -> Window:
         if window.audio is None or self._config.windows.audio_codec == "pcm16":

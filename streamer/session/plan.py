@@ -9,8 +9,9 @@ import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -19,6 +20,7 @@ from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config
 from streamer.errors import ConfigError
 from streamer.records import Name, wall_clock
+from streamer.session.beginnings import beginnings
 
 RANDOM = functools.partial(secrets.randbits, 16)
 """Makes the random part of an id."""
@@ -31,6 +33,8 @@ class Plan:
     Attributes:
         start_unix_ns: wall clock at session time 0.
         live: devices and streams that cannot wait; False for recordings.
+        begins_ns: session time at which a participant's recordings begin; 0 where it is missing.
+        notice: a sentence for people on what was guessed; may be empty.
         speed: of a replay: 1 as recorded, 4 four times as fast, 0 as fast as it goes.
     """
 
@@ -40,6 +44,8 @@ class Plan:
     speed: float
     participants: tuple[ParticipantSpec, ...]
     sources: dict[str, capture.SourceInfo]
+    begins_ns: Mapping[str, int] = field(default_factory=dict)
+    notice: str = ""
 
     @property
     def name(self) -> str:
@@ -54,10 +60,11 @@ def make_plan(
     speed: float,
     name: str | None = None,
     session_id: str | None = None,
+    start: datetime | None = None,
     now_ns: Callable[[], int] = time.time_ns,
     random: Callable[[], int] = RANDOM,
 ) -> Plan:
-    """Look at every source and decide the session's id and start.
+    """Look at every source and decide the session's id and start, and when each one begins.
 
     Args:
         participants: who is captured, from which sources.
@@ -65,6 +72,7 @@ def make_plan(
         speed: of a replay, as in `Plan`.
         name: of the session; None for `live`, or for the first participant's name in a replay.
         session_id: fixes the id; None for a new one.
+        start: wall clock at session time 0 of recordings; None for what they tell of it.
         now_ns: the wall clock, Unix nanoseconds.
         random: returns the random part of an id.
 
@@ -88,8 +96,16 @@ def make_plan(
             "A live session needs the consent of those who are captured: state it with "
             '--consent "who agreed, and how" or session.consent in the configuration.'
         )
-    starts = [info.start_unix_ns for info in sources.values() if info.start_unix_ns is not None]
+    if live and start is not None:
+        raise ConfigError("A start can be stated for recordings only; a live session starts now.")
+    begin = beginnings(participants, sources)
     begun_ns = now_ns()
+    if start is not None:
+        start_ns = round(start.timestamp() * 1e6) * 1000
+    elif live:
+        start_ns = begun_ns
+    else:
+        start_ns = min(_session_starts(sources, begin.at_ns), default=begun_ns)
     return Plan(
         session_id=session_id_of(
             name,
@@ -98,12 +114,25 @@ def make_plan(
             now_ns=lambda: begun_ns,
             random=random,
         ),
-        start_unix_ns=begun_ns if live or not starts else min(starts),
+        start_unix_ns=start_ns,
         live=live,
         speed=1.0 if live else speed,
         participants=tuple(participants),
         sources=sources,
+        begins_ns=begin.at_ns,
+        notice=begin.notice,
     )
+
+
+def _session_starts(
+    sources: Mapping[str, capture.SourceInfo], begins_ns: Mapping[str, int]
+) -> list[int]:
+    """Return the wall clock at session time 0 by each recording that knows its own start."""
+    return [
+        max(info.start_unix_ns - begins_ns[name], 0)
+        for name, info in sources.items()
+        if info.start_unix_ns is not None
+    ]
 
 
 def session_id_of(

@@ -26,9 +26,10 @@ from streamer.errors import ConfigError
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS
+from streamer.policy import Policy
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
-from streamer.records import MODALITIES, Participant, Session, Window, wall_clock
+from streamer.records import Participant, Session, Window, wall_clock
 from streamer.session.sending import InFlight, deliver, wait_for_delivery
 from streamer.session_ids import name_of
 
@@ -60,7 +61,8 @@ async def gather(
     try:
         for topic in GATHERED:
             until_ms = end.timestamp() * 1000 if end and topic is WINDOWS else float("inf")
-            async with Consumer[Any](config, topic, start=start) as reader:
+            first = "earliest" if topic is SESSIONS else start  # it says what may be made of them
+            async with Consumer[Any](config, topic, start=first) as reader:
                 count = 0
                 async for received in reader.snapshot():
                     if received.timestamp_ms >= until_ms:
@@ -105,6 +107,7 @@ class Rescoring:
         recordings: where the session is recorded.
         old: its id.
         new: the id under which it is scored again.
+        policy: what the new session allows.
         pace: how fast.
         published: per participant, how many windows went out.
     """
@@ -112,6 +115,7 @@ class Rescoring:
     recordings: Recordings
     old: str
     new: str
+    policy: Policy
     pace: Pace
     publisher: Producer
     in_flight: InFlight
@@ -179,7 +183,9 @@ class Rescoring:
             started_at=wall_clock(first.session_start_unix_ns, 0),
             live=False,
             consent=before.consent if before else None,
-            modalities=before.modalities if before else MODALITIES,
+            modalities=self.policy.modalities,
+            publish=self.policy.publish,
+            min_participants=self.policy.min_participants,
             participants=tuple(
                 msgspec.structs.replace(
                     person, windows=self.published[person.participant_id] if ended else None

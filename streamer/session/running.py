@@ -16,10 +16,12 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamer import capture, metrics
+from streamer import metrics
 from streamer.capture.pace import Pace
 from streamer.config import Config
 from streamer.kafka.producer import Producer
+from streamer.plain_text import public_address
+from streamer.policy import own_policy
 from streamer.records import (
     NS_PER_MS,
     Participant,
@@ -132,18 +134,22 @@ class Capture:
 
     def _record(self, state: str, pipelines: Sequence[Pipeline]) -> Session:
         ended = state == "ended"
+        policy = own_policy(self.config)
         return Session(
             session_id=self.plan.session_id,
             state="ended" if ended else "started",
             started_at=wall_clock(self.plan.start_unix_ns, 0),
             live=self.plan.live,
             consent=self.config.session.consent or None,
-            modalities=self.config.session.modalities,
+            modalities=policy.modalities,
+            publish=policy.publish,
+            min_participants=policy.min_participants,
             participants=tuple(
                 Participant(
                     spec.participant_id,
-                    tuple(capture.public_name(source) for source in spec.sources),
+                    tuple(map(public_address, spec.sources)),
                     self.published[spec.participant_id] if ended else None,
+                    self.plan.begins_ns.get(spec.participant_id, 0) // NS_PER_MS,
                 )
                 for spec in self.plan.participants
             ),

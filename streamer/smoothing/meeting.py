@@ -15,6 +15,7 @@ from datetime import datetime
 import msgspec
 
 from streamer.config import SmoothingConfig
+from streamer.policy import Policy
 from streamer.records import (
     CLASS_LABELS,
     SessionSentiment,
@@ -41,6 +42,7 @@ class Meeting(msgspec.Struct, frozen=True, array_like=True):
         reports: by participant.
         revision: of the record that is out; -1 while none is.
         digest: of that record's content.
+        valued: whether a record with a value is out.
     """
 
     start_ms: int
@@ -50,6 +52,7 @@ class Meeting(msgspec.Struct, frozen=True, array_like=True):
     reports: dict[str, Report] = {}
     revision: int = -1
     digest: bytes = b""
+    valued: bool = False
 
 
 class Carry(msgspec.Struct, frozen=True, array_like=True):
@@ -74,7 +77,9 @@ class Value(msgspec.Struct, frozen=True):
     participants: int
 
 
-def evaluate(carry: Carry, meeting: Meeting, config: SmoothingConfig) -> tuple[Carry, Value]:
+def evaluate(
+    carry: Carry, meeting: Meeting, config: SmoothingConfig, policy: Policy
+) -> tuple[Carry, Value]:
     """Return what is known after a window, and the session's value in it."""
     stances = _stances(carry.stances, meeting.reports)
     parts = [
@@ -84,12 +89,12 @@ def evaluate(carry: Carry, meeting: Meeting, config: SmoothingConfig) -> tuple[C
     ]
     spoken = any(report.valence is not None for report in meeting.reports.values())
     counted = len(parts) if spoken else 0
-    if counted == 0 or counted < config.session_min_participants:
+    if counted == 0 or counted < policy.min_participants:
         return Carry(stances, carry.trend), Value(None, None, None, None, counted)
     valence, uncertainty = _mean_over_people(parts)
     trend = extend_trend(carry.trend, meeting.end_ms, valence, 1.0, config)
     slope = slope_per_min(trend, config)
-    value = Value(valence, uncertainty, _spread(parts, config), slope, counted)
+    value = Value(valence, uncertainty, _spread(parts, policy), slope, counted)
     return Carry(stances, trend), value
 
 
@@ -152,9 +157,9 @@ def _mean_over_people(parts: Sequence[tuple[float, float]]) -> tuple[float, floa
     return min(max(mean, low), high), math.sqrt(variance)
 
 
-def _spread(parts: Sequence[tuple[float, float]], config: SmoothingConfig) -> float | None:
+def _spread(parts: Sequence[tuple[float, float]], policy: Policy) -> float | None:
     """Standard deviation between people; with two of them, mean and spread would give both away."""
-    if len(parts) < (3 if config.publish == "session" else 2):
+    if len(parts) < (2 if policy.persons else 3):
         return None
     mean = sum(valence for valence, _ in parts) / len(parts)
     return math.sqrt(sum((valence - mean) ** 2 for valence, _ in parts) / len(parts))

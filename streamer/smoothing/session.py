@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from streamer.config import AlertsConfig, SmoothingConfig
+from streamer.policy import Policy
 from streamer.records import Alert, Sentiment, SessionSentiment
 from streamer.smoothing.alerts import AlertState, alert_records, update_alerts
 from streamer.smoothing.meeting import Carry, Meeting, Report, digest_of, evaluate, record_of
@@ -77,6 +78,7 @@ def session_step(
     sentiment: Sentiment,
     config: SmoothingConfig,
     alerts: AlertsConfig,
+    policy: Policy,
 ) -> tuple[SessionState, SessionOutputs]:
     """Take one participant's sentiment; each participant's come in order.
 
@@ -89,7 +91,9 @@ def session_step(
     A report of a window that is out revises it and those after it: each goes out again, in the
     next revision, if its content changes, once no participant who is late has still to report it.
     So in the end the highest revisions are the same in whatever order participants' records
-    arrive, as far back as REVISABLE_WINDOWS and STATE_BUDGET_BYTES reach. Alerts are judged when
+    arrive, as far back as REVISABLE_WINDOWS and STATE_BUDGET_BYTES reach. Where no single person
+    may be published, a window that is out with a value takes no further report: the difference of
+    two revisions would be the value of whoever came late. Alerts are judged when
     a window goes out first; a revision raises none, and clears them only when it is the final one.
 
     Args:
@@ -97,19 +101,20 @@ def session_step(
         sentiment: of any participant of the one session whose state this is.
         config: smoothing settings.
         alerts: alert settings.
+        policy: what the session allows.
 
     Returns:
         The new state, and what to publish, in order.
     """
-    state = _admit(state or SessionState(sentiment.session_id, {}), sentiment)
-    return _publish(state, config, alerts, everything=False)
+    state = _admit(state or SessionState(sentiment.session_id, {}), sentiment, policy)
+    return _publish(state, config, alerts, policy, everything=False)
 
 
 def session_flush(
-    state: SessionState, config: SmoothingConfig, alerts: AlertsConfig
+    state: SessionState, config: SmoothingConfig, alerts: AlertsConfig, policy: Policy
 ) -> tuple[SessionState, SessionOutputs]:
     """Publish what waits for participants; records may still follow, and then revise it."""
-    return _publish(state, config, alerts, everything=True)
+    return _publish(state, config, alerts, policy, everything=True)
 
 
 def session_holds(state: SessionState) -> bool:
@@ -133,7 +138,7 @@ def longest_silence_s(config: SmoothingConfig) -> float:
 # --- what comes in ------------------------------------------------------------------------------
 
 
-def _admit(state: SessionState, sentiment: Sentiment) -> SessionState:
+def _admit(state: SessionState, sentiment: Sentiment, policy: Policy) -> SessionState:
     name, index, end_ms = sentiment.participant_id, sentiment.window_index, sentiment.end_ms
     before = state.members.get(name, Member())
     member = Member(
@@ -151,7 +156,7 @@ def _admit(state: SessionState, sentiment: Sentiment) -> SessionState:
     )
     changed = {state.changed_from, *_moved_final(state)}
     meeting = state.windows.get(index)
-    if index >= state.floor and (meeting is None or _is_news(meeting, sentiment)):
+    if index >= state.floor and (meeting is None or _is_news(meeting, sentiment, policy)):
         windows = {**state.windows, index: _joined(meeting, sentiment)}
         state = msgspec.structs.replace(state, windows=dict(sorted(windows.items())))
         changed.add(index)
@@ -159,7 +164,10 @@ def _admit(state: SessionState, sentiment: Sentiment) -> SessionState:
     return msgspec.structs.replace(state, changed_from=min(out, default=None))
 
 
-def _is_news(meeting: Meeting, sentiment: Sentiment) -> bool:
+def _is_news(meeting: Meeting, sentiment: Sentiment, policy: Policy) -> bool:
+    """Whether a report changes its window; what is closed stays as it is."""
+    if meeting.valued and not policy.persons:
+        return False
     known = meeting.reports.get(sentiment.participant_id)
     return known is None or known.revision < sentiment.revision
 
@@ -203,15 +211,25 @@ def _moved_final(state: SessionState) -> set[int | None]:
 
 
 def _publish(
-    state: SessionState, config: SmoothingConfig, alerts: AlertsConfig, *, everything: bool
+    state: SessionState,
+    config: SmoothingConfig,
+    alerts: AlertsConfig,
+    policy: Policy,
+    *,
+    everything: bool,
 ) -> tuple[SessionState, SessionOutputs]:
-    state, revised = _revise(state, config, alerts, everything=everything)
-    state, released = _release(state, config, alerts, everything=everything)
-    return _prune(state, config), [*revised, *released]
+    state, revised = _revise(state, config, alerts, policy, everything=everything)
+    state, released = _release(state, config, alerts, policy, everything=everything)
+    return _prune(state, config, policy), [*revised, *released]
 
 
 def _revise(
-    state: SessionState, config: SmoothingConfig, alerts: AlertsConfig, *, everything: bool
+    state: SessionState,
+    config: SmoothingConfig,
+    alerts: AlertsConfig,
+    policy: Policy,
+    *,
+    everything: bool,
 ) -> tuple[SessionState, SessionOutputs]:
     """Evaluate the windows that are out again, and publish those that changed."""
     first = state.changed_from
@@ -221,7 +239,7 @@ def _revise(
     outputs: SessionOutputs = []
     windows, carry = dict(state.windows), state.before
     for index in [each for each in windows if each < state.next_index]:
-        carry, value = evaluate(carry, windows[index], config)
+        carry, value = evaluate(carry, windows[index], config, policy)
         if not first <= index < limit:
             continue
         final = index == _final_index(state)
@@ -244,7 +262,12 @@ def _caught_up_to(state: SessionState) -> int:
 
 
 def _release(
-    state: SessionState, config: SmoothingConfig, alerts: AlertsConfig, *, everything: bool
+    state: SessionState,
+    config: SmoothingConfig,
+    alerts: AlertsConfig,
+    policy: Policy,
+    *,
+    everything: bool,
 ) -> tuple[SessionState, SessionOutputs]:
     """Publish the windows that wait for nobody any more."""
     outputs: SessionOutputs = []
@@ -252,7 +275,7 @@ def _release(
     for place, index in enumerate(waiting):
         if not everything and not _is_due(state, index, len(waiting) - place, config):
             break
-        carry, value = evaluate(state.after, state.windows[index], config)
+        carry, value = evaluate(state.after, state.windows[index], config, policy)
         final = index == _final_index(state)
         record = record_of(state.session_id, index, state.windows[index], value, final=final)
         state = msgspec.structs.replace(state, next_index=index + 1, after=carry)
@@ -283,7 +306,10 @@ def _out(
     """Note that a record goes out, and judge the alerts; a revision only ends them."""
     index = record.window_index
     meeting = msgspec.structs.replace(
-        state.windows[index], revision=record.revision, digest=digest_of(record)
+        state.windows[index],
+        revision=record.revision,
+        digest=digest_of(record),
+        valued=state.windows[index].valued or record.valence is not None,
     )
     alert_state, published = state.alert_state, list[Alert]()
     if first or record.final:
@@ -305,13 +331,13 @@ def _out(
 # --- what is forgotten --------------------------------------------------------------------------
 
 
-def _prune(state: SessionState, config: SmoothingConfig) -> SessionState:
+def _prune(state: SessionState, config: SmoothingConfig, policy: Policy) -> SessionState:
     """Let go of windows that are out and that nobody reports any more, or that are too many."""
     floor, carry, windows = _floor(state), state.before, dict(state.windows)
     if state.changed_from is not None:
         floor = min(floor, state.changed_from)  # it goes out with the next report or flush
     for index in [each for each in windows if each < floor]:
-        carry, _ = evaluate(carry, windows.pop(index), config)
+        carry, _ = evaluate(carry, windows.pop(index), config, policy)
     if floor <= state.floor:
         return state
     return msgspec.structs.replace(state, floor=floor, before=carry, windows=windows)

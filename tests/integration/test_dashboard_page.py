@@ -656,7 +656,7 @@ def test_from_the_topics_to_the_screen(browser: Browser) -> None:
         served = Served(build({"kafka": {"broker": broker.address}}))
         stack.callback(served.close)
         browser.open(served.url + "?session=standup")
-        asyncio.run(publish(broker.address, records))
+        asyncio.run(publish(broker.address, [session(), *records]))
         browser.until_text(f"{browser.card('bo')} .words", "window 11")
         asyncio.run(publish(broker.address, [*records[-3:], alert(11)]))  # again: no change
         browser.until_text("#alerts", "ana fell")

@@ -15,7 +15,7 @@ from streamer import dashboard
 from streamer.config import Config, build
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
-from tests.made_records import alert, sentiment
+from tests.made_records import alert, sentiment, with_sessions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_S = 60
@@ -29,7 +29,7 @@ async def config(embedded_broker: str) -> Config:
     chosen = build({"kafka": {"broker": embedded_broker}})
     await ensure_topics(chosen)
     async with Producer(chosen) as publisher:
-        for record in (
+        for record in with_sessions(
             sentiment(0, text="good morning"),
             sentiment(0, participant_id="bo", session_id="another"),
             sentiment(1, None, text="hm"),

@@ -22,7 +22,7 @@ from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.records import Presence, Score, Window
-from tests.made_records import window
+from tests.made_records import session, window
 
 ROOT = Path(__file__).parents[2]
 PARTICIPANTS = tuple(f"p{n}" for n in range(8))
@@ -127,6 +127,7 @@ async def both_ends(config: Config) -> AsyncIterator[tuple[Capture, Scores]]:
         Producer(config) as publisher,
         Consumer(config, SCORES, group=None, start="earliest") as reader,
     ):
+        await publisher.publish(session(session_id="s"))
         yield Capture(publisher), Scores(reader)
 
 

@@ -17,7 +17,7 @@ from streamer.config import Config, build
 from streamer.inference import worker
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
-from streamer.kafka.topics import DEAD_LETTER, SCORES, WINDOWS
+from streamer.kafka.topics import DEAD_LETTER, SCORES, SESSIONS, WINDOWS
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, FaceCrop, Window, Word
 from tests import made_records
 from tests.fake_model import FakeModel
@@ -110,15 +110,22 @@ def config(request: pytest.FixtureRequest) -> Config:
 
 
 async def send(config: Config, values: list[bytes | None]) -> list[tuple[int, int]]:
-    """Put raw values on the windows topic; gives partition and Kafka offset of each."""
+    """Put the session's record and raw windows on their topics; gives the places of the windows."""
     topic = WINDOWS.full_name(config.kafka.topic_prefix)
     producer = AIOKafkaProducer(bootstrap_servers=config.kafka.broker)
     await producer.start()
     try:
+        await send_session(producer, config)
         places = [await producer.send_and_wait(topic, value, key=b"s/ana") for value in values]
     finally:
         await producer.stop()
     return [(place.partition, place.offset) for place in places]
+
+
+async def send_session(producer: AIOKafkaProducer, config: Config) -> None:
+    """Put the session's record on its topic; without it no window is scored."""
+    value = SESSIONS.encode(made_records.session(session_id="s")).value
+    await producer.send_and_wait(SESSIONS.full_name(config.kafka.topic_prefix), value, key=b"s")
 
 
 @pytest.mark.timeout(120)
@@ -173,6 +180,7 @@ async def kcat(config: Config, topic: str, value: bytes, folder: Path, *headers:
 
 async def test_odd_headers_stop_no_worker(config: Config, tmp_path: Path) -> None:
     await ensure_topics(config)
+    await send(config, [])
     topic = WINDOWS.full_name(config.kafka.topic_prefix)
     await kcat(config, topic, b"junk", tmp_path, b"\xff\xfe=1")
     await kcat(config, topic, packed(window(0)), tmp_path, b"\xff\xfe=1", b"capture_latency_ms")

@@ -24,9 +24,12 @@ from streamer.kafka.topics import (
     SCORES,
     SESSION_INPUT,
     SESSION_SMOOTHED,
+    SESSIONS,
     SMOOTHED,
 )
+from streamer.policy import UNKNOWN_SESSION
 from streamer.processing import app
+from tests import made_records
 from tests.processor_bench import (
     Bench,
     as_expected,
@@ -67,6 +70,8 @@ async def test_starts_before_its_topics_and_passes_tombstones_and_garbage(bench:
     producer = AIOKafkaProducer(bootstrap_servers=bench.config.kafka.broker)
     await producer.start()
     try:
+        sessions = SESSIONS.full_name(bench.prefix)
+        await producer.send_and_wait(sessions, SESSIONS.encode(bench.session).value, key=b"s")
         for index, each in enumerate(good):
             key = b"s/ana"
             value = SCORES.encode(each).value
@@ -241,17 +246,18 @@ async def test_changelogs_are_compacted_and_lie_in_as_many_partitions(kafka_benc
         assert settings["cleanup.policy"].value == "compact"
 
 
-async def test_publishes_the_meeting_and_no_person_when_told_so(bench: Bench) -> None:
-    bench.set("smoothing.publish=session", "smoothing.session_min_participants=2")
+async def test_publishes_the_meeting_and_no_person_if_the_session_says_so(bench: Bench) -> None:
+    bench.session = made_records.session(session_id="s", publish="session", min_participants=2)
     people, windows = ("ana", "bo"), 40
     scores = [
         score("s", person, index, valence=-2.5, final=index == windows - 1)
         for index in range(windows)
         for person in people
     ]
+    late = score("no record", "ana", 0)
     async with bench.publisher() as publisher, reading(bench, SESSION_SMOOTHED) as out:
         worker = bench.start()
-        await bench.publish(publisher, scores)
+        await bench.publish(publisher, [late, *scores])
         records = await out.windows({f"s/*/{index}" for index in range(windows)})
         finish(worker)
     assert records[-1].final
@@ -259,6 +265,9 @@ async def test_publishes_the_meeting_and_no_person_when_told_so(bench: Bench) ->
         of_persons = [each.record async for each in persons.reader.snapshot()]
         found = await alerts.until(lambda records: len(records) > 0)
     assert of_persons == []
+    assert all(record.participants == 2 or record.valence is None for record in records)
+    [letter] = await dead_letters(bench)
+    assert letter["reason"].decode() == UNKNOWN_SESSION
     assert {each.participant_id for each in found} == {None}
 
 

@@ -23,7 +23,14 @@ from streamer.recording.reader import Recordings
 from streamer.recording.recorded import Recording, RecordingError
 from streamer.recording.recorder import record_session
 from streamer.records import Sentiment
-from tests.made_records import recorded, sentiment, session, session_sentiment, window
+from tests.made_records import (
+    recorded,
+    sentiment,
+    session,
+    session_sentiment,
+    window,
+    with_sessions,
+)
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 120.0
@@ -139,7 +146,7 @@ async def trickle(publisher: Producer, first: int, last: int) -> None:
 async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path) -> None:
     other = sentiment(0, session_id="secret")
     async with Producer(config) as publisher:
-        await publish(publisher, [sentiment(0), other, window(0)])
+        await publish(publisher, with_sessions(sentiment(0), other, window(0)))
     async with recorder(config, tmp_path / "plain", "--session", "standup") as process:
         await on_disk(tmp_path / "plain", 1, process)
         await stopped(process)
@@ -161,7 +168,7 @@ async def test_a_second_recorder_in_the_same_folder_is_refused(
 ) -> None:
     config = build({"kafka": {"broker": embedded_broker}})
     async with Producer(config) as publisher:
-        await publish(publisher, [sentiment(0)])
+        await publish(publisher, with_sessions(sentiment(0)))
     async with recorder(config, tmp_path) as first:
         await on_disk(tmp_path, 1, first)
         process = await asyncio.create_subprocess_exec(
@@ -209,7 +216,7 @@ async def test_a_folder_that_cannot_be_written_ends_the_recorder_and_loses_nothi
     in_the_way = tmp_path / "standup"
     in_the_way.write_text("a file", "utf-8")
     async with Producer(config) as publisher:
-        await publish(publisher, [sentiment(0), sentiment(1)])
+        await publish(publisher, with_sessions(sentiment(0), sentiment(1)))
     async with recorder(config, tmp_path) as first:
         assert await asyncio.wait_for(first.wait(), 60) == 1
     in_the_way.unlink()

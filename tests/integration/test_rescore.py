@@ -92,6 +92,8 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
     async with Producer(config) as publisher:
         for record in old_session():
             index = record.window_index if isinstance(record, Window) else SECONDS
+            if record == session():
+                index = 0  # before what --from asks for
             await publisher.publish(record, timestamp_ms=published_ms + 1000 * index)
     process = await streamer(
         *("replay", "--topic", f"{prefix}.windows.v1", "--broker", embedded_broker),
@@ -110,9 +112,11 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
 
 
 async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path) -> None:
-    recorded(tmp_path, sentiment(0))
+    recorded(tmp_path, session(), sentiment(0))
+    recorded(tmp_path, window(0, session_id="stray"), session_id="stray")
     for arguments, sentence in (
         (("--recorded", "standup"), "recorded without its windows"),
+        (("--recorded", "stray"), "'stray' has no record of its own"),
         (("--recorded", "nobody"), "There is no recorded session 'nobody'"),
         (("--recorded", "standup", "talk.mp4"), "media files, or --recorded or --topic, not both"),
         (("--topic", "sentiment.windows.v1"), "needs a running broker"),

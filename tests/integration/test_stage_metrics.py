@@ -108,6 +108,7 @@ async def test_inference_tells_what_it_scored_and_what_waits(config: Config) -> 
     async with stage(config, "infer"), Producer(config) as publisher:
         await until(config, ("streamer_ready",), 1)
         assert await answer(config, "/readyz") == "ok\n"
+        await publisher.publish(session())
         for index in range(3):
             said = window(index, audio=None, faces=(), presence=Presence(text=1.0))
             await publisher.publish(said)
@@ -121,6 +122,7 @@ async def test_the_processor_tells_rates_latencies_and_lag(config: Config) -> No
     async with stage(config, "process"), Producer(config) as publisher:
         await until(config, ("streamer_ready",), 1)
         assert await answer(config, "/readyz") == "ok\n"
+        await publisher.publish(session())
         for index in range(20):
             await publisher.publish(score(index, session_participants=1))
         found = await until(config, ("streamer_latency_seconds_count", "total"), 20)

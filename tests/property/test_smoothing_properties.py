@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from streamer.config import AlertsConfig, SmoothingConfig
+from streamer.policy import Policy
 from streamer.records import (
     MODALITIES,
     Alert,
@@ -22,6 +23,7 @@ from streamer.records import (
 from streamer.smoothing.estimate import NO_KNOWLEDGE
 from streamer.smoothing.participant import ParticipantState, flush, step
 from streamer.smoothing.session import SessionState, session_flush, session_step
+from streamer.testing import ALL_ALLOWED
 from tests import made_records
 
 ALERTS = AlertsConfig(negative_for_s=2.0, drop_by=0.5)
@@ -248,20 +250,23 @@ def meetings(draw: st.DrawFn) -> list[list[Sentiment]]:
 
 
 def meet(
-    arriving: list[Sentiment], config: SmoothingConfig, flushes: Collection[int] = ()
+    arriving: list[Sentiment],
+    config: SmoothingConfig,
+    flushes: Collection[int] = (),
+    policy: Policy = ALL_ALLOWED,
 ) -> list[SessionSentiment | Alert]:
     """Every state on the way survives msgpack; what is left is flushed, as after `flushes`."""
     state: SessionState | None = None
     outputs: list[SessionSentiment | Alert] = []
     for number, sentiment in enumerate(arriving):
-        state, published = session_step(state, sentiment, config, ALERTS)
+        state, published = session_step(state, sentiment, config, ALERTS, policy)
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=SessionState) == state
         outputs += published
         if number in flushes:
-            state, published = session_flush(state, config, ALERTS)
+            state, published = session_flush(state, config, ALERTS, policy)
             outputs += published
     assert state is not None
-    return outputs + session_flush(state, config, ALERTS)[1]
+    return outputs + session_flush(state, config, ALERTS, policy)[1]
 
 
 def highest(outputs: list[SessionSentiment | Alert]) -> list[SessionSentiment]:
@@ -324,6 +329,21 @@ def test_any_delay_and_any_flush_end_in_the_undisturbed_records(
     for kind in ("sustained_negative", "sharp_drop"):
         states = [alert.state for alert in alerts if alert.kind == kind]
         assert states == ["raised", "cleared"] * (len(states) // 2)
+
+
+@calm
+@given(meetings(), st.data())
+def test_no_window_has_two_values_where_no_person_may_be_published(
+    everyone: list[list[Sentiment]], data: st.DataObject
+) -> None:
+    arriving = shuffled(data, everyone)
+    flushes = data.draw(st.sets(st.integers(0, len(arriving) - 1)))
+    policy = Policy("session", 2, MODALITIES)
+    counted: dict[int, set[int]] = {}
+    for output in meet(arriving, SmoothingConfig(), flushes, policy):
+        if isinstance(output, SessionSentiment) and output.valence is not None:
+            counted.setdefault(output.window_index, set()).add(output.participants)
+    assert all(len(each) == 1 for each in counted.values())
 
 
 @calm

@@ -18,7 +18,15 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from streamer.records import Sentiment
 from streamer.session_ids import make_id
-from tests.made_records import START, alert, sentiment, session
+from tests.made_records import (
+    START,
+    alert,
+    score,
+    sentiment,
+    session,
+    session_sentiment,
+    with_sessions,
+)
 
 
 @pytest.fixture
@@ -28,7 +36,7 @@ def config(embedded_broker: str) -> Config:
 
 async def publish(config: Config, *records: Any) -> None:
     async with Producer(config) as publisher:
-        for record in records:
+        for record in with_sessions(*records):
             await publisher.publish(record)
 
 
@@ -80,9 +88,30 @@ async def test_an_alert_is_told_when_it_is_raised_and_when_it_is_cleared(config:
     assert [item.state for item in await take(records, 2)] == ["raised", "cleared"]
 
 
+async def test_a_session_that_publishes_no_person_gives_its_own_values_alone(
+    config: Config,
+) -> None:
+    meeting_only = session(publish="session", min_participants=2)
+    records = [sentiment(0), score(0), alert(), alert(participant_id=None, alert_id="standup/*/7")]
+    async with Producer(config) as publisher:
+        await publisher.publish(sentiment(0, session_id="no record"))
+        for record in [meeting_only, *records, session_sentiment(0)]:
+            await publisher.publish(record)
+    await publish(config, sentiment(0, session_id="open"), score(0, session_id="open"))
+    broker = config.kafka.broker
+    for kind in ("smoothed", "scores"):
+        [item] = await take(streamer.subscribe(broker, kind=kind, start="earliest"), 1)
+        assert item.session_id == "open"
+    [item] = await take(streamer.subscribe(broker, kind="alerts", start="earliest"), 1)
+    assert item.participant_id is None
+    [item] = await take(streamer.subscribe(broker, kind="session_smoothed", start="earliest"), 1)
+    assert item == session_sentiment(0)
+
+
 async def test_a_later_start_skips_what_was_published_before(config: Config) -> None:
     start_ms = round(START.timestamp() * 1000)
     async with Producer(config) as publisher:
+        await publisher.publish(session())
         await publisher.publish(sentiment(0), timestamp_ms=start_ms - 1)
         await publisher.publish(sentiment(1), timestamp_ms=start_ms)
     records = streamer.subscribe(config.kafka.broker, start=START)

@@ -11,7 +11,7 @@ import streamer
 from streamer.errors import BrokerError, UnreadableRecord
 from streamer.kafka.topics import SCORES, SESSION_INPUT, SMOOTHED, WINDOWS
 from streamer.testing import FakeBroker, FakeConsumer, FakeProducer, Journal, received
-from tests.made_records import score, sentiment, window
+from tests.made_records import score, sentiment, session, window
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,7 +29,7 @@ def test_a_fake_broker_returns_published_records_in_order() -> None:
 
 async def test_a_fake_broker_can_be_used_while_an_event_loop_runs() -> None:
     with FakeBroker() as broker:
-        broker.publish(sentiment(0))
+        broker.publish(session(), sentiment(0))
         records = streamer.subscribe(broker.address, start="earliest")
         assert await anext(records) == sentiment(0)
         await records.aclose()

@@ -229,7 +229,8 @@ function showPlaying(summary) {
     const card = cards.get(participant);
     if (!card || card.hasMedia) continue;
     const address = `api/media?${new URLSearchParams({ session: exactly(summary), participant })}`;
-    card.addMedia(player.add(participant, address));
+    const begin_ms = view.status.media_begin_ms?.[participant] ?? 0;
+    card.addMedia(player.add(participant, address, begin_ms / 1000));
   }
 }
 

@@ -11,7 +11,7 @@ export class Player {
   constructor(onMoment, onStop) {
     this.onMoment = onMoment;
     this.onStop = onStop;
-    this.recordings = new Map(); // participant → video element
+    this.recordings = new Map(); // participant → { video, begin }: element, and its start (s) in the session
     this.timer = 0;
     this.from = 0; // the moment (s) at which playing began
     this.since = 0; // the computer's clock (ms) at that time
@@ -22,8 +22,9 @@ export class Player {
     return this.timer !== 0;
   }
 
-  // Make the video element of a participant's media file, for the page to show. Call it once for each.
-  add(participant, address) {
+  // Make the video element of a participant's media file, which begins `begin` seconds into the
+  // session, for the page to show. Call it once for each.
+  add(participant, address, begin) {
     const video = document.createElement("video");
     video.preload = "metadata";
     video.playsInline = true;
@@ -34,31 +35,35 @@ export class Player {
       this.recordings.delete(participant);
       video.remove();
     });
-    this.recordings.set(participant, video);
+    this.recordings.set(participant, { video, begin });
     return video;
   }
 
   play(from, end) {
     this.end = end;
     this.#begin(from);
-    for (const video of this.recordings.values()) {
-      video.currentTime = from;
-      video.play().catch(() => {}); // a file that cannot play does not stop the others
-    }
     this.timer ||= setInterval(() => this.#step(), STEP_MS);
+    for (const recording of this.recordings.values()) this.#place(recording, from);
   }
 
   stop() {
     clearInterval(this.timer);
     this.timer = 0;
-    for (const video of this.recordings.values()) video.pause();
+    for (const { video } of this.recordings.values()) video.pause();
     this.onStop();
   }
 
   // Go to a moment that the user chose, in seconds.
   seek(moment) {
-    for (const video of this.recordings.values()) video.currentTime = moment;
+    for (const recording of this.recordings.values()) this.#place(recording, moment);
     this.#begin(moment);
+  }
+
+  // Move a file to a moment of the session; one that begins later waits at its start.
+  #place({ video, begin }, moment) {
+    video.currentTime = Math.max(moment - begin, 0);
+    if (moment < begin) video.pause();
+    else if (this.playing) video.play().catch(() => {}); // one that cannot play does not stop the others
   }
 
   #begin(from) {
@@ -67,11 +72,16 @@ export class Player {
   }
 
   #step() {
-    const running = [...this.recordings.values()].filter((video) => !video.paused && !video.ended && video.readyState > 2);
+    const all = [...this.recordings.values()];
+    const running = all.filter(({ video }) => !video.paused && !video.ended && video.readyState > 2);
     const elapsed = this.from + (performance.now() - this.since) / 1000;
-    const now = running.length ? running[0].currentTime : elapsed;
+    const now = running.length ? running[0].begin + running[0].video.currentTime : elapsed;
     if (running.length) this.#begin(now);
-    for (const video of running) if (Math.abs(video.currentTime - now) > DRIFT_S) video.currentTime = now;
+    for (const { video, begin } of running) if (Math.abs(begin + video.currentTime - now) > DRIFT_S) video.currentTime = now - begin;
+    for (const recording of all) {
+      const waits = recording.video.paused && recording.video.currentTime === 0;
+      if (waits && 0 < recording.begin && recording.begin <= now) this.#place(recording, now);
+    }
     if (now >= this.end) this.stop();
     else this.onMoment(now);
   }

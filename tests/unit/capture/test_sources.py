@@ -15,10 +15,10 @@ from streamer.capture.sources import (
     parse_participant,
     parse_source,
     participant_of,
-    public_name,
     split_sources,
 )
 from streamer.errors import ConfigError, SourceError
+from streamer.plain_text import public_address
 
 
 @pytest.mark.parametrize(
@@ -52,19 +52,6 @@ def test_a_file_with_a_comma_in_its_name_is_one_source(tmp_path: Path) -> None:
 def test_invalid_participants_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_participant(text)
-
-
-@pytest.mark.parametrize(
-    ("source", "public"),
-    [
-        ("rtsp://user:secret@camera:554/live?token=abc#x", "rtsp://camera:554/live"),
-        ("https://host/a.mp4", "https://host/a.mp4"),
-        ("webcam:0", "webcam:0"),
-        ("/tmp/a.mp4", "/tmp/a.mp4"),
-    ],
-)
-def test_public_names_contain_no_secrets(source: str, public: str) -> None:
-    assert public_name(source) == public
 
 
 @pytest.mark.parametrize(
@@ -136,8 +123,42 @@ def test_a_bare_file_gives_its_participant_a_name(
 def test_no_secret_of_an_address_becomes_a_name(address: str, name: str) -> None:
     spec = participant_of(address)
     assert spec.participant_id == name
-    assert "secret" not in public_name(address)
-    assert "Signature" not in public_name(address)
+    assert "secret" not in public_address(address)
+    assert "Signature" not in public_address(address)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtsp://ana:secret@camera/1",
+        "rtsp://ana:sec=ret@camera/1",
+        "rtsp://ana:12=secret@camera/1",
+        "https://host/a.mp4?token=secret",
+        "ana=",
+    ],
+)
+def test_a_participant_that_is_only_an_address_is_refused_without_its_secrets(text: str) -> None:
+    with pytest.raises(ConfigError, match="must look like name=source") as refused:
+        parse_participant(text)
+    assert "sec" not in str(refused.value).replace("source", "")
+
+
+@pytest.mark.parametrize("address", ["https://ana:secret@[host/a.mp4", "http://secret@a\u2100b/x"])
+def test_an_address_that_is_no_url_is_refused_without_its_secrets(address: str) -> None:
+    with pytest.raises(ConfigError, match="is no URL") as refused:
+        parse_source(address)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_transcript_is_a_file_and_no_address() -> None:
+    spec = ParticipantSpec("ana", ("https://ana:secret@host/words.vtt",))
+    assert spec.transcript is None
+    assert [source.name for source in spec.media] == ["https://host/words.vtt"]
+
+
+def test_a_test_source_is_shown_without_the_secrets_in_it() -> None:
+    source = parse_source(r"lavfi:movie=https\://ana\:secret@host/a.mp4?key=secret,hue=s=0")
+    assert source.name == r"lavfi:movie=https\://host/a.mp4"
 
 
 def test_a_file_that_cannot_name_a_participant_is_refused() -> None:

@@ -9,6 +9,7 @@ import sys
 import pytest
 from aiokafka.errors import NodeNotReadyError
 
+from streamer.cli.app import app
 from streamer.cli.main import end
 from streamer.errors import BrokerError, ConfigError, ExitCode
 
@@ -39,6 +40,17 @@ def test_one_error_ends_as_itself(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_error_of_the_kafka_client_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(ExceptionGroup("", [NodeNotReadyError("node 1")])) == ExitCode.BROKER
     assert capsys.readouterr().err.startswith("streamer: The Kafka broker failed (NodeNotReady")
+
+
+def test_no_error_shows_the_secrets_of_an_address(capsys: pytest.CaptureFixture[str]) -> None:
+    address = "rtsp://ana:hunter2@camera/1?key=hunter2"
+    exit_code(ConfigError(f"{address} is refused."))
+    for arguments in (["run", address], [address]):
+        with pytest.raises(SystemExit):
+            app(arguments)
+    errors = capsys.readouterr().err
+    assert errors.count("rtsp://camera/1") == 3
+    assert "hunter2" not in errors
 
 
 def test_a_fault_of_the_program_is_not_hidden() -> None:

@@ -16,6 +16,7 @@ from streamer.errors import ModelError
 from streamer.inference import batches
 from streamer.inference.batches import Refused, Scorer
 from streamer.inference.clips import to_clip
+from streamer.records import MODALITIES
 from tests.fake_model import FakeModel
 from tests.made_windows import TONE, pcm16, window
 
@@ -65,7 +66,7 @@ def test_a_batch_gives_nearly_the_scores_of_one_by_one(checkpoint: str) -> None:
     config = build({"inference": {"checkpoint": checkpoint, "device": "cpu"}})
     scorer = Scorer(batches.load_predictor(config))
     windows = [window(k, audio=pcm16(TONE * k / 8)) for k in range(1, 6)]
-    clips = [clip for clip in (to_clip(each, config) for each in windows) if clip is not None]
+    clips = [clip for each in windows if (clip := to_clip(each, config, MODALITIES))]
     together = scorer.score(clips)
     alone = [scorer.score([clip])[0] for clip in clips]
     assert len(together) == len(windows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -14,15 +15,17 @@ from hypothesis import strategies as st
 from semi_iin.clips import Clip
 from semi_iin.predict import Prediction
 from streamer import audio
-from streamer.config import Config, build
+from streamer.config import Config
 from streamer.errors import UnreadableRecord
 from streamer.inference import clips
 from streamer.inference.clips import to_clip, to_score
 from streamer.records import (
+    MODALITIES,
     NS_PER_S,
     SAMPLE_RATE_HZ,
     FaceCrop,
     Gate,
+    Modality,
     Presence,
     Score,
     Window,
@@ -32,9 +35,9 @@ from tests.made_records import START
 from tests.made_windows import TONE, jpeg, pcm16, window
 
 
-def clip_of(whole: Window, config: Config | None = None) -> Clip:
+def clip_of(whole: Window, modalities: Sequence[Modality] = MODALITIES) -> Clip:
     """The clip of a window that has evidence."""
-    clip = to_clip(whole, config or Config())
+    clip = to_clip(whole, Config(), modalities)
     assert clip is not None
     return clip
 
@@ -67,11 +70,10 @@ def test_a_face_is_rgb() -> None:
         (["audio", "text", "vision"], True, True, True),
     ],
 )
-def test_only_the_modalities_of_the_setting_reach_the_model(
-    modalities: list[str], audio_there: bool, text_there: bool, vision_there: bool
+def test_only_the_modalities_in_use_reach_the_model(
+    modalities: list[Modality], audio_there: bool, text_there: bool, vision_there: bool
 ) -> None:
-    config = build({"session": {"modalities": modalities}})
-    clip = clip_of(window(context="before"), config)
+    clip = clip_of(window(context="before"), modalities)
     assert (clip.audio is not None, clip.text is not None, clip.faces is not None) == (
         audio_there,
         text_there,
@@ -80,9 +82,9 @@ def test_only_the_modalities_of_the_setting_reach_the_model(
     assert (clip.context is not None) == text_there
 
 
-def test_a_modality_that_the_setting_leaves_out_is_not_decoded() -> None:
-    config = build({"session": {"modalities": ["text"]}})
-    clip = to_clip(window(audio=b"odd", faces=(FaceCrop(2 * NS_PER_S, b"no JPEG"),)), config)
+def test_a_modality_that_is_left_out_is_not_decoded() -> None:
+    odd = window(audio=b"odd", faces=(FaceCrop(2 * NS_PER_S, b"no JPEG"),))
+    clip = clip_of(odd, ["text"])
     assert clip == Clip(text="good day")
 
 
@@ -103,7 +105,7 @@ def test_a_modality_without_presence_is_no_evidence(missing: str) -> None:
     ],
 )
 def test_a_window_without_evidence_gives_no_clip(empty: dict[str, Any]) -> None:
-    assert to_clip(window(**empty), Config()) is None
+    assert to_clip(window(**empty), Config(), MODALITIES) is None
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -147,14 +149,14 @@ def face(data: bytes) -> dict[str, Any]:
 )
 def test_a_poisoned_window_is_unreadable(poison: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason):
-        to_clip(window(**poison), Config())
+        to_clip(window(**poison), Config(), MODALITIES)
 
 
 def test_audio_that_unpacks_to_minutes_is_not_unpacked() -> None:
     minutes = audio.encode_flac(np.zeros(600 * SAMPLE_RATE_HZ, np.float32))
     assert len(minutes) < 150_000
     with pytest.raises(UnreadableRecord, match="over 17600 samples"):
-        to_clip(window(audio=minutes, audio_codec="flac"), Config())
+        to_clip(window(audio=minutes, audio_codec="flac"), Config(), MODALITIES)
 
 
 @given(
@@ -187,7 +189,7 @@ def test_damaged_faces_and_audio_give_a_clip_or_a_reason(cut: int, at: int, nois
         audio_codec="flac",
     )
     try:
-        clip = to_clip(poisoned, Config())
+        clip = to_clip(poisoned, Config(), MODALITIES)
     except UnreadableRecord as error:
         assert error.reason
     else:
@@ -204,12 +206,18 @@ PREDICTION = Prediction(
 )
 
 
-def score(of: Window, prediction: Prediction | None = PREDICTION, modalities: Any = None) -> Score:
+def score(
+    of: Window,
+    prediction: Prediction | None = PREDICTION,
+    modalities: Any = None,
+    words: bool = True,
+) -> Score:
     return to_score(
         of,
         prediction,
         model="m",
         modalities=modalities or ("audio", "text", "vision"),
+        words=words,
         latency_ms={"queue": 1.0},
     )
 
@@ -247,7 +255,12 @@ def test_without_evidence_a_score_holds_no_numbers(prediction: Prediction | None
     assert given.evidence == ()
 
 
-def test_a_modality_that_the_setting_leaves_out_is_not_published() -> None:
+def test_a_score_without_words_has_no_text() -> None:
+    given = score(window(), words=False)
+    assert (given.text, given.evidence) == ("", ("audio", "text"))
+
+
+def test_a_modality_that_is_left_out_is_not_published() -> None:
     given = score(window(), modalities=("audio",))
     assert given.presence == Presence(audio=0.8)
     assert (given.text, given.evidence) == ("", ("audio",))

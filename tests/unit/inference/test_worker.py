@@ -20,6 +20,7 @@ from streamer.inference.batches import Scorer
 from streamer.inference.worker import Worker
 from streamer.kafka.messages import Received
 from streamer.kafka.topics import SCORES, WINDOWS
+from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.records import (
     NS_PER_S,
     FaceCrop,
@@ -27,7 +28,7 @@ from streamer.records import (
     Score,
     Window,
 )
-from streamer.testing import FakeConsumer, FakeProducer, Journal, received
+from streamer.testing import FakeConsumer, FakePolicies, FakeProducer, Journal, received
 from tests.fake_model import FakeModel
 from tests.made_windows import TONE, pcm16, window
 
@@ -50,7 +51,15 @@ class Bench:
         self.config = build({"kafka": kafka, "inference": {"max_wait_ms": 20, **settings}})
         self._threads = ThreadPoolExecutor(1)
         self.scorer = Scorer(self.model, alone=alone)
-        self.worker = Worker(self.config, self.scorer, self.consumer, self.producer, self._threads)
+        self.policies = FakePolicies()
+        self.worker = Worker(
+            self.config,
+            self.scorer,
+            self.consumer,
+            self.producer,
+            self.policies,
+            self._threads,
+        )
 
     async def run(self) -> Bench:
         try:
@@ -307,3 +316,21 @@ async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str) -
         bench = Bench(windows, model, alone=True, max_batch=max_batch)
         replays.append([(s.valence, s.class_probabilities) for s in (await bench.run()).scores])
     assert replays[0] == replays[1] == replays[2]
+
+
+async def test_a_window_of_a_session_without_record_is_set_aside() -> None:
+    bench = Bench([window(0), window(1, session_id="retro"), window(2)])
+    bench.policies.policies["retro"] = None
+    await bench.run()
+    assert [score.window_id for score in bench.scores] == ["standup/ana/0", "standup/ana/2"]
+    assert bench.dead == {"retro/ana/1": UNKNOWN_SESSION}
+
+
+async def test_a_worker_scores_what_the_session_allows_and_tells_no_words_of_a_meeting() -> None:
+    bench = Bench([window(0), window(0, session_id="retro")])
+    bench.policies.policies["retro"] = Policy("session", 2, ("text",))
+    await bench.run()
+    whole, meeting = bench.scores
+    assert (whole.evidence, bool(whole.text)) == (("audio", "text", "vision"), True)
+    assert (meeting.evidence, meeting.text) == (("text",), "")
+    assert meeting.presence == Presence(text=whole.presence.text)

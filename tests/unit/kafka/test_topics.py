@@ -51,7 +51,7 @@ def json_records() -> list[Any]:
         sentiment(),
         made_records.session_sentiment(3, None),
         made_records.alert(participant_id=None),
-        made_records.session(consent=None),
+        made_records.session(consent=None, live=False),
     ]
 
 
@@ -233,3 +233,12 @@ def test_every_json_record_satisfies_its_schema(record: Any) -> None:
     assert list(validator.iter_errors(tree)) == []
     for invalid in ({**tree, "schema_version": 2}, {**tree, "mood": "fine"}):
         assert list(validator.iter_errors(invalid)), invalid
+
+
+@pytest.mark.parametrize("consent", [None, "", "  "])
+def test_a_live_session_without_consent_is_refused(consent: str | None) -> None:
+    with pytest.raises(UnreadableRecord, match="states no consent"):
+        SESSIONS.encode(made_records.session(consent=consent))
+    with pytest.raises(UnreadableRecord, match="states no consent"):
+        SESSIONS.decode(msgspec.json.encode(made_records.session(consent=consent)))
+    assert SESSIONS.encode(made_records.session(consent=consent, live=False))

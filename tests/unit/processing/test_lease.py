@@ -13,7 +13,7 @@ from streamer.config import build
 from streamer.processing import app
 from streamer.processing.faust_app import Evicted, fence
 from streamer.processing.lease import Lease, elapsed_s
-from streamer.testing import FakeProducer
+from streamer.testing import FakePolicies, FakeProducer
 
 
 class Time:
@@ -67,7 +67,7 @@ def produce() -> ProduceRequest:
 async def test_what_a_paused_worker_had_queued_is_not_sent() -> None:
     config = build({"kafka": {"broker": "a:1"}})
     counts = {"sentiment.scores.v1": 1, "sentiment.session-input.v1": 1}
-    built = app.build_app(config, FakeProducer(), counts, embedded=False)  # type: ignore[arg-type]
+    built = app.build_app(config, FakeProducer(), FakePolicies(), counts, embedded=False)  # type: ignore[arg-type]
     time, client = Time(), Client()
     built.app.lease = Lease(8.0, time)
     fence(client, built.app)

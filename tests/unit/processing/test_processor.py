@@ -14,12 +14,15 @@ from streamer.config import Config, build
 from streamer.errors import BrokerError, ConfigError
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.topics import ALERTS, SESSION_INPUT
+from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing import app, spec
 from streamer.processing.stored import changes_in
 from streamer.records import Sentiment
-from streamer.testing import FakeProducer
+from streamer.testing import ALL_ALLOWED, FakePolicies, FakeProducer
 from tests import made_records
 from tests.stage_bench import Bench, Crash, eventually, plain, score, windows, wire
+
+MEETING_ONLY = Policy("session", 3, ("text",))
 
 
 async def test_outputs_are_acknowledged_before_changelog_table_and_commit() -> None:
@@ -201,20 +204,55 @@ async def test_a_revoked_partition_leaves_nothing_behind() -> None:
 
 
 def test_session_mode_routes_nothing_of_a_person_to_a_public_topic() -> None:
-    config = build({"smoothing": {"publish": "session", "session_min_participants": 3}})
-    rules = spec.participant_spec(config)
-    _, outputs = rules.step(None, score(0))
+    persons, meeting = spec.participant_spec(build({})), spec.session_spec(build({}))
+    _, outputs = persons.step(None, score(0, evidence=("text",)), MEETING_ONLY)
     (sentiment,) = outputs
-    assert rules.routes(sentiment) == (SESSION_INPUT,)
+    assert persons.routes(sentiment, MEETING_ONLY) == (SESSION_INPUT,)
     alert = made_records.alert()
-    assert rules.routes(alert) == ()
-    assert spec.participant_spec(build({})).routes(alert) == (ALERTS,)
-    assert spec.session_spec(config).routes(alert) == (ALERTS,)
+    assert persons.routes(alert, MEETING_ONLY) == ()
+    assert persons.routes(alert, ALL_ALLOWED) == (ALERTS,)
+    assert meeting.routes(alert, MEETING_ONLY) == (ALERTS,)
+
+
+async def test_a_score_of_a_session_without_record_is_set_aside_until_the_record_is_there() -> None:
+    bench = Bench()
+    bench.policies.policies["s"] = None
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+        await bench.stage._steps.join()
+        assert [reason for _, reason in bench.producer.dead_letters] == [UNKNOWN_SESSION]
+        assert bench.table.rows == {} and bench.journal.of("published") == []
+        del bench.policies.policies["s"]
+        await bench.feed(*map(bench.event, wire(0)))
+    assert windows(bench.journal) == [0]
+    assert len(bench.producer.dead_letters) == 1
+
+
+async def test_held_scores_of_a_session_whose_record_is_gone_stay_unpublished() -> None:
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(1, 2)))
+        bench.policies.policies["s"] = None
+        async with bench.stage._lock:
+            await bench.stage._flush(b"s/ana")
+    assert bench.journal.of("published") == []
+
+
+async def test_a_score_of_a_modality_that_the_session_does_not_allow_is_set_aside() -> None:
+    bench = Bench()
+    bench.policies.policies["s"] = MEETING_ONLY
+    allowed, other = (score(k, evidence=name) for k, name in enumerate([("text",), ("vision",)]))
+    async with bench.working():
+        await bench.feed(*(bench.event(msgspec.json.encode(each)) for each in (other, allowed)))
+    assert [reason for _, reason in bench.producer.dead_letters] == [
+        "it was made of vision, which its session does not allow"
+    ]
+    assert {kind for kind, _ in bench.journal.of("published")} == {"session_input"}
 
 
 def test_latencies_count_from_the_time_of_the_score() -> None:
     rules = spec.participant_spec(build({}))
-    _, outputs = rules.step(None, spec.arrived(score(0), 1_000_000))
+    _, outputs = rules.step(None, spec.arrived(score(0), 1_000_000), ALL_ALLOWED)
     (sentiment,) = outputs
     stamped = spec.stamped(sentiment, 1_000_070.5)
     assert isinstance(stamped, Sentiment)
@@ -242,7 +280,7 @@ def built(**settings: Any) -> app.Processor:
     config: Config = build(settings)
     counts = {"sentiment.scores.v1": 3, "sentiment.session-input.v1": 5}
     producer = FakeProducer()
-    return app.build_app(config, producer, counts, embedded=False)  # type: ignore[arg-type]
+    return app.build_app(config, producer, FakePolicies(), counts, embedded=False)  # type: ignore[arg-type]
 
 
 async def test_the_app_has_the_configured_security_and_compression() -> None:

@@ -11,7 +11,7 @@ from streamer.config import build
 from streamer.processing import app
 from streamer.processing.stored import StoredState, changes_in, may_replace, monotonic
 from streamer.smoothing import ParticipantState
-from streamer.testing import FakeProducer
+from streamer.testing import FakePolicies, FakeProducer
 
 RETENTION_MS = 1000
 
@@ -89,7 +89,7 @@ class Place:
 def table_and_place() -> tuple[Any, Place]:
     config = build({"kafka": {"broker": "a:1", "retention_ms": RETENTION_MS}})
     counts = {"sentiment.scores.v1": 1, "sentiment.session-input.v1": 1}
-    built = app.build_app(config, FakeProducer(), counts, embedded=False)  # type: ignore[arg-type]
+    built = app.build_app(config, FakeProducer(), FakePolicies(), counts, embedded=False)  # type: ignore[arg-type]
     return built.app.tables["participants"], Place(built.app)
 
 

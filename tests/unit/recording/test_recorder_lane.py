@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from streamer.kafka.topics import SMOOTHED
+from streamer.kafka.topics import SESSIONS, SMOOTHED, WINDOWS, Topic
+from streamer.policy import Policy
 from streamer.recording.recorder import _Lane
-from streamer.records import Sentiment
-from streamer.testing import FakeConsumer
-from tests.made_records import sentiment
+from streamer.records import MODALITIES, Sentiment
+from streamer.testing import ALL_ALLOWED, FakeConsumer, FakePolicies
+from tests.made_records import sentiment, session, window
 
 
 def consumer(*, broker_away: bool = False) -> FakeConsumer[Sentiment]:
@@ -26,12 +27,16 @@ class Writer:
 
     def __init__(self) -> None:
         self.kept: list[Any] = []
+        self.media: list[Any] = []
         self.entered, self.free = threading.Event(), threading.Event()
         self.free.set()
         self._alone = threading.Lock()
 
     def add(self, record: Any) -> None:
         self.kept.append(record)
+
+    def keep_media(self, session: Any) -> None:
+        self.media.append(session)
 
     def flush(self) -> None:
         assert self._alone.acquire(blocking=False), "two threads in the writer"
@@ -40,8 +45,9 @@ class Writer:
         self._alone.release()
 
 
-def lane(reader: FakeConsumer[Sentiment], writer: Writer) -> Any:
-    return _Lane(reader, writer, asyncio.Lock(), frozenset(), False, Counter())  # type: ignore[arg-type]
+def lane(reader: FakeConsumer[Any], writer: Writer, *, policy: Policy | None = ALL_ALLOWED) -> Any:
+    policies = FakePolicies(default=policy)
+    return _Lane(reader, writer, asyncio.Lock(), policies, frozenset(), True, Counter())  # type: ignore[arg-type]
 
 
 async def test_what_came_is_kept_and_committed_at_the_stop() -> None:
@@ -88,3 +94,31 @@ async def test_cancelling_waits_for_the_thread_that_writes() -> None:
     writer.free.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept", "media"),
+    [
+        (ALL_ALLOWED, ["window", "session"], 1),
+        (Policy("session", 2, MODALITIES), ["session"], 0),
+        (None, ["session"], 0),
+    ],
+    ids=["persons", "meeting only", "unknown session"],
+)
+async def test_a_lane_stores_what_the_session_allows_and_commits_all(
+    policy: Policy | None, kept: list[str], media: int
+) -> None:
+    records: dict[str, tuple[Topic[Any], Any]] = {
+        "window": (WINDOWS, window()),
+        "session": (SESSIONS, session()),
+    }
+    writer, committed = Writer(), 0
+    for topic, record in records.values():
+        reader, stop = FakeConsumer[Any](topic, [record]), asyncio.Event()
+        task = asyncio.create_task(lane(reader, writer, policy=policy).run(stop))
+        await reader.exhausted.wait()
+        stop.set()
+        await task
+        committed += len(reader.committed)
+    assert writer.kept == [records[name][1] for name in kept]
+    assert (len(writer.media), committed) == (media, 2)

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from streamer.config import AlertsConfig, SmoothingConfig
+from streamer.policy import Policy
 from streamer.records import (
+    MODALITIES,
     Alert,
     SessionSentiment,
 )
@@ -24,6 +26,7 @@ from streamer.smoothing.session import (
     session_silence_s,
     session_step,
 )
+from streamer.testing import ALL_ALLOWED
 from tests.made_records import START
 from tests.smoothing_runs import (
     QUIET,
@@ -40,7 +43,7 @@ def waiting(state: SessionState) -> list[int]:
 
 
 def flush(state: SessionState) -> tuple[SessionState, list[SessionSentiment]]:
-    state, outputs = session_flush(state, SmoothingConfig(), QUIET)
+    state, outputs = session_flush(state, SmoothingConfig(), QUIET, ALL_ALLOWED)
     return state, session_sentiments(outputs)
 
 
@@ -107,9 +110,9 @@ def test_a_window_in_which_nobody_gives_evidence_has_no_valence() -> None:
 
 
 def test_too_few_participants_are_not_published() -> None:
-    crowd = SmoothingConfig(publish="session", session_min_participants=2)
+    crowd = Policy("session", 2, MODALITIES)
     reports = [("ana", 0, None), ("bo", 0, -2.0), ("ana", 1, 1.0), ("bo", 1, -2.0)]
-    _, outputs = meet([sentiment(*report) for report in reports], crowd)
+    _, outputs = meet([sentiment(*report) for report in reports], policy=crowd)
 
     assert [(out.valence, out.participants) for out in session_sentiments(outputs)] == [
         (None, 1),
@@ -178,18 +181,18 @@ def test_a_repeated_report_changes_nothing() -> None:
     state, _ = meet([sentiment("ana", 0, 1.0), sentiment("bo", 0, 0.0), sentiment("bo", 1, 0.0)])
 
     for again in (sentiment("ana", 0, 1.0), sentiment("bo", 1, 2.0)):
-        assert session_step(state, again, SmoothingConfig(), QUIET) == (state, [])
+        assert session_step(state, again, SmoothingConfig(), QUIET, ALL_ALLOWED) == (state, [])
 
 
 def test_session_flush_publishes_the_waiting_windows() -> None:
     state, _ = meet([sentiment("ana", 0, 1.0), sentiment("ana", 1, 1.0)])
-    state, outputs = session_flush(state, SmoothingConfig(), QUIET)
+    state, outputs = session_flush(state, SmoothingConfig(), QUIET, ALL_ALLOWED)
 
     assert [(out.window_index, out.final) for out in session_sentiments(outputs)] == [
         (0, False),
         (1, False),
     ]
-    assert session_flush(state, SmoothingConfig(), QUIET) == (state, [])
+    assert session_flush(state, SmoothingConfig(), QUIET, ALL_ALLOWED) == (state, [])
 
 
 def test_the_session_raises_alerts_of_its_own() -> None:
@@ -229,7 +232,10 @@ def test_no_window_is_final_while_an_announced_participant_may_still_come() -> N
     state, _ = meet([sentiment("ana", 0, 1.0, final=True)])
 
     assert [
-        out.final for out in session_sentiments(session_flush(state, SmoothingConfig(), QUIET)[1])
+        out.final
+        for out in session_sentiments(
+            session_flush(state, SmoothingConfig(), QUIET, ALL_ALLOWED)[1]
+        )
     ] == [False]
 
 
@@ -270,6 +276,21 @@ def test_each_window_goes_out_again_once_for_a_participant_who_catches_up() -> N
     ]
 
 
+def test_revisions_do_not_show_a_person_whom_the_session_may_not_publish() -> None:
+    """Two revisions that differ by one person would give that person's value away."""
+    crowd = Policy("session", 2, MODALITIES)
+    ana, bo, cy = (sentiment(name, 0, k, of=3) for k, name in enumerate(("ana", "bo", "cy")))
+    state, outputs = session_flush(meet([ana], policy=crowd)[0], SmoothingConfig(), QUIET, crowd)
+    assert [each.valence for each in session_sentiments(outputs)] == [None]
+    state, outputs = meet([bo], state=state, policy=crowd)
+    assert [each.participants for each in session_sentiments(outputs)] == [2]
+    assert meet([cy], state=state, policy=crowd)[1] == []
+    last = sentiment("cy", 1, 2.0, of=3, final=True)
+    ended = [sentiment(name, 1, 1.0, of=3, final=True) for name in ("ana", "bo")]
+    [record] = session_sentiments(meet([cy, last, *ended], state=state, policy=crowd)[1])
+    assert (record.window_index, record.participants, record.final) == (1, 3, True)
+
+
 def test_a_late_report_that_adds_nothing_is_not_published() -> None:
     state, _ = flush(meet([sentiment("ana", 0, 1.0), sentiment("ana", 1, 1.0)])[0])
     assert meet([silent("bo", 0, None)], state=state)[1] == []
@@ -306,7 +327,7 @@ def test_the_final_window_moves_when_someone_unannounced_stays_longer() -> None:
 
 def test_revisions_raise_no_alert_and_the_final_one_clears_what_stands() -> None:
     falling = [sentiment("ana", k, 1.0 - 2 * k, final=k == 1) for k in range(2)]
-    state, outputs = session_flush(meet(falling)[0], SmoothingConfig(), AlertsConfig())
+    state, outputs = session_flush(meet(falling)[0], SmoothingConfig(), AlertsConfig(), ALL_ALLOWED)
     assert [each.state for each in outputs if isinstance(each, Alert)] == ["raised"]
 
     late = [sentiment("bo", k, 1.0 - 3 * k, final=k == 1) for k in range(2)]

@@ -1,0 +1,110 @@
+"""Reads what the sessions on a broker allow (`streamer.policy`), from their own records.
+
+Capture waits for the broker to store a session's record before it sends the first window. So
+whoever has a record of a session and then reads the sessions topic to its end has the session's
+policy, or the session has none and nothing may be made of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Protocol, Self
+
+from aiokafka.errors import KafkaError
+
+from streamer.config import Config
+from streamer.errors import BrokerError
+from streamer.kafka.consumer import FETCH_WAIT_MS, FINAL, Consumer
+from streamer.kafka.security import RETRY_S
+from streamer.kafka.topics import SESSIONS
+from streamer.policy import Policy, policy_of, stricter
+from streamer.records import Session
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.2
+"""How long a change of a known session's record may go unnoticed."""
+BATCH = 500
+
+
+class Policies(Protocol):
+    """Gives what a session allows: `SessionPolicies`, or a fake."""
+
+    async def policy(self, session_id: str) -> Policy | None:
+        """Return what the session allows; None if its record is not on the topic."""
+        ...
+
+
+class SessionPolicies:
+    """The policies of the sessions on a broker.
+
+    Use it with `async with`, in one event loop, from any number of tasks. It connects when it is
+    first asked, and waits for a broker that is away. A session whose record is published again
+    keeps the stricter of both policies. It stores one policy per session on the topic.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Store the settings.
+
+        Args:
+            config: where the broker is, and the settings for fields that a session's record lacks.
+        """
+        self._config = config
+        self._policies: dict[str, Policy] = {}
+        self._consumer: Consumer[Session] | None = None
+        self._looked_at_s = -LOOK_S
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._disconnect()
+
+    async def policy(self, session_id: str) -> Policy | None:
+        """Return what the session allows; None if its record is not on the topic.
+
+        A session that is not known yet is looked for up to the topic's present end.
+
+        Raises:
+            BrokerError: reading the sessions topic is not allowed.
+        """
+        async with self._lock:
+            while True:
+                try:
+                    return await self._look_up(session_id)
+                except (BrokerError, KafkaError, OSError) as error:
+                    if isinstance(error, FINAL) or isinstance(error.__cause__, FINAL):
+                        raise BrokerError(f"The sessions topic cannot be read: {error}") from error
+                    log.warning("The sessions' records cannot be read, trying again: %s", error)
+                await self._disconnect()
+                await asyncio.sleep(RETRY_S)
+
+    async def _look_up(self, session_id: str) -> Policy | None:
+        if self._consumer is None:
+            self._consumer = await Consumer(self._config, SESSIONS).__aenter__()
+        if time.monotonic() - self._looked_at_s >= LOOK_S:
+            await self._read(self._consumer, 0)
+        if session_id not in self._policies:
+            ends = await self._consumer.ends()
+            while await self._consumer.is_before(ends):
+                await self._read(self._consumer, FETCH_WAIT_MS)
+        return self._policies.get(session_id)
+
+    async def _read(self, consumer: Consumer[Session], max_wait_ms: int) -> None:
+        for received in await consumer.batch(BATCH, max_wait_ms):
+            self._take(received.record)
+        await consumer.commit()
+        self._looked_at_s = time.monotonic()
+
+    def _take(self, session: Session) -> None:
+        policy = policy_of(session, self._config)
+        before = self._policies.get(session.session_id, policy)
+        self._policies[session.session_id] = stricter(before, policy)
+
+    async def _disconnect(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.__aexit__(None, None, None)
