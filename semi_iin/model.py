@@ -40,9 +40,10 @@ class SemiIINOutput(NamedTuple):
     Attributes:
         valence: (B,) float, trained on [-3, 3], unbounded.
         class_logits: (B, classes) float, before softmax.
-        valence_gate: (B,) float in [0, 1], the gate's mean inter-modal share for `val`; NaN when
-            the variant has no gate.
-        class_gate: (B,) likewise for `cls`.
+        valence_gate: (B,) float in [0, 1], the share of the valence that comes through the
+            inter-modal branch: the heads are linear, so each branch adds a part, and the share is
+            that of the parts' sizes. NaN when the variant has no gate.
+        class_gate: (B,) likewise of the class logits, less their mean.
         attention_entropy: (B,) float in [0, 1], the mean entropy of the attention of `val` and
             `cls` over branches, heads and applications, as a share of the largest possible;
             zero unless `entropy_weight` is above zero.
@@ -241,9 +242,9 @@ class Gate(nn.Module):
         self.intra = nn.Linear(hidden, hidden)
 
     def forward(self, intra: Tensor, inter: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix two (B, H) into one (B, H), with the mean inter-modal share (B,) in [0, 1]."""
+        """Return what each branch adds to the mix, (B, H): intra-modal, then inter-modal."""
         share = torch.sigmoid(self.inter(inter) + self.intra(intra))
-        return share * inter + (1 - share) * intra, share.mean(dim=-1)
+        return (1 - share) * intra, share * inter
 
 
 class SemiIIN(nn.Module):
@@ -328,16 +329,16 @@ class SemiIIN(nn.Module):
             )
             for name, branch in self.branches.items()
         }
-        (val, valence_gate), (cls, class_gate) = (
+        val, cls = (
             self._fuse(token, [rows[:, index] for rows, _ in branch_results.values()])
             for index, token in enumerate(("val", "cls"))
         )
         entropies = [entropy for _, entropy in branch_results.values()]
         return SemiIINOutput(
-            valence=self.valence_head(self.shared_head(val)).squeeze(-1),
-            class_logits=self.class_head(self.shared_head(cls)),
-            valence_gate=valence_gate,
-            class_gate=class_gate,
+            valence=self.valence_head(self.shared_head(sum(val))).squeeze(-1),
+            class_logits=self.class_head(self.shared_head(sum(cls))),
+            valence_gate=self._share(val, self.valence_head),
+            class_gate=self._share(cls, self.class_head),
             attention_entropy=torch.stack(entropies).mean(dim=0),
         )
 
@@ -405,21 +406,32 @@ class SemiIIN(nn.Module):
         itself = torch.eye(len(groups), dtype=torch.bool, device=groups.device)
         return allowed | (empty & itself)
 
-    def _fuse(self, token: str, rows: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Fuse one token's branch results (B, H) to the heads' input and the gate's share."""
-        unknown = rows[0].new_full(rows[0].shape[:1], math.nan)
+    def _fuse(self, token: str, rows: list[Tensor]) -> tuple[Tensor, ...]:
+        """Fuse one token's branch results (B, H) to parts whose sum is the heads' input."""
         match self.config.variant:
             case "gate":
-                fused: tuple[Tensor, Tensor] = self.gates[token](*rows)
-                return fused
+                parts: tuple[Tensor, Tensor] = self.gates[token](*rows)
+                return parts
             case "sum":
-                return rows[0] + rows[1], unknown
+                return (rows[0] + rows[1],)
             case "product":
-                return rows[0] * rows[1], unknown
+                return (rows[0] * rows[1],)
             case "concat":
-                return torch.cat(rows, dim=-1), unknown
+                return (torch.cat(rows, dim=-1),)
             case _:
-                return rows[0], unknown
+                return (rows[0],)
+
+    def _share(self, parts: tuple[Tensor, ...], head: nn.Module) -> Tensor:
+        """Return the share (B,) of the inter-modal part in a head's output; NaN without a gate."""
+        if self.config.variant != "gate":
+            return parts[0].new_full(parts[0].shape[:1], math.nan)
+        bias = head(self.shared_head(torch.zeros_like(parts[0])))
+        effects = [head(self.shared_head(part)) - bias for part in parts]
+        if effects[0].shape[-1] > 1:  # softmax does not see what all logits have in common
+            effects = [effect - effect.mean(dim=-1, keepdim=True) for effect in effects]
+        intra, inter = (effect.norm(dim=-1) + 1e-6 for effect in effects)
+        share: Tensor = inter / (intra + inter)
+        return share
 
 
 def _keep_largest(query: Tensor, key: Tensor, allowed: Tensor, count: int) -> Tensor:

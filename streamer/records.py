@@ -186,7 +186,10 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Share of inter-modal (against intra-modal) interaction in each head, 0 to 1."""
+    """Share of each result that came through the inter-modal branch, 0 to 1.
+
+    `val` is that of the valence, `cls` that of the class logits.
+    """
 
     val: Unit
     cls: Unit

@@ -38,7 +38,8 @@ async def examine(config: Config) -> list[Finding]:
     local, broker = await asyncio.gather(
         asyncio.to_thread(lambda: list(_local(config))), examine_broker(config)
     )
-    return [*local, broker]
+    answers = broker.state == "ok" and config.kafka.broker != "embedded"
+    return [*local, broker, *(await examine_workers(config) if answers else [])]
 
 
 def _local(config: Config) -> Iterator[Finding]:
@@ -139,3 +140,19 @@ async def examine_broker(config: Config) -> Finding:
     except StreamerError as error:
         return Finding("broker", "broken", str(error), "start it, or correct --broker")
     return Finding("broker", "ok", f"{config.kafka.broker} answers")
+
+
+async def examine_workers(config: Config) -> list[Finding]:
+    """The workers of each stage on a running broker, as far as it lists them."""
+    from streamer.kafka.presence import COMMANDS, worker_counts
+
+    broker = config.kafka.broker
+    findings = []
+    for stage, count in (await worker_counts(config)).items():
+        what = f"{stage} workers"
+        if count == 0:
+            fix = f"run `streamer {COMMANDS[stage]} --broker {broker}`"
+            findings.append(Finding(what, "missing", f"none on {broker}", fix))
+        elif count is not None:
+            findings.append(Finding(what, "ok", f"{count} on {broker}"))
+    return findings

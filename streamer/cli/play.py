@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.live import Live
 
+from streamer.cli.absence import absence_announced
 from streamer.cli.app import app, screen
 from streamer.cli.context import (
     NO_RECORDER,
@@ -200,6 +201,8 @@ def run_pipeline(
             await start_recorder(stack, recorder, config, session, stop)
             if page:
                 await show_page(stack, config, session, open_page and not as_json)
+            if not start_stages:
+                await stack.enter_async_context(absence_announced(config))
             if pace is not None:
                 stack.enter_context(pausable(pace))
             refresh = stack.enter_context(live_table(board, as_json))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streamer.cli.absence import absence_announced
 from streamer.cli.app import app, screen
 from streamer.cli.context import choose, needs_running_broker, session_start
 from streamer.cli.options import (
@@ -69,7 +70,8 @@ def capture(
     async def everything(stop: Stop) -> Any:
         await ensure_topics(chosen.config)
         work = capture_only(plan.session_id, source, chosen.config, stop)
-        return await metrics.watched(chosen.config, "capture", work, answers)
+        async with absence_announced(chosen.config):
+            return await metrics.watched(chosen.config, "capture", work, answers)
 
     work, interrupted = until_signal(everything)
     screen.print(f"{plan.session_id}: {sum(work.published.values())} windows published.")

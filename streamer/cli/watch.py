@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamer.cli.absence import announce_silence, watched_for_silence
 from streamer.cli.app import app
 from streamer.cli.context import beginning, choose, needs_running_broker
 from streamer.cli.options import (
@@ -65,7 +66,8 @@ def subscribe(
             config=chosen.config,
         )
         with live_table(board, output is not OutputFormat.table) as refresh:
-            reading = asyncio.create_task(show_each(records, board, output, refresh))
+            noticed = watched_for_silence(records, lambda: announce_silence(chosen.config))
+            reading = asyncio.create_task(show_each(noticed, board, output, refresh))
             done, pending = await asyncio.wait(
                 {reading, stopping}, return_when=asyncio.FIRST_COMPLETED
             )

@@ -26,6 +26,7 @@ import msgspec
 
 from streamer import metrics, notices
 from streamer.config import Config
+from streamer.dashboard.speed import Speed
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
@@ -105,6 +106,7 @@ class SessionLog:
         self._first = 0
         self._bodies: list[bytes] = []
         self._latencies: dict[str, deque[float]] = {}
+        self._speed = Speed()
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -121,10 +123,12 @@ class SessionLog:
                 self._know_session(record)
             case Sentiment():
                 self._know_sentiment(record)
+                self._speed.add(timestamp_ms, self.end_ms)
             case SessionSentiment():
                 if self.meeting is None or record.window_index >= self.meeting.window_index:
                     self.meeting = record
                 self._know_time(record)
+                self._speed.add(timestamp_ms, self.end_ms)
             case Alert():
                 self._know_alert(record)
 
@@ -169,6 +173,7 @@ class SessionLog:
             "started_ms": self.started_ms,
             "updated_ms": self.updated_ms,
             "end_ms": self.end_ms,
+            "speed": self._speed.value(),
             "participants": sorted(names),
             "valence": None if self.meeting is None else self.meeting.valence,
             "label": None if self.meeting is None else self.meeting.label,
@@ -232,7 +237,8 @@ class Feed:
         broker: the address, for people to read.
         version: grows with every change.
         lags: per topic, messages published and not yet read.
-        stages: `capture` with its `windows_per_s`, the others with how much is `waiting`.
+        stages: `capture` with its `windows_per_s`, the others with how much is `waiting` and how
+            many `workers` there are, None where the broker does not list them.
     """
 
     def __init__(
@@ -378,7 +384,8 @@ def stages(
 ) -> dict[str, dict[str, float | None]]:
     """Return the status of each stage; `published` holds the windows of RATE_S."""
     status: dict[str, dict[str, float | None]] = {
-        stage: {"waiting": backlog.waiting} for stage, backlog in work.items()
+        stage: {"waiting": backlog.waiting, "workers": backlog.workers}
+        for stage, backlog in work.items()
     }
     if "inference" not in work:
         return status

@@ -1,19 +1,23 @@
-"""How many messages the stages have still to process, read from their groups' commits."""
+"""How many messages the stages have still to process, and how many workers for it.
+
+Read from their consumer groups: the commits and the members.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 
 from streamer.config import Config
 from streamer.kafka.connection import connected, unreachable
 from streamer.kafka.groups import Stage, consumer_group
+from streamer.kafka.presence import admin_client, count_workers
 from streamer.kafka.security import aiokafka_settings
 from streamer.kafka.topics import SCORES, WINDOWS, Topic
 
@@ -28,10 +32,12 @@ class Work:
         published: messages published since the topic began, over all partitions.
         waiting: messages after the stage's last commit; None if it has committed nothing, for
             example because it never ran.
+        workers: running workers of the stage; None if the broker does not list them.
     """
 
     published: int
     waiting: int | None
+    workers: int | None = None
 
 
 class Backlog:
@@ -46,6 +52,7 @@ class Backlog:
         """Store the settings; entering the context connects."""
         self._config = config
         self._consumers: dict[Stage, Any] = {}
+        self._admin: Any = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -59,6 +66,7 @@ class Backlog:
                 self._consumers[stage] = await self._stack.enter_async_context(
                     connected(client, kafka)
                 )
+            self._admin = await self._stack.enter_async_context(admin_client(self._config))
         except BaseException:
             await self._stack.aclose()
             raise
@@ -76,14 +84,24 @@ class Backlog:
         kafka, works = self._config.kafka, dict[str, Work]()
         try:
             async with asyncio.timeout(kafka.connect_timeout_s):
+                workers = await self._count_workers()
                 for stage, topic in _INPUTS.items():
                     name = topic.full_name(kafka.topic_prefix)
                     work = await _work(self._consumers[stage], name)
                     if work is not None:
-                        works[stage] = work
+                        works[stage] = replace(work, workers=workers.get(stage))
         except (KafkaError, OSError) as error:
             raise unreachable(kafka, error) from error
         return works
+
+    async def _count_workers(self) -> dict[Stage, int | None]:
+        if self._admin is None:
+            return {}
+        try:
+            return await count_workers(self._admin, self._config)
+        except IncompatibleBrokerVersion:
+            self._admin = None  # closed with the others
+            return {}
 
 
 async def _work(consumer: Any, topic: str) -> Work | None:

@@ -64,8 +64,7 @@ COMMON: Mapping[str, str] = {
     "1. In a Score they are the model's, otherwise smoothed like `valence`. Null without evidence.",
     "trend_per_min": "Slope of the smoothed valence, valence units per minute; null while there "
     "are too few values.",
-    "gate": "Share of the interaction between modalities in the model's result. Null without "
-    "evidence.",
+    "gate": "Share of the result that came through the inter-modal branch. Null without evidence.",
     "presence": "Share of the window in which each modality has evidence.",
     "evidence": "The modalities that contributed; empty without evidence.",
     "text": "The words of the window, joined by spaces.",

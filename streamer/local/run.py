@@ -18,10 +18,13 @@ from typing import Any, Protocol
 
 from streamer.config import Config
 from streamer.kafka.admin import ensure_topics, on_embedded
+from streamer.kafka.consumer import Consumer
 from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.producer import Producer
+from streamer.kafka.topics import SESSIONS
 from streamer.local import workers
 from streamer.local.follower import Follower, Published
+from streamer.notices import PROCESS, Notices
 from streamer.session.sending import InFlight
 from streamer.stopping import Stop
 
@@ -110,6 +113,7 @@ async def run_stages(
         for number, (name, verb) in enumerate(verbs.items(), start=1)
     }
     in_flight = InFlight(await _in_flight_bytes(config))
+    await tell_of_used_id(config, session_id)
     async with (
         Producer(config) as publisher,
         Follower(config, session_id, in_flight, on_record) as follower,
@@ -160,6 +164,7 @@ async def capture_only(
         StreamerError: a source or the broker failed.
     """
     limit = await _in_flight_bytes(config)
+    await tell_of_used_id(config, session_id)
     in_flight = InFlight(limit)
     async with Producer(config) as publisher, contextlib.AsyncExitStack() as stack:
         if limit is not None:
@@ -174,6 +179,21 @@ async def capture_only(
         stop.wait_for("the sources and the recogniser to end, and the last windows to be sent")
         await capture.run()
         return capture
+
+
+async def tell_of_used_id(config: Config, session_id: str, notices: Notices = PROCESS) -> None:
+    """Give a notice if the broker has a session of this id, as only `--session-id` can cause.
+
+    Raises:
+        BrokerError: the broker cannot be reached.
+    """
+    async with Consumer(config, SESSIONS, start="earliest") as sessions:
+        known = [received.record.session_id async for received in sessions.snapshot()]
+    if session_id in known:
+        notices.give(
+            f"The broker already has a session {session_id}: windows that were published before "
+            "are taken for duplicates. Choose another --session-id, unless this one is resumed."
+        )
 
 
 async def _in_flight_bytes(config: Config) -> int | None:

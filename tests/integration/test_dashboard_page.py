@@ -39,8 +39,9 @@ from streamer.kafka.producer import Producer
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant, Sentiment
+from streamer.session_ids import make_id
 from tests import media
-from tests.made_records import alert, sentiment, session, session_sentiment
+from tests.made_records import START, alert, sentiment, session, session_sentiment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -453,8 +454,9 @@ def test_the_states_without_data(browser: Browser, served: Served) -> None:
 
 def test_a_list_then_one_session(browser: Browser, served: Served) -> None:
     for name, valence in (("retro", -1.0), ("standup", 0.75)):
-        served.add(session(session_id=name), session_sentiment(65, valence, session_id=name))
-        served.add(sentiment(65, valence, session_id=name))
+        own = make_id(name, START, 0)
+        served.add(session(session_id=own), session_sentiment(65, valence, session_id=own))
+        served.add(sentiment(65, valence, session_id=own))
     browser.open(served.url)
     browser.until_text("#rows", "standup")
     rows = browser.text("#rows")
@@ -464,6 +466,7 @@ def test_a_list_then_one_session(browser: Browser, served: Served) -> None:
     browser.shot("list")
     browser.driver.find_element(By.LINK_TEXT, "retro").click()
     browser.until_text(f"{browser.card('ana')} .value", "−1.00")
+    assert browser.text("#title") == "retro"
     browser.driver.find_element(By.LINK_TEXT, "All sessions").click()
     browser.until_text("#rows", "retro")
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  bannerOf, exactly, healthRows, linkText, moodText, noticesOf, onlySession, sessionCells,
+  bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
   sessionFacts, sessionState,
 } from "../../streamer/dashboard/static/status.js";
 
@@ -76,11 +76,24 @@ test("a recorded session's mood is its mean", () => {
 });
 
 test("a lost connection is tried again, except after the session's end", () => {
-  assert.equal(linkText("up", null), "Connected");
-  assert.equal(linkText("connecting", null), "Connecting …");
-  assert.equal(linkText("down", null), "Connection lost, trying again …");
-  assert.equal(linkText("down", summaryWith()), "Connection lost, trying again …");
-  assert.equal(linkText("down", summaryWith({ ended: true })), "Not connected");
+  const shown = (link, summary) => linkOf({ link, status: null, summary });
+  assert.deepEqual(shown("up", null), { text: "Connected", state: "up" });
+  assert.deepEqual(shown("connecting", null), { text: "Connecting …", state: "connecting" });
+  for (const summary of [null, summaryWith()]) {
+    assert.deepEqual(shown("down", summary), { text: "Connection lost, trying again …", state: "down" });
+  }
+  assert.deepEqual(shown("down", summaryWith({ ended: true })), { text: "Not connected", state: "down" });
+});
+
+test("without its broker the page is not connected, except for a recorded session", () => {
+  const shown = (state, changes, link = "up") => linkOf(
+    { link, status: statusWith({ state }), summary: summaryWith(changes) });
+  assert.deepEqual(shown("down"), { text: "The broker is away", state: "down" });
+  assert.deepEqual(shown("connecting"), { text: "Connecting to the broker …", state: "connecting" });
+  assert.deepEqual(shown("up"), { text: "Connected", state: "up" });
+  assert.deepEqual(shown("none"), { text: "Connected", state: "up" });
+  assert.deepEqual(shown("down", { recorded: true }), { text: "Connected", state: "up" });
+  assert.equal(shown("down", {}, "down").text, "Connection lost, trying again …");
 });
 
 test("while all is well there is no banner", () => {
@@ -147,6 +160,72 @@ test("a session without news warns, one that has ended does not", () => {
   assert.deepEqual(banner({ summary: summaryWith({ updated_ms: NOW_MS - 15_000 }) }), nothing);
   assert.deepEqual(banner({ summary: summaryWith({ updated_ms, ended: true }) }),
     { text: "This session has ended.", warn: false });
+});
+
+// The stages with the workers and the waiting messages of inference and smoothing.
+function stagesWith(inference, smoothing) {
+  const stage = ([workers, waiting]) => ({ workers, waiting });
+  return { inference: stage(inference), smoothing: stage(smoothing) };
+}
+
+test("a stage without a worker is named while work goes on or waits", () => {
+  const text = (inference, smoothing, changes = {}) => {
+    const status = { ...statusWith(), stages: stagesWith(inference, smoothing) };
+    return banner({ status, ...changes });
+  };
+  const noInference = "No inference worker is running on broker:9092; start one with streamer infer.";
+  assert.deepEqual(text([0, 0], [1, 0]), { text: noInference, warn: true });
+  assert.deepEqual(text([0, null], [1, 0], { hasCards: false, summary: null }),
+    { text: noInference, warn: true });
+  assert.match(text([0, 3], [0, 0]).text,
+    /^No inference worker and no smoothing worker is running .* streamer infer and streamer process\.$/);
+  assert.deepEqual(text([1, 0], [2, 5]), nothing);
+  assert.deepEqual(text([null, 9], [null, 0]), nothing); // the broker does not list workers
+  const old = summaryWith({ updated_ms: NOW_MS - 16_000 });
+  assert.match(text([0, 0], [1, 0], { summary: old }).text, /^Nothing new for 16 s/);
+  assert.deepEqual(text([0, 7], [1, 0], { summary: old }), { text: noInference, warn: true });
+});
+
+test("a session that ended without a score says what it lacks", () => {
+  const ended = (inference, hasCards) => banner({
+    summary: summaryWith({ ended: true }), hasCards,
+    status: { ...statusWith(), stages: stagesWith(inference, [1, 0]) },
+  });
+  const absent = "This session has ended. No inference worker is running on broker:9092; "
+    + "start one with streamer infer.";
+  assert.deepEqual(ended([0, null], false), { text: absent, warn: true });
+  assert.deepEqual(ended([0, 2], true), { text: absent, warn: false });
+  assert.deepEqual(ended([0, 0], true), { text: "This session has ended.", warn: false });
+  assert.equal(ended([1, 1], false).text, "This session has ended. 1 window waits for inference.");
+  assert.equal(ended([null, null], false).text,
+    "This session has ended. Windows wait for inference, which has not begun.");
+  assert.equal(ended([1, 0], false).text, "This session has ended. It has no scored window.");
+});
+
+test("what a session without records waits for is said", () => {
+  const status = { ...statusWith(), stages: stagesWith([1, 12], [1, 0]) };
+  assert.deepEqual(banner({ hasCards: false, status }),
+    { text: "Nothing yet of session standup. 12 windows wait for inference.", warn: false });
+});
+
+test("records that come slower than real time are a notice with the slowest stage", () => {
+  const status = statusWith();
+  const text = (speed) => banner({ status, summary: summaryWith({ speed }) }).text;
+  assert.equal(text(0.9), "");
+  assert.equal(text(null), "");
+  assert.equal(text(0.41), "The records come at 0.4 of real time.");
+  status.latency_ms = { capture: { median: 1_200 }, inference: { median: 2_400.4 }, total: { median: 9e9 } };
+  assert.equal(text(0.41), "The records come at 0.4 of real time. Inference takes longest: 2400 ms a window.");
+  const speedRow = (summary) => healthRows(status, summary, NOW_MS).find(([name]) => name === "Speed");
+  assert.deepEqual(speedRow(summaryWith({ speed: 0.41 })), ["Speed", "0.4 of real time"]);
+  assert.equal(speedRow(summaryWith({ speed: 0.41, ended: true })), undefined);
+  assert.equal(speedRow(summaryWith({ speed: 1 })), undefined);
+});
+
+test("the health rows say that a stage has no worker", () => {
+  const status = { ...statusWith(), stages: stagesWith([0, 4], [0, 0]) };
+  const rows = healthRows(status, null, NOW_MS);
+  assert.deepEqual(rows.slice(0, 2), [["Inference", "no worker, 4 waiting"], ["Smoothing", "no worker"]]);
 });
 
 test("the health rows have backlog and latency, and omit unknown stages", () => {

@@ -2,8 +2,9 @@
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -249,3 +250,38 @@ def test_four_hours_of_windows_need_no_more_memory_than_four_minutes() -> None:
 
     assert windower.counters["windows"] > 28_000
     assert sizes[1] < sizes[0] + 1_000
+
+
+@calm
+@given(streams(), st.integers(1, 4_000))
+def test_a_stream_that_begins_later_has_all_of_its_data_that_much_later(
+    stream: Stream, begin_ms: int
+) -> None:
+    begin_ns, steps_ms = begin_ms * MS, [*range(stream.hop_ms, begin_ms, stream.hop_ms), begin_ms]
+    spoken = [
+        msgspec.structs.replace(w, start_ns=w.start_ns + begin_ns, end_ns=w.end_ns + begin_ns)
+        for w in stream.words
+    ]
+    chunks = [AudioChunk(c.event_time_ns + begin_ns, c.samples) for c in stream.chunks]
+    faces = [FaceCrop(f.event_time_ns + begin_ns, f.jpeg) for f in stream.faces]
+    windower = stream.windower(stall_s=(stream.chunk_ms + stream.face_step_ms) / 1000)
+    pushes: list[Push] = [lambda w, ms=ms: w.begin(ms * MS) for ms in steps_ms]  # type: ignore[misc]
+    data: list[AudioChunk | FaceCrop] = [*chunks, *faces]
+    data.sort(key=lambda item: item.event_time_ns)
+    pushes += map(word_push, spoken)
+    pushes += [chunk_push(x) if isinstance(x, AudioChunk) else face_push(x) for x in data]
+    windows = feed(windower, pushes)
+
+    late = replace(stream, duration_ms=begin_ms + stream.duration_ms)
+    assert [(w.start_ns // MS, w.end_ns // MS) for w in windows] == late.spans_ms
+    sound = np.concatenate([np.zeros(begin_ms * 16, np.int16), stream.audio])
+    for window, (start_ms, end_ms) in zip(windows, late.spans_ms, strict=True):
+        heard = sound[start_ms * 16 : end_ms * 16].tobytes() if end_ms > begin_ms else None
+        assert window.audio == heard
+        assert {w.text for w in window.words} == {
+            w.text for w in spoken if overlaps(w, start_ms * MS, end_ms * MS)
+        }
+        assert list(window.faces) == [
+            f for f in faces if start_ms * MS <= f.event_time_ns < end_ms * MS
+        ]
+    assert not any(windower.counters[name] for name in windower.counters if name != "windows")

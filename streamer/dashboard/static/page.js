@@ -7,7 +7,7 @@ import { byId, resizeList, setPolarity, setText } from "./dom.js";
 import { clock } from "./format.js";
 import { Player } from "./player.js";
 import {
-  bannerOf, exactly, healthRows, linkText, moodText, noticesOf, onlySession, sessionCells,
+  bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
   sessionFacts,
 } from "./status.js";
 import { keepLong } from "./store.js";
@@ -152,8 +152,9 @@ function draw() {
   showBanner(banner);
   if (status !== null) showNotices(noticesOf(status));
   if (status !== null) showHealth(healthRows(status, summary, now_ms));
-  byId("link").className = link;
-  setText(byId("link"), linkText(link, summary));
+  const shownLink = linkOf({ link, status, summary });
+  byId("link").className = shownLink.state;
+  setText(byId("link"), shownLink.text);
   if (session === null) {
     listSessions(sessions, now_ms);
     return;

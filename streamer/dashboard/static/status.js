@@ -8,6 +8,9 @@ import { clock, counted, duration, polarityMark, signed, wallClock } from "./for
 const STALE_MS = 15_000; // a live session without news for so long is silent
 const STAGES = [["capture", "Capture"], ["queue", "Queue"], ["inference", "Inference"],
   ["smoothing", "Smoothing"], ["total", "In all"]];
+const WORKERS = [["inference", "streamer infer"], ["smoothing", "streamer process"]];
+const SLOW = 0.9; // of real time
+const LONG_MS = 1_000; // a stage that takes longer for a window is named when the records are slow
 const BROKER_STATES = { up: "answers", down: "away", connecting: "connecting" };
 const LINKS = { up: "Connected", down: "Connection lost, trying again …", connecting: "Connecting …" };
 const KEPT = "The records received so far stay on this page.";
@@ -53,9 +56,54 @@ export function sessionCells(summary, now_ms, began = wallClock) {
   };
 }
 
-// The connection to the server: "connecting", "up" or "down". `summary` may be null.
-export function linkText(link, summary) {
-  return link === "down" && summary?.ended ? "Not connected" : LINKS[link];
+// The connection to the server, and through it to the broker: its `text`, and its `state`
+// "connecting", "up" or "down". `status` and `summary` may be null.
+export function linkOf({ link, status, summary }) {
+  const state = status?.broker.state;
+  const needsBroker = link === "up" && !summary?.recorded;
+  if (needsBroker && state === "down") return { text: "The broker is away", state: "down" };
+  if (needsBroker && state === "connecting") {
+    return { text: "Connecting to the broker …", state: "connecting" };
+  }
+  const over = link === "down" && summary?.ended;
+  return { text: over ? "Not connected" : LINKS[link], state: link };
+}
+
+// The stages that have no worker although `goesOn` or messages wait, in a sentence; "" for none.
+function absentText({ stages, broker }, goesOn) {
+  const absent = WORKERS.filter(([stage]) => stages[stage]?.workers === 0
+    && (goesOn || stages[stage].waiting !== 0));
+  if (absent.length === 0) return "";
+  const names = absent.map(([stage]) => `${stage} worker`).join(" and no ");
+  const commands = absent.map(([, command]) => command).join(" and ");
+  return `No ${names} is running on ${broker.address}; start one with ${commands}.`;
+}
+
+// The first stage with messages that wait, in a sentence; "" for none.
+function waitingText(stages) {
+  const busy = WORKERS.find(([stage]) => stages[stage] && stages[stage].waiting !== 0);
+  if (busy === undefined) return "";
+  const { waiting } = stages[busy[0]];
+  if (waiting === null) return `Windows wait for ${busy[0]}, which has not begun.`;
+  return `${counted(waiting, "window")} ${waiting === 1 ? "waits" : "wait"} for ${busy[0]}.`;
+}
+
+// How slowly the records come and which stage takes longest; "" for real time and faster.
+function slowText({ speed }, latency_ms) {
+  if (!isSlow(speed)) return "";
+  const stages = STAGES.filter(([stage]) => stage !== "total" && latency_ms[stage]?.median > LONG_MS)
+    .sort(([one], [other]) => latency_ms[other].median - latency_ms[one].median);
+  const longest = stages.length
+    ? ` ${stages[0][1]} takes longest: ${Math.round(latency_ms[stages[0][0]].median)} ms a window.` : "";
+  return `The records come at ${speedText(speed)}.${longest}`;
+}
+
+function isSlow(speed) {
+  return typeof speed === "number" && speed < SLOW;
+}
+
+function speedText(speed) {
+  return `${speed.toFixed(speed < 10 ? 1 : 0)} of real time`;
 }
 
 // One sentence for what is not as it should be, the first that applies; an empty text for none.
@@ -86,16 +134,24 @@ export function bannerOf({ link, status, session, summary, hasCards, now_ms }) {
     if (session !== null) return warning(`No session ${session} is recorded here.`);
     return warning(sessions.length ? "" : "Nothing is recorded here, and no broker is followed.");
   }
+  const goesOn = (each) => !each.ended && !each.recorded && ageMs(each, now_ms) <= STALE_MS;
+  const absent = absentText(status, (summary === null ? sessions : [summary]).some(goesOn));
+  if (summary?.ended) {
+    const rest = absent || (hasCards ? "" : waitingText(status.stages) || "It has no scored window.");
+    return { text: `This session has ended. ${rest}`.trimEnd(), warn: absent !== "" && !hasCards };
+  }
+  if (absent !== "") return warning(absent);
   if (session === null && sessions.length === 0) {
     return notice(`No session yet on ${broker.address}. Waiting for one to begin.`);
   }
   if (session !== null && !hasCards) {
-    return notice(`Nothing yet of session ${session}. Waiting for its first window.`);
+    const waiting = waitingText(status.stages) || "Waiting for its first window.";
+    return notice(`Nothing yet of session ${session}. ${waiting}`);
   }
   if (summary === null) return notice("");
-  if (summary.ended) return notice("This session has ended.");
   const age = ageMs(summary, now_ms);
-  return age > STALE_MS ? warning(`Nothing new for ${duration(age)}. ${STALE}`) : notice("");
+  if (age > STALE_MS) return warning(`Nothing new for ${duration(age)}. ${STALE}`);
+  return notice(slowText(summary, status.latency_ms));
 }
 
 // What the process that serves the page reports of its own work, problems first.
@@ -108,6 +164,9 @@ export function noticesOf(status) {
 function workText(stage) {
   if (stage === undefined) return "";
   if ("windows_per_s" in stage) return `${stage.windows_per_s.toFixed(1)} windows a second`;
+  if (stage.workers === 0) {
+    return stage.waiting ? `no worker, ${stage.waiting} waiting` : "no worker";
+  }
   if (stage.waiting === null) return "has not begun";
   return stage.waiting === 0 ? "nothing waits" : `${stage.waiting} waiting`;
 }
@@ -127,6 +186,7 @@ export function healthRows(status, summary, now_ms) {
   if (summary !== null && !summary.recorded) {
     rows.push(["Newest record", `${duration(ageMs(summary, now_ms))} ago`]);
   }
+  if (summary !== null && !summary.ended && isSlow(summary.speed)) rows.push(["Speed", speedText(summary.speed)]);
   const { broker } = status;
   if (broker.state === "none") return [...rows, ["Broker", "none: recorded sessions only"]];
   rows.push(["Not yet read", String(status.lag)]);

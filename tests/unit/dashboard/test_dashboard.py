@@ -27,6 +27,7 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.presence import STAGES, absent_stages
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.metrics import Metrics
@@ -130,6 +131,20 @@ def test_a_log_forgets_its_oldest_and_tells_who_was_there() -> None:
     assert 2_000 <= len(log) < 2_000 + feeds.TRIM
     assert log.resume(place) == (6_000 - len(log), False)
     assert slow.take(log)[0].startswith(b"event: reset\n")
+
+
+def test_the_speed_of_a_session_is_that_of_its_newest_records() -> None:
+    log = SessionLog("standup")
+    assert log.summary()["speed"] is None
+    for index in range(100):  # at real time at first, then at 0.4 of it
+        log.add(sentiment(index), 1_000 * index if index < 50 else 50_000 + 2_500 * (index - 50))
+        if index == 5:
+            assert log.summary()["speed"] is None
+        if index == 49:
+            assert log.summary()["speed"] == 1.0
+    assert log.summary()["speed"] == 0.4
+    log.add(sentiment(99, revision=1), 0)  # published before
+    assert log.summary()["speed"] == 0.4
 
 
 async def test_a_record_that_came_before_changes_nothing(feed: Feed) -> None:
@@ -421,36 +436,41 @@ async def test_what_waits_for_a_stage_is_what_it_has_not_committed(
 ) -> None:
     address = request.getfixturevalue(broker)
     config = build({"kafka": {"broker": address, "topic_prefix": "waits"}})
-    idle = Work(0, 0)
+    workers = None if broker == "embedded_broker" else 0  # which lists no members
+    one_worker = None if workers is None else 1
+    idle = Work(0, 0, workers)
     async with Backlog(config) as backlog, Producer(config) as publisher:
         assert await backlog.read() == {}
         await ensure_topics(config)
         for index in range(5):
             await publisher.publish(score(index))
-        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, None)}
+        assert await absent_stages(config) == ([] if workers is None else list(STAGES))
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, None, workers)}
         group = consumer_group(config, "smoothing")
         async with Consumer(config, SCORES, group=group) as reader:
             taken: list[object] = []
             while len(taken) < 3:
                 taken += await reader.batch(3 - len(taken), 500)
             await reader.commit()
-        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, 2)}
+            assert await backlog.read() == {"inference": idle, "smoothing": Work(5, 2, one_worker)}
+            assert await absent_stages(config) == ([] if workers is None else ["inference"])
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(5, 2, workers)}
         await publisher.publish(score(5))
-        assert await backlog.read() == {"inference": idle, "smoothing": Work(6, 3)}
+        assert await backlog.read() == {"inference": idle, "smoothing": Work(6, 3, workers)}
 
 
 def test_the_rate_of_windows_is_that_of_the_last_seconds() -> None:
     published: deque[tuple[float, int]] = deque()
     told = [
-        feeds.stages({"inference": Work(2 * second, 1)}, published, float(second))
+        feeds.stages({"inference": Work(2 * second, 1, 2)}, published, float(second))
         for second in range(0, 60, 2)
     ]
-    assert told[0] == {"capture": {"windows_per_s": 0.0}, "inference": {"waiting": 1}}
+    assert told[0] == {"capture": {"windows_per_s": 0.0}, "inference": {"waiting": 1, "workers": 2}}
     assert told[-1]["capture"] == {"windows_per_s": 2.0}
     later = feeds.stages({"inference": Work(116, 0)}, published, 100.0)
     assert later["capture"] == {"windows_per_s": 0.0}
     assert feeds.stages({"smoothing": Work(3, None)}, deque(), 0.0) == {
-        "smoothing": {"waiting": None}
+        "smoothing": {"waiting": None, "workers": None}
     }
 
 

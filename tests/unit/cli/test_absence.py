@@ -1,0 +1,97 @@
+"""Notices about stages without a worker, and about records that do not come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from streamer.cli.absence import (
+    absence,
+    absence_announced,
+    announce_silence,
+    watched_for_silence,
+)
+from streamer.cli.doctor import examine_workers
+from streamer.config import build
+from streamer.kafka.admin import ensure_topics
+from streamer.kafka.consumer import Consumer
+from streamer.kafka.groups import consumer_group
+from streamer.kafka.topics import WINDOWS
+
+
+def test_the_notice_names_stages_and_commands() -> None:
+    assert absence("kafka:9092", ["inference"]) == (
+        "No inference worker is running on kafka:9092; start one with "
+        "`streamer infer --broker kafka:9092`."
+    )
+    assert absence("k:1", ["inference", "smoothing"]) == (
+        "No inference worker and no smoothing worker is running on k:1; start one with "
+        "`streamer infer --broker k:1` and `streamer process --broker k:1`."
+    )
+
+
+async def test_silence_is_noticed_once_until_the_next_record() -> None:
+    silences = 0
+    noticed = asyncio.Event()
+
+    async def records() -> AsyncIterator[int]:
+        yield 1
+        await noticed.wait()
+        yield 2
+        yield 3
+
+    async def on_silence() -> None:
+        nonlocal silences
+        silences += 1
+        noticed.set()
+
+    watched = watched_for_silence(records(), on_silence, silence_s=0.05)
+    assert [record async for record in watched] == [1, 2, 3]
+    assert silences == 1
+
+
+async def test_an_error_ends_the_wait_though_the_notice_is_not_out_yet() -> None:
+    noticing = asyncio.Event()
+
+    async def records() -> AsyncIterator[int]:
+        await noticing.wait()
+        raise ConnectionError("gone")
+        yield 1
+
+    async def on_silence() -> None:
+        noticing.set()
+        await asyncio.Event().wait()
+
+    with pytest.raises(ConnectionError, match="gone"):
+        async for _ in watched_for_silence(records(), on_silence, silence_s=0.01):
+            pass
+
+
+@pytest.mark.kafka
+async def test_a_missing_worker_is_named_where_people_look(
+    kafka_broker: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = build(
+        {
+            "kafka": {"broker": kafka_broker, "topic_prefix": "absence"},
+            "inference": {"consumer_group": "absence-inference"},
+        }
+    )
+    await ensure_topics(config)
+    assert [finding.state for finding in await examine_workers(config)] == ["missing", "missing"]
+    group = consumer_group(config, "inference")
+    async with Consumer(config, WINDOWS, group=group) as worker:
+        await worker.batch(1, 3_000)
+        inference, smoothing = await examine_workers(config)
+        assert (inference.state, inference.found) == ("ok", f"1 on {kafka_broker}")
+        assert smoothing.fix == f"run `streamer process --broker {kafka_broker}`"
+        printed = ""
+        async with absence_announced(config):
+            while "\n" not in printed:
+                printed += capsys.readouterr().err
+                await asyncio.sleep(0.02)
+        await announce_silence(config)
+        for text in (printed, capsys.readouterr().err):
+            assert "No smoothing worker is running" in " ".join(text.split())
