@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from streamer.kafka.topics import SCORES
 from streamer.processing import spec
 from streamer.processing.clock import Clock
 from streamer.processing.faust_app import Evicted
+from streamer.processing.lease import Lease
 from streamer.processing.stage import Stage
 from streamer.records import Score, Sentiment
 from streamer.testing import FakePolicies, FakeProducer
@@ -83,6 +85,7 @@ class App:
         self.flow_control = SimpleNamespace(suspend=lambda: None)
         self.partitions = {"sentiment.scores.v1": 4, "changelog": 4}
         self.ended: asyncio.Future[str] = asyncio.Future()
+        self.lease = Lease(math.inf)
         self.consumer = SimpleNamespace(
             stop_flow=lambda: None,
             seek_to_committed=self.committed,

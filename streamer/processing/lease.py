@@ -21,28 +21,33 @@ def elapsed_s() -> float:
 
 
 class Lease:
-    """Lost for good once it was not renewed for `limit_s`; one event loop.
+    """Once begun, lost for good when it was not renewed for `limit_s`; one event loop.
 
     Attributes:
         gap_s: after the loss, how long it had not been renewed.
     """
 
     def __init__(self, limit_s: float, clock: Callable[[], float] = elapsed_s) -> None:
-        """Begin with a fresh lease; `limit_s` less than what makes a worker count as dead."""
+        """Not begun; `limit_s` is less than what makes a worker count as dead."""
         self.gap_s = 0.0
         self._limit_s = limit_s
         self._clock = clock
-        self._renewed_at_s = clock()
+        self._renewed_at_s: float | None = None
+
+    def begin(self) -> None:
+        """Partitions are assigned, which others may get from now on."""
+        if self._renewed_at_s is None:
+            self._renewed_at_s = self._clock()
 
     def is_held(self) -> bool:
         """Return whether the event loop has been running; ask directly before writing."""
-        if not self.gap_s:
+        if not self.gap_s and self._renewed_at_s is not None:
             gap_s = self._clock() - self._renewed_at_s
             self.gap_s = gap_s if gap_s > self._limit_s else 0.0
         return not self.gap_s
 
     def renew(self) -> bool:
         """Renew the lease; return False if it is lost."""
-        if self.is_held():
+        if self._renewed_at_s is not None and self.is_held():
             self._renewed_at_s = self._clock()
         return not self.gap_s

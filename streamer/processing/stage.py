@@ -412,6 +412,7 @@ class Stage(Generic[S]):
             else:
                 self._note(key, stored.state, stored.partition, now_ms)
         self._open = True
+        self._app.lease.begin()
         log.info("Smoothing partitions %s of %s.", sorted(mine), self.kind)
 
 

@@ -29,6 +29,8 @@ class Time:
 def test_a_lease_is_held_while_it_is_renewed() -> None:
     time = Time()
     lease = Lease(8.0, time)
+    time.now_s += 35.0  # at the start, before there is anything to write
+    lease.begin()
     for _ in range(5):
         time.now_s += 7.9
         assert lease.is_held()
@@ -38,6 +40,7 @@ def test_a_lease_is_held_while_it_is_renewed() -> None:
 def test_a_lease_that_was_lost_is_lost_for_good() -> None:
     time = Time()
     lease = Lease(8.0, time)
+    lease.begin()
     time.now_s += 35.0
     assert not lease.renew(), "renewing it late does not bring it back"
     time.now_s += 0.1
@@ -70,6 +73,7 @@ async def test_what_a_paused_worker_had_queued_is_not_sent() -> None:
     built = app.build_app(config, FakeProducer(), FakePolicies(), counts, embedded=False)  # type: ignore[arg-type]
     time, client = Time(), Client()
     built.app.lease = Lease(8.0, time)
+    built.app.lease.begin()
     fence(client, built.app)
     assert await client.send(0, produce()) == "response"
 
