@@ -21,7 +21,8 @@ from semi_iin.labels import valence_class, valence_sign
 from semi_iin.modalities import Modality
 from semi_iin.perceived import heard, seen
 from semi_iin.pretraining.face import altered_crops, crop_pixels
-from semi_iin.pretraining.voice import altered_audio, read_voice
+from semi_iin.pretraining.recordings import altered_audio
+from semi_iin.pretraining.voice import read_voice
 from semi_iin.task import Example, wordless_valence
 
 FACE_VARIANTS = 4

@@ -52,6 +52,7 @@ def evaluate_valence(
     label: ArrayLike,
     class_probabilities: Sequence[Sequence[float] | None] | Floats | None = None,
     *,
+    groups: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -62,6 +63,8 @@ def evaluate_valence(
         label: (n,) true valence in [-3, 3].
         class_probabilities: (n, 7) predicted, None for a sample without evidence; None as a
             whole leaves `ece` out.
+        groups: (n,) of samples that are alike, such as an actor's, which the bootstrap draws
+            together; None = each sample alone.
         resamples: bootstrap resamples.
         seed: of the bootstrap.
 
@@ -93,7 +96,7 @@ def evaluate_valence(
     if class_probabilities is not None:
         probabilities = _probabilities(class_probabilities, len(truth))
         metrics["ece"] = _calibration_error(probabilities, valence_class(truth))
-    return _report(metrics, len(truth), unscored, resamples, seed)
+    return _report(metrics, len(truth), unscored, resamples, seed, groups)
 
 
 def evaluate_polarity(
@@ -136,6 +139,7 @@ def evaluate_emotions(
     label: Sequence[str],
     emotion: Sequence[str | None] | None = None,
     *,
+    groups: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -143,17 +147,20 @@ def evaluate_emotions(
 
     Args:
         valence: (n,) predicted, None where the model had no evidence; None as a whole leaves
-            `valence_sign_balanced_accuracy` out.
+            `valence_sign_balanced_accuracy` and `sign_auc` out.
         label: (n,) true class in any common spelling.
         emotion: (n,) predicted class, where the encoder has such a head; without it `accuracy`
             is left out.
+        groups: (n,) of samples that are alike, such as an actor's, which the bootstrap draws
+            together; None = each sample alone.
         resamples: bootstrap resamples.
         seed: of the bootstrap.
 
     Returns:
-        `n`, `accuracy` over all classes, and `valence_sign_balanced_accuracy`: the mean of how
-        often a happy sample has valence above 0 and how often a sad, angry, fearful or disgusted
-        one has it below; the other classes are left out of it.
+        `n`, `accuracy` over all classes, `valence_sign_balanced_accuracy`: the mean of how often a
+        happy sample has valence above 0 and how often a sad, angry, fearful or disgusted one has
+        it below; and `sign_auc`: how often the former has a higher valence than the latter. The
+        other classes are left out of both.
 
     Raises:
         SemiIINError: without samples.
@@ -174,7 +181,8 @@ def evaluate_emotions(
         metrics["valence_sign_balanced_accuracy"] = lambda weights: (
             (above(weights) + below(weights)) / 2
         )
-    return _report(metrics, len(truth), unscored, resamples, seed)
+        metrics["sign_auc"] = _area_under_curve(predicted, positive, negative)
+    return _report(metrics, len(truth), unscored, resamples, seed, groups)
 
 
 def _mean(values: NDArray[Any], among: NDArray[np.bool_] | None = None) -> Metric:
@@ -259,16 +267,27 @@ def _calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> Metri
 
 
 def _report(
-    metrics: Mapping[str, Metric], count: int, unscored: int, resamples: int, seed: int
+    metrics: Mapping[str, Metric],
+    count: int,
+    unscored: int,
+    resamples: int,
+    seed: int,
+    groups: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Return every metric's value and interval, with the number of samples."""
+    """Return every metric's value and interval, with the number of samples.
+
+    Where `groups` are given, the bootstrap draws whole groups.
+    """
+    names = range(count) if groups is None else groups
+    units, unit_of = np.unique(np.array(names), return_inverse=True)
     every = np.ones((1, count))
     drawn: dict[str, list[Floats]] = {name: [] for name in metrics}
     generator = np.random.default_rng(seed)
     chunk = max(1, _CHUNK // count)
     for start in range(0, resamples, chunk):
         rows = min(chunk, resamples - start)
-        weights = generator.multinomial(count, np.full(count, 1 / count), size=rows).astype(float)
+        shares = np.full(len(units), 1 / len(units))
+        weights = generator.multinomial(len(units), shares, size=rows)[:, unit_of].astype(float)
         for name, metric in metrics.items():
             drawn[name].append(metric(weights))
     report: dict[str, Any] = {"n": count}

@@ -5,7 +5,7 @@ Semi-IIN. Features are cached in the run's directory.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from semi_iin.labels import valence_class
 from semi_iin.loop import Progress, Report
 from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.parts import Part
+from semi_iin.perceived import heard, seen
 from semi_iin.pretraining.text import STRIPPED, bare
 from semi_iin.settings import RunConfig
 from semi_iin.task import Example
@@ -41,16 +42,17 @@ def training_examples(
     """
     selected = [(part.name, part.selection) for part in parts]
     selection = measured_examples(selected, encoders, run, config.seed, report)
+    has_texts = _has_texts(part.fusion for part in parts)
     examples: list[Example] = []
     for part in parts:
-        labelled = _labelled(part.fusion)
+        labelled = _labelled(part.fusion, has_texts)
         readings = _readings(labelled, encoders, run, config.seed, part.name, report)
         examples += [
             _example(sample, rows, part.name)
             for sample, rows in zip(labelled, readings, strict=True)
         ] * part.repeat
     voices, faces = _wordless([sample for part in parts for sample in part.fusion])
-    if not voices and not faces:
+    if not has_texts or (not voices and not faces):
         return examples, selection, None
     composer = Composer(
         voice_pool(voices, encoders, config.seed), face_pool(faces, encoders, config.seed)
@@ -70,14 +72,15 @@ def measured_examples(
     Where there are voices or faces without words, every labelled example is returned a second
     time, composed with one of each, in the part "composed".
     """
+    has_texts = _has_texts(samples for _, samples in samples_of_parts)
     plain = []
     for part, samples in samples_of_parts:
-        labelled = _labelled(samples)
+        labelled = _labelled(samples, has_texts)
         rows = encode(labelled, encoders, run, part, report)
         plain += [_example(sample, [row], part) for sample, row in zip(labelled, rows, strict=True)]
     voices, faces = _wordless([sample for _, samples in samples_of_parts for sample in samples])
     composer = Composer(voice_pool(voices, encoders, None), face_pool(faces, encoders, None))
-    if not composer.pools:
+    if not has_texts or not composer.pools:
         return plain
     random = np.random.default_rng((seed, 1))
     names = [name for name in MODALITIES if name == "text" or name in composer.pools]
@@ -106,9 +109,25 @@ def encode(
     )
 
 
-def _labelled(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the samples with a valence, but for the voices and faces that are composed."""
-    return [sample for sample in samples if sample.valence is not None and not _alone(sample)]
+def _has_texts(parts: Iterable[Sequence[Sample]]) -> bool:
+    """Return whether any sample has words, with which voices and faces are composed."""
+    return any(sample.text is not None for samples in parts for sample in samples)
+
+
+def _labelled(samples: Sequence[Sample], has_texts: bool) -> list[Sample]:
+    """Return the samples with a valence; without the voices and faces that are composed.
+
+    In a run without texts, voices and faces have the valence that people perceive.
+    """
+    if has_texts:
+        return [sample for sample in samples if sample.valence is not None and not _alone(sample)]
+    perceived = [
+        replace(sample, label=heard(sample) if sample.audio is not None else seen(sample))
+        if _alone(sample)
+        else sample
+        for sample in samples
+    ]
+    return [sample for sample in perceived if sample.valence is not None]
 
 
 def _alone(sample: Sample) -> bool:

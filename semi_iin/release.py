@@ -184,7 +184,7 @@ or selected; the configuration in `config.json` has its numbers.
 _LIMITS = {
     "text": """* English only. The texts are reviews, comments, series and short dialogues; meetings
   are other speech. Wrongly recognised words are read as if they had been spoken.""",
-    "audio": """* The voices are actors saying two sentences with acted emotion. Real voices are
+    "audio": """* The voices are actors saying a few sentences with acted emotion. Real voices are
   subtler.""",
     "vision": """* The faces are single web images whose labels are noisy. Real faces are
   subtler.""",

@@ -5,6 +5,7 @@ StreamerError
 ├── SourceError       a device, file or URL cannot be opened or read
 ├── ModelError        a checkpoint or recogniser cannot be loaded
 ├── BrokerError       the broker cannot be reached, started or written to
+├── TopicChanged      a topic was changed under a running stage, which cannot go on
 └── UnreadableRecord  bytes on a topic are not the record that they should be
 
 The command line prints the message and exits with the class's exit code; no traceback.
@@ -34,6 +35,8 @@ class ExitCode(IntEnum):
     """A record contradicts itself and could not be sent."""
     STAGE = 7
     """A stage ended by itself or stopped making progress."""
+    TOPIC = 8
+    """A topic was changed under a running stage, which cannot go on."""
     INTERRUPTED = 130
     """Ctrl-C ended work that was not complete."""
 
@@ -64,6 +67,12 @@ class BrokerError(StreamerError):
 
 class BrokerGone(BrokerError):
     """The broker did not answer in the time that a stop leaves; do not wait again."""
+
+
+class TopicChanged(StreamerError):
+    """A topic was changed from outside in a way that a running stage cannot follow."""
+
+    exit_code = ExitCode.TOPIC
 
 
 class ModelError(StreamerError):

@@ -14,7 +14,6 @@ import pytest
 from faust.types import TP, Message
 
 from streamer.config import Config, build
-from streamer.errors import BrokerError
 from streamer.kafka.topics import SCORES
 from streamer.processing import spec
 from streamer.processing.clock import Clock
@@ -79,6 +78,7 @@ class App:
 
     def __init__(self) -> None:
         self.known_gaps: set[Any] = set()
+        self.made_again: set[str] = set()
         self.why: list[str] = []
         self.closing: list[Any] = []
         self.on_partitions_revoked = SimpleNamespace(connect=self.closing.append)
@@ -89,6 +89,8 @@ class App:
         self.consumer = SimpleNamespace(
             stop_flow=lambda: None,
             seek_to_committed=self.committed,
+            earliest_offsets=self.earliest,
+            highwaters=self.highwaters,
             topic_partitions=self.partitions.get,
         )
         self.assignor = SimpleNamespace(assigned_actives=lambda: {TP("changelog", 0)})
@@ -96,6 +98,12 @@ class App:
 
     async def committed(self) -> dict[TP, int]:
         return {TP("sentiment.scores.v1", 0): self.offset}
+
+    async def earliest(self, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, self.offset)
 
     def create_event(self, key: bytes, value: bytes, _: None, message: Message) -> Any:
         return SimpleNamespace(key=key, value=value, message=message)
@@ -113,8 +121,8 @@ class App:
     def evict(self) -> None:
         self.ended.set_result("the process stood still")
 
-    def give_up(self, why: str) -> None:
-        self.ended.set_exception(BrokerError(why))
+    def give_up(self, error: Exception) -> None:
+        self.ended.set_exception(error)
 
 
 class ManualClock(Clock):

@@ -34,7 +34,7 @@ FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="text-csv, clips, features, ravdess, expression-npz, emobank, goemotions, "
+        help="text-csv, clips, features, ravdess, crema-d, expression-npz, emobank, goemotions, "
         "dailydialog or emorynlp; default: by the kind of data.",
         show_default=False,
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from semi_iin.data.clips import read_clips
+from semi_iin.data.crema_d import LABELS, read_crema_d
 from semi_iin.data.expressions import read_expressions
 from semi_iin.data.features import FOLDERS, read_features
 from semi_iin.data.rated_texts import read_rated
@@ -19,6 +20,7 @@ Format = Literal[
     "clips",
     "features",
     "ravdess",
+    "crema-d",
     "expression-npz",
     "emobank",
     "goemotions",
@@ -31,6 +33,7 @@ _READERS: dict[str, Callable[..., list[Sample]]] = {
     "clips": read_clips,
     "features": read_features,
     "ravdess": read_ravdess,
+    "crema-d": read_crema_d,
     "expression-npz": read_expressions,
     "emobank": partial(read_rated, format="emobank"),
     "goemotions": partial(read_rated, format="goemotions"),
@@ -47,7 +50,7 @@ def read(
     Args:
         path: a file, or a folder where the format is one of folders.
         format: "text-csv", "clips" (media beside a label CSV), "features" (the paper's layout),
-            "ravdess", "expression-npz", or the name of a set of rated texts: "emobank",
+            "ravdess", "crema-d", "expression-npz", or the name of a set of rated texts: "emobank",
             "goemotions", "dailydialog", "emorynlp".
         split: keep only this one; None keeps all.
         options: passed to the format's reader.
@@ -66,7 +69,9 @@ def read(
 
 def guess_format(path: Path) -> Format:
     """Return the format that a file or folder looks like."""
-    if path.is_dir():
-        folders = {folder.split("/")[0] for known in FOLDERS.values() for folder in known.values()}
-        return "features" if any((path / name).is_dir() for name in folders) else "ravdess"
-    return "expression-npz" if path.suffix == ".npz" else "text-csv"
+    if not path.is_dir():
+        return "expression-npz" if path.suffix == ".npz" else "text-csv"
+    folders = {folder.split("/")[0] for known in FOLDERS.values() for folder in known.values()}
+    if any((path / name).is_dir() for name in folders):
+        return "features"
+    return "crema-d" if (path / LABELS).is_file() else "ravdess"

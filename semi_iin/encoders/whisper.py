@@ -7,11 +7,13 @@ read from a CTranslate2 file; a checkpoint stores all weights and needs no such 
 import hashlib
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from semi_iin.clips import SAMPLE_RATE_HZ
 from semi_iin.encoders.audio import VoiceEncoder, mask_until, speech_frames
@@ -54,8 +56,10 @@ class WhisperBackbone(nn.Module):
         states = functional.gelu(self.conv2(states)).transpose(1, 2)
         mask = mask_until((lengths + 1) // 2, states.shape[1])
         states = states + self.positions[: states.shape[1]]
-        for layer in self.layers:
-            states = layer(states, src_key_padding_mask=~mask)
+        # The backward pass of the fused kernels is several times slower on a CPU.
+        with sdpa_kernel(SDPBackend.MATH) if self.training else nullcontext():
+            for layer in self.layers:
+                states = layer(states, src_key_padding_mask=~mask)
         return states, mask
 
 

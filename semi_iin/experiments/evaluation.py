@@ -50,8 +50,7 @@ def evaluate_checkpoint(
         advance: called with the number of samples scored, and of all samples.
 
     Returns:
-        As `evaluate_valence`, with `acc3` and `f1_3class` besides where all labels are words such
-        as negative; or as `evaluate_emotions`.
+        As of `report_samples`.
 
     Raises:
         SemiIINError: for an unfit checkpoint, data without labels, or media that cannot be read.
@@ -112,9 +111,11 @@ def report_samples(
 ) -> dict[str, Any]:
     """Return metrics of predictions, by the kind of the samples' labels.
 
-    Samples with a valence are measured by it; where all valences are -1, 0 or 1, as words such as
-    negative are read, `acc3` and `f1_3class` are added. Otherwise samples with an emotion are
-    measured by that.
+    Samples with a valence are measured by it, as by `evaluate_valence`; where all valences are
+    -1, 0 or 1, as words such as negative are read, the metrics of `evaluate_polarity` are added,
+    and where raters voted on the emotion that was acted, the `sign_auc` of that. Otherwise samples
+    with an emotion are measured by that, as by `evaluate_emotions`. The bootstrap draws the
+    recordings of an actor together.
 
     Raises:
         SemiIINError: when no sample has a label.
@@ -127,8 +128,18 @@ def report_samples(
             valence,
             label,
             [predictions[index].class_probabilities for index in with_valence],
+            groups=_actors([samples[index] for index in with_valence]),
             resamples=resamples,
         )
+        if all(samples[index].votes for index in with_valence):
+            acted = [samples[index].emotion or "" for index in with_valence]
+            signs = evaluate.evaluate_emotions(
+                valence,
+                acted,
+                groups=_actors([samples[index] for index in with_valence]),
+                resamples=resamples,
+            )
+            report["sign_auc"] = signs["sign_auc"]
         if set(label) <= {-1.0, 0.0, 1.0}:
             words = [POLARITIES[int(value) + 1] for value in label]
             report |= evaluate.evaluate_polarity(valence, words, resamples=resamples)
@@ -140,8 +151,16 @@ def report_samples(
         [predictions[index].valence for index in with_emotion],
         [samples[index].emotion or "" for index in with_emotion],
         None if emotions is None else [emotions[index] for index in with_emotion],
+        groups=_actors([samples[index] for index in with_emotion]),
         resamples=resamples,
     )
+
+
+def _actors(samples: Sequence[Sample]) -> list[str] | None:
+    """Return who speaks in each of some voices without words; None for other samples."""
+    if all(sample.audio is not None and sample.text is None for sample in samples):
+        return [sample.group or sample.id for sample in samples]
+    return None
 
 
 def report_examples(

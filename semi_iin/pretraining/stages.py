@@ -14,7 +14,7 @@ from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin.data.samples import Sample
-from semi_iin.encoders.audio import LogMelEncoder
+from semi_iin.encoders.audio import VoiceEncoder
 from semi_iin.encoders.protocol import Encoder, Spec
 from semi_iin.encoders.text import TextEncoder
 from semi_iin.encoders.vision import FaceEncoder
@@ -64,7 +64,9 @@ def train_encoders(
             raise SemiIINError(f"encoders.{modality}.teacher: only the text encoder has a teacher")
         samples, selection = _lessons(parts, modality, bool(settings.teacher))
         if modality != "text":
-            emotions = {sample.emotion or "" for sample in (*samples, *selection)}
+            learned = (*samples, *selection)
+            emotions = {sample.emotion or "" for sample in learned}
+            emotions |= {name for sample in learned for name in sample.votes}
             specs[modality] = {**specs[modality], "emotions": sorted(emotions)}
         torch.manual_seed(config.seed)
         encoders = Encoders.build(specs, stored)
@@ -167,7 +169,7 @@ def _task(
                 words=settings.words,
                 taught=taught,
             )
-        case LogMelEncoder():
+        case VoiceEncoder():
             return VoiceTask(encoder, samples, selection, batch_size=size, seed=seed)
         case FaceEncoder():
             return FaceTask(encoder, samples, selection, batch_size=size, seed=seed)

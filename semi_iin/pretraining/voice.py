@@ -1,4 +1,9 @@
-"""The voice task: the log-mel encoder learns the emotions of recordings."""
+"""The voice task: an audio encoder learns which emotions people hear in recordings.
+
+What enters: recordings with the emotion that was acted, and where there are any with the votes of
+people who heard them. What leaves: a task for `loop.fit`. Each recording is altered anew every time
+that it is used.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,22 +17,36 @@ from torch.nn import functional
 
 from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
-from semi_iin.encoders.audio import LogMelEncoder
+from semi_iin.encoders.audio import VoiceEncoder
 from semi_iin.errors import SemiIINError
-from semi_iin.labels import NEGATIVE_EMOTIONS, POSITIVE_EMOTIONS
 from semi_iin.loop import Metrics, length_batches
-from semi_iin.pretraining.emotions import emotion_metrics
+from semi_iin.pretraining.emotions import (
+    emotion_metrics,
+    emotion_valence,
+    sign_auc,
+    sign_odds,
+    signed_classes,
+)
+from semi_iin.pretraining.recordings import altered_audio
 
 
 class VoiceTask:
-    """The log-mel encoder, trained on the recordings' emotions and the sign of their valence."""
+    """An audio encoder, trained on emotions: their shares of votes, and the sign of their valence.
 
-    SMOOTHING = 0.1
+    The target of a recording with votes is their distribution; that of another is its emotion.
+    Valence follows from the distribution, as the share of happy less that of the negative
+    emotions, and has a loss of its own for recordings with votes. So has the sign of the acted
+    emotion, because happy voices are rare and otherwise named angry or fearful.
+    """
+
+    SMOOTHING = 0.1  # of the target of a recording without votes
     SIGN = 0.3  # weight of the sign's loss
+    VALENCE = 2.0  # weight of the squared error of valence, which is in [-1, 1] here
+    CHUNK = 32  # recordings measured together
 
     def __init__(
         self,
-        encoder: LogMelEncoder,
+        encoder: VoiceEncoder,
         samples: Sequence[Sample],
         selection: Sequence[Sample],
         *,
@@ -36,14 +55,25 @@ class VoiceTask:
     ) -> None:
         """Take an encoder and recordings, which are read into memory."""
         self.module = self.encoder = encoder
-        self.recordings = [read_voice(sample) for sample in samples]
+        read = {id(sample): read_voice(sample) for sample in samples}  # repeated ones once
+        self.recordings = [read[id(sample)] for sample in samples]
         self.selection = [read_voice(sample) for sample in selection]
         classes: list[str] = encoder.spec["emotions"]
-        self.targets = torch.tensor([classes.index(sample.emotion or "") for sample in samples])
+        self.acted = torch.tensor([classes.index(sample.emotion or "") for sample in samples])
+        self.rated = torch.tensor([bool(sample.votes) for sample in samples])
+        self.targets = torch.tensor([self._target(sample, classes) for sample in samples])
         self.truth = [sample.emotion or "" for sample in selection]
-        self.positive = torch.tensor([name in POSITIVE_EMOTIONS for name in classes])
-        self.negative = torch.tensor([name in NEGATIVE_EMOTIONS for name in classes])
+        self.heard = np.array([sample.label if sample.votes else np.nan for sample in selection])
+        self.classes = classes
+        self.positive, self.negative = signed_classes(classes)
         self.batch_size, self.seed = batch_size, seed
+
+    def _target(self, sample: Sample, classes: Sequence[str]) -> list[float]:
+        """Return the distribution over the classes that a recording should have."""
+        if sample.votes:
+            return [sample.votes.get(name, 0.0) for name in classes]
+        rest = self.SMOOTHING / len(classes)
+        return [(1 - self.SMOOTHING) * (name == sample.emotion) + rest for name in classes]
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -51,57 +81,59 @@ class VoiceTask:
         return {"encoder": self.encoder.spec}
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """Return shuffled batches."""
-        return length_batches([0] * len(self.recordings), self.batch_size, (self.seed, epoch))
+        """Return shuffled batches of recordings of similar length."""
+        lengths = [len(recording) for recording in self.recordings]
+        return length_batches(lengths, self.batch_size, (self.seed, epoch))
 
     def loss(self, batch: list[int], random: Generator) -> Tensor:
-        """Return the loss of altered recordings: smoothed cross-entropy, and that of the sign."""
+        """Return the loss of altered recordings: of emotions, valence and sign."""
         clips = [Clip(audio=altered_audio(self.recordings[index], random)) for index in batch]
         energies, lengths = self.encoder.energies(clips)
         energies = _masked_bands(energies, lengths, random)
         logits = self.encoder.classify(*self.encoder(energies, lengths)).float().cpu()
         targets = self.targets[batch]
-        loss = functional.cross_entropy(logits, targets, label_smoothing=self.SMOOTHING)
-        return loss + self.SIGN * self._sign_loss(logits, targets)
+        valence = emotion_valence(logits.softmax(dim=1), self.classes)
+        error = (valence - emotion_valence(targets, self.classes)).square()
+        rated = self.rated[batch]
+        valence_loss = (error * rated).sum() / rated.sum().clamp(min=1)
+        loss = functional.cross_entropy(logits, targets) + self.VALENCE * valence_loss
+        return loss + self.SIGN * self._sign_loss(logits, self.acted[batch])
 
-    def _sign_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def _sign_loss(self, logits: Tensor, acted: Tensor) -> Tensor:
         """Return the binary cross-entropy of positive against negative, both of equal weight."""
-        signed = (self.positive | self.negative)[targets]
+        signed = (self.positive | self.negative)[acted]
         if not signed.any() or not self.positive.any() or not self.negative.any():
             return logits.sum() * 0
-        odds = logits[:, self.positive].logsumexp(1) - logits[:, self.negative].logsumexp(1)
-        rare = (self.negative[self.targets].sum() / self.positive[self.targets].sum()).float()
+        rare = (self.negative[self.acted].sum() / self.positive[self.acted].sum()).float()
+        odds = sign_odds(logits, self.classes)[signed]
         return functional.binary_cross_entropy_with_logits(
-            odds[signed], self.positive[targets[signed]].float(), pos_weight=rare
+            odds, self.positive[acted[signed]].float(), pos_weight=rare
         )
 
     def fusion_weights(self) -> None:
         """Return None: no Semi-IIN is trained along."""
 
     def measure(self) -> Metrics:
-        """Return accuracy, and balanced accuracy of the valence's sign."""
-        clips = [Clip(audio=audio) for audio in self.selection]
-        predicted = [
-            name
-            for first in range(0, len(clips), 32)
-            for name in self.encoder.emotions(clips[first : first + 32])
-        ]
-        return emotion_metrics(predicted, self.truth)
+        """Return metrics of the emotions, and where there are votes the correlation of valence.
 
+        The score is 1 less the correlation; without votes, 1 less the accuracy.
+        """
+        chunks = range(0, len(self.selection), self.CHUNK)
+        logits = torch.cat([self._logits(self.selection[at : at + self.CHUNK]) for at in chunks])
+        metrics = emotion_metrics(self.encoder.emotion_names(logits), self.truth)
+        if self.positive.any() and self.negative.any():
+            metrics["sign_auc"] = sign_auc(sign_odds(logits, self.classes).numpy(), self.truth)
+        rated = ~np.isnan(self.heard)
+        predicted = emotion_valence(logits.softmax(dim=1), self.classes).numpy()[rated]
+        if rated.any() and predicted.std() > 0 and self.heard[rated].std() > 0:
+            metrics["corr"] = float(np.corrcoef(predicted, self.heard[rated])[0, 1])
+            metrics["score"] = 1 - metrics["corr"]
+        return metrics
 
-def altered_audio(audio: NDArray[np.float32], random: Generator) -> NDArray[np.float32]:
-    """Return a recording at another speed and pitch, cut, and with noise."""
-    speed = random.uniform(0.88, 1.12)
-    count = max(1, round(len(audio) / speed))
-    altered = np.interp(np.linspace(0, len(audio) - 1, count), np.arange(len(audio)), audio)
-    if random.random() < 0.5:
-        length = round(count * random.uniform(0.6, 1.0))
-        first = int(random.integers(0, count - length + 1))
-        altered = altered[first : first + length]
-    if random.random() < 0.5:
-        level = float(np.sqrt(np.mean(np.square(altered)))) * 10 ** (-random.uniform(5, 40) / 20)
-        altered = altered + random.normal(0, 1, len(altered)) * level
-    return np.clip(altered, -1, 1).astype(np.float32)
+    def _logits(self, recordings: Sequence[NDArray[np.float32]]) -> Tensor:
+        """Return emotion logits (B, classes) of recordings, on the CPU."""
+        energies = self.encoder.energies([Clip(audio=audio) for audio in recordings])
+        return self.encoder.classify(*self.encoder(*energies)).float().cpu()
 
 
 def _masked_bands(energies: Tensor, lengths: Tensor, random: Generator) -> Tensor:

@@ -16,6 +16,8 @@ __all__ = ["Pace"]
 
 POLL_S = 0.2
 """How often a wait checks for a stop."""
+BEHIND_S = 10.0
+"""A replay that is so much later than its speed asks for is reported as slow."""
 
 
 class Pace:
@@ -36,6 +38,7 @@ class Pace:
         self._changed = threading.Condition()
         self._started_s: float | None = None
         self._paused_s: float | None = None
+        self._reported = False
 
     @property
     def paused(self) -> bool:
@@ -68,6 +71,15 @@ class Pace:
         if self._started_s is None:
             self._started_s = now_s
         return self._started_s + event_time_ns / NS_PER_S / self._speed - now_s
+
+    def slow_speed(self, event_time_ns: int) -> float | None:
+        """Return the speed so far, once, when the replay is BEHIND_S too late; else None."""
+        with self._changed:
+            left_s = self.remaining_s(event_time_ns)
+            if self._reported or self._started_s is None or left_s > -BEHIND_S:
+                return None
+            self._reported = True
+            return event_time_ns / NS_PER_S / (self._clock() - self._started_s)
 
     def wait(self, event_time_ns: int, stop: threading.Event) -> None:
         """Return when `event_time_ns` is due and the replay is not paused, or `stop` is set."""

@@ -12,6 +12,7 @@ import logging
 import time
 from typing import Protocol, Self
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streamer.config import Config
@@ -54,6 +55,7 @@ class SessionPolicies:
         self._config = config
         self._policies: dict[str, Policy] = {}
         self._consumer: Consumer[Session] | None = None
+        self._ends: dict[TopicPartition, int] = {}
         self._looked_at_s = -LOOK_S
         self._lock = asyncio.Lock()
 
@@ -71,6 +73,8 @@ class SessionPolicies:
         Raises:
             BrokerError: reading the sessions topic is not allowed.
         """
+        if self._lock.locked() and session_id in self._policies:
+            return self._policies[session_id]  # another task reads on, or waits for the broker
         async with self._lock:
             while True:
                 try:
@@ -88,10 +92,16 @@ class SessionPolicies:
         if time.monotonic() - self._looked_at_s >= LOOK_S:
             await self._read(self._consumer, 0)
         if session_id not in self._policies:
-            ends = await self._consumer.ends()
-            while await self._consumer.is_before(ends):
-                await self._read(self._consumer, FETCH_WAIT_MS)
+            await self._read_to_end(self._consumer)
         return self._policies.get(session_id)
+
+    async def _read_to_end(self, consumer: Consumer[Session]) -> None:
+        ends, before = await consumer.ends(), self._ends
+        self._ends = dict(ends)
+        if any(ends.get(at, 0) < end for at, end in before.items()):
+            raise BrokerError("the topic was made again, so it is read from its beginning")
+        while await consumer.is_before(ends):
+            await self._read(consumer, FETCH_WAIT_MS)
 
     async def _read(self, consumer: Consumer[Session], max_wait_ms: int) -> None:
         for received in await consumer.batch(BATCH, max_wait_ms):

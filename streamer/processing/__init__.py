@@ -6,6 +6,7 @@ session, over the internal topic session-input. `smoothing` defines the values, 
 
     spec       the two stages as pure functions
     stage      an agent's body: order, outputs, states, commits
+    inputs     topics that are cut, made again or widened
     changelog  states into a table and its changelog
     faust_app  Faust with the repairs that the stages need
     app        topics, tables, agents and settings

@@ -21,7 +21,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from mode.threads import WorkerThread
 
-from streamer.errors import BrokerError
+from streamer.errors import BrokerError, StreamerError
 from streamer.kafka.connection import close, pause_between_updates
 from streamer.kafka.consumer import FETCH_WAIT_MS, delay_assignment
 from streamer.processing.lease import RENEW_S, Lease
@@ -76,7 +76,7 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _join_again(self, error: BaseException) -> None:
         if isinstance(error, (GroupAuthorizationFailedError, TopicAuthorizationFailedError)):
-            why = (
+            why = BrokerError(
                 f"The broker does not allow the consumer group {self.app.conf.id} ({error}); "
                 "grant it to this user, or set smoothing.consumer_group."
             )
@@ -128,11 +128,12 @@ class App(faust.App):  # type: ignore[misc]
     """Faust's app with our transport, and no data folder where the tables are in memory.
 
     Attributes:
-        ended: done when the app must not go on: fails with a BrokerError for good, or holds why
-            it must start over.
+        ended: done when the app must not go on: fails with an error for good, or holds why it
+            must start over.
         embedded: the broker is an embedded one.
         known_gaps: gaps in the offsets of an input that are the log's own.
         lease: whether this process has been running without a pause.
+        made_again: input topics that were deleted and made again, and whose commits are of the old.
     """
 
     logger = logging.getLogger("faust.app")
@@ -141,6 +142,7 @@ class App(faust.App):  # type: ignore[misc]
         self,
         app_id: str,
         known_gaps: set[tuple[Any, int]] | None = None,
+        made_again: set[str] | None = None,
         *,
         embedded: bool = False,
         **settings: Any,
@@ -151,6 +153,7 @@ class App(faust.App):  # type: ignore[misc]
         self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
         conf = self.conf
         self.lease = Lease(conf.broker_session_timeout - conf.broker_heartbeat_interval - RENEW_S)
+        self.made_again: set[str] = set() if made_again is None else made_again
 
     def start_over(self, why: str) -> None:
         """End this app so that the worker builds a new one."""
@@ -184,10 +187,10 @@ class App(faust.App):  # type: ignore[misc]
         coordinator = getattr(consumer, "_coordinator", None)
         return coordinator is not None and coordinator.generation < 0
 
-    def give_up(self, why: str) -> None:
-        """End this app and the worker with a BrokerError."""
+    def give_up(self, error: StreamerError) -> None:
+        """End this app and the worker with an error."""
         if not self.ended.done():
-            self.ended.set_exception(BrokerError(why))
+            self.ended.set_exception(error)
 
     def _new_transport(self) -> Any:
         return _Transport(self.conf.broker_consumer, self)

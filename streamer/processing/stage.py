@@ -20,7 +20,7 @@ from faust.types import TP
 
 from streamer import metrics
 from streamer.config import Config
-from streamer.errors import BrokerError, UnreadableRecord
+from streamer.errors import BrokerError, TopicChanged, UnreadableRecord
 from streamer.kafka.messages import EncodedRecord, RawMessage, header_values
 from streamer.kafka.policies import Policies
 from streamer.kafka.producer import Producer
@@ -29,6 +29,7 @@ from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing.changelog import Changelog
 from streamer.processing.clock import Clock
 from streamer.processing.faust_app import App, Evicted
+from streamer.processing.inputs import starting_offsets
 from streamer.processing.silence import Silence
 from streamer.processing.spec import StageSpec, arrived, stamped
 from streamer.processing.stored import S, StoredState, changes_in
@@ -389,15 +390,12 @@ class Stage(Generic[S]):
         counts = consumer.topic_partitions(self._topic), consumer.topic_partitions(changelog)
         if all(counts) and counts[0] != counts[1]:  # 0 or None: not known yet
             self._app.give_up(
-                f"The topic {self._topic} has {counts[0]} partitions but {changelog} has "
-                f"{counts[1]}; give it as many, or set another smoothing.consumer_group."
+                TopicChanged(
+                    f"The topic {self._topic} has {counts[0]} partitions but {changelog} has "
+                    f"{counts[1]}; give it as many, or set another smoothing.consumer_group."
+                )
             )
-        committed = await consumer.seek_to_committed()
-        self._next = {
-            tp.partition: offset
-            for tp, offset in committed.items()
-            if tp.topic == self._topic and offset
-        }
+        self._next = await starting_offsets(self._app, self._topic)
         now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
         changelog = self._table.changelog_topic_name
         mine = {

@@ -12,7 +12,7 @@ import logging
 import shutil
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ from streamer.kafka.topics import (
 )
 from streamer.processing.app import Processor, build_app, changelogs
 from streamer.processing.faust_app import STOP_S
+from streamer.processing.inputs import watch
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     touched = [*inputs, *(changelogs(config) if embedded else ())]
     partitions = await _partitions(config.kafka, touched)
     known_gaps: set[tuple[Any, int]] = set()
+    made_again: set[str] = set()
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
     with tables_folder(config, embedded=embedded) as folder:
@@ -106,18 +108,24 @@ async def run(config: Config, stop: asyncio.Event) -> None:
                     embedded=embedded,
                     folder=folder,
                     known_gaps=known_gaps,
+                    made_again=made_again,
                 )
-                why = await _work(processor, stop)
+                # An embedded broker's topics never change.
+                watched = {} if embedded else {name: partitions[name] for name in inputs}
+                why = await _work(processor, stop, config.kafka, watched)
                 log.info("Stream processor stopped: %s", json.dumps(processor.counters))
                 if not stop.is_set():
                     log.warning("Starting over: %s.", why)
                     await _answers(config.kafka, stop)
 
 
-async def _work(processor: Processor, stop: asyncio.Event) -> str:
+async def _work(
+    processor: Processor, stop: asyncio.Event, kafka: KafkaConfig, inputs: Mapping[str, int]
+) -> str:
     """Start the app and run its stages until `stop` is set; else return why the app ended.
 
     Raises:
+        TopicChanged: an input topic has other partitions than `inputs` says.
         BrokerError: there is no use in starting over.
         Exception: a fault of ours, in a stage.
     """
@@ -135,12 +143,14 @@ async def _work(processor: Processor, stop: asyncio.Event) -> str:
 
     stopping = asyncio.create_task(stop.wait())
     living = asyncio.create_task(live())
-    stages = [
+    stages: list[asyncio.Task[Any]] = [
         asyncio.create_task(work)
         for stage in processor.stages
         for work in (stage.commit_loop(), stage.maintenance_loop())
     ]
     stages.append(asyncio.create_task(app.keep_lease()))
+    if inputs:
+        stages.append(asyncio.create_task(watch(kafka, inputs, processor.app.made_again)))
     waited = [app.ended, living, stopping, *stages]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     cause = next(each for each in (app.ended, *stages, *waited) if each.done())

@@ -125,8 +125,16 @@ class Pipeline:
             yield self._encode(window)
 
     def _wait_until(self, own_time_ns: int, stop: threading.Event) -> None:
-        if not self._plan.live:
-            self._pace.wait(self._begin_ns + own_time_ns, stop)
+        if self._plan.live:
+            return
+        event_time_ns = self._begin_ns + own_time_ns
+        self._pace.wait(event_time_ns, stop)
+        speed = self._pace.slow_speed(event_time_ns)
+        if speed is not None:
+            self._notices.give(
+                f"The replay runs at {speed:.1f} of real time, slower than asked for: a stage "
+                "takes too long (the page shows how long each takes)."
+            )
 
     def _before(self, stop: threading.Event) -> Iterator[Window]:
         """Let the time before the recording's beginning pass."""

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streamer.config import Config, build
 from streamer.kafka.admin import ensure_topics
@@ -22,11 +21,9 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.kafka]
 
 
 @pytest.fixture
-async def config(kafka_broker: str) -> Config:
+def config(kafka_broker: str) -> Config:
     prefix = f"t{uuid.uuid4().hex[:12]}"
-    chosen = build({"kafka": {"broker": kafka_broker, "topic_prefix": prefix}})
-    await ensure_topics(chosen)
-    return chosen
+    return build({"kafka": {"broker": kafka_broker, "topic_prefix": prefix}})
 
 
 def name_of(config: Config, topic: Topic[Any]) -> str:
@@ -43,16 +40,13 @@ async def read(config: Config, topic: Topic[Any], count: int) -> list[Any]:
     return taken
 
 
-async def set_topic(config: Config, topic: Topic[Any], **settings: str) -> None:
-    """Change settings of a topic on the broker; in their names, `_` stands for a dot."""
+async def make_topic(config: Config, topic: Topic[Any], **settings: str) -> None:
+    """Make a topic with settings of its own; in their names, `_` stands for a dot."""
+    values = {name.replace("_", "."): value for name, value in settings.items()}
     async with connected(
         lambda: AIOKafkaAdminClient(bootstrap_servers=config.kafka.broker), config.kafka
     ) as admin:
-        values = {name.replace("_", "."): value for name, value in settings.items()}
-        (answer,) = await admin.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, name_of(config, topic), values)]
-        )
-        assert answer.resources[0][0] == 0
+        await admin.create_topics([NewTopic(name_of(config, topic), 2, 1, topic_configs=values)])
 
 
 async def test_records_that_the_broker_refuses_are_dead_letters_and_the_others_go_on(
@@ -60,8 +54,9 @@ async def test_records_that_the_broker_refuses_are_dead_letters_and_the_others_g
 ) -> None:
     """By size, by time and without a key: no other record waits, and nothing reconnects."""
     limits = {"message_timestamp_after_max_ms": "60000", "max_message_bytes": "20000"}
-    await set_topic(config, WINDOWS, **limits)
-    await set_topic(config, ALERTS, cleanup_policy="compact")
+    await make_topic(config, WINDOWS, **limits)
+    await make_topic(config, ALERTS, cleanup_policy="compact")
+    await ensure_topics(config)
     ahead_ms = round(datetime.now(UTC).timestamp() * 1000) + 3_600_000
     async with Producer(config) as producer:
         sent = [await producer.publish_soon(window(0))]
@@ -89,7 +84,8 @@ async def test_a_producer_with_every_topic_refusing_its_clock_goes_on(
 ) -> None:
     """No topic takes a time more than 0 ms behind the broker's."""
     for topic in (WINDOWS, DEAD_LETTER):
-        await set_topic(config, topic, message_timestamp_before_max_ms="0")
+        await make_topic(config, topic, message_timestamp_before_max_ms="0")
+    await ensure_topics(config)
     async with Producer(config) as producer:
         behind = [await producer.publish_soon(window(k), timestamp_ms=1) for k in range(20)]
         assert {(await place).partition for place in behind} == {NO_PARTITION}

@@ -38,6 +38,24 @@ def test_event_time_passes_at_the_speed_and_not_in_a_pause() -> None:
     assert pace.remaining_s(10 * NS_PER_S) == 0
 
 
+def test_a_replay_that_cannot_keep_its_speed_is_reported_once() -> None:
+    now_s = 100.0
+    pace = Pace(1, lambda: now_s)
+    assert pace.slow_speed(0) is None  # the clock starts
+    now_s += 19.9
+    assert pace.slow_speed(10 * NS_PER_S) is None
+    pace.toggle()
+    now_s += 1000
+    assert pace.slow_speed(10 * NS_PER_S) is None
+    pace.toggle()
+    now_s += 5.1
+    assert pace.slow_speed(10 * NS_PER_S) == pytest.approx(0.4)
+    assert pace.slow_speed(10 * NS_PER_S) is None
+    free = Pace(0, lambda: now_s)
+    now_s += 1000
+    assert free.slow_speed(0) is None
+
+
 def test_resuming_and_stopping_end_a_wait() -> None:
     for end in ("resume", "stop"):
         pace, stop = Pace(1, lambda: 0.0), threading.Event()

@@ -13,7 +13,7 @@ from streamer.kafka.policies import SessionPolicies
 from streamer.kafka.producer import Producer
 from streamer.policy import Policy
 from streamer.records import MODALITIES, Session
-from streamer.testing import ALL_ALLOWED
+from streamer.testing import ALL_ALLOWED, FakeBroker
 from tests.made_records import session
 
 
@@ -72,3 +72,17 @@ async def test_a_broker_that_is_away_makes_no_session_unknown(
         assert not asking.done()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_known_session_does_not_wait_while_another_is_looked_for() -> None:
+    with FakeBroker() as broker:
+        broker.publish(session())
+        async with SessionPolicies(broker.config) as policies:
+            assert await policies.policy("standup") == ALL_ALLOWED
+            broker.close()
+            asking = asyncio.create_task(policies.policy("retro"))
+            await asyncio.sleep(0)
+            assert await asyncio.wait_for(policies.policy("standup"), 30) == ALL_ALLOWED
+            assert not asking.done()
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)

@@ -11,11 +11,12 @@ import pytest
 from faust.types import TP
 
 from streamer.config import Config, build
-from streamer.errors import BrokerError, ConfigError
+from streamer.errors import ConfigError, TopicChanged
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.topics import ALERTS, SESSION_INPUT
 from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing import app, spec
+from streamer.processing.app import changelogs
 from streamer.processing.stored import changes_in
 from streamer.records import Sentiment
 from streamer.testing import ALL_ALLOWED, FakePolicies, FakeProducer
@@ -158,7 +159,7 @@ async def test_a_changelog_of_other_partitions_ends_it_before_anything_is_smooth
     async with bench.working():
         await bench.feed(*map(bench.event, wire(0)))
     assert bench.journal == []
-    with pytest.raises(BrokerError, match="4 partitions but changelog has 3"):
+    with pytest.raises(TopicChanged, match="4 partitions but changelog has 3"):
         bench.app.ended.result()
 
 
@@ -273,7 +274,7 @@ def test_two_systems_on_one_cluster_share_no_changelog() -> None:
     other = build({"kafka": {"topic_prefix": "demo"}})
     assert consumer_group(one, "smoothing") == "sentiment-smoothing"
     assert consumer_group(other, "smoothing") == "demo-sentiment-smoothing"
-    assert set(app.changelogs(one)).isdisjoint(app.changelogs(other))
+    assert set(changelogs(one)).isdisjoint(changelogs(other))
 
 
 def built(**settings: Any) -> app.Processor:

@@ -94,6 +94,16 @@ def test_the_intervals_are_those_of_plain_resampling() -> None:
         assert report[name]["ci95"] == pytest.approx(expected, abs=0.12 * width)
 
 
+def test_samples_of_a_group_are_drawn_together() -> None:
+    # Both groups are wrong in half of their samples: whichever is drawn, the error is the same.
+    label, valence = [1.0, 1.0, 2.0, 2.0] * 3, [1.0, 0.0, 2.0, 1.0] * 3
+    groups = ["one", "one", "other", "other"] * 3
+    together = evaluate.evaluate_valence(valence, label, groups=groups)
+    alone = evaluate.evaluate_valence(valence, label)
+    assert together["mae"] == {"value": 0.5, "ci95": [0.5, 0.5]}
+    assert alone["mae"]["value"] == 0.5 and alone["mae"]["ci95"][0] < 0.4
+
+
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate.evaluate_valence(GUESS, LABEL, resamples=50)
     monkeypatch.setattr(evaluate, "_CHUNK", 60)
@@ -153,12 +163,15 @@ def test_emotion_metrics_are_as_calculated_by_hand() -> None:
     assert value(report, "accuracy") == pytest.approx(5 / 9)
     # Happy: 1 of 2 above zero. Others: 2 of 4 below; exactly zero and no evidence are not.
     assert value(report, "valence_sign_balanced_accuracy") == pytest.approx((1 / 2 + 2 / 4) / 2)
+    # 1 is above -0.5, -2, 0 and no evidence (0); -1 is above -2 alone.
+    assert value(report, "sign_auc") == pytest.approx(5 / 8)
 
 
 def test_emotions_can_be_measured_without_a_head_or_without_valence() -> None:
     assert list(evaluate.evaluate_emotions([1.0], ["happy"])) == [
         "n",
         "valence_sign_balanced_accuracy",
+        "sign_auc",
     ]
     assert list(evaluate.evaluate_emotions(None, ["happy"], ["happy"])) == ["n", "accuracy"]
 

@@ -57,6 +57,35 @@ def test_encoders_of_a_checkpoint_are_used_unchanged(tiny_bert: Path, tmp_path: 
             assert torch.equal(new.tensors[name], value), name
 
 
+@pytest.mark.slow
+def test_a_run_of_voices_alone_writes_a_checkpoint_that_needs_no_source(tmp_path: Path) -> None:
+    for actor in (1, 17):
+        recordings(tmp_path / "voices", tones(8, actor), actor)
+    config = RunConfig.model_validate(
+        {
+            "name": "voices",
+            "device": "cpu",
+            "data": [{"path": "voices", "format": "ravdess"}],
+            "encoders": {
+                "audio": {
+                    "spec": {
+                        "kind": "whisper_audio", "layers": 1, "states": 16, "mels": 8, "width": 8,
+                    },
+                    "training": {"epochs": 1, "batch_size": 4},
+                },
+            },
+            "model": {"hidden": 16, "head_widths": [16, 8], "audio_convs": [[3, 2, 1]]},
+            "training": {"epochs": 1, "batch_size": 4},
+        }
+    )  # fmt: skip
+    path = train(config, tmp_path / "run", data_root=tmp_path)
+    predictor = Predictor.from_checkpoint(path, device="cpu")
+    clip = Clip(audio=tones(1, 5)[0][1])
+    (prediction,) = predictor.predict([clip])
+    assert prediction.modalities == ("audio",)
+    assert predictor.emotions([clip], modality="audio")[0] in ("happy", "sad")
+
+
 def test_ready_features_need_no_encoders(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for folder, width in (("audio", 6), ("text", 5), ("visual", 4)):
