@@ -7,6 +7,7 @@
     checks      devices, doctor, schema, config
     models      models list, get, verify
     letters     dead-letter
+    topics      topics list, create
 
 `options` and `context` hold what the commands share; `terminal`, `output`, `logs` and `display`
 write to the terminal. The exit codes are `streamer.errors.ExitCode`.

@@ -41,4 +41,6 @@ dead_letter_app = typer.Typer(
     no_args_is_help=True, help="List, show and retry unreadable messages."
 )
 app.add_typer(dead_letter_app, name="dead-letter")
+topics_app = typer.Typer(no_args_is_help=True, help="List and create the system's topics.")
+app.add_typer(topics_app, name="topics")
 screen = Console(stderr=True)

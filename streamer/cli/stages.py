@@ -68,7 +68,7 @@ def capture(
         return Capture(plan, chosen.config, publisher, in_flight)
 
     async def everything(stop: Stop) -> Any:
-        await ensure_topics(chosen.config)
+        await ensure_topics(chosen.config, "capture")
         work = capture_only(plan.session_id, source, chosen.config, stop)
         async with absence_announced(chosen.config):
             return await metrics.watched(chosen.config, "capture", work, answers)
@@ -93,7 +93,7 @@ def infer(config: ConfigOption = None, set_: SetOption = None, broker: BrokerOpt
     end_with_parent()
 
     async def everything(stop: Stop) -> None:
-        await ensure_topics(chosen.config)
+        await ensure_topics(chosen.config, "infer")
         work = worker.run(chosen.config, stop)
         await metrics.watched(chosen.config, "inference", work, answers)
 

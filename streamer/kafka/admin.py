@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from streamer.config import Config
 from streamer.errors import BrokerError
 from streamer.kafka.connection import connected
 from streamer.kafka.embedded import is_embedded
-from streamer.kafka.messages import ENVELOPE_BYTES
+from streamer.kafka.provision import PlannedTopic, Role, planned_topics
 from streamer.kafka.security import aiokafka_settings
-from streamer.kafka.topics import TOPICS, WINDOWS, Topic
 
 
 async def on_embedded(config: Config) -> bool:
@@ -32,49 +37,76 @@ async def on_embedded(config: Config) -> bool:
     return await asyncio.to_thread(is_embedded, kafka.broker, kafka.connect_timeout_s)
 
 
-async def ensure_topics(config: Config) -> None:
+async def ensure_topics(config: Config, role: Role | None = None) -> list[str]:
     """Create the topics that are missing, with the configured partitions and retention.
 
     Existing topics are not changed. An embedded broker creates each topic on first use.
+
+    Args:
+        config: where the broker is, and what its topics are like.
+        role: the command whose topics are needed; None for all.
+
+    Returns:
+        The names of the created topics.
 
     Raises:
         BrokerError: the broker does not answer, or refuses to create a topic.
     """
     kafka = config.kafka
-    topics = {topic.full_name(kafka.topic_prefix): topic for topic in TOPICS}
+    plan = planned_topics(config, role)
     settings = aiokafka_settings(kafka)
     if await on_embedded(config):
         async with connected(lambda: AIOKafkaProducer(**settings), kafka) as producer:
-            for name in topics:
-                await producer.partitions_for(name)
-        return
+            for planned in plan:
+                await producer.partitions_for(planned.name)
+        return []
     async with connected(lambda: AIOKafkaAdminClient(**settings), kafka) as admin:
-        present = set(await admin.list_topics())
-        missing = [
-            _new_topic(name, topic, config) for name, topic in topics.items() if name not in present
-        ]
+        present = await _partitions(admin)
+        missing = [planned for planned in plan if planned.name not in present]
+        partitions = {planned.name: planned.partitions for planned in plan} | present
         if missing:
-            _check_created(await admin.create_topics(missing))
+            new = [_new_topic(planned, partitions) for planned in missing]
+            _check_created(await admin.create_topics(new))
+        return [planned.name for planned in missing]
 
 
-def _new_topic(name: str, topic: Topic[Any], config: Config) -> Any:
-    kafka = config.kafka
-    retention_ms = kafka.windows_retention_ms if topic is WINDOWS else kafka.retention_ms
+async def topics_on_broker(config: Config) -> dict[str, int]:
+    """Return the number of partitions of each topic that this user may see.
+
+    Raises:
+        BrokerError: the broker does not answer.
+    """
+    settings = aiokafka_settings(config.kafka)
+    async with connected(lambda: AIOKafkaAdminClient(**settings), config.kafka) as admin:
+        return await _partitions(admin)
+
+
+async def _partitions(admin: Any) -> dict[str, int]:
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in await admin.describe_topics()
+        if topic["error_code"] == 0
+    }
+
+
+def _new_topic(planned: PlannedTopic, partitions: Mapping[str, int]) -> Any:
     return NewTopic(
-        name=name,
-        num_partitions=kafka.partitions,
-        replication_factor=kafka.replication,
-        topic_configs={
-            "retention.ms": str(retention_ms),
-            "max.message.bytes": str(kafka.max_message_bytes + ENVELOPE_BYTES),
-            "message.timestamp.type": "CreateTime",
-        },
+        name=planned.name,
+        num_partitions=partitions[planned.input or planned.name],
+        replication_factor=planned.replication,
+        topic_configs=planned.settings,
     )
 
 
 def _check_created(response: Any) -> None:
     for name, code, *messages in response.topic_errors:
         error = for_code(code)
+        if issubclass(error, (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)):
+            raise BrokerError(
+                f"The topic {name} is missing, or hidden from this user, who may not create it "
+                f"({error.__name__}); an administrator makes all topics with `streamer topics "
+                "create`, and docs/operating.md lists the rights of each command."
+            )
         if error.errno not in (0, TopicAlreadyExistsError.errno):
             reason = next((text for text in messages if text), error.__name__)
             raise BrokerError(f"The broker does not create the topic {name}: {reason}")

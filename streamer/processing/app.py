@@ -46,12 +46,6 @@ class Processor:
         )
 
 
-def changelogs(config: Config) -> tuple[str, str]:
-    """Names of the changelog topics, participants' and sessions'."""
-    app_id = consumer_group(config, "smoothing")
-    return f"{app_id}-participants-changelog", f"{app_id}-sessions-changelog"
-
-
 def build_app(
     config: Config,
     producer: Producer,
@@ -125,7 +119,7 @@ def _faust_settings(config: Config, folder: Path, *, embedded: bool) -> dict[str
         "consumer_auto_offset_reset": "earliest",
         "stream_wait_empty": True,
         "stream_recovery_delay": 0.0,
-        "topic_allow_declare": not embedded,
+        "topic_allow_declare": False,  # `ensure_topics` makes the changelogs
         "topic_disable_leader": True,
         "topic_replication_factor": kafka.replication,
         "table_standby_replicas": 0,

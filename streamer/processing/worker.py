@@ -30,12 +30,13 @@ from streamer.kafka.connection import connected
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.policies import SessionPolicies
 from streamer.kafka.producer import Producer
+from streamer.kafka.provision import changelogs
 from streamer.kafka.security import aiokafka_settings
 from streamer.kafka.topics import (
     SCORES,
     SESSION_INPUT,
 )
-from streamer.processing.app import Processor, build_app, changelogs
+from streamer.processing.app import Processor, build_app
 from streamer.processing.faust_app import STOP_S
 from streamer.processing.inputs import watch
 
@@ -82,7 +83,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     """
     _quieten(config)
     embedded = await on_embedded(config)
-    await ensure_topics(config)
+    await ensure_topics(config, "process")
     inputs = [topic.full_name(config.kafka.topic_prefix) for topic in (SCORES, SESSION_INPUT)]
     touched = [*inputs, *(changelogs(config) if embedded else ())]
     partitions = await _partitions(config.kafka, touched)

@@ -91,7 +91,7 @@ async def run(
     recorded: list[Topic[Any]] = [SESSIONS, SMOOTHED, SESSION_SMOOTHED, ALERTS]
     if windows:
         recorded.append(WINDOWS)
-    await ensure_topics(config)
+    await ensure_topics(config, "record --windows" if windows else "record")
     counters["topics"] = len(recorded)
     metrics.watch("recording", counters)
     writer = await asyncio.to_thread(Writer, folder)

@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource
 
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.embedded import EmbeddedBroker
+from streamer.kafka.provision import changelogs
 from streamer.kafka.topics import (
     ALERTS,
     DEAD_LETTER,
@@ -28,7 +29,6 @@ from streamer.kafka.topics import (
     SMOOTHED,
 )
 from streamer.policy import UNKNOWN_SESSION
-from streamer.processing import app
 from tests import made_records
 from tests.processor_bench import (
     Bench,
@@ -180,7 +180,7 @@ async def test_workers_that_join_leave_and_die_lose_nothing(
         await meeting_as_expected(meeting, scores, bench)
     finish(first)
     as_expected(records, scores, bench)
-    for name in app.changelogs(bench.config):
+    for name in changelogs(bench.config):
         await never_back(bench, name)
 
 
@@ -218,7 +218,7 @@ async def test_a_worker_that_was_paused_changes_nothing(kafka_bench: Bench) -> N
     finish(paused)
     finish(second)
     as_expected(records, scores, bench)
-    for name in app.changelogs(bench.config):
+    for name in changelogs(bench.config):
         await never_back(bench, name)
 
 
@@ -239,7 +239,7 @@ async def test_changelogs_are_compacted_and_lie_in_as_many_partitions(kafka_benc
         await out.until(lambda records: len(records) > 10)
     finish(worker)
     admin = AdminClient({"bootstrap.servers": bench.config.kafka.broker})
-    for name in app.changelogs(bench.config):
+    for name in changelogs(bench.config):
         assert len(admin.list_topics(name, timeout=10).topics[name].partitions) == 3
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
         settings = admin.describe_configs([resource])[resource].result(timeout=10)

@@ -232,7 +232,7 @@ async def test_a_running_session_reports_at_once_that_its_recording_fails(
     (tmp_path / "standup").write_text("a file", "utf-8")
     with pytest.raises(RecordingError, match=r"Recording to .*standup failed"):
         async with record_session(config, tmp_path, "standup"), Producer(config) as publisher:
-            await publish(publisher, [sentiment(0)])
+            await publish(publisher, [session(), sentiment(0)])
             async with asyncio.timeout(60):
                 while not metrics.PROCESS.problems():  # noqa: ASYNC110 - it has no event
                     await asyncio.sleep(0.1)

@@ -25,6 +25,7 @@ from tests.made_records import session as session_record
 pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.kafka,
+    pytest.mark.slow,
     # Faust warns of the setting that the worker changes while it stops.
     pytest.mark.filterwarnings("ignore:Setting new value for configuration key"),
 ]

@@ -17,7 +17,7 @@ from streamer.kafka.producer import Producer
 from streamer.kafka.topics import ALERTS, DEAD_LETTER, WINDOWS, Topic
 from tests.made_records import score, window
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.kafka]
+pytestmark = [pytest.mark.timeout(120), pytest.mark.kafka, pytest.mark.slow]
 
 
 @pytest.fixture

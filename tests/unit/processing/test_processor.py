@@ -13,10 +13,10 @@ from faust.types import TP
 from streamer.config import Config, build
 from streamer.errors import ConfigError, TopicChanged
 from streamer.kafka.groups import consumer_group
+from streamer.kafka.provision import changelogs
 from streamer.kafka.topics import ALERTS, SESSION_INPUT
 from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing import app, spec
-from streamer.processing.app import changelogs
 from streamer.processing.stored import changes_in
 from streamer.records import Sentiment
 from streamer.testing import ALL_ALLOWED, FakePolicies, FakeProducer
