@@ -110,6 +110,8 @@ def prepare(
     device = find_device(config.device)
     parts = read_parts(config, Path(data_root if data_root is not None else config.data_root))
     encoders, start = train_encoders(config, parts, run, device, report)
+    if config.start:
+        start = checkpoints.load(config.start).under(checkpoints.MODEL_PREFIX)
     examples, selection, compose = training_examples(config, parts, encoders, run, report)
     return Prepared(device, parts, encoders, examples, selection, compose, start)
 

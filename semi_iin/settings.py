@@ -167,6 +167,8 @@ class RunConfig(Settings):
         encoders: by modality; none at all where the data are ready features.
         feature_precision: of the encoders when they compute the features of the data: "float32",
             or "bfloat16" autocast, which is several times as fast where the processor has it.
+        start: a checkpoint whose Semi-IIN gives the weights to start from, where their shapes fit;
+            "" = those through which the run trained its text encoder, else fresh ones.
         model: settings of `SemiIINConfig`; the encoders' widths are filled in.
         training: of Semi-IIN.
         objective: the loss.
@@ -180,6 +182,7 @@ class RunConfig(Settings):
     data: tuple[Data, ...]
     encoders: dict[Modality, EncoderSettings] = Field(default_factory=dict)
     feature_precision: Literal["float32", "bfloat16"] = "float32"
+    start: str = ""
     model: dict[str, Any] = Field(default_factory=dict)
     training: Training = Training()
     objective: Objective = Objective()

@@ -84,13 +84,25 @@ def build_model(
     Args:
         config: the run.
         encoders: of the run.
-        start: weights to start from; None = fresh ones, by the run's seed.
+        start: weights to start from, where their shapes fit, as those of modalities of another
+            width do not; None = fresh ones, by the run's seed.
+
+    Raises:
+        SemiIINError: when no weight of `start` fits.
     """
     widths = {f"{name}_width": encoder.width for name, encoder in encoders.encoders.items()}
     torch.manual_seed(config.seed)
     model = SemiIIN(SemiIINConfig.from_dict({**config.model, **widths}))
     if start is not None:
-        model.load_state_dict(dict(start))
+        own = model.state_dict()
+        fitting = {
+            name: value.float()
+            for name, value in start.items()
+            if name in own and own[name].shape == value.shape
+        }
+        if not fitting:
+            raise SemiIINError("no weight to start from fits the model: see `start` and `model`")
+        model.load_state_dict({**own, **fitting})
     return model
 
 

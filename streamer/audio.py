@@ -8,6 +8,7 @@ This module does not depend on sources or times.
 from __future__ import annotations
 
 import io
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -45,10 +46,11 @@ class Resampler:
         self._samples_in = 0
         self._samples_out = 0
         self._last_sample = np.float32(0)
+        self.stereo = Stereo()
 
     def push(self, frame: av.AudioFrame) -> NDArray[np.float32]:
         """Return the samples that are ready after `frame`, shape (n,); n may be 0."""
-        return self.push_mono(downmix(frame), frame.sample_rate)
+        return self.push_mono(downmix(frame, self.stereo), frame.sample_rate)
 
     def push_mono(self, samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
         """Like `push`, for float32 mono samples of shape (n,)."""
@@ -87,13 +89,73 @@ class Resampler:
         return np.clip(out, -1.0, 1.0)
 
 
-def downmix(frame: av.AudioFrame) -> NDArray[np.float32]:
+class Stereo:
+    """What the two channels of a stream are to each other, over its last second or so.
+
+    Channels of opposite sign cancel in their mean; `mix` then gives the louder one.
+
+    Attributes:
+        cancelled: whether that was so at any time.
+        differ: whether each channel was alone for CHANNEL_ALONE_S: two speakers, as of a call.
+    """
+
+    def __init__(self) -> None:
+        """Start without having received anything."""
+        self.cancelled = self.differ = False
+        self._cancels = False
+        self._louder = 0
+        self._energies = np.zeros(3)  # of the left and right channel and their mean
+        self._heard_s = 0.0
+        self._alone_s = [0.0, 0.0]
+
+    def mix(self, channels: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+        """Mix samples of shape (2, n) in [-1, 1] to mono, shape (n,)."""
+        mean: NDArray[np.float32] = channels.mean(axis=0)
+        length_s = channels.shape[1] / max(1, rate_hz)
+        parts = (*channels, mean)
+        new = np.array([np.square(part, dtype=np.float64).sum() for part in parts])
+        self._energies = self._energies * math.exp(-length_s / STEREO_MEMORY_S) + new
+        self._heard_s += length_s
+        left, right, mixed = self._energies
+        loudest = max(left, right)
+        if self._heard_s >= STEREO_LEAST_S and loudest > 0:
+            cancelled_before = self._cancels
+            limit = CANCELS_UNTIL if self._cancels else CANCELS_FROM
+            self._cancels = bool(mixed < limit * loudest)
+            self.cancelled |= self._cancels
+            if self._cancels and not cancelled_before:
+                self._louder = int(right > left)
+        self._note_alone(new[0], new[1], channels.shape[1], length_s)
+        return channels[self._louder] if self._cancels else mean
+
+    def _note_alone(self, left: float, right: float, samples: int, length_s: float) -> None:
+        for side, (energy, other) in enumerate(((left, right), (right, left))):
+            if energy > AUDIBLE_POWER * samples and other * CHANNEL_ALONE_RATIO < energy:
+                self._alone_s[side] += length_s
+        self.differ = min(self._alone_s) >= CHANNEL_ALONE_S
+
+
+STEREO_MEMORY_S = 1.0
+STEREO_LEAST_S = 0.05
+"""Sound over which channels are compared before anything is decided."""
+CANCELS_FROM, CANCELS_UNTIL = 0.03, 0.2
+"""Power of the mean against the louder channel below which channels cancel, and go on to."""
+AUDIBLE_POWER = 1e-5
+"""Mean square of a channel in which somebody speaks, -50 dB."""
+CHANNEL_ALONE_RATIO, CHANNEL_ALONE_S = 100.0, 1.0
+"""How much louder than the other one a channel is that is alone, and for how long."""
+
+
+def downmix(frame: av.AudioFrame, stereo: Stereo | None = None) -> NDArray[np.float32]:
     """Mix the channels of a decoded frame to mono: float32 in [-1, 1], shape (n,).
 
     The result is a weighted mean and so never clips: 6 and 8 channels have the weights of 5.1 and
-    7.1, other layouts equal weights.
+    7.1, other layouts equal weights. With `stereo`, two channels that cancel give the louder one.
     """
     channels = _unit_scale(_channels_first(frame))
+    if stereo is not None and len(channels) == 2 and channels.shape[1]:
+        clean = np.clip(np.nan_to_num(channels), -1.0, 1.0)
+        return stereo.mix(clean, frame.sample_rate)
     weights = np.ones(len(channels), np.float32)
     if len(channels) in (6, 8):
         weights = np.array(_SURROUND_WEIGHTS[: len(channels)], np.float32)

@@ -39,6 +39,10 @@ CONFIRMATIONS = 2
 """A face is used from its second detection on."""
 SAME_FACE_OVERLAP = 0.3
 """Boxes with a larger intersection over union show the same face."""
+OTHER_FACE_SHARE = 0.5
+"""Another face counts when its side is at least this share of the tracked one's."""
+COUNT_EVERY_NS, CONFIRMED_TIMES = 3 * NS_PER_S, 4
+"""How often other faces are counted, and in how many counts in a row one must be in its place."""
 TEMPLATE_MATCH_MIN = 0.6
 """Lowest normalised cross-correlation at which a template still matches."""
 SMOOTHING = 0.5
@@ -54,6 +58,31 @@ class _Track:
     box: Box
     detected_ns: int
     detections: int = 1
+
+
+class _Others:
+    """Faces beside the tracked one, counted every few seconds until some are certain."""
+
+    def __init__(self) -> None:
+        self.confirmed = False
+        self._times = 0
+        self._before: list[Box] = []
+        self._counted_ns = 0
+
+    def due(self, now_ns: int) -> bool:
+        """Whether to search the whole frame for others now."""
+        if self.confirmed or now_ns - self._counted_ns < COUNT_EVERY_NS:
+            return False
+        self._counted_ns = now_ns
+        return True
+
+    def add(self, tracked: Box, boxes: list[Box]) -> None:
+        """Take the faces of a frame: others must stay where they are for CONFIRMED_TIMES."""
+        others = [box for box in boxes if _overlap(box, tracked) <= 0]
+        stayed = any(_overlap(box, old) > 0 for box in others for old in self._before)
+        self._times = self._times + 1 if stayed else int(bool(others))
+        self._before = others
+        self.confirmed |= self._times >= CONFIRMED_TIMES
 
 
 class FaceTracker:
@@ -77,6 +106,7 @@ class FaceTracker:
         self._challenger: _Track | None = None
         self._template: NDArray[np.uint8] | None = None
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
+        self._others = _Others()
         self._frame_shape: tuple[int, ...] = ()
         self._last_frame_ns = 0
 
@@ -91,6 +121,11 @@ class FaceTracker:
             return None
         return FaceCrop(frame.event_time_ns, self._cutter.jpeg(frame.image, face.box))
 
+    @property
+    def several(self) -> bool:
+        """Whether another face of at least half the size has stayed in view."""
+        return self._others.confirmed
+
     def _reset(self) -> None:
         self._face = self._challenger = self._template = None
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
@@ -101,6 +136,9 @@ class FaceTracker:
         if self._face is not None:
             self._update_face(self._face, boxes, image, now_ns)
         self._update_challenger(boxes, now_ns)
+        if self._face is not None and self._others.due(now_ns):
+            side_px = OTHER_FACE_SHARE * math.sqrt(_area(self._face.box))
+            self._others.add(self._face.box, self._search(image, side_px))
         if self._face is not None and self._face.detected_ns == now_ns:
             self._template = _grey_around(image, self._face.box, 1.0)
 

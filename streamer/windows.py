@@ -121,6 +121,7 @@ class Windower:
         self._faces: list[FaceCrop] = []
         self._words: list[Word] = []
         self._context: list[Word] = []
+        self._unread: set[Word] = set()
         self._speech: list[Span] = []
         self.counters: Counter[str] = Counter()
 
@@ -161,7 +162,9 @@ class Windower:
                 insort(self._faces, face, key=_face_order)
         return self._advance_stream("vision", event_time_ns)
 
-    def push_words(self, words: Sequence[Word], watermark_ns: int) -> list[Window]:
+    def push_words(
+        self, words: Sequence[Word], watermark_ns: int, *, unread: Sequence[Word] = ()
+    ) -> list[Window]:
         """Add recognised words, in any order, and the recogniser's watermark.
 
         A word belongs to every window that overlaps its `[start_ns, end_ns)`; a word without a
@@ -169,16 +172,20 @@ class Windower:
 
         Args:
             words: new words, each given once.
+            unread: new words in a language that the model does not read. A window contains them,
+                but where one is, text is no evidence; they are no context of later windows.
             watermark_ns: no later word starts before this time; it may be after the stream's end
                 (a transcript is complete from the start).
 
         Returns:
             The windows that this closes, oldest first.
         """
-        for word in words:
+        for word in (*words, *unread):
             self.counters["late_words"] += word.start_ns < self._closed_ns
             if "text" in self._expected and not self._finished:
                 insort(self._words, word, key=_word_order)
+        if "text" in self._expected and not self._finished:
+            self._unread.update(unread)
         self._words_reached_ns = max(self._words_reached_ns, watermark_ns)
         return self._close_ready()
 
@@ -248,6 +255,7 @@ class Windower:
             closed.append(self._close(end_ns))
         self.counters["words_past_end"] += sum(word.start_ns >= end_ns for word in self._words)
         self._audio, self._faces, self._words, self._speech = [], [], [], []
+        self._unread = set()
         self._closed_ns = sys.maxsize
         return closed
 
@@ -338,11 +346,12 @@ class Windower:
     ) -> Presence:
         length_ns = end_ns - start_ns
         speech_ns = _covered_ns(self._speech, start_ns, end_ns)
+        read = not self._unread.intersection(words)
         spoken_ns = _covered_ns((_span(word) for word in words), start_ns, end_ns)
         expected_faces = max(1, round(length_ns * self._face_rate_hz / NS_PER_S))
         return Presence(
             audio=_share(speech_ns, length_ns) if audio is not None else 0.0,
-            text=_share(spoken_ns, speech_ns or spoken_ns) if words else 0.0,
+            text=_share(spoken_ns, speech_ns or spoken_ns) if words and read else 0.0,
             vision=_share(len(faces), expected_faces),
         )
 
@@ -361,11 +370,13 @@ class Windower:
         return self._words[: bisect_left(self._words, end_ns, key=lambda word: word.start_ns)]
 
     def _retire_words(self, start_ns: int) -> None:
-        """Move words that ended by `start_ns` to the context, which holds the newest."""
+        """Move words that ended by `start_ns` to the context, which holds the newest read ones."""
         begun = self._words_before(start_ns)
         ended = [word for word in begun if _span(word)[1] <= start_ns]
         self._words[: len(begun)] = [word for word in begun if _span(word)[1] > start_ns]
-        past = sorted([*self._context, *ended], key=_word_order)
+        read = [word for word in ended if word not in self._unread]
+        self._unread.difference_update(ended)
+        past = sorted([*self._context, *read], key=_word_order)
         self._context = past[max(0, len(past) - self._settings.context_words) :]
 
     def _prune(self, start_ns: int) -> None:

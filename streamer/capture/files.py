@@ -160,6 +160,7 @@ class ContainerReader:
         self._ended = False
         self._bad_reads = 0
         self._notices = _Notices(self.name)
+        self._noted: set[str] = set()
         self._only_dts = self.container.format.name == "avi"
         self._packets = self._demux()
         if self.audio is not None:
@@ -331,6 +332,7 @@ class ContainerReader:
             if stream.type == "audio" and self.audio is not None:
                 if frame.samples:
                     yield from self.audio.push(frame, _frame_ns(frame))
+                    self._note_channels(self.audio)
             elif self.video is not None:
                 yield from self._video_frame(self.video, stream, frame)
 
@@ -344,6 +346,24 @@ class ContainerReader:
             yield chunk
 
     # -- notices --
+
+    def _note_channels(self, track: AudioTrack) -> None:
+        """Add a notice, once, when the two channels are more than one sound in stereo."""
+        if track.stereo.cancelled and "cancel" not in self._noted:
+            self._noted.add("cancel")
+            self._notices.add(
+                "channels",
+                "its two channels cancel each other, as of a cable with one wire reversed; the "
+                "louder channel is used alone",
+            )
+        if track.stereo.differ and "differ" not in self._noted:
+            self._noted.add("differ")
+            self._notices.add(
+                "channels",
+                "its two channels have different speakers, who are taken as one participant; to "
+                'have two, split it (ffmpeg -i FILE -filter_complex "channelsplit[l][r]" '
+                '-map "[l]" left.wav -map "[r]" right.wav) and name each file as a participant',
+            )
 
     def _count_damage(self, cause: str) -> None:
         self.counters["damaged_packets"] += 1

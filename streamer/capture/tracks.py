@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import Resampler
+from streamer.audio import Resampler, Stereo
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, VideoFrame
 
 CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
@@ -58,6 +58,11 @@ class AudioTrack:
         yield from self._seek(time_ns, frame.sample_rate)
         self._run_samples += frame.samples
         yield from self._append(self._resampler.push(frame))
+
+    @property
+    def stereo(self) -> Stereo:
+        """What the two channels of the stream are to each other."""
+        return self._resampler.stereo
 
     def push_mono(
         self, samples: NDArray[np.float32], rate_hz: int, time_ns: int | None

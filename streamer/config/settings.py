@@ -70,13 +70,17 @@ class CaptureConfig(_Section):
     open_timeout_s: PositiveSeconds = 15.0
 
 
+LanguageCode = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
+
+
 class AsrConfig(_Section):
     """Speech recognition: the engine that gives the words, and when.
 
     `auto` takes subtitles beside or inside a recording, else Whisper. `whisper_model` is a short
     name, a folder, or a hub id; `auto` takes the best one on disk. `language` is a code such as
     `en`, or `auto` to detect it in each utterance; `translate` gives English words for speech in
-    any language. `interval_s` is how often a running utterance is decoded.
+    any language. `interval_s` is how often a running utterance is decoded. Words in a language that
+    is not among `scored_languages`, those that the checkpoint reads, are shown and not scored.
     """
 
     engine: Literal["auto", "subtitles", "whisper", "none"] = "auto"
@@ -84,6 +88,7 @@ class AsrConfig(_Section):
     local_files_only: bool = True
     language: str = "en"
     translate: bool = False
+    scored_languages: Annotated[tuple[LanguageCode, ...], Field(min_length=1)] = ("en",)
     device: str = "auto"
     threads: PositiveInt = 1
     interval_s: PositiveSeconds = 0.8

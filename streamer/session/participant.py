@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -28,13 +28,19 @@ from streamer.records import (
     StreamEnd,
     VideoFrame,
     Window,
+    Word,
 )
+from streamer.session.level import LevelWatch
 from streamer.session.plan import Plan
 from streamer.speech.recognisers import choose
 from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
 from streamer.windows import Windower
 
 ASR_QUEUE_CHUNKS = 512
+SEVERAL_FACES = (
+    "several faces are in the image; the largest one is followed, the others are ignored. Give "
+    "each person a camera of their own."
+)
 BEHIND_NS = NS_PER_S
 """Audio that may wait for the recogniser before it decodes only whole utterances."""
 
@@ -76,6 +82,7 @@ class Pipeline:
         self._transcriber: Transcriber = (
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )
+        self._level = LevelWatch(live=plan.live)
         self._faces = FaceTracker(config.faces) if "vision" in modalities else None
         expected: set[Modality] = {"text"}
         if source.has_audio:
@@ -118,11 +125,17 @@ class Pipeline:
                 yield self._encode(window)
         for window in self._only_words(stop):
             yield self._encode(window)
+        self._notice(self._level.finish())
         transcript = self._transcriber.finish()
         tail = [*self._hear(transcript), *self._windower.finish()]
         self.counters.update(self._windower.counters)
         for window in tail:
             yield self._encode(window)
+
+    def _notice(self, text: str) -> None:
+        """Give a notice of this participant, once; an empty text is none."""
+        if text and self._notices.give(f"{self.spec.participant_id}: {text}", once=True):
+            self.counters["notices"] += 1
 
     def _wait_until(self, own_time_ns: int, stop: threading.Event) -> None:
         if self._plan.live:
@@ -161,6 +174,7 @@ class Pipeline:
     def _advance(self, chunk: capture.Chunk) -> Iterator[Window]:
         match chunk:
             case AudioChunk():
+                self._notice(self._level.push(chunk))
                 yield from self._hear(self._transcriber.push(chunk))
                 if "audio" in self._config.session.modalities:
                     begin_ns = self._begin_ns + chunk.event_time_ns
@@ -173,6 +187,8 @@ class Pipeline:
                 if self._faces is not None:
                     frame = VideoFrame(self._begin_ns + chunk.event_time_ns, chunk.image)
                     crop = self._faces.push(frame)
+                    if self._faces.several:
+                        self._notice(SEVERAL_FACES)
                     yield from self._windower.push_face(crop, frame.event_time_ns)
             case StreamEnd():
                 if chunk.modality == "audio":
@@ -186,14 +202,14 @@ class Pipeline:
     def _hear(self, transcript: Transcript) -> Iterator[Window]:
         begin_ns = self._begin_ns
         speech = [(first + begin_ns, last + begin_ns) for first, last in transcript.speech]
-        words = [
-            msgspec.structs.replace(
-                word, start_ns=word.start_ns + begin_ns, end_ns=word.end_ns + begin_ns
-            )
-            for word in transcript.words
-        ]
         yield from self._windower.push_speech(speech, transcript.speech_watermark_ns + begin_ns)
-        yield from self._windower.push_words(words, transcript.watermark_ns + begin_ns)
+        if transcript.unread:
+            self._notice(_not_read(self._config.asr.scored_languages))
+        yield from self._windower.push_words(
+            _later(transcript.words, begin_ns),
+            transcript.watermark_ns + begin_ns,
+            unread=_later(transcript.unread, begin_ns),
+        )
 
     def _encode(self, window: Window) -> Window:
         if window.audio is None or self._config.windows.audio_codec == "pcm16":
@@ -268,4 +284,19 @@ class ThreadedRecogniser:
             speech=[span for part in parts for span in part.speech],
             watermark_ns=self._newest.watermark_ns,
             speech_watermark_ns=self._newest.speech_watermark_ns,
+            unread=[word for part in parts for word in part.unread],
         )
+
+
+def _later(words: Sequence[Word], by_ns: int) -> list[Word]:
+    return [
+        msgspec.structs.replace(word, start_ns=word.start_ns + by_ns, end_ns=word.end_ns + by_ns)
+        for word in words
+    ]
+
+
+def _not_read(languages: Collection[str]) -> str:
+    return (
+        "words in a language that the model does not read are shown and not scored; it reads "
+        f"{', '.join(languages)} (asr.scored_languages). Voice and face count as before."
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from streamer.records import AudioChunk, Word
+from streamer.speech.languages import split
 from streamer.speech.streaming import Transcriber, Transcript
 from streamer.speech.transcripts import Subtitles
 
@@ -13,9 +16,17 @@ class Captions:
     Its watermark is the event time that it has seen, so windows never wait for it.
     """
 
-    def __init__(self, subtitles: Subtitles, speech: Transcriber | None, description: str) -> None:
+    def __init__(
+        self,
+        subtitles: Subtitles,
+        speech: Transcriber | None,
+        description: str,
+        scored_languages: Collection[str] = ("en",),
+    ) -> None:
         """Words of `subtitles`; speech spans from `speech`, None for a recording without sound."""
         self.description = description
+        self._languages = scored_languages
+        self._language = subtitles.language
         self._words = subtitles.words
         self._speech = speech
         self._given = 0
@@ -48,6 +59,8 @@ class Captions:
         return list(self._words[first : self._given])
 
     def _transcript(self, words: list[Word], transcript: Transcript | None) -> Transcript:
+        read, unread = split([(word, self._language) for word in words], self._languages)
         if transcript is None:
-            return Transcript(words, [], self._now_ns, self._now_ns)
-        return Transcript(words, transcript.speech, self._now_ns, transcript.speech_watermark_ns)
+            return Transcript(read, [], self._now_ns, self._now_ns, unread)
+        reached_ns = transcript.speech_watermark_ns
+        return Transcript(read, transcript.speech, self._now_ns, reached_ns, unread)

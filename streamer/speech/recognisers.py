@@ -63,7 +63,7 @@ def choose(config: Config, source: Source) -> tuple[str, Transcriber]:
         for notice in read.notices:
             log.warning("%s", notice)
         voice = StreamingRecogniser(Silero(), None, config.asr, why) if source.has_audio else None
-        transcriber: Transcriber = Captions(read, voice, why)
+        transcriber: Transcriber = Captions(read, voice, why, config.asr.scored_languages)
     elif source.has_audio:
         transcriber = StreamingRecogniser(Silero(), _engine(name, config.asr), config.asr, why)
     else:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from streamer.config import AsrConfig, to_ns
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, Word
+from streamer.speech import languages
 from streamer.speech.activity import FRAME_NS, FRAME_SAMPLES, VoiceActivity
 
 PRE_ROLL_FRAMES = 8
@@ -40,6 +41,7 @@ class Transcript:
 
     Attributes:
         words: newly committed words, by time; never before the last watermark.
+        unread: the same, in a language that the model does not read: shown, not scored.
         speech: new spans `[start_ns, end_ns)` in which somebody speaks, by time, without overlap.
         watermark_ns: every word that ends before it has been given out. Never falls.
         speech_watermark_ns: the same for speech; never behind `watermark_ns`.
@@ -49,6 +51,7 @@ class Transcript:
     speech: list[tuple[int, int]]
     watermark_ns: int
     speech_watermark_ns: int = 0
+    unread: list[Word] = field(default_factory=list)
 
 
 class Transcriber(Protocol):
@@ -71,13 +74,15 @@ class Transcriber(Protocol):
 class WordHypothesis:
     """A stretch of an utterance as an engine hears it; `text` is empty for a pause or a noise.
 
-    Times are nanoseconds from the start of the utterance, `[start_ns, end_ns)`.
+    Times are nanoseconds from the start of the utterance, `[start_ns, end_ns)`. `language` is a
+    two-letter code, empty where it is not known.
     """
 
     text: str
     start_ns: int
     end_ns: int
     confidence: float
+    language: str = ""
 
 
 class Engine(Protocol):
@@ -103,7 +108,7 @@ class Engine(Protocol):
 class _News:
     """A Transcript in the making."""
 
-    words: list[Word] = field(default_factory=list)
+    words: list[tuple[Word, str]] = field(default_factory=list)  # each with its language
     speech: list[tuple[int, int]] = field(default_factory=list)
 
     def add_speech(self, start_ns: int, end_ns: int) -> None:
@@ -132,6 +137,7 @@ class StreamingRecogniser:
         self.behind: Callable[[], bool] = lambda: False
         self._voice = voice
         self._utterance = _Utterance(engine) if engine is not None else None
+        self._languages = config.scored_languages
         self._threshold = config.vad_threshold
         self._release = max(0.01, config.vad_threshold - RELEASE)
         self._interval_ns = to_ns(config.interval_s)
@@ -273,7 +279,8 @@ class StreamingRecogniser:
     def _transcript(self, news: _News) -> Transcript:
         if self._utterance is None:
             self._watermark_ns = max(self._watermark_ns, self._spoken_ns)
-        return Transcript(news.words, news.speech, self._watermark_ns, self._spoken_ns)
+        read, unread = languages.split(news.words, self._languages)
+        return Transcript(read, news.speech, self._watermark_ns, self._spoken_ns, unread)
 
 
 class _Utterance:
@@ -300,7 +307,7 @@ class _Utterance:
         self._length_ns += FRAME_NS
         self._engine.feed(frame)
 
-    def commit(self) -> list[Word]:
+    def commit(self) -> list[tuple[Word, str]]:
         """Ask the engine; the words that it also gave the time before are committed."""
         answer = self._uncommitted(self._engine.hypothesis())
         agreed = 0
@@ -316,7 +323,7 @@ class _Utterance:
         self._before = answer[agreed:]
         return words
 
-    def end(self, end_ns: int) -> list[Word]:
+    def end(self, end_ns: int) -> list[tuple[Word, str]]:
         """The utterance is over at `end_ns`: everything that is left."""
         self._length_ns = min(self._length_ns, end_ns - self._begun_ns)
         return self._give(self._uncommitted(self._engine.end()))
@@ -324,7 +331,7 @@ class _Utterance:
     def _uncommitted(self, answer: list[WordHypothesis]) -> list[WordHypothesis]:
         return [h for h in answer if (h.start_ns + h.end_ns) // 2 >= self._committed_ns]
 
-    def _give(self, agreed: list[WordHypothesis]) -> list[Word]:
+    def _give(self, agreed: list[WordHypothesis]) -> list[tuple[Word, str]]:
         """Words of `agreed`, in order and inside the utterance, none before what was committed."""
         words = []
         for word in agreed:
@@ -334,7 +341,8 @@ class _Utterance:
                 continue
             if word.text:
                 begun_ns, confidence = self._begun_ns, min(1.0, max(0.0, word.confidence))
-                words.append(Word(word.text, begun_ns + start_ns, begun_ns + end_ns, confidence))
+                given = Word(word.text, begun_ns + start_ns, begun_ns + end_ns, confidence)
+                words.append((given, word.language))
             self._committed_ns = end_ns
         return words
 

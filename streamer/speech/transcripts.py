@@ -18,6 +18,7 @@ import av
 
 from streamer.errors import SourceError
 from streamer.records import NS_PER_MS, NS_PER_S, Word
+from streamer.speech.languages import language_code, of_file_name
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 NOTICES_IN_FULL = 5
@@ -28,6 +29,7 @@ ROLL_UP_NS = 50 * NS_PER_MS
 
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _TIMING = re.compile(rf"^\s*{_CLOCK}\s*-->\s*(?:{_CLOCK}(?:\s.*)?|(?:[A-Za-z]\w*:.*)?)$")
+_LANGUAGE = re.compile(r"^Language:\s*([A-Za-z-]+)", re.MULTILINE)
 _INLINE_CLOCK = re.compile(rf"<{_CLOCK}>")
 _RUBY = re.compile(r"<rt\b.*?</rt>", re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
@@ -44,10 +46,13 @@ class Subtitles:
     Attributes:
         words: by start time, in nanoseconds from the recording's start, `[start_ns, end_ns)`.
         notices: what was left out or guessed, each a sentence.
+        language: the two-letter code that the file's name, its header or the stream states; empty
+            where none does.
     """
 
     words: tuple[Word, ...]
     notices: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,10 @@ def parse_text(text: str, name: str = "subtitles") -> Subtitles:
     words = _words(cues, name, broken)
     if not words and not broken:
         broken.append(f"{name}: there is no cue with words in it")
-    return Subtitles(words, _bounded(broken, name))
+    header = text.split("\n\n", 1)[0] if text.startswith("WEBVTT") else ""
+    stated = _LANGUAGE.search(header)
+    language = language_code(stated[1]) if stated else of_file_name(name)
+    return Subtitles(words, _bounded(broken, name), language)
 
 
 def embedded_subtitles(
@@ -105,11 +113,13 @@ def embedded_subtitles(
     """
     notices: list[str] = []
     cues: list[_Cue] = []
+    language = ""
     try:
         with av.open(str(media)) as container:
             stream = next((s for s in container.streams if s.index == stream_index), None)
             if stream is None or stream.type != "subtitle":
                 raise SourceError(f"{media} has no subtitle stream {stream_index}; name another.")
+            language = language_code(stream.metadata.get("language", ""))
             if origin_ns is None:
                 origin_ns = (container.start_time or 0) * 1_000
             cues.extend(_embedded_cues(container, stream, origin_ns, notices))
@@ -121,7 +131,7 @@ def embedded_subtitles(
             ) from None
         notices.append(f"{media}: its subtitles break off: {error.strerror}")
     words = _words(cues, Path(media).name, notices)
-    return Subtitles(words, _bounded(notices, Path(media).name))
+    return Subtitles(words, _bounded(notices, Path(media).name), language)
 
 
 def _embedded_cues(

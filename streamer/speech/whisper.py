@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -189,7 +189,8 @@ class Model:
         tokens = decoded.tokens if loop is None else decoded.tokens[:loop]
         spoken = self._align(decoded, tokens, frames)
         text_language = "en" if translate else language
-        return words_of(spoken, self._tokenizer.decode, text_language in WITHOUT_SPACES)
+        words = words_of(spoken, self._tokenizer.decode, text_language in WITHOUT_SPACES)
+        return [replace(word, language=text_language) for word in words]
 
     def _generate(
         self, audio: NDArray[np.float32], frames: int, language: str | None, translate: bool

@@ -294,3 +294,31 @@ def test_moods_differ_only_inside_the_face() -> None:
     assert changed[60:170, 110:210].any()
     assert not changed[:, :90].any()
     assert not changed[:, 230:].any()
+
+
+def test_another_face_that_stays_is_reported_once_it_is_certain() -> None:
+    tracked, other = (40.0, 60.0, 70.0, 70.0), (200.0, 60.0, 60.0, 60.0)
+    seconds = 3 * faces.CONFIRMED_TIMES + 1
+
+    def detector(*boxes: Box) -> Any:
+        def detect(image: np.ndarray, smallest_px: float) -> Sequence[Box]:
+            height, width = image.shape[:2]
+            if abs(width / height - 4 / 3) > 0.05:  # the surroundings of the tracked face
+                return [(width / 4, height / 4, width / 2, height / 2)]
+            return [tuple(side * width / PAPER.shape[1] for side in box) for box in boxes]
+
+        return detect
+
+    alone = FaceTracker(FacesConfig(), detector(tracked))
+    track(alone, [PAPER] * 5 * seconds)
+    assert not alone.several
+    together = FaceTracker(FacesConfig(), detector(tracked, other))
+    track(together, [PAPER] * 5 * 3)
+    assert not together.several
+    track_from(together, 3, seconds)
+    assert together.several
+
+
+def track_from(tracker: FaceTracker, first_s: int, end_s: int) -> None:
+    for n in range(first_s * 5, end_s * 5):
+        tracker.push(VideoFrame(n * NS_PER_S // 5, PAPER))

@@ -432,3 +432,20 @@ def test_a_jump_in_time_allocates_no_silence() -> None:
 
     assert len(out) == 7_201
     assert sum(w.audio is not None for w in out) == 2
+
+
+def test_words_that_the_model_does_not_read_are_shown_and_no_evidence() -> None:
+    """danke [1, 2) is unread; thanks [4, 5) is read; windows of 3 s.
+
+    window     0   1   2   3   4   5
+    unread         x   x   x
+    text           0   0   0   1   1
+    """
+    windows = windower("text")
+    windows.push_words([word("thanks", 4, 5)], 0, unread=[word("danke", 1, 2)])
+    closed = [*windows.advance(6 * S), *windows.finish()]
+    assert [window.text for window in closed] == [
+        "", "danke", "danke", "danke", "thanks", "thanks",
+    ]  # fmt: skip
+    assert [window.presence.text for window in closed] == [0, 0, 0, 0, 1, 1]
+    assert closed[-1].context == ""

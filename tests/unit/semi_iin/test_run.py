@@ -1,6 +1,7 @@
 """Whole runs on generated data."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 
 from semi_iin import checkpoint
 from semi_iin.clips import Clip
+from semi_iin.errors import SemiIINError
 from semi_iin.predict import Predictor
 from semi_iin.run import prepare, train
 from semi_iin.settings import RunConfig
+from semi_iin.task import build_model
 from tests.unit.semi_iin.generated import recordings, run_config, tones, write_sets
 
 
@@ -55,6 +58,24 @@ def test_encoders_of_a_checkpoint_are_used_unchanged(tiny_bert: Path, tmp_path: 
     for name, value in old.tensors.items():
         if "_encoder." in name:
             assert torch.equal(new.tensors[name], value), name
+    start_from_the_first(content, first, tmp_path)
+
+
+def start_from_the_first(content: dict[str, Any], first: Path, tmp_path: Path) -> None:
+    """`start`: a checkpoint's Semi-IIN, where the shapes fit, is where training starts."""
+    content |= {
+        "start": str(first),
+        "model": {**content.get("model", {}), "text_convs": [[5, 1, 2]]},
+    }
+    config = RunConfig.model_validate(content)
+    prepared = prepare(config, tmp_path / "three", tmp_path / "data")
+    model = build_model(config, prepared.encoders, prepared.start).state_dict()
+    old = checkpoint.load(first).under("model.")
+    assert torch.equal(model["val_token"], old["val_token"].float())
+    (changed,) = (name for name, value in old.items() if model[name].shape != value.shape)
+    assert changed == "tokenizers.text.convs.0.weight"
+    with pytest.raises(SemiIINError, match="no weight to start from fits"):
+        build_model(config, prepared.encoders, {"val_token": torch.zeros(3)})
 
 
 @pytest.mark.slow
