@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from semi_iin.errors import SemiIINError
+from semi_iin.foreign import checked_encoders
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
-from semi_iin.state import load_exactly
+from semi_iin.state import check_fit, load_exactly
 
 FORMAT_VERSION = 1
 PACKAGED = Path(__file__).parent / "checkpoints"
@@ -32,6 +34,7 @@ PACKAGED = Path(__file__).parent / "checkpoints"
 DEFAULT = PACKAGED / "default"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 MODEL_PREFIX = "model."
+MAX_CONFIG_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,12 @@ class Checkpoint:
         Raises:
             SemiIINError: when the weights do not fit the configuration.
         """
-        model = SemiIIN(SemiIINConfig.from_dict(self.config["model"]))
-        load_exactly(model, self.under(MODEL_PREFIX), f"the weights of {self.path}")
+        config = SemiIINConfig.from_dict(self.config["model"])
+        state, description = self.under(MODEL_PREFIX), f"the weights of {self.path}"
+        with torch.device("meta"):  # takes no memory: the sizes are the file's claim
+            check_fit(SemiIIN(config), state, description)
+        model = SemiIIN(config)
+        load_exactly(model, state, description)
         return model.eval()
 
 
@@ -155,10 +162,12 @@ def _read_config(directory: Path) -> dict[str, Any]:
     """Read and check `config.json`."""
     path = directory / CONFIG
     try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise SemiIINError(f"{path} is larger than {MAX_CONFIG_BYTES:,} bytes")
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SemiIINError(f"{path} is missing: the checkpoint is incomplete") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SemiIINError(f"{path} cannot be read as JSON: {error}") from error
     version = config.get("format_version") if isinstance(config, dict) else None
     if version != FORMAT_VERSION:
@@ -167,7 +176,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
         )
     if not isinstance(config.get("model"), dict):
         raise SemiIINError(f"{path} has no model configuration under 'model'")
-    return dict(config)
+    return {**config, "encoders": checked_encoders(config.get("encoders", {}))}
 
 
 def _read_tensors(directory: Path) -> dict[str, Tensor]:

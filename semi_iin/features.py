@@ -130,6 +130,7 @@ class Encoders:
                     for key, value in (tensors or {}).items()
                     if key.startswith(prefix)
                 }
+                _check_sizes(name, spec, stored)
                 encoders[name] = kind(dict(spec), stored)
         return cls(encoders)
 
@@ -197,3 +198,20 @@ class Encoders:
                 digest.update(name.encode())
                 digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+def _check_sizes(modality: Modality, spec: Spec, stored: Mapping[str, Tensor]) -> None:
+    """Refuse widths that no stored weight has, before memory is taken for them.
+
+    Raises:
+        SemiIINError: naming the width.
+    """
+    sizes = [size for tensor in stored.values() if tensor.numel() for size in tensor.shape]
+    for key in ("width", "channels", "states") if sizes else ():
+        value = spec.get(key, 0)
+        for size in value if isinstance(value, list) else [value]:
+            if not isinstance(size, int) or size > max(sizes):
+                raise SemiIINError(
+                    f"the {modality} encoder's {key} = {size} does not fit its weights, whose "
+                    f"largest size is {max(sizes)}"
+                )

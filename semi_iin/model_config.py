@@ -13,6 +13,16 @@ SPECIAL_TOKENS = 2  # `val` and `cls`, always the first two of the sequence
 
 Convolution = tuple[int, int, int]  # kernel, stride, padding
 
+MAX_WIDTH, MAX_LAYERS, MAX_KERNEL = 65_536, 64, 1024
+MAX_SLOTS = 8192
+"""Of the full sequence: attention masks have its square."""
+LARGEST = {
+    "audio_width": MAX_WIDTH, "text_width": MAX_WIDTH, "vision_width": MAX_WIDTH,
+    "hidden": 16_384, "heads": 1024, "ffn_multiple": 64, "applications": MAX_LAYERS,
+    "classes": 1000, "max_audio": MAX_SLOTS, "max_text": MAX_SLOTS, "max_vision": MAX_SLOTS,
+}  # fmt: skip
+"""The largest of each size; the smallest is 1. A configuration may be anybody's."""
+
 
 @dataclass(frozen=True)
 class SemiIINConfig:
@@ -80,8 +90,21 @@ class SemiIINConfig:
         Raises:
             SemiIINError: naming the setting and its range.
         """
-        for name in ("hidden", "heads", "ffn_multiple", "applications", "classes"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1")
+        for name, largest in LARGEST.items():
+            value = getattr(self, name)
+            _require(
+                isinstance(value, int) and 1 <= value <= largest,
+                f"{name} must be a whole number from 1 to {largest}, not {value}",
+            )
+        _require(
+            self.slots <= MAX_SLOTS,
+            f"max_audio, max_text and max_vision together must be less than {MAX_SLOTS}",
+        )
+        _require(
+            len(self.head_widths) <= MAX_LAYERS
+            and all(isinstance(n, int) and 1 <= n <= MAX_WIDTH for n in self.head_widths),
+            f"head_widths must be up to {MAX_LAYERS} numbers from 1 to {MAX_WIDTH}",
+        )
         _require(self.hidden % 2 == 0, f"hidden = {self.hidden} must be even")
         _require(
             self.hidden % self.heads == 0,
@@ -96,14 +119,17 @@ class SemiIINConfig:
         for name in ("feature", "embedding", "attention", "relu", "residual"):
             _require(0 <= getattr(self, f"{name}_dropout") < 1, f"{name}_dropout must be in [0, 1)")
         for modality in MODALITIES:
-            _require(self.width(modality) >= 1, f"{modality}_width must be at least 1")
-            _require(self.max_tokens(modality) >= 1, f"max_{modality} must be at least 1")
-            _require(bool(self.convs(modality)), f"{modality}_convs must hold one convolution")
+            _require(
+                1 <= len(self.convs(modality)) <= MAX_LAYERS,
+                f"{modality}_convs must hold from 1 to {MAX_LAYERS} convolutions",
+            )
             for kernel, stride, padding in self.convs(modality):
                 _require(
-                    kernel >= 1 and stride >= 1 and 0 <= 2 * padding <= kernel,
+                    1 <= kernel <= MAX_KERNEL
+                    and 1 <= stride <= MAX_KERNEL
+                    and 0 <= 2 * padding <= kernel,
                     f"{modality}_convs holds {(kernel, stride, padding)}, where kernel and stride "
-                    "must be at least 1 and padding at most half of the kernel",
+                    f"must be from 1 to {MAX_KERNEL} and padding at most half of the kernel",
                 )
 
     def width(self, modality: Modality) -> int:

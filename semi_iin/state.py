@@ -21,6 +21,16 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], description: st
     Raises:
         SemiIINError: naming the weights that are missing, unknown or misshapen.
     """
+    check_fit(module, state, description)
+    module.load_state_dict(dict(state))
+
+
+def check_fit(module: nn.Module, state: Mapping[str, Tensor], description: str) -> None:
+    """Refuse weights that do not fit name for name and shape for shape; as `load_exactly`.
+
+    Raises:
+        SemiIINError: naming the weights that are missing, unknown or misshapen.
+    """
     expected = module.state_dict()
     misshapen = [
         f"{name} is {tuple(state[name].shape)}, not {tuple(expected[name].shape)}"
@@ -30,7 +40,6 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], description: st
     problems = describe_differences(expected.keys(), state.keys(), misshapen)
     if problems:
         raise SemiIINError(f"{description} do not fit: {problems}")
-    module.load_state_dict(dict(state))
 
 
 def describe_differences(

@@ -7,7 +7,7 @@ source, so that a checkpoint stays small.
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from semi_iin import weights
 from semi_iin.encoders.protocol import Encoder, Spec
 from semi_iin.errors import SemiIINError
+from semi_iin.foreign import PACKAGES, check_transformer
 
 
 class TransformerEncoder(Encoder):
@@ -65,6 +66,8 @@ def load_pretrained(loader: Any, spec: Spec) -> Any:
     source = spec.get("source")
     if not source:
         raise SemiIINError("a transformer encoder's spec needs a source")
+    from transformers import AutoConfig
+
     location = locate(str(source))
     path = Path(location) / "model.safetensors"
     if spec.get("sha256") and loader.__name__ == "AutoModel" and path.is_file():
@@ -75,11 +78,13 @@ def load_pretrained(loader: Any, spec: Spec) -> Any:
                 f"{source} contains other weights than this checkpoint was trained on: install the "
                 "version that the checkpoint names, or train again"
             )
+    # Code that a source's configuration names is never run, and nothing asks whether to.
+    options = {"local_files_only": not spec.get("download", False), "trust_remote_code": False}
     with _no_progress_bars():
         try:
-            return loader.from_pretrained(
-                location, local_files_only=not spec.get("download", False)
-            )
+            config = AutoConfig.from_pretrained(location, **options)
+            check_transformer(config, str(source))
+            return loader.from_pretrained(location, config=config, **options)
         except (OSError, ValueError) as error:
             raise SemiIINError(
                 f"{source} cannot be loaded: it is neither a directory of a transformer nor in the "
@@ -140,8 +145,13 @@ def add_difference(module: nn.Module, stored: Mapping[str, Tensor]) -> None:
             parameters[target].add_(change.to(parameters[target].dtype))
 
 
-def locate(source: str) -> str:
-    """Return the directory of a source, or the source itself where it is a directory or hub id."""
+def locate(source: str, packages: Collection[str] = PACKAGES) -> str:
+    """Return the directory of a source, or the source itself where it is a directory or hub id.
+
+    Raises:
+        SemiIINError: weights that are not on disk, or a package that is not installed or not one
+            of `packages`.
+    """
     if source.startswith("weights:"):
         name = source.removeprefix("weights:")
         stored = weights.find(name)
@@ -154,13 +164,21 @@ def locate(source: str) -> str:
     if not source.startswith("package:"):
         return source
     module, _, folder = source.removeprefix("package:").partition("/")
+    if module not in packages:
+        raise SemiIINError(
+            f"the package {module} is none of those that an encoder's weights may come from "
+            f"({', '.join(packages)}): name a directory"
+        )
     package = importlib.util.find_spec(module)
     if package is None or package.origin is None:
         raise SemiIINError(
             f"the package {module}, which contains the encoder's weights, is not installed: "
             f"install {module.replace('_', '-')}"
         )
-    return str(Path(package.origin).parent / folder)
+    root = Path(package.origin).resolve().parent
+    if not (root / folder).resolve().is_relative_to(root):
+        raise SemiIINError(f"{source} is outside the package {module}")
+    return str(root / folder)
 
 
 @contextmanager

@@ -29,6 +29,8 @@ CLOSE_S = 10.0
 """Longest time that closing a client may take."""
 STOP_POLL_S = 0.25
 LOG_PAUSE_S = 30.0
+LEAD_S = 0.5
+"""Time for which a group's leader waits for the others, on the embedded broker."""
 
 
 @asynccontextmanager
@@ -123,6 +125,22 @@ def pause_between_updates(client: Any) -> None:
         return updated
 
     client._metadata_update = update_or_pause
+
+
+def delay_assignment(coordinator: Any) -> None:
+    """Make a group's leader assign partitions only after the other members have asked.
+
+    The embedded broker refuses a member that asks after the leader has answered, which stops
+    aiokafka's coordinator: without the delay two members can push each other out without end.
+    """
+    assign = coordinator._perform_assignment
+
+    async def assign_later(response: Any) -> Any:
+        if len(response.members) > 1:
+            await asyncio.sleep(LEAD_S)
+        return await assign(response)
+
+    coordinator._perform_assignment = assign_later
 
 
 async def close(client: Any) -> None:

@@ -10,10 +10,9 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -31,10 +30,17 @@ from streamer import metrics
 from streamer.config import Config
 from streamer.errors import BrokerError, ConfigError, UnreadableRecord
 from streamer.kafka.admin import on_embedded
-from streamer.kafka.connection import close, restart, start, unreachable
+from streamer.kafka.connection import (
+    close,
+    delay_assignment,
+    restart,
+    start,
+    unreachable,
+)
 from streamer.kafka.header_names import accept_any_header_name
 from streamer.kafka.messages import ENVELOPE_BYTES, RawMessage, Received, header_values
 from streamer.kafka.producer import Producer
+from streamer.kafka.progress import Progress, TopicChanges
 from streamer.kafka.security import RETRY_S, aiokafka_settings
 from streamer.kafka.topics import DEAD_LETTER, Topic
 
@@ -49,63 +55,10 @@ REVOKE_WAIT_S = 10.0
 SNAPSHOT_RECORDS = 500
 FETCH_WAIT_MS = 50
 """Longest wait of one fetch; the embedded broker answers only at its end."""
-LEAD_S = 0.5
-"""Time for which a group's leader waits for the others, on the embedded broker."""
 FOLLOW_S = 2.0
 """Time after which a consumer without a group looks for new partitions again."""
 FINAL = (TopicAuthorizationFailedError, GroupAuthorizationFailedError)
 """Errors that no retry solves."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far one partition has been used.
-
-    Attributes:
-        pending: offsets of the messages that were read and not yet committed past, in order.
-        done: those of `pending` that are used.
-        next_offset: the offset to commit; None before the first message is used.
-    """
-
-    pending: deque[int] = field(default_factory=deque)
-    done: set[int] = field(default_factory=set)
-    next_offset: int | None = None
-
-    def read(self, offset: int, *, done: bool) -> None:
-        self.pending.append(offset)
-        if done:
-            self.done.add(offset)
-            self._advance()
-
-    def finish(self, up_to: int) -> None:
-        self.done.update(offset for offset in self.pending if offset <= up_to)
-        self._advance()
-
-    def finish_all(self) -> None:
-        if self.pending:
-            self.finish(self.pending[-1])
-
-    def _advance(self) -> None:
-        while self.pending and self.pending[0] in self.done:
-            offset = self.pending.popleft()
-            self.done.discard(offset)
-            self.next_offset = offset + 1
-
-
-def delay_assignment(coordinator: Any) -> None:
-    """Make a group's leader assign partitions only after the other members have asked.
-
-    The embedded broker refuses a member that asks after the leader has answered, which stops
-    aiokafka's coordinator: without the delay two members can push each other out without end.
-    """
-    assign = coordinator._perform_assignment
-
-    async def assign_later(response: Any) -> Any:
-        if len(response.members) > 1:
-            await asyncio.sleep(LEAD_S)
-        return await assign(response)
-
-    coordinator._perform_assignment = assign_later
 
 
 class Consumer(Generic[R]):
@@ -117,13 +70,17 @@ class Consumer(Generic[R]):
     it reads every partition, commits nothing and stores its positions in memory. It waits for a
     broker that goes away and continues where it was.
 
+    A log that was cut beyond the commits, or a topic that was made again, is read from its
+    beginning, and new partitions from theirs; each is logged and counted.
+
     An unreadable message is counted and, in a group, dead-lettered; a tombstone is counted. Neither
     is returned, and neither stops progress.
 
     Attributes:
         topic: the topic's full name.
         counters: `read`, `unreadable`, `tombstones`, `rebalances`, `rejoined`, `commits_lost` (the
-            partition had moved to another consumer).
+            partition had moved to another consumer), `deleted` (messages that were deleted before
+            they were read), `made_again` (partitions).
     """
 
     def __init__(
@@ -159,10 +116,13 @@ class Consumer(Generic[R]):
         self._start_ms = round(start.timestamp() * 1000) if isinstance(start, datetime) else 0
         self._embedded = False
         self._started_by_time: set[Any] = set()
-        self._progress: dict[TopicPartition, _Progress] = {}
+        self._progress: dict[TopicPartition, Progress] = {}
+        self._reached: dict[TopicPartition, int] = {}
         self._rebalancing = False
         self._committed = asyncio.Event()
         self._looked_for_partitions_s = -math.inf
+        self._first_partitions: int | None = None
+        self._changes = TopicChanges(self.topic, self.counters)
         self._consumer: Any = None
         self._dead_letters: Producer | None = None
 
@@ -199,6 +159,7 @@ class Consumer(Generic[R]):
         if self._group is None and time.monotonic() - self._looked_for_partitions_s > FOLLOW_S:
             with suppress(KafkaError, OSError):
                 await self._assign_new_partitions("earliest")
+        self._changes.look(self._consumer.partitions_for_topic(self.topic))
         try:
             if not await self._assigned_within(max_wait_ms / 1000):
                 return []
@@ -217,13 +178,20 @@ class Consumer(Generic[R]):
         return received
 
     async def snapshot(self) -> AsyncGenerator[Received[R], None]:
-        """Yield the records that are on the topic now, then end; only without a group."""
-        ends = await self.ends()
-        while await self.is_before(ends):
-            for received in await self.batch(SNAPSHOT_RECORDS, FETCH_WAIT_MS):
-                partition = TopicPartition(received.topic, received.partition)
-                if received.offset < ends.get(partition, 0):
-                    yield received
+        """Yield the records that are on the topic now, then end; only without a group.
+
+        Raises:
+            BrokerError: the broker does not answer.
+        """
+        try:
+            ends = await self.ends()
+            while await self.is_before(ends):
+                for received in await self.batch(SNAPSHOT_RECORDS, FETCH_WAIT_MS):
+                    partition = TopicPartition(received.topic, received.partition)
+                    if received.offset < ends.get(partition, 0):
+                        yield received
+        except (KafkaError, OSError) as error:
+            raise unreachable(self._config.kafka, error) from error
 
     async def ends(self) -> dict[TopicPartition, int]:
         """Return the offset after the last message of each partition; only without a group.
@@ -276,7 +244,7 @@ class Consumer(Generic[R]):
         return AIOKafkaConsumer(
             group_id=self._group,
             enable_auto_commit=False,
-            auto_offset_reset="latest" if self._start == "latest" else "earliest",
+            auto_offset_reset="earliest",  # after a deletion; the start is sought explicitly
             metadata_max_age_ms=int(FOLLOW_S * 1000),
             fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=kafka.max_message_bytes + ENVELOPE_BYTES,
@@ -318,9 +286,10 @@ class Consumer(Generic[R]):
 
     # --- messages
 
-    async def _decode_all(self, partition: Any, messages: Iterable[Any]) -> list[Received[R]]:
-        progress = self._progress.setdefault(partition, _Progress())
+    async def _decode_all(self, partition: Any, messages: Sequence[Any]) -> list[Received[R]]:
+        progress = self._progress.setdefault(partition, Progress())
         decoded = []
+        self._changes.jump(partition.partition, progress.jump(messages[0].offset))
         for message in messages:
             if message.timestamp < self._start_ms and partition in self._started_by_time:
                 progress.read(message.offset, done=True)
@@ -381,6 +350,7 @@ class Consumer(Generic[R]):
             offsets = {at: offset for at, offset in offsets.items() if at in self._progress}
             try:
                 await self._consumer.commit(offsets)
+                self._reached |= offsets
                 break
             except (CommitFailedError, IllegalStateError) as error:
                 self.counters["commits_lost"] += 1
@@ -407,12 +377,26 @@ class Consumer(Generic[R]):
 
     async def on_assigned(self, partitions: Iterable[Any]) -> None:
         """Begin to read the partitions, at the committed offset or at the configured start."""
-        self._progress = {partition: _Progress() for partition in partitions}
+        consumer = self._consumer
+        if self._first_partitions is None and (
+            numbers := consumer.partitions_for_topic(self.topic)
+        ):
+            self._first_partitions = len(numbers)
+        self._progress = {partition: Progress() for partition in partitions}
         try:
-            if self._start_ms:
-                new = [at for at in self._progress if await self._consumer.committed(at) is None]
-                for partition, offset in (await self._offsets_at(new, self._start)).items():
-                    self._consumer.seek(partition, offset)
+            for at, progress in self._progress.items():
+                committed = await consumer.committed(at)
+                # A topic that is deleted takes its commits along.
+                progress.expected = self._reached.get(at) if committed is None else committed
+            new = [
+                at
+                for at, progress in self._progress.items()
+                if progress.expected is None and at.partition < (self._first_partitions or 0)
+            ]
+            if self._start != "earliest":
+                for at, offset in (await self._offsets_at(new, self._start)).items():
+                    consumer.seek(at, offset)
+                    self._progress[at].expected = offset
         finally:
             self._rebalancing = False
 
@@ -433,7 +417,9 @@ class Consumer(Generic[R]):
         if not new:
             return
         offsets = {at: await consumer.position(at) for at in assigned}
-        offsets |= await self._offsets_at(new, start)
+        first = await self._offsets_at(new, start)
+        self._progress |= {at: Progress(offset) for at, offset in first.items()}
+        offsets |= first
         consumer.assign(sorted(offsets))
         for partition, offset in offsets.items():
             consumer.seek(partition, offset)

@@ -28,6 +28,7 @@ from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
+    UnknownTopicOrPartitionError,
 )
 
 from streamer import metrics
@@ -323,6 +324,8 @@ class Producer:
             )
         except (KafkaError, OSError) as error:
             unsent.alone = True  # the answer is about this record, not about a batch
+            if isinstance(error, UnknownTopicOrPartitionError):
+                log.error("The topic %s does not exist; all records wait for it.", unsent.topic)
             self._fail(unsent, error)
             return
         delivery.add_done_callback(lambda done: self._delivered(unsent, done))

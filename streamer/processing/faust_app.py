@@ -22,8 +22,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from mode.threads import WorkerThread
 
 from streamer.errors import BrokerError, StreamerError
-from streamer.kafka.connection import close, pause_between_updates
-from streamer.kafka.consumer import FETCH_WAIT_MS, delay_assignment
+from streamer.kafka.connection import close, delay_assignment, pause_between_updates
+from streamer.kafka.consumer import FETCH_WAIT_MS
 from streamer.processing.lease import RENEW_S, Lease
 
 log = logging.getLogger(__name__)

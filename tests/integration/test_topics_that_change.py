@@ -140,3 +140,40 @@ async def test_the_sessions_of_a_topic_that_was_made_again_are_known(
         await publish(config, (), "fourth")
         assert await policies.policy("fourth") == ALL_ALLOWED
         assert await policies.policy("fifth") is None
+
+
+@pytest.mark.parametrize("group", ["g", None])
+async def test_a_reader_follows_a_topic_that_is_cut_widened_and_made_again(
+    config: Config, admin: Any, group: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As inference, the recorder, the page and subscribers read; none starts anew for it."""
+
+    async def until_read(reader: Consumer[Any], session: str) -> None:
+        missing = set(PEOPLE)
+        async with asyncio.timeout(60):
+            while missing:
+                for received in await reader.batch(500, 200):
+                    if received.record.session_id == session:
+                        missing.discard(received.record.participant_id)
+                await reader.commit()
+
+    start: Any = "earliest" if group else "latest"
+    async with Consumer(config, SCORES, group=group, start=start) as reader:
+        await publish(config, range(2), "first")
+        await until_read(reader, "first")
+        await make_again(config, admin)
+        await publish(config, range(1), "second")
+        await until_read(reader, "second")
+        assert "was made again" in caplog.text
+        more = {name_of(config, SCORES): NewPartitions(PARTITIONS + 4)}
+        await admin.create_partitions(more)
+        await publish(config, range(1), "third")
+        await until_read(reader, "third")
+    if group is None:
+        return
+    await publish(config, range(1), "lost")
+    await cut(config, admin)
+    await publish(config, range(1), "fourth")
+    async with Consumer(config, SCORES, group=group) as reader:
+        await until_read(reader, "fourth")
+        assert reader.counters["deleted"] > 0 and "were deleted before" in caplog.text

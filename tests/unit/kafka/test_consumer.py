@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from streamer.config import build
 from streamer.errors import ConfigError
-from streamer.kafka.consumer import Consumer, _Progress
+from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
+from streamer.kafka.progress import Progress
 from streamer.kafka.topics import SCORES
 from streamer.records import Score
 from tests.made_records import score
@@ -42,7 +43,7 @@ async def test_a_topic_that_comes_after_the_start_is_read_from_its_beginning(
 def test_progress_stops_at_the_first_message_in_use() -> None:
     #  offset   0  1  2  3  4
     #           .  x  .  .  x      x unreadable: done when it is read
-    progress = _Progress()
+    progress = Progress()
     for offset in range(5):
         progress.read(offset, done=offset in (1, 4))
     assert progress.next_offset is None
@@ -56,7 +57,7 @@ def test_progress_stops_at_the_first_message_in_use() -> None:
 def test_progress_reaches_the_end_once_every_message_is_used(
     unreadable: list[bool], data: st.DataObject
 ) -> None:
-    progress = _Progress()
+    progress = Progress()
     for offset, bad in enumerate(unreadable):
         progress.read(offset, done=bad)
     good = [offset for offset, bad in enumerate(unreadable) if not bad]
@@ -68,3 +69,15 @@ def test_progress_reaches_the_end_once_every_message_is_used(
         progress.finish(good[-1])
     assert progress.next_offset == len(unreadable)
     assert not progress.pending and not progress.done
+
+
+def test_progress_knows_what_is_missing_and_begins_again_with_the_log() -> None:
+    progress = Progress(expected=3)
+    assert progress.jump(3) == 0
+    progress.read(3, done=False)
+    assert progress.jump(9) == 5  # 4 to 8 were deleted
+    progress.read(9, done=False)
+    assert progress.jump(0) == -10  # the topic was made again
+    progress.read(0, done=True)
+    assert progress.next_offset == 1 and not progress.pending
+    assert Progress().jump(7) == 0  # nothing is known

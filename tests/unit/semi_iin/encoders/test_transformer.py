@@ -8,7 +8,7 @@ import torch
 
 from semi_iin import weights
 from semi_iin.encoders.text import TextEncoder
-from semi_iin.encoders.transformer import add_difference, difference
+from semi_iin.encoders.transformer import add_difference, difference, locate
 from semi_iin.errors import SemiIINError
 
 
@@ -61,7 +61,7 @@ def test_an_error_names_a_missing_source(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(SemiIINError, match="no/such-model cannot be loaded"):
         TextEncoder({"source": "no/such-model"})
     with pytest.raises(SemiIINError, match="install no-such-package"):
-        TextEncoder({"source": "package:no_such_package/model"})
+        locate("package:no_such_package/model", ["no_such_package"])
     with pytest.raises(SemiIINError, match="streamer models get all-mpnet-base-v2"):
         TextEncoder({"source": "weights:all-mpnet-base-v2"})
 
