@@ -162,7 +162,6 @@ async def test_workers_that_join_leave_and_die_lose_nothing(
     pytest.importorskip("rocksdict")
     bench = kafka_bench
     bench.set("smoothing.store=rocksdb", f"smoothing.data_dir={tmp_path}/tables")
-    bench.set("smoothing.failover_s=6")
     async with reading(bench, SMOOTHED) as out, reading(bench, SESSION_SMOOTHED) as meeting:
         async with talking(bench, [f"p{number}" for number in range(8)]) as scores:
             first = bench.start()
@@ -191,7 +190,7 @@ async def test_a_worker_that_was_paused_changes_nothing(kafka_bench: Bench) -> N
     At the start one participant's path is held up, until the meeting has gone on without it.
     """
     bench = kafka_bench
-    bench.set("smoothing.failover_s=6", "smoothing.lateness_s=2")
+    bench.set("smoothing.lateness_s=2")
     people = [f"p{number}" for number in range(8)]
     held = {"p3"}
     async with reading(bench, SMOOTHED) as out, reading(bench, SESSION_SMOOTHED) as meeting:
