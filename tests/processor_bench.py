@@ -44,7 +44,7 @@ WORKER = (
     "    print(error, file=sys.stderr)\n"
     "    sys.exit(error.exit_code)\n"
 )
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def score(session: str, participant: str, index: int, **changes: Any) -> Score:
