@@ -268,7 +268,7 @@ def finish(worker: subprocess.Popen[bytes]) -> None:
 async def talking(
     bench: Bench, people: Sequence[str], held: Collection[str] = ()
 ) -> AsyncIterator[list[Score]]:
-    """Publish a score of each of these people every 50 ms; at the block's end their final ones.
+    """Publish a score of each of these people every 100 ms; at the block's end their final ones.
 
     The scores of people in `held` wait until they are taken out of it.
     """
@@ -290,7 +290,7 @@ async def talking(
     async def talk(publisher: Producer) -> None:
         while not stop.is_set():
             await turn(publisher)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         await turn(publisher, final=True)
 
     async with bench.publisher() as publisher:

@@ -194,11 +194,11 @@ async def test_a_worker_that_was_paused_changes_nothing(kafka_bench: Bench) -> N
     people = [f"p{number}" for number in range(8)]
     held = {"p3"}
     async with reading(bench, SMOOTHED) as out, reading(bench, SESSION_SMOOTHED) as meeting:
+        paused = bench.start()
+        second = bench.start()
+        for number in (0, 1):
+            await logged(bench, number, r"partitions \[\d, \d\] of session_input")
         async with talking(bench, people, held) as scores:
-            paused = bench.start()
-            second = bench.start()
-            for number in (0, 1):
-                await logged(bench, number, r"partitions \[\d, \d\] of session_input")
             await meeting.until(lambda records: len(records) > 20)
             held.clear()
             await shared(bench, 1, out)
