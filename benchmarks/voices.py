@@ -5,8 +5,8 @@
 Each data set is measured as it is, and as each change of `semi_iin.pretraining.recordings` alters
 it: the correlation with the valence that people heard (CREMA-D), how often a recording of acted
 happiness is above one of a negative emotion, and the balanced accuracy of that sign. The intervals
-(95 %) draw whole actors. The last line of a data set is the share of the predictions' variance that
-the sentence explains, and for votes the share of the labels' own.
+(95 %) draw whole actors. A second line is the share of the predictions' variance that the sentence
+explains, and of the labels' own.
 """
 
 import argparse
@@ -79,6 +79,16 @@ def sentence(sample: Sample) -> str:
     return sample.id.split("_")[1] if "_" in sample.id else sample.id.split("-")[4]
 
 
+def by_sentence(samples: Sequence[Sample], valence: NDArray[np.float64]) -> str:
+    """Return one line: the shares of the variance that the sentence explains."""
+    sentences = [sentence(sample) for sample in samples]
+    line = f"explained by the sentence: {explained(valence, sentences):.3f} of the predictions"
+    if samples[0].votes:
+        heard = np.array([sample.label or 0.0 for sample in samples])
+        line += f", {explained(heard, sentences):.3f} of the labels"
+    return line
+
+
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -103,13 +113,7 @@ def main() -> None:
             valence, odds = predictions(encoder, [change(audio, random) for audio in recordings])
             print(f"{part.name}, {name}: {describe(part.reported, valence, odds)}", flush=True)
             if name == "as recorded":
-                plain = valence
-        sentences = [sentence(sample) for sample in part.reported]
-        line = f"{part.name}, explained by the sentence: {explained(plain, sentences):.3f}"
-        if part.reported[0].votes:
-            heard = np.array([sample.label or 0.0 for sample in part.reported])
-            line += f" of the predictions, {explained(heard, sentences):.3f} of the labels"
-        print(line)
+                print(f"{part.name}, {by_sentence(part.reported, valence)}", flush=True)
 
 
 if __name__ == "__main__":

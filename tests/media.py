@@ -292,3 +292,22 @@ class Stripped:
                 packet.pts = packet.dts = None
             begun.add(packet.stream_index)
             yield packet
+
+
+class Displaced:
+    """An open container whose first packet of one kind has its timestamps moved by `by_s`."""
+
+    def __init__(self, container: av.container.InputContainer, kind: str, by_s: float) -> None:
+        self._container = container
+        self._kind, self._by_s = kind, by_s
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._container, name)
+
+    def demux(self, *streams: av.stream.Stream) -> Iterator[av.Packet]:
+        moved = False
+        for packet in self._container.demux(*streams):
+            if packet.stream.type == self._kind and not moved and packet.pts is not None:
+                packet.pts = packet.dts = packet.pts + round(self._by_s / packet.time_base)
+                moved = True
+            yield packet

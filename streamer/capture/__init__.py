@@ -1,12 +1,14 @@
 """Capture: a participant's sources → AudioChunks and VideoFrames in session time.
 
     sources     the text that a user types → ParticipantSpec, Source
+    zoom        the folder of a Zoom meeting → a file by person
     probe       what the sources contain, before they are read → SourceInfo
     reading     sources → one stream of chunks
       files     one pass over an open media container
       live      devices and network streams: threads, one queue, reconnection
       devices   listing and opening cameras, microphones and network streams
       timeline  timestamps of a container → session time
+      source_notices  what a user should know of one source
       tracks    decoded frames → chunks without gaps, upright frames
     pace        the speed of a replay
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import av
 
+from streamer.capture.source_notices import SourceNotices
 from streamer.capture.timeline import Timeline
 from streamer.capture.tracks import AudioTrack, VideoTrack
 from streamer.errors import SourceError
@@ -28,8 +29,6 @@ QUEUED_TIME_LIMIT_NS = 30 * NS_PER_S
 """Bounds for the packets of one stream that wait while the container has none of the other."""
 BAD_READS_LIMIT = 20
 """Reading ends after so many failed reads in a row."""
-NOTICES_IN_FULL = 5
-"""Further notices of the same kind are only counted."""
 TRUNCATED_NS = NS_PER_S
 """A recording that ends this much before its declared end gives a notice."""
 
@@ -154,13 +153,15 @@ class ContainerReader:
         """Prepare queues and timeline; nothing is read yet."""
         start = self.container.start_time
         origin_ns = None if start is None or self.now else start * 1000
-        self._timeline = Timeline(origin_ns, self.start_ns, self.max_gap_ns, self.now)
+        self._limit_ns = self._latest_ns()
+        is_mp4 = "mp4" in self.container.format.name
+        latest_ns = self._limit_ns if is_mp4 else None
+        self._timeline = Timeline(origin_ns, self.start_ns, self.max_gap_ns, self.now, latest_ns)
         self._queues: dict[int, deque[Any]] = {s.index: deque() for s in self.streams.present}
         self._queued_bytes = 0
         self._ended = False
         self._bad_reads = 0
-        self._notices = _Notices(self.name)
-        self._noted: set[str] = set()
+        self._notices = SourceNotices(self.name)
         self._only_dts = self.container.format.name == "avi"
         self._packets = self._demux()
         if self.audio is not None:
@@ -172,6 +173,22 @@ class ContainerReader:
         if self.now or declared_ns is None or "mp4" not in self.container.format.name:
             return None
         return self.start_ns + declared_ns
+
+    def _latest_ns(self) -> int | None:
+        """The latest time that a recording's timestamps and durations may reach: its length.
+
+        A damaged index gives a single frame many hours. Of other formats than MP4 a packet may be
+        later, because their length is an estimate, or of a recording that has grown since.
+        """
+        declared_ns = declared_length_ns(self.container)
+        if self.now or declared_ns is None:
+            return None
+        return self.start_ns + declared_ns + self.max_gap_ns
+
+    def _credible_ns(self, duration_ns: int, at_ns: int) -> int:
+        """Cut a packet's or frame's duration at the recording's end, or at `max_gap_ns`."""
+        left_ns = 0 if self._limit_ns is None else self._limit_ns - at_ns
+        return max(0, min(duration_ns, max(self.max_gap_ns, left_ns)))
 
     @property
     def end_ns(self) -> int:
@@ -281,7 +298,7 @@ class ContainerReader:
         shift_ns = self._timeline.shift_for(
             packet.stream_index,
             round(timestamp * base * NS_PER_S),
-            round((packet.duration or 0) * base * NS_PER_S),
+            self._credible_ns(round((packet.duration or 0) * base * NS_PER_S), self.end_ns),
         )
         for jump in self._timeline.jumps[jumps:]:
             self.counters["clock_leaps"] += 1
@@ -332,7 +349,7 @@ class ContainerReader:
             if stream.type == "audio" and self.audio is not None:
                 if frame.samples:
                     yield from self.audio.push(frame, _frame_ns(frame))
-                    self._note_channels(self.audio)
+                    self._notices.note_channels(self.audio.stereo)
             elif self.video is not None:
                 yield from self._video_frame(self.video, stream, frame)
 
@@ -341,29 +358,14 @@ class ContainerReader:
             self._count_damage("a corrupt frame")
             return
         aspect = float(stream.codec_context.sample_aspect_ratio or 1)
-        chunk = track.push(frame, _frame_ns(frame), _duration_ns(frame, stream), aspect)
+        time_ns = _frame_ns(frame)
+        at_ns = track.end_ns if time_ns is None else time_ns
+        length_ns = self._credible_ns(_duration_ns(frame, stream), at_ns)
+        chunk = track.push(frame, time_ns, length_ns, aspect)
         if chunk is not None:
             yield chunk
 
     # -- notices --
-
-    def _note_channels(self, track: AudioTrack) -> None:
-        """Add a notice, once, when the two channels are more than one sound in stereo."""
-        if track.stereo.cancelled and "cancel" not in self._noted:
-            self._noted.add("cancel")
-            self._notices.add(
-                "channels",
-                "its two channels cancel each other, as of a cable with one wire reversed; the "
-                "louder channel is used alone",
-            )
-        if track.stereo.differ and "differ" not in self._noted:
-            self._noted.add("differ")
-            self._notices.add(
-                "channels",
-                "its two channels have different speakers, who are taken as one participant; to "
-                'have two, split it (ffmpeg -i FILE -filter_complex "channelsplit[l][r]" '
-                '-map "[l]" left.wav -map "[r]" right.wav) and name each file as a participant',
-            )
 
     def _count_damage(self, cause: str) -> None:
         self.counters["damaged_packets"] += 1
@@ -383,35 +385,6 @@ class ContainerReader:
                 f"ends at {_clock(self.end_ns - self.start_ns)}, {missing_ns / NS_PER_S:.1f} s "
                 "before its declared end; it may be truncated",
             )
-
-
-class _Notices:
-    """Notices of one source: repeats are dropped, and each kind is limited and then counted."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._waiting: deque[Notice] = deque()
-        self._counts: Counter[str] = Counter()
-        self._last = ""
-
-    def add(self, kind: str, message: str) -> None:
-        if message == self._last:
-            return
-        self._last = message
-        self._counts[kind] += 1
-        if self._counts[kind] <= NOTICES_IN_FULL:
-            self._waiting.append(Notice(f"{self._name}: {message}."))
-
-    def take(self) -> Iterator[Notice]:
-        while self._waiting:
-            yield self._waiting.popleft()
-
-    def close(self) -> Iterator[Notice]:
-        yield from self.take()
-        for count in self._counts.values():
-            if count > NOTICES_IN_FULL:
-                more = count - NOTICES_IN_FULL
-                yield Notice(f"{self._name}: {more} more notices of the same kind.")
 
 
 def _time_of(chunk: MediaChunk) -> int:

@@ -27,6 +27,7 @@ from streamer.records import NS_PER_S
 
 PLAYLISTS = frozenset({"hls", "applehttp", "dash", "sdp", "rtsp", "rtp"})
 """Formats of a list or a description of streams, whose own size says nothing of their length."""
+_PICTURE_SIZE = re.compile(r"(?<=_Recording)(?:_[a-z]+)*_\d+x\d+$")
 TEXT_CODECS = frozenset({"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"})
 
 
@@ -278,19 +279,29 @@ def _transcript(spec: ParticipantSpec, recording: Probe | None) -> Path | None:
 
 
 def transcript_beside(recording: Path) -> Path | None:
-    """The transcript of a recording: in its folder, named with its stem or stem.language.
+    """The transcript of a recording: in its folder, named with its stem, or the stem and more.
 
-    `talk.vtt` comes before `talk.srt`, and both before `talk.en.vtt`.
+    `talk.vtt` comes before `talk.srt`, both before `talk.transcript.vtt`, and that one before
+    `talk.en.vtt`. Zoom's recordings have a picture size behind the stem that their transcript has
+    not: `GMT20260105-090000_Recording_640x360.mp4`.
     """
-    for suffix in TRANSCRIPT_SUFFIXES:
-        if (exact := recording.with_suffix(suffix)).is_file():
+    stems = dict.fromkeys((recording.stem, _PICTURE_SIZE.sub("", recording.stem)))
+    names = [
+        f"{stem}{more}{suffix}"
+        for stem in stems
+        for more in ("", ".transcript")
+        for suffix in TRANSCRIPT_SUFFIXES
+    ]
+    for name in names:
+        if (exact := recording.with_name(name)).is_file():
             return exact
     try:
         entries = recording.parent.iterdir()
         paths = sorted(path for path in entries if path.suffix in TRANSCRIPT_SUFFIXES)
     except OSError:
         return None
-    language = re.compile(re.escape(recording.stem) + r"\.[A-Za-z]{2,3}(-[A-Za-z0-9]+)*")
+    either = "|".join(map(re.escape, stems))
+    language = re.compile(rf"(?:{either})\.[A-Za-z]{{2,3}}(-[A-Za-z0-9]+)*")
     return next((path for path in paths if language.fullmatch(path.stem)), None)
 
 

@@ -6,6 +6,7 @@ that each packet needs. This module does not depend on packets, codecs or clocks
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ class Timeline:
     stream is. The other streams take the same jump when they reach it, so that audio and video
     stay together. A gap that another stream fills is real and stays. With `now`, for live
     streams, the first packet and whatever follows a jump begin at the time that it returns.
+    A timestamp after `limit_ns`, where one is given, is a jump too.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Timeline:
         start_ns: int,
         max_gap_ns: int,
         now: Callable[[], int] | None = None,
+        limit_ns: int | None = None,
     ) -> None:
         """Start `start_ns` into the session; `origin_ns` is the container's first timestamp."""
         self.jumps: list[Jump] = []
+        self._limit_ns = sys.maxsize if limit_ns is None else limit_ns
         self._start_ns = start_ns
         self._max_gap_ns = max_gap_ns
         self._now = now
@@ -64,7 +68,7 @@ class Timeline:
         if stream is None:
             stream = self._streams[stream_index] = self._new_stream(timestamp_ns)
         stream.shift_ns = self._fitting_shift(stream, timestamp_ns)
-        end_ns = timestamp_ns + stream.shift_ns + duration_ns
+        end_ns = min(timestamp_ns + stream.shift_ns + duration_ns, self._limit_ns)
         stream.expected_ns = max(stream.expected_ns, end_ns)
         self._furthest_ns = max(self._furthest_ns, stream.expected_ns)
         return stream.shift_ns
@@ -90,6 +94,6 @@ class Timeline:
         return shift
 
     def _fits(self, stream: _Stream, time_ns: int) -> bool:
-        if time_ns < stream.expected_ns - BACKWARD_TOLERANCE_NS:
+        if time_ns < stream.expected_ns - BACKWARD_TOLERANCE_NS or time_ns > self._limit_ns:
             return False
         return time_ns <= max(stream.expected_ns, self._furthest_ns) + self._max_gap_ns

@@ -82,19 +82,21 @@ def replay(
     With --recorded or --topic, old windows are scored again, beside the old result: choose the
     model with --set inference.checkpoint=…
     """
-    from streamer.capture import parse_participant, participant_of
+    from streamer.capture import parse_participant
+    from streamer.session.recordings import people_of
 
     chosen = choose(config, set_, broker)
     if topic is not None and no_stages:
         raise ConfigError("--topic scores on a broker of its own: leave --no-stages out.")
     needs_stages(chosen.config, no_stages)
     recorder = Recorder(record, record_windows, record_media)
-    specs = [*map(participant_of, files or []), *map(parse_participant, participant or [])]
+    people = people_of(files or [])
+    specs = [*people.specs, *map(parse_participant, participant or [])]
     if recorded is None and topic is None:
         play(
             chosen,
             specs,
-            session=session,
+            session=session or (people.session if session_id is None else None),
             session_id=session_id,
             speed=speed,
             start=session_start(start),

@@ -1,5 +1,6 @@
 """A session: every participant's path from chunks to windows on the topic, under back-pressure.
 
+    recordings   who is in the recordings that are given
     plan         who is captured, from which sources
     participant  one participant's pipeline, in a thread
     sending      the send queue, and the windows in flight

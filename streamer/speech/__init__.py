@@ -5,7 +5,10 @@
     activity     where speech is (Silero)
     whisper      one utterance's audio → words (Whisper through CTranslate2)
     models       Whisper's files on disk
-    transcripts  WebVTT and SRT files, and text streams of a recording
+    transcripts  a transcript's file, or a text stream of a recording → words and who says them
+      dialects   the shapes in which transcripts come: Zoom, Teams, Meet, Otter and others
+      speaker_names  names before the text of a cue
+      cues       the grammar of WebVTT and SRT
     captions     a transcript as a recogniser
 
 A transcriber is synchronous and deterministic in event time, one per participant. Nothing here

@@ -1,4 +1,4 @@
-"""Subtitles: a WebVTT or SRT file beside a recording, or a text stream inside it → words.
+"""Transcripts: a file of any dialect, or a text stream inside a recording → words and speakers.
 
 Real files are forgiven: byte-order marks, CRLF, Latin-1, tags, sound descriptions, speaker names,
 roll-up captions that repeat their last line, overlapping cues, a missing end. A cue that cannot be
@@ -18,7 +18,10 @@ import av
 
 from streamer.errors import SourceError
 from streamer.records import NS_PER_MS, NS_PER_S, Word
+from streamer.speech.cues import INLINE_CLOCK, Cue, nanoseconds
+from streamer.speech.dialects import dialect_of
 from streamer.speech.languages import language_code, of_file_name
+from streamer.speech.speaker_names import by_speaker
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 NOTICES_IN_FULL = 5
@@ -27,16 +30,30 @@ NS_PER_CHARACTER = 65 * NS_PER_MS
 ROLL_UP_NS = 50 * NS_PER_MS
 """How far apart two cues of a roll-up caption lie, and how long its repeats last, at most."""
 
-_CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
-_TIMING = re.compile(rf"^\s*{_CLOCK}\s*-->\s*(?:{_CLOCK}(?:\s.*)?|(?:[A-Za-z]\w*:.*)?)$")
 _LANGUAGE = re.compile(r"^Language:\s*([A-Za-z-]+)", re.MULTILINE)
-_INLINE_CLOCK = re.compile(rf"<{_CLOCK}>")
 _RUBY = re.compile(r"<rt\b.*?</rt>", re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
 _DESCRIPTION = re.compile(r"\[[^\[\]]*\]|♪|♫|#(?=\s)")
 _WHOLE_LINE_DESCRIPTION = re.compile(r"^\s*\([^()]*\)\s*$")
 _LINE_START = re.compile(r"^\s*(?:>>+|[-–—]\s)?\s*(?:[A-Z][A-Z0-9 .'\-]{1,30}:(?=\s|$))?\s*")
 _BIDI = dict.fromkeys(map(ord, "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\ufeff"))
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What one person says without a break.
+
+    Attributes:
+        speaker: the name; None where the transcript does not say who speaks.
+        start_ns: nanoseconds from the recording's start.
+        end_ns: as `start_ns`, later than it.
+        words: by start time; empty where the transcript says only who speaks when.
+    """
+
+    speaker: str | None
+    start_ns: int
+    end_ns: int
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +65,17 @@ class Subtitles:
         notices: what was left out or guessed, each a sentence.
         language: the two-letter code that the file's name, its header or the stream states; empty
             where none does.
+        utterances: who says the words, by start time.
     """
 
     words: tuple[Word, ...]
     notices: tuple[str, ...] = ()
     language: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Cue:
-    start_ns: int
-    end_ns: int | None
-    lines: tuple[str, ...]
+    utterances: tuple[Utterance, ...] = ()
 
 
 def parse_subtitles(path: Path | str) -> Subtitles:
-    """Read a WebVTT or SRT file, whichever it is by its content.
+    """Read a transcript, in whichever dialect it is by its content.
 
     A cue's words get the times that WebVTT gives them, else share the cue by their length.
 
@@ -86,16 +98,16 @@ def parse_subtitles(path: Path | str) -> Subtitles:
 
 
 def parse_text(text: str, name: str = "subtitles") -> Subtitles:
-    """Words of a WebVTT or SRT text; `name` stands in the notices."""
+    """Words and speakers of a transcript's text; `name` stands in the notices."""
     broken: list[str] = []
-    cues = list(_cues(text, name, broken))
-    words = _words(cues, name, broken)
-    if not words and not broken:
+    utterances = _utterances(dialect_of(text).read(text, name, broken))
+    words = _words(utterances)
+    if not utterances and not broken:
         broken.append(f"{name}: there is no cue with words in it")
     header = text.split("\n\n", 1)[0] if text.startswith("WEBVTT") else ""
     stated = _LANGUAGE.search(header)
     language = language_code(stated[1]) if stated else of_file_name(name)
-    return Subtitles(words, _bounded(broken, name), language)
+    return Subtitles(words, _bounded(broken, name), language, utterances)
 
 
 def embedded_subtitles(
@@ -112,7 +124,7 @@ def embedded_subtitles(
         SourceError: the file cannot be opened, or the stream has no text (pictures of subtitles).
     """
     notices: list[str] = []
-    cues: list[_Cue] = []
+    cues: list[Cue] = []
     language = ""
     try:
         with av.open(str(media)) as container:
@@ -130,8 +142,9 @@ def embedded_subtitles(
                 f'{error.strerror}; set asr.engine to another one than "subtitles".'
             ) from None
         notices.append(f"{media}: its subtitles break off: {error.strerror}")
-    words = _words(cues, Path(media).name, notices)
-    return Subtitles(words, _bounded(notices, Path(media).name), language)
+    utterances = _utterances(by_speaker(cues))
+    bounded = _bounded(notices, Path(media).name)
+    return Subtitles(_words(utterances), bounded, language, utterances)
 
 
 def _embedded_cues(
@@ -139,7 +152,7 @@ def _embedded_cues(
     stream: av.subtitles.stream.SubtitleStream,
     origin_ns: int,
     notices: list[str],
-) -> Iterator[_Cue]:
+) -> Iterator[Cue]:
     for packet in container.demux(stream):
         if packet.pts is None or packet.time_base is None:
             continue
@@ -153,7 +166,7 @@ def _embedded_cues(
         text = "\n".join(_event_text(item) for item in shown)
         if text.strip() and start_ns + length_ns > 0:
             end_ns = start_ns + length_ns if length_ns > 0 else None
-            yield _Cue(max(0, start_ns), end_ns, tuple(text.split("\n")))
+            yield Cue(max(0, start_ns), end_ns, tuple(text.split("\n")))
 
 
 def _event_text(item: av.subtitles.subtitle.Subtitle) -> str:
@@ -178,57 +191,15 @@ def _decode(data: bytes) -> str:
     return data.decode("latin-1")
 
 
-def _cues(text: str, name: str, broken: list[str]) -> Iterator[_Cue]:
-    """The cues of a text in the order of the file; what is broken is added to `broken`."""
-    lines = re.split(r"\r\n|\r|\n", text.replace("\x00", "\ufffd"))
-    if not text.startswith("WEBVTT"):  # there a cue goes on over a line of spaces
-        lines = [line.rstrip() for line in lines]
-    at = 0
-    while at < len(lines):
-        line, number = lines[at], at + 1
-        at += 1
-        if line.startswith(("NOTE", "STYLE", "REGION")):
-            while at < len(lines) and lines[at] and "-->" not in lines[at]:
-                at += 1
-            continue
-        if "-->" not in line:
-            continue
-        body: list[str] = []
-        while at < len(lines) and lines[at] and "-->" not in lines[at]:
-            body.append(lines[at])
-            at += 1
-        if at < len(lines) and "-->" in lines[at] and body and body[-1].strip().isdigit():
-            body.pop()
-        timing = _TIMING.match(line)
-        if timing is None:
-            broken.append(f"{name}, line {number}: the cue's times are not times")
-            continue
-        groups = timing.groups()
-        end_ns = _nanoseconds(groups[4:8]) if groups[5] is not None else None
-        start_ns = _nanoseconds(groups[0:4])
-        if start_ns is None or (groups[5] is not None and end_ns is None):
-            broken.append(f"{name}, line {number}: the cue's times are not times")
-        elif end_ns is not None and end_ns <= start_ns:
-            broken.append(f"{name}, line {number}: the cue ends before it starts")
-        else:
-            if end_ns is None:
-                broken.append(f"{name}, line {number}: the cue has no end, it was guessed")
-            yield _Cue(start_ns, end_ns, tuple(body))
+def _words(utterances: Iterable[Utterance]) -> tuple[Word, ...]:
+    words = [word for utterance in utterances for word in utterance.words]
+    return tuple(sorted(words, key=lambda word: (word.start_ns, word.end_ns)))
 
 
-def _nanoseconds(clock: tuple[str | None, ...]) -> int | None:
-    """Nanoseconds of (hours, minutes, seconds, fraction); None when minutes or seconds reach 60."""
-    hours, minutes, seconds = (int(part or 0) for part in clock[:3])
-    if minutes > 59 or seconds > 59 or hours > 9999:
-        return None
-    fraction = (clock[3] or "0").ljust(9, "0")
-    return ((hours * 60 + minutes) * 60 + seconds) * NS_PER_S + int(fraction)
-
-
-def _words(cues: Iterable[_Cue], name: str, broken: list[str]) -> tuple[Word, ...]:
-    """The words of all cues by time, with roll-up repeats taken out."""
+def _utterances(cues: Iterable[Cue]) -> tuple[Utterance, ...]:
+    """The cues by time as utterances, with roll-up repeats and cues without a word taken out."""
     ordered = sorted(cues, key=lambda cue: cue.start_ns)
-    words: list[Word] = []
+    utterances: list[Utterance] = []
     before: tuple[str, ...] = ()
     before_end_ns = -1
     for index, cue in enumerate(ordered):
@@ -238,15 +209,16 @@ def _words(cues: Iterable[_Cue], name: str, broken: list[str]) -> tuple[Word, ..
             later = (c.start_ns for c in ordered[index + 1 :] if c.start_ns > cue.start_ns)
             end_ns = min(end_ns, next(later, end_ns))
         lines = tuple(_line(line) for line in cue.lines)
-        plain = tuple(text for line in lines if (text := _INLINE_CLOCK.sub("", line).strip()))
+        plain = tuple(text for line in lines if (text := INLINE_CLOCK.sub("", line).strip()))
         repeated = 0
-        if cue.start_ns <= before_end_ns + ROLL_UP_NS:
+        if cue.start_ns <= before_end_ns + ROLL_UP_NS and not cue.speaker:
             repeated = _repeated(before, plain, end_ns - cue.start_ns)
-        new_lines = [line for line in lines if _INLINE_CLOCK.sub("", line).strip()][repeated:]
-        words.extend(_spread(cue.start_ns, end_ns, "\n".join(new_lines)))
+        new_lines = [line for line in lines if INLINE_CLOCK.sub("", line).strip()][repeated:]
+        words = cue.words or tuple(_spread(cue.start_ns, end_ns, "\n".join(new_lines)))
+        if words or (cue.speaker and not cue.lines):
+            utterances.append(Utterance(cue.speaker or None, cue.start_ns, end_ns, words))
         before, before_end_ns = plain or before, end_ns
-    words.sort(key=lambda word: (word.start_ns, word.end_ns))
-    return tuple(words)
+    return tuple(utterances)
 
 
 def _repeated(before: tuple[str, ...], lines: tuple[str, ...], length_ns: int) -> int:
@@ -273,9 +245,9 @@ def _spread(start_ns: int, end_ns: int, text: str) -> Iterator[Word]:
     """Words of one cue over `[start_ns, end_ns)`, between the word times that the text has."""
     pieces: list[tuple[int, str]] = []
     at, last = start_ns, 0
-    for clock in _INLINE_CLOCK.finditer(text):
+    for clock in INLINE_CLOCK.finditer(text):
         pieces.append((at, text[last : clock.start()]))
-        time_ns = _nanoseconds(clock.groups())
+        time_ns = nanoseconds(clock.groups())
         if time_ns is not None:
             at = min(max(at, time_ns), end_ns)
         last = clock.end()

@@ -98,9 +98,19 @@ def test_a_transcript_has_the_stem_of_its_recording_and_perhaps_a_language(tmp_p
     for name in ("talk.vtt", "talk.one.b.srt", "talk.one.draft.vtt"):
         (tmp_path / name).touch()
     assert transcript_beside(recording) is None
-    for name in ("talk.one.en-GB.vtt", "talk.one.srt", "talk.one.vtt"):
-        (tmp_path / name).touch()
-        assert transcript_beside(recording) == tmp_path / name
+    for more in ("en-GB.vtt", "transcript.srt", "transcript.vtt", "srt", "vtt"):
+        (tmp_path / f"talk.one.{more}").touch()
+        assert transcript_beside(recording) == tmp_path / f"talk.one.{more}"
+
+
+@pytest.mark.parametrize("size", ["_640x360", "_gallery_1280x720", "_avo_as_640x360", ""])
+def test_zooms_picture_size_is_not_in_the_name_of_its_transcript(tmp_path: Path, size: str) -> None:
+    transcript = tmp_path / "GMT20260105-090000_Recording.transcript.vtt"
+    transcript.touch()
+    (tmp_path / "talk.transcript.vtt").touch()
+    recording = tmp_path / f"GMT20260105-090000_Recording{size}.mp4"
+    assert transcript_beside(recording) == transcript
+    assert transcript_beside(tmp_path / "talk_640x360.mp4") is None
 
 
 def test_the_path_of_a_camera_is_a_camera() -> None:
