@@ -54,6 +54,9 @@ class SourceInfo:
         start_unix_ns: when the recording began; None when live or unknown.
         start_origin: what tells so; None when nothing does.
         path: the first recording, which contains `subtitle_stream`; None when live.
+        speaker: as of ParticipantSpec; such a participant has no video, as a face in the recording
+            may be anybody's.
+        transcript_offset_ns: as of ParticipantSpec.
     """
 
     live: bool
@@ -65,6 +68,8 @@ class SourceInfo:
     start_unix_ns: int | None = None
     start_origin: StartOrigin | None = None
     path: Path | None = None
+    speaker: str | None = None
+    transcript_offset_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +115,14 @@ def info(spec: ParticipantSpec) -> SourceInfo:
         live=first is None,
         duration_s=max(_known([probe.duration_s for probe in recorded]), default=None),
         has_audio=any(probe.has_audio for probe in probes),
-        has_video=any(probe.has_video for probe in probes),
+        has_video=spec.speaker is None and any(probe.has_video for probe in probes),
         subtitle_path=_transcript(spec, first),
         subtitle_stream=first.subtitle_stream if first else None,
         start_unix_ns=first.start_unix_ns if first else None,
         start_origin=first.start_origin if first else None,
         path=first.files[0] if first and first.files else None,
+        speaker=spec.speaker,
+        transcript_offset_ns=spec.transcript_offset_ns,
     )
 
 
