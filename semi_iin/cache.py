@@ -13,6 +13,7 @@ from typing import Protocol
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from semi_iin.blazeface import default_name
 from semi_iin.clips import Clip
 from semi_iin.faces import FaceCutter
 from semi_iin.features import Encoders
@@ -60,6 +61,8 @@ def extract(
     digest = hashlib.sha256(f"{encoders.fingerprint()} {FaceCutter()}".encode())
     for sample in samples:
         digest.update(repr(sample).encode())
+    if any(getattr(sample, "video", None) is not None for sample in samples):
+        digest.update(default_name().encode())
     folder = directory / digest.hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[Modality, Tensor]] = []

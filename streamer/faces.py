@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from semi_iin import blazeface, weights
+from semi_iin.errors import SemiIINError
 from semi_iin.faces import CASCADE_BASE_PX, Box, Detector, FaceCutter, cascade
 from streamer.config import FacesConfig
 from streamer.errors import ConfigError
@@ -94,14 +96,14 @@ class FaceTracker:
     """
 
     def __init__(self, config: FacesConfig, detector: Detector | None = None) -> None:
-        """Load the detector: YuNet when `config.yunet_model` is set, else OpenCV's cascade.
+        """Load the detector of the settings, unless one is given.
 
         Raises:
             ConfigError: the model cannot be loaded.
         """
         self._config = config
         self._cutter = FaceCutter(config.size_px, config.margin, config.jpeg_quality)
-        self._detect = detector or (yunet(config.yunet_model) if config.yunet_model else cascade())
+        self._detect = detector or chosen_detector(config)
         self._face: _Track | None = None
         self._challenger: _Track | None = None
         self._template: NDArray[np.uint8] | None = None
@@ -232,6 +234,27 @@ class FaceTracker:
             (x / scale + corner[0], y / scale + corner[1], w / scale, h / scale)
             for x, y, w, h in sorted(boxes)
         ]
+
+
+def chosen_detector(config: FacesConfig) -> Detector:
+    """Load the detector of the settings.
+
+    Raises:
+        ConfigError: its model is not on disk or cannot be loaded.
+    """
+    if config.yunet_model:
+        return yunet(config.yunet_model)
+    if config.detector == "cascade":
+        return cascade()
+    if config.detector == "blazeface" and weights.find(blazeface.NAME) is None:
+        raise ConfigError(
+            "BlazeFace's weights are not on disk; run `streamer models get blazeface`, or set "
+            "faces.detector to auto."
+        )
+    try:
+        return blazeface.default_detector()
+    except SemiIINError as error:
+        raise ConfigError(f"{error}; run `streamer models verify blazeface`.") from None
 
 
 def yunet(model: str) -> Detector:

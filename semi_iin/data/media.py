@@ -11,9 +11,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from semi_iin.blazeface import default_detector
 from semi_iin.clips import SAMPLE_RATE_HZ
 from semi_iin.errors import SemiIINError
-from semi_iin.faces import Detector, FaceCutter, cascade
+from semi_iin.faces import Detector, FaceCutter
 
 SMALLEST_FACE_PX = 40
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
@@ -106,20 +107,21 @@ def largest_face(
 
     Args:
         frame: the whole frame.
-        detector: finds the faces; None = OpenCV's frontal-face cascade.
+        detector: finds the faces; None = BlazeFace, or the cascade where BlazeFace is not on
+            disk.
 
     Returns:
         A square crop as `FaceCutter` makes it; None where the frame has no face.
     """
-    boxes = (detector or _cascade())(frame, SMALLEST_FACE_PX)
+    boxes = (detector or _detector())(frame, SMALLEST_FACE_PX)
     if not boxes:
         return None
     return FaceCutter().crop(frame, max(boxes, key=lambda box: box[2] * box[3]))
 
 
 @cache
-def _cascade() -> Detector:
-    return cascade()
+def _detector() -> Detector:
+    return default_detector()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from streamer.records import NS_PER_S
 
 PLAYLISTS = frozenset({"hls", "applehttp", "dash", "sdp", "rtsp", "rtp"})
 """Formats of a list or a description of streams, whose own size says nothing of their length."""
-_PICTURE_SIZE = re.compile(r"(?<=_Recording)(?:_[a-z]+)*_\d+x\d+$")
+_IMAGE_SIZE = re.compile(r"(?<=_Recording)(?:_[a-z]+)*_\d+x\d+$")
 TEXT_CODECS = frozenset({"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"})
 
 
@@ -289,10 +289,10 @@ def transcript_beside(recording: Path) -> Path | None:
     """The transcript of a recording: in its folder, named with its stem, or the stem and more.
 
     `talk.vtt` comes before `talk.srt`, both before `talk.transcript.vtt`, and that one before
-    `talk.en.vtt`. Zoom's recordings have a picture size behind the stem that their transcript has
+    `talk.en.vtt`. Zoom's recordings have an image size behind the stem that their transcript has
     not: `GMT20260105-090000_Recording_640x360.mp4`.
     """
-    stems = dict.fromkeys((recording.stem, _PICTURE_SIZE.sub("", recording.stem)))
+    stems = dict.fromkeys((recording.stem, _IMAGE_SIZE.sub("", recording.stem)))
     names = [
         f"{stem}{more}{suffix}"
         for stem in stems

@@ -45,6 +45,7 @@ async def examine(config: Config) -> list[Finding]:
 def _local(config: Config) -> Iterator[Finding]:
     yield from _media()
     yield from _devices()
+    yield examine_faces(config)
     yield _speech(config)
     yield _program("espeak-ng", "speech of the demo", "apt-get install espeak-ng")
     yield _model(config)
@@ -79,6 +80,25 @@ def _devices() -> Iterator[Finding]:
         fix = "" if names else "plug one in, or give this user access to it (groups video, audio)"
         state: Literal["ok", "missing"] = "ok" if names else "missing"
         yield Finding(f"{kind}s", state, ", ".join(names) or "none", fix)
+
+
+def examine_faces(config: Config) -> Finding:
+    """Which face detector the settings give, and whether a better one could be had."""
+    from semi_iin.blazeface import default_name
+    from streamer.faces import chosen_detector
+
+    faces = config.faces
+    try:
+        chosen_detector(faces)
+    except StreamerError as error:
+        return Finding("face detector", "broken", str(error), "see the settings of [faces]")
+    name = default_name() if faces.detector == "auto" else faces.detector
+    if faces.yunet_model:
+        name = "YuNet"
+    if name == "cascade" and faces.detector == "auto":
+        fix = "run `streamer models get blazeface`"
+        return Finding("face detector", "missing", "only OpenCV's cascade, which finds fewer", fix)
+    return Finding("face detector", "ok", name)
 
 
 def _speech(config: Config) -> Finding:

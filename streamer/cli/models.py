@@ -26,7 +26,7 @@ def models_list() -> None:
         table.add_column(column, justify="right" if column == "MB" else "left")
     for entry in weights.KNOWN.values():
         place = weights.find(entry.name)
-        size = f"{entry.size / 1e6:.0f}"
+        size = f"{entry.size / 1e6:.1f}"
         table.add_row(entry.name, entry.use, size, entry.licence, str(place or "no"))
     Console().print(table)
 
@@ -42,7 +42,7 @@ def models_get(
     for name in names:
         try:
             entry = weights.known(name)
-            with screen.status(f"Fetching {name} ({entry.size / 1e6:.0f} MB) …"):
+            with screen.status(f"Fetching {name} ({entry.size / 1e6:.1f} MB) …"):
                 place = weights.get(name, hub=hub)
         except SemiIINError as error:
             raise ModelError(f"{error}.") from None

@@ -100,10 +100,13 @@ class AsrConfig(_Section):
 class FacesConfig(_Section):
     """Face detection and crops.
 
-    `yunet_model` is the path of a YuNet ONNX file; empty means OpenCV's bundled cascade.
+    `detector` is `blazeface`, OpenCV's bundled `cascade`, or `auto`: BlazeFace where its weights
+    are on disk (`streamer models get blazeface`), else the cascade, as in training. `yunet_model`
+    is the path of a YuNet ONNX file, which is then used instead.
     """
 
     rate_hz: Annotated[float, Field(gt=0, le=30)] = 5.0
+    detector: Literal["auto", "blazeface", "cascade"] = "auto"
     yunet_model: str = ""
     size_px: Annotated[int, Field(ge=32, le=512)] = 112
     margin: UnitFloat = 0.25

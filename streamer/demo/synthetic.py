@@ -1,7 +1,7 @@
 """A drawn face that moves, for demonstrations and tests where no camera may be used.
 
 What leaves: RGB pictures of a face whose expression follows a mood, that blinks, sways and talks,
-and that OpenCV's frontal-face cascade finds. The same arguments give the same picture. Nothing here
+and that BlazeFace and OpenCV's cascade find. The same arguments give the same picture. Nothing here
 knows recordings, sound or sentiment.
 """
 

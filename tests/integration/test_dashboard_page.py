@@ -144,9 +144,9 @@ class Browser:
     def card(self, name: str) -> str:
         return f'.card[data-name="{name}"]'
 
-    def until(self, told: Callable[[], Any], what: str = "") -> Any:
+    def until(self, condition: Callable[[], Any], what: str = "") -> Any:
         return WebDriverWait(self.driver, PATIENCE_S, 0.1, ignored_exceptions=[Exception]).until(
-            lambda _: told(), what
+            lambda _: condition(), what
         )
 
     def until_text(self, selector: str, text: str) -> None:
@@ -254,7 +254,7 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     assert float(browser.attribute(f"{browser.card('ana')} .value", "data-valence")) == last.valence
     assert shown.text == f"{last.valence:+.2f}".replace("-", "−")
     ana = browser.text(browser.card("ana"))
-    for told in (
+    for text in (
         last.label or "",
         "± 0.25",
         "↗ +0.40 a minute",
@@ -263,10 +263,10 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
         "no face",
         "all together 63 %",
     ):
-        assert told in ana
+        assert text in ana
     whole = browser.text(".card.meeting")
-    for told in ("2 participants", "0.75", "↘ −0.20 a minute"):
-        assert told in whole
+    for text in ("2 participants", "0.75", "↘ −0.20 a minute"):
+        assert text in whole
     browser.until_text("#alerts", "1:02 ▲ ana fell by 1.75 within 15 s")
     browser.until_text("#health", "80 ms")
     browser.until_text("#facts", "live")
@@ -631,8 +631,8 @@ def test_the_command_serves_until_it_is_interrupted(embedded_broker: str) -> Non
     command = [sys.executable, "-m", "streamer", "dashboard", "--broker", embedded_broker]
     with subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        told = process.stderr.readline()
-        address = told.removeprefix("Live page: ").strip()
+        line = process.stderr.readline()
+        address = line.removeprefix("Live page: ").strip()
         with urllib.request.urlopen(address, timeout=10) as answer:
             assert b"<title>Sentiment</title>" in answer.read()
         port = address.rstrip("/").rpartition(":")[2]
@@ -696,7 +696,7 @@ def values_shown(browser: Browser, name: str, seconds: int) -> dict[int, float |
         f"{browser.card(name)} .value",
         seconds,
     )
-    return {int(window): float(told) if told else None for window, told in shown.items()}
+    return {int(window): float(valence) if valence else None for window, valence in shown.items()}
 
 
 def test_the_page_moves_during_the_demo_and_agrees_with_the_topic(browser: Browser) -> None:
@@ -732,7 +732,9 @@ def test_the_page_moves_during_the_demo_and_agrees_with_the_topic(browser: Brows
         rest_of_errors.join(10)
     published = [json.loads(line) for line in printed]
     for name in ("ana", "bo"):
-        told = {r["window_index"]: r["valence"] for r in published if r["participant_id"] == name}
-        shown = values_shown(browser, name, len(told))
-        assert len(shown) >= len(told) - 2  # the server ends with the demo
-        assert shown == {index: told[index] for index in shown}
+        valence = {
+            r["window_index"]: r["valence"] for r in published if r["participant_id"] == name
+        }
+        shown = values_shown(browser, name, len(valence))
+        assert len(shown) >= len(valence) - 2  # the server ends with the demo
+        assert shown == {index: valence[index] for index in shown}

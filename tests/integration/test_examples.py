@@ -81,8 +81,8 @@ async def test_kcat(config: Config) -> None:
     if not shutil.which("kcat"):
         pytest.skip("kcat is not installed; `scripts/setup test` installs it")
     async with running(str(EXAMPLES / "kcat.sh"), config.kafka.broker) as output:
-        told = await asyncio.wait_for(output.read(), PATIENCE_S)
-    records = [json.loads(one) for one in told.splitlines()]
+        output_lines = await asyncio.wait_for(output.read(), PATIENCE_S)
+    records = [json.loads(line_read) for line_read in output_lines.splitlines()]
     assert sorted((r["session_id"], r["window_index"], r["valence"]) for r in records) == [
         ("another", 0, 0.5),
         ("standup", 0, 0.5),
@@ -95,8 +95,8 @@ async def test_browser(config: Config) -> None:
         pytest.skip("Chromium is not installed; `scripts/setup test` installs it")
     script = (EXAMPLES / "browser.js").read_text("utf-8")
     async with dashboard.showing(config, any_port=True) as page:
-        told = await asyncio.to_thread(console_of, page.url(), script)
-    assert told[:2] == [["ana", 1, 0.5, "weakly positive"], ["ana", 2, None, None]]
+        output_lines = await asyncio.to_thread(console_of, page.url(), script)
+    assert output_lines[:2] == [["ana", 1, 0.5, "weakly positive"], ["ana", 2, None, None]]
 
 
 def console_of(url: str, script: str) -> list[list[object]]:
@@ -117,5 +117,5 @@ def console_of(url: str, script: str) -> list[list[object]]:
         WebDriverWait(driver, PATIENCE_S, 0.2).until(
             lambda _: driver.execute_script("return window.told.length >= 2")
         )
-        told: list[list[object]] = driver.execute_script("return window.told")
-        return told
+        output_lines: list[list[object]] = driver.execute_script("return window.told")
+        return output_lines

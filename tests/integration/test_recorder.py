@@ -76,18 +76,18 @@ async def stopped(process: asyncio.subprocess.Process) -> None:
 async def on_disk(folder: Path, count: int, process: asyncio.subprocess.Process) -> Recording:
     """The recording once it has so many sentiments; every file must open meanwhile."""
     deadline = time.monotonic() + DEADLINE_S
-    found = 0
+    written = 0
     while time.monotonic() < deadline:
         assert process.returncode is None
         try:
             recording = Recordings(folder).read("standup")
-            found = len(recording.sentiments)
-            if found >= count:
+            written = len(recording.sentiments)
+            if written >= count:
                 return recording
         except RecordingError:
             pass
         await asyncio.sleep(0.2)
-    raise AssertionError(f"only {found} of {count} are on the disk")
+    raise AssertionError(f"only {written} of {count} are on the disk")
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
@@ -150,7 +150,7 @@ async def test_only_what_is_asked_for_is_recorded(config: Config, tmp_path: Path
     async with recorder(config, tmp_path / "plain", "--session", "standup") as process:
         await on_disk(tmp_path / "plain", 1, process)
         await stopped(process)
-    assert [one.session_id for one in Recordings(tmp_path / "plain").index()] == ["standup"]
+    assert [entry.session_id for entry in Recordings(tmp_path / "plain").index()] == ["standup"]
     assert not files(tmp_path, "plain/*/windows*")
 
     async with recorder(config, tmp_path / "all", "--windows") as process:
@@ -199,7 +199,7 @@ async def test_the_command_line_lists_exports_and_compares(tmp_path: Path) -> No
         return said.decode()
 
     listed = [json.loads(line) for line in (await streamer("sessions", "--json")).splitlines()]
-    assert {one["session_id"] for one in listed} == {"standup", "again"}
+    assert {entry["session_id"] for entry in listed} == {"standup", "again"}
     assert "complete" in await streamer("sessions")
     assert await streamer("export", "standup", "--to", "html") == "standup.html\n"
     assert "<svg" in (tmp_path / "standup.html").read_text("utf-8")

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "sentence"),
     [
         (["absent.mp4"], 3, "absent.mp4"),
         (["notes.txt"], 3, "notes.txt"),
@@ -26,14 +26,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
     ],
 )
 def test_bad_input_is_one_sentence_and_a_code(
-    arguments: Any, code: int, told: str, tmp_path: Path
+    arguments: Any, code: int, sentence: str, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("no media here")
     (tmp_path / "empty.wav").write_bytes(b"")
     paths = [str(tmp_path / a) if a.endswith((".mp4", ".txt", ".wav")) else a for a in arguments]
     said = streamer("replay", "--json", *paths)
     assert said.code == code, said.errors
-    assert told in said.errors
+    assert sentence in said.errors
     assert "Traceback" not in said.errors
     assert said.lines == []
 

@@ -116,10 +116,10 @@ def test_a_recorded_replay_keeps_windows_and_media_when_asked(
     finished = replay(short["ana"], *keep)
     assert finished.code == 0, finished.errors
     in_order(finished.records, SHORT)
-    kept = Recordings(folder)
-    ana = kept.find("ana")
-    assert [w.window_id for w in kept.windows(ana)] == [r["window_id"] for r in finished.records]
-    assert kept.media(ana)["ana"].read_bytes() == short["ana"].read_bytes()
+    saved = Recordings(folder)
+    ana = saved.find("ana")
+    assert [w.window_id for w in saved.windows(ana)] == [r["window_id"] for r in finished.records]
+    assert saved.media(ana)["ana"].read_bytes() == short["ana"].read_bytes()
     again = streamer("replay", "--recorded", "ana", "--dir", str(folder), "--speed", "0", "--json")
     assert again.code == 0, again.errors
     values = ("window_index", "valence_raw", "valence", "text")

@@ -47,11 +47,11 @@ async def streamer(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
 
 
 def by_name(printed: bytes) -> dict[str, list[Sentiment]]:
-    found: dict[str, list[Sentiment]] = {"ana": [], "bo": []}
+    printed_sentiments: dict[str, list[Sentiment]] = {"ana": [], "bo": []}
     for line in printed.splitlines():
-        one = msgspec.json.decode(line, type=Sentiment)
-        found[one.participant_id].append(one)
-    return found
+        item = msgspec.json.decode(line, type=Sentiment)
+        printed_sentiments[item.participant_id].append(item)
+    return printed_sentiments
 
 
 async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(
@@ -63,22 +63,22 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(
         *("--speed", "0", "--json"),
         cwd=tmp_path,
     )
-    printed, told = await process.communicate()
-    assert process.returncode == 0, told.decode()
-    found = by_name(printed)
+    printed, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    printed_sentiments = by_name(printed)
     for name, sign in (("ana", 1), ("bo", -1)):
-        assert [one.window_index for one in found[name]] == list(range(SECONDS))
-        assert all((one.valence or 0.0) * sign > 0.5 for one in found[name])
-        assert found[name][-1].final
-    assert b"Where they differ most" in told
+        assert [item.window_index for item in printed_sentiments[name]] == list(range(SECONDS))
+        assert all((item.valence or 0.0) * sign > 0.5 for item in printed_sentiments[name])
+        assert printed_sentiments[name][-1].final
+    assert b"Where they differ most" in errors
     recordings = Recordings(tmp_path)
     entries = {summary.name: summary for summary in recordings.index()}
     assert set(entries) == {"standup", "standup-again"}
     assert entries["standup-again"].complete
     assert entries["standup-again"].consent == "all agreed"
-    kept = recordings.read(recordings.find("standup-again")).sentiments
-    assert [one.valence for one in kept if one.participant_id == "bo"] == [
-        one.valence for one in found["bo"]
+    recorded_sentiments = recordings.read(recordings.find("standup-again")).sentiments
+    assert [item.valence for item in recorded_sentiments if item.participant_id == "bo"] == [
+        item.valence for item in printed_sentiments["bo"]
     ]
 
 
@@ -101,14 +101,14 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
         *("--speed", "0", "--json"),
         cwd=tmp_path,
     )
-    printed, told = await process.communicate()
-    assert process.returncode == 0, told.decode()
-    found = by_name(printed)
-    assert [one.window_index for one in found["ana"]] == [2, 3, 4]
-    assert [one.window_index for one in found["bo"]] == [2, 3, 4]
-    assert b"everybody" in told
+    printed, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    printed_sentiments = by_name(printed)
+    assert [item.window_index for item in printed_sentiments["ana"]] == [2, 3, 4]
+    assert [item.window_index for item in printed_sentiments["bo"]] == [2, 3, 4]
+    assert b"everybody" in errors
     async with Consumer(config, SCORES) as reader:
-        assert [one async for one in reader.snapshot()] == []
+        assert [item async for item in reader.snapshot()] == []
 
 
 async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path)
         (("--topic", "sentiment.windows.v1"), "needs a running broker"),
     ):
         process = await streamer("replay", "--dir", str(tmp_path), *arguments, cwd=tmp_path)
-        _, told = await process.communicate()
+        _, errors = await process.communicate()
         assert process.returncode not in (0, None)
-        assert sentence in told.decode().replace("\n", " ")
-        assert b"Traceback" not in told
+        assert sentence in errors.decode().replace("\n", " ")
+        assert b"Traceback" not in errors

@@ -84,13 +84,13 @@ async def until(
     config: Config, name: tuple[str, ...], at_least: float, at_most: float = math.inf
 ) -> dict[tuple[str, ...], float]:
     """The samples, once one of them is there and between the bounds."""
-    found: dict[tuple[str, ...], float] = {}
+    metrics: dict[tuple[str, ...], float] = {}
     for _ in range(PATIENCE):
-        found = samples(await answer(config, "/metrics") or "")
-        if at_least <= found.get(name, -math.inf) <= at_most:
-            return found
+        metrics = samples(await answer(config, "/metrics") or "")
+        if at_least <= metrics.get(name, -math.inf) <= at_most:
+            return metrics
         await asyncio.sleep(0.3)
-    raise AssertionError(f"{name} is {found.get(name)}; there are {sorted(found)}")
+    raise AssertionError(f"{name} is {metrics.get(name)}; there are {sorted(metrics)}")
 
 
 async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_p
     async with stage(
         config, "capture", "--participant", f"ana={ana}", "--set", "asr.engine=none"
     ) as process:
-        found = await until(config, ("streamer_events_total", "publisher", "published"), 4)
-        assert found["streamer_ready",] == 1
-        assert found.get(("streamer_events_total", "publisher", "dead_lettered"), 0) == 0
+        metrics = await until(config, ("streamer_events_total", "publisher", "published"), 4)
+        assert metrics["streamer_ready",] == 1
+        assert metrics.get(("streamer_events_total", "publisher", "dead_lettered"), 0) == 0
         await asyncio.wait_for(process.wait(), 60)
 
 
@@ -112,9 +112,9 @@ async def test_inference_tells_what_it_scored_and_what_waits(config: Config) -> 
         for index in range(3):
             said = window(index, audio=None, faces=(), presence=Presence(text=1.0))
             await publisher.publish(said)
-        found = await until(config, ("streamer_events_total", "inference", "scored"), 3)
-        assert found["streamer_events_total", "inference", "taken"] == 3
-        assert found["streamer_latency_seconds_count", "inference"] == 3
+        metrics = await until(config, ("streamer_events_total", "inference", "scored"), 3)
+        assert metrics["streamer_events_total", "inference", "taken"] == 3
+        assert metrics["streamer_latency_seconds_count", "inference"] == 3
         await until(config, ("streamer_lag_records", "windows"), 0, 0)
 
 
@@ -125,9 +125,9 @@ async def test_the_processor_tells_rates_latencies_and_lag(config: Config) -> No
         await publisher.publish(session())
         for index in range(20):
             await publisher.publish(score(index, session_participants=1))
-        found = await until(config, ("streamer_latency_seconds_count", "total"), 20)
-        assert found["streamer_events_total", "smoothing scores", "records"] == 20
-        assert found["streamer_latency_seconds_sum", "total"] >= 20 * 0.022
+        metrics = await until(config, ("streamer_latency_seconds_count", "total"), 20)
+        assert metrics["streamer_events_total", "smoothing scores", "records"] == 20
+        assert metrics["streamer_latency_seconds_sum", "total"] >= 20 * 0.022
         await until(config, ("streamer_events_total", "publisher", "published"), 40)
         await until(config, ("streamer_lag_records", "scores"), 0, 0)
 
@@ -141,6 +141,6 @@ async def test_the_recorder_tells_what_it_took(config: Config, tmp_path: Path) -
         for record in (session(), sentiment(0), sentiment(1)):
             await publisher.publish(record)
         await until(config, ("streamer_events_total", "recording", "taken"), 3)
-        found = await until(config, ("streamer_events_total", "recording", "flushes"), 1)
-        assert found["streamer_events_total", "reader smoothed", "read"] == 2
+        metrics = await until(config, ("streamer_events_total", "recording", "flushes"), 1)
+        assert metrics["streamer_events_total", "reader smoothed", "read"] == 2
         assert await answer(config, "/healthz") == "ok\n"

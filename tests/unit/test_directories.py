@@ -27,10 +27,10 @@ def test_a_lock_is_refused_to_another_process_until_it_is_released(tmp_path: Pat
     )
 
     def other_process_gets_it() -> bool:
-        found = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True
         )
-        return found.stdout.strip() == "True"
+        return process.stdout.strip() == "True"
 
     held = directories.lock(path)
     assert held is not None

@@ -63,7 +63,7 @@ async def events(
 
     `meanwhile` happens once the stream has begun.
     """
-    told: list[tuple[str, str | None, Any]] = []
+    sent: list[tuple[str, str | None, Any]] = []
     async with client.get(path, headers=headers) as response:
         assert response.status == 200
         assert response.content_type == "text/event-stream"
@@ -74,16 +74,16 @@ async def events(
             if name:
                 fields[name] = value
                 continue
-            told.append((fields["event"], fields.get("id"), json.loads(fields["data"])))
+            sent.append((fields["event"], fields.get("id"), json.loads(fields["data"])))
             fields = {}
-            if told[-1][0] == until:
-                return told
+            if sent[-1][0] == until:
+                return sent
     raise AssertionError(f"the stream ended before {until}")
 
 
-def indexes(told: list[tuple[str, str | None, Any]]) -> list[int]:
-    records = [one for name, _, data in told if name == "records" for one in data]
-    return [one["window_index"] for one in records if one["topic"] == "smoothed"]
+def indexes(sent: list[tuple[str, str | None, Any]]) -> list[int]:
+    records = [item for name, _, data in sent if name == "records" for item in data]
+    return [item["window_index"] for item in records if item["topic"] == "smoothed"]
 
 
 # --- the log
@@ -106,7 +106,7 @@ def test_a_place_in_the_log_is_where_reading_goes_on() -> None:
         log.add(sentiment(index), 0)
     number, complete = log.resume(log.place(6))
     assert (number, complete) == (7, True)
-    assert [json.loads(one)["window_index"] for one in log.read(number, 2)[1]] == [7, 8]
+    assert [json.loads(item)["window_index"] for item in log.read(number, 2)[1]] == [7, 8]
     assert log.resume(None) == (0, True)
     assert log.resume(log.place(9)) == (10, True)
 
@@ -170,9 +170,9 @@ async def test_a_page_of_one_session_is_told_of_that_one_alone(feed: Feed) -> No
     for number in range(3):
         feed.add(sentiment(0, session_id=f"s{number}"), number)
     feed.past = [{"session_id": "s1"}, {"session_id": "old"}]
-    names = [one["session_id"] for one in feed.status(None)["sessions"]]
+    names = [item["session_id"] for item in feed.status(None)["sessions"]]
     assert names == ["s2", "s1", "s0", "old"]
-    assert [one["session_id"] for one in feed.status("s1")["sessions"]] == ["s1"]
+    assert [item["session_id"] for item in feed.status("s1")["sessions"]] == ["s1"]
     assert feed.status("old")["sessions"] == [{"session_id": "old", "recorded": True}]
     assert feed.status("unknown")["sessions"] == []
 
@@ -212,26 +212,26 @@ async def test_the_stream_gives_what_there_is_then_what_comes(feed: Feed) -> Non
     for index in range(2_500):
         feed.add(sentiment(index), 0)
     async with Page(feed, port=0) as page, asking(page) as client:
-        told = await events(client, "/api/events?session=standup", until="live")
-        assert told[0][0] == "status"
-        assert indexes(told) == list(range(2_500))
-        last = [place for name, place, _ in told if name == "records"][-1]
+        sent = await events(client, "/api/events?session=standup", until="live")
+        assert sent[0][0] == "status"
+        assert indexes(sent) == list(range(2_500))
+        last = [place for name, place, _ in sent if name == "records"][-1]
 
         path = f"/api/events?session=standup&after={last}"
-        told = await events(client, path, "records", lambda: feed.add(sentiment(2_500), 0))
-        assert indexes(told) == [2_500]
+        sent = await events(client, path, "records", lambda: feed.add(sentiment(2_500), 0))
+        assert indexes(sent) == [2_500]
 
         header = {"Last-Event-ID": str(last)}
-        told = await events(client, "/api/events?session=standup", until="live", headers=header)
-        assert indexes(told) == [2_500]
-        assert "reset" not in [name for name, *_ in told]
+        sent = await events(client, "/api/events?session=standup", until="live", headers=header)
+        assert indexes(sent) == [2_500]
+        assert "reset" not in [name for name, *_ in sent]
 
 
 async def test_a_place_of_another_server_is_answered_with_reset_and_everything(feed: Feed) -> None:
     feed.add(sentiment(0), 0)
     async with Page(feed, port=0) as page, asking(page) as client:
-        told = await events(client, "/api/events?session=standup&after=abc.17", until="live")
-        names = [name for name, *_ in told if name != "status"]
+        sent = await events(client, "/api/events?session=standup&after=abc.17", until="live")
+        names = [name for name, *_ in sent if name != "status"]
         assert names == ["reset", "records", "live"]
 
 
@@ -258,8 +258,8 @@ async def test_a_name_shows_the_newest_session_of_it_and_an_id_that_one(feed: Fe
 async def test_a_session_that_does_not_exist_yet_is_waited_for(feed: Feed) -> None:
     async with Page(feed, port=0) as page, asking(page) as client:
         path = "/api/events?session=standup"
-        told = await events(client, path, "records", lambda: feed.add(sentiment(0), 0))
-        assert indexes(told) == [0]
+        sent = await events(client, path, "records", lambda: feed.add(sentiment(0), 0))
+        assert indexes(sent) == [0]
 
 
 async def test_closing_ends_the_open_streams(feed: Feed) -> None:
@@ -387,14 +387,14 @@ async def test_a_port_that_is_taken_is_named_or_passed_over(feed: Feed) -> None:
 
 async def test_without_a_broker_there_are_the_recordings(tmp_path: Path) -> None:
     recorded_session(tmp_path)
-    kept = tmp_path / "kept"
+    folder = tmp_path / "kept"
     async with (
-        dashboard.showing(build({}), port=0, recordings=kept) as page,
+        dashboard.showing(build({}), port=0, recordings=folder) as page,
         asking(page) as client,
     ):
-        told = await events(client, "/api/events?session=retro", until="live")
-        assert indexes(told) == [0, 1]
-        assert {data["broker"]["state"] for name, _, data in told if name == "status"} == {"none"}
+        sent = await events(client, "/api/events?session=retro", until="live")
+        assert indexes(sent) == [0, 1]
+        assert {data["broker"]["state"] for name, _, data in sent if name == "status"} == {"none"}
 
 
 async def test_a_broker_that_is_away_is_said_and_waited_for() -> None:
@@ -453,12 +453,15 @@ async def test_what_waits_for_a_stage_is_what_it_has_not_committed(
 
 def test_the_rate_of_windows_is_that_of_the_last_seconds() -> None:
     published: deque[tuple[float, int]] = deque()
-    told = [
+    sent = [
         feeds.stages({"inference": Work(2 * second, 1, 2)}, published, float(second))
         for second in range(0, 60, 2)
     ]
-    assert told[0] == {"capture": {"windows_per_s": 0.0}, "inference": {"waiting": 1, "workers": 2}}
-    assert told[-1]["capture"] == {"windows_per_s": 2.0}
+    assert sent[0] == {
+        "capture": {"windows_per_s": 0.0},
+        "inference": {"waiting": 1, "workers": 2},
+    }
+    assert sent[-1]["capture"] == {"windows_per_s": 2.0}
     later = feeds.stages({"inference": Work(116, 0)}, published, 100.0)
     assert later["capture"] == {"windows_per_s": 0.0}
     assert feeds.stages({"smoothing": Work(3, None)}, deque(), 0.0) == {
@@ -485,11 +488,11 @@ async def test_a_recorded_session_is_listed_and_read(feed: Feed, tmp_path: Path)
     async with Page(feed, port=0, history=history) as page, asking(page) as client:
         while "retro" not in feed.past:
             await feed.news.wait()
-        told = await events(client, "/api/events?session=retro", until="live")
-        assert indexes(told) == [0, 1]
-        status = [data for name, _, data in told if name == "status"][-1]
+        sent = await events(client, "/api/events?session=retro", until="live")
+        assert indexes(sent) == [0, 1]
+        status = [data for name, _, data in sent if name == "status"][-1]
         assert status["recorded"]
-        assert [one["session_id"] for one in status["sessions"]] == ["retro"]
+        assert [item["session_id"] for item in status["sessions"]] == ["retro"]
 
 
 async def test_a_session_on_the_topics_is_read_back_once_the_recording_has_it_whole(
@@ -530,16 +533,16 @@ async def test_a_recording_kept_beside_the_records_is_served_wherever_the_folder
     recorded_session(tmp_path)
     (tmp_path / "ana.mp4").write_bytes(b"0123456789")
     with Writer(tmp_path / "kept") as writer:
-        for one in Recordings(tmp_path / "kept").records("retro", Session):
-            writer.keep_media(one)
+        for item in Recordings(tmp_path / "kept").records("retro", Session):
+            writer.keep_media(item)
     (tmp_path / "ana.mp4").unlink()
     (tmp_path / "kept").rename(tmp_path / "elsewhere")
     history = Recorded(Recordings(tmp_path / "elsewhere"))
     async with Page(feed, port=0, history=history) as page, asking(page) as client:
         while "retro" not in feed.past:
             await feed.news.wait()
-        told = await events(client, "/api/events?session=retro", until="live")
-        assert [data for name, _, data in told if name == "status"][-1]["media"] == ["ana"]
+        sent = await events(client, "/api/events?session=retro", until="live")
+        assert [data for name, _, data in sent if name == "status"][-1]["media"] == ["ana"]
         async with client.get("/api/media?session=retro&participant=ana") as response:
             assert (response.status, response.content_type) == (200, "video/mp4")
             assert await response.read() == b"0123456789"

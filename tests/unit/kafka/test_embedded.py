@@ -13,8 +13,8 @@ def test_an_embedded_broker_is_recognised_by_its_address() -> None:
 
 
 def test_two_embedded_brokers_have_two_addresses() -> None:
-    with EmbeddedBroker() as one, EmbeddedBroker() as other:
-        assert one.address != other.address
+    with EmbeddedBroker() as first, EmbeddedBroker() as second:
+        assert first.address != second.address
 
 
 def test_a_closed_embedded_broker_does_not_answer() -> None:

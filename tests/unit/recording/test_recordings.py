@@ -74,13 +74,13 @@ def test_records_are_ordered_and_each_is_there_once(tmp_path: Path) -> None:
             writer.add(record)
             writer.flush()
         assert (writer.repeated, writer.contradicting, writer.pending) == (1, 0, 0)
-    found = Recordings(tmp_path).read("standup").sentiments
-    assert [record.window_id for record in found] == [
+    read_back = Recordings(tmp_path).read("standup").sentiments
+    assert [record.window_id for record in read_back] == [
         "standup/ana/0",
         "standup/ana/1",
         "standup/bo/1",
     ]
-    assert found[0] == late
+    assert read_back[0] == late
 
 
 def test_a_second_writer_goes_on_where_the_first_was(tmp_path: Path) -> None:
@@ -135,12 +135,12 @@ def test_many_parts_are_merged_and_a_kill_between_changes_nothing(tmp_path: Path
         writer.add(sentiment(index))
         if index == writing.MERGE_PARTS - 1:
             (first, *_) = writer.parts("standup", "smoothed")
-            kept = first.read_bytes()
+            copy = first.read_bytes()
         writer.flush()
     names = [path.name for path in writer.parts("standup", "smoothed")]
     assert names[0] == f"smoothed-000000-{writing.MERGE_PARTS - 1:06d}.parquet"
     assert len(names) == 4
-    first.write_bytes(kept)  # as if killed before it was deleted
+    first.write_bytes(copy)  # as if killed before it was deleted
     assert len(list(Recordings(tmp_path).records("standup", Sentiment))) == count
     writer.close()
     assert not first.exists()
@@ -219,11 +219,11 @@ def test_windows_of_one_after_the_other_come_together_and_the_newest_revision_co
     ana = [window(k) for k in range(200)]
     late = window(5, revision=1, context="with late words")
     write(tmp_path, *ana, *(window(k, participant_id="bo") for k in range(200)), late)
-    found = list(Recordings(tmp_path).windows("standup"))
-    assert [(w.window_index, w.participant_id) for w in found] == [
+    read_back = list(Recordings(tmp_path).windows("standup"))
+    assert [(w.window_index, w.participant_id) for w in read_back] == [
         (k, name) for k in range(200) for name in ("ana", "bo")
     ]
-    assert found[10] == late
+    assert read_back[10] == late
 
 
 def test_an_unknown_session_and_missing_windows_are_said_in_a_sentence(tmp_path: Path) -> None:
@@ -299,9 +299,13 @@ def test_media_files_are_copied_beside_the_records_and_nothing_else_is(
     (tmp_path / "talk.MP4").write_bytes(b"another film of the same name")
     with Writer(folder) as writer:
         writer.keep_media(named)
-    ((who, kept),) = Recordings(folder).media("standup").items()
-    assert (who, kept.suffix, kept.read_bytes()) == ("Ana %2 ü", ".mp4", b"moving pictures")
-    assert list((folder / "standup" / "media").iterdir()) == [kept]
+    ((who, copy),) = Recordings(folder).media("standup").items()
+    assert (who, copy.suffix, copy.read_bytes()) == (
+        "Ana %2 ü",
+        ".mp4",
+        b"moving pictures",
+    )
+    assert list((folder / "standup" / "media").iterdir()) == [copy]
 
 
 def test_a_kill_while_media_are_copied_leaves_no_half_of_a_file(tmp_path: Path) -> None:

@@ -179,8 +179,8 @@ def test_moments_lie_apart_and_have_words(tmp_path: Path) -> None:
         sentiment(k, valence=peaks.get(k, 0.1), text="" if k == 70 else "said") for k in range(71)
     ]
     best = moments(values, best=True)
-    assert [(one.window_index, one.valence) for one in best[:2]] == [(10, 2.5), (40, 2.0)]
-    assert [one.window_index for one in moments(values, best=False)] == [60]
+    assert [(moment.window_index, moment.valence) for moment in best[:2]] == [(10, 2.5), (40, 2.0)]
+    assert [moment.window_index for moment in moments(values, best=False)] == [60]
 
 
 def test_an_empty_recording_exports_to_every_format(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def test_features_are_computed_once_and_in_shards(embedded: Encoders, tmp_path: 
     (folder / "00001.safetensors").unlink()  # as if stopped before it was written
     again = extract(samples, embedded, tmp_path, shard_size=3)
     assert Named.reads == 7 + 3
-    for one, other in zip(rows, again, strict=True):
-        torch.testing.assert_close(one["text"], other["text"], atol=1e-3, rtol=1e-3)
+    for row, other in zip(rows, again, strict=True):
+        torch.testing.assert_close(row["text"], other["text"], atol=1e-3, rtol=1e-3)
 
 
 def test_other_weights_have_a_folder_of_their_own(

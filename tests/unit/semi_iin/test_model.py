@@ -236,8 +236,8 @@ def test_every_device_agrees_with_double_precision(device: str) -> None:
 
 def test_the_shortest_inputs_are_scored() -> None:
     model = build()
-    one = {name: value[:, :1] for name, value in features(model.config).items()}
-    assert model(**one).valence.isfinite().all()
+    single = {name: value[:, :1] for name, value in features(model.config).items()}
+    assert model(**single).valence.isfinite().all()
 
 
 @pytest.mark.parametrize(

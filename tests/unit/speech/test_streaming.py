@@ -75,18 +75,18 @@ class FakeEngine:
         self.sound.append(samples.copy())
 
     def hypothesis(self) -> list[WordHypothesis]:
-        found: list[WordHypothesis] = []
+        words_found: list[WordHypothesis] = []
         at = 0
         for height, run in groupby(np.concatenate(self.sound).tolist()):
             length = len(list(run))
             start_ns, end_ns = (n * NS_PER_S // SAMPLE_RATE_HZ for n in (at, at + length))
             at += length
             text = f"w{round((height - 0.6) * 1000)}" if height > 0.55 else ""
-            found.append(WordHypothesis(text, start_ns, end_ns, 0.75))
-        last = found[-1]
+            words_found.append(WordHypothesis(text, start_ns, end_ns, 0.75))
+        last = words_found[-1]
         if last.text and last.end_ns - last.start_ns < self.sure_ms * MS:
-            found[-1] = WordHypothesis("?", last.start_ns, last.end_ns, 0.1)
-        return found
+            words_found[-1] = WordHypothesis("?", last.start_ns, last.end_ns, 0.1)
+        return words_found
 
     def end(self) -> list[WordHypothesis]:
         self.utterances.append(np.concatenate(self.sound))
@@ -99,7 +99,7 @@ class ScriptedEngine(FakeEngine):
     def __init__(self, *answers: Sequence[tuple[str, int, int]]) -> None:
         super().__init__()
         self.answers = [
-            [WordHypothesis(t, a * MS, b * MS, 1.0) for t, a, b in one] for one in answers
+            [WordHypothesis(t, a * MS, b * MS, 1.0) for t, a, b in answer] for answer in answers
         ]
 
     def hypothesis(self) -> list[WordHypothesis]:

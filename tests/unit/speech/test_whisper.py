@@ -151,8 +151,8 @@ def test_a_larger_model_is_looked_for_in_the_cache_of_the_hub(
     shutil.copytree(tiny_whisper, snapshot)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0")
-    found = models.find(asr(whisper_model="small"))
-    assert (found / "model.bin").is_file()
+    folder = models.find(asr(whisper_model="small"))
+    assert (folder / "model.bin").is_file()
 
 
 def test_a_better_model_on_disk_is_taken_first(no_weights: Path) -> None:

@@ -53,9 +53,9 @@ def test_rows_without_a_label_are_unlabeled(tmp_path: Path) -> None:
     path = tmp_path / "ami.csv.gz"
     with gzip.open(path, "wt") as file:
         file.write("meeting,speaker,start,end,text\nES1,A,1.0,2.0,Okay\nES1,A,3.0,4.0,Right\n")
-    one, two = read(path, "text-csv")
-    assert one.split == "unlabeled" and one.label is None and one.group == "ami/ES1"
-    assert two.context == "Okay"
+    first, second = read(path, "text-csv")
+    assert first.split == "unlabeled" and first.label is None and first.group == "ami/ES1"
+    assert second.context == "Okay"
 
 
 @pytest.mark.parametrize(

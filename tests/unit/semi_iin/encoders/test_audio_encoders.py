@@ -66,10 +66,10 @@ def test_the_papers_audio_encoder_gives_hidden_states_at_50_hz(tmp_path: Path) -
         {"audio": {"kind": "transformer_audio", "source": str(tmp_path), "max_frames": 60}}
     )
     waveform = noise(1.0)
-    one, long = encoders.rows([Clip(audio=waveform), Clip(audio=noise(2.0))])
-    assert one["audio"].shape == (49, 16)  # 16,000 samples under a kernel of 400, every 320
+    short, long = encoders.rows([Clip(audio=waveform), Clip(audio=noise(2.0))])
+    assert short["audio"].shape == (49, 16)  # 16,000 samples under a kernel of 400, every 320
     assert long["audio"].shape == (60, 16)
     normal = torch.from_numpy((waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7))
     with torch.inference_mode():
         expected = model.eval()(normal[None]).last_hidden_state[0]
-    torch.testing.assert_close(one["audio"], expected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(short["audio"], expected, atol=1e-4, rtol=1e-3)

@@ -24,6 +24,6 @@ def test_altered_crops_keep_their_shape_and_differ() -> None:
     crops = torch.rand(8, 1, 48, 48)
     altered = altered_crops(crops, np.random.default_rng(0))
     assert altered.shape == crops.shape and altered.isfinite().all()
-    assert all(not torch.allclose(one, other) for one, other in zip(crops, altered, strict=True))
+    assert all(not torch.allclose(crop, other) for crop, other in zip(crops, altered, strict=True))
     still = torch.ones(1, 1, 48, 48)
     assert altered_crops(still, np.random.default_rng(3)).max() <= 1.3 + 1e-5
