@@ -4,7 +4,7 @@
         print(sentiment.participant_id, sentiment.valence)
 
 What enters: a broker's address and a selection of records. What leaves: typed records of `records`,
-each once. This module does not know what they mean.
+each revision once. This module does not know what they mean.
 """
 
 from __future__ import annotations
@@ -94,9 +94,10 @@ async def subscribe(
         config: settings for more than that: security, timeouts.
 
     Yields:
-        Records of the type of `kind`, each once (the latest 65,536 identities are remembered). Of a
-        session that publishes no single person, those of the session as a whole only; of a session
-        whose own record is not on the topics, none.
+        Records of the type of `kind`, each once; none in a lower revision than before (the
+        latest 65,536 identities are remembered). Of a session that publishes no single person,
+        those of the session as a whole only; of a session whose own record is not on the topics,
+        none.
 
     Raises:
         BrokerError: nothing answers at `broker`.
@@ -115,7 +116,7 @@ async def subscribe(
                     if (
                         _is_selected(record, followed, participant)
                         and not refusal(await policies.policy(record.session_id), record)
-                        and duplicates.is_new(topic.event_id(record))
+                        and duplicates.is_new(*topic.identity(record))
                     ):
                         yield record
                     used.append(received)

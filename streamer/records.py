@@ -272,6 +272,7 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     Attributes:
         window_id: `session_id/*/window_index`.
+        revision: 0; higher when participants' reports that came late change the record.
         valence: mean of the participants' smoothed valence weighted by certainty; who is silent
             counts with the last valence, ever less certain. Null when nobody gave evidence in
             this window, or fewer count than the session's `min_participants`.

@@ -79,7 +79,8 @@ class Board:
             row.add(record)
             self._latest = Text("  ").join([Text(record.participant_id), *self._now(record)])
         elif isinstance(record, SessionSentiment):
-            self.session = record
+            if self.session is None or record.window_index >= self.session.window_index:
+                self.session = record
             self._latest = self._session_line(record)
         else:
             shown = {(alert.end_ms, alert.message) for alert in self.alerts}

@@ -184,7 +184,9 @@ class SmoothingConfig(_Section):
 
     `time_constant_s` is the exponential's time constant; `lateness_s` how long (event time) a
     missing window is waited for before its successors go on without it.
-    `drift_per_sqrt_min` is how fast uncertainty grows where there is no evidence.
+    `drift_per_sqrt_min` is how fast uncertainty grows where there is no evidence. After
+    `failover_s` without a heartbeat a worker counts as dead and its partitions go to the others;
+    one that stood still for nearly as long starts over. The embedded broker has its own value.
 
     `publish` is `participant` or, to publish the meeting and no single person, `session`; a value
     of the meeting needs `session_min_participants`. Capture writes both into the session's record,
@@ -201,6 +203,7 @@ class SmoothingConfig(_Section):
     publish: Publish = "participant"
     session_min_participants: PositiveInt = 1
     idle_flush_s: PositiveSeconds = 5.0
+    failover_s: Annotated[float, Field(ge=6, le=1800)] = 10.0
     consumer_group: str = "sentiment-smoothing"
     store: Literal["memory", "rocksdb"] = "memory"
     data_dir: str = "~/.local/share/streamer/faust"

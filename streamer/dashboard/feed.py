@@ -17,7 +17,7 @@ import re
 import secrets
 import statistics
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -30,6 +30,7 @@ from streamer.dashboard.speed import Speed
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
 from streamer.kafka.consumer import Consumer
+from streamer.kafka.duplicates import Duplicates
 from streamer.kafka.policies import Policies, SessionPolicies
 from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
@@ -65,7 +66,7 @@ MAX_LISTED = 500
 TRIM = 1_000
 """How many records are forgotten at a time."""
 REMEMBERED = 131_072
-"""How many records are remembered to recognise a duplicate; the oldest are forgotten."""
+"""How many records are remembered to recognise a duplicate or an old revision."""
 LATENCIES = 120
 """Records over which a session's stage latencies are summed up."""
 LOOK_BACK = timedelta(hours=3)
@@ -258,7 +259,7 @@ class Feed:
         self._newest: dict[str, str | None] = {}
         self._state: BrokerState = "connecting"
         self._since_ms = _now_ms()
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._duplicates = Duplicates(REMEMBERED)
         self._news = asyncio.Event()
 
     @property
@@ -293,12 +294,9 @@ class Feed:
     def add(self, record: Shown, timestamp_ms: int) -> None:
         """Take in one published record; one that is known already changes nothing."""
         topic = topic_of(record)
-        identity = f"{topic.kind} {topic.event_id(record)}"
-        if identity in self._seen:
+        identity, revision = topic.identity(record)
+        if not self._duplicates.is_new(f"{topic.kind} {identity}", revision):
             return
-        self._seen[identity] = None
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
         if record.session_id not in self.sessions:
             self._newest.clear()
         session = self.sessions.pop(record.session_id, None) or SessionLog(record.session_id)

@@ -7,21 +7,22 @@ REMEMBERED = 65_536
 
 
 class Duplicates:
-    """Remembers the latest event ids of what a reader has read."""
+    """Remembers the latest identities of what a reader has read, and their highest revisions."""
 
     def __init__(self, limit: int = REMEMBERED) -> None:
         """Remember up to `limit` identities."""
         self._limit = limit
-        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._revisions: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._revisions)
 
-    def is_new(self, event_id: str) -> bool:
-        """Return whether the identity has not been seen, and remember it."""
-        if event_id in self._ids:
+    def is_new(self, identity: str, revision: int = 0) -> bool:
+        """Return whether neither this revision nor a higher one was seen, and remember it."""
+        if self._revisions.get(identity, -1) >= revision:
             return False
-        self._ids[event_id] = None
-        if len(self._ids) > self._limit:
-            self._ids.popitem(last=False)
+        self._revisions[identity] = revision
+        self._revisions.move_to_end(identity)
+        if len(self._revisions) > self._limit:
+            self._revisions.popitem(last=False)
         return True

@@ -82,6 +82,12 @@ class Topic(Generic[R]):
         """Return the topic's name on the broker, `<prefix>.<name>.v1`."""
         return f"{prefix}.{self.name}.v{SCHEMA_VERSION}"
 
+    def identity(self, record: R) -> tuple[str, int]:
+        """Return the id that the revisions of a record share, and its revision."""
+        if isinstance(record, Window | Score | Sentiment | SessionSentiment):
+            return record.window_id, record.revision
+        return self.event_id(record), 0
+
     def encode(self, record: R) -> EncodedRecord:
         """Return the message of a record; equal records give equal bytes.
 

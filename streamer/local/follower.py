@@ -28,6 +28,7 @@ from streamer.kafka.topics import (
 from streamer.policy import own_policy, refusal
 from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
 from streamer.session.sending import InFlight, NoProgress
+from streamer.smoothing import longest_silence_s
 
 Published = Sentiment | SessionSentiment | Alert
 STALL_TIMEOUT_S = 120.0
@@ -44,7 +45,8 @@ class Follower:
     """Reads one session's scores and records, and updates its windows in flight; no consumer group.
 
     The readers stand at the topics' ends before the first window goes out, so that nothing of
-    the session is missed. A record seen before (same window and revision) is dropped.
+    the session is missed. A record seen before (same window in this revision or a
+    higher one) is dropped.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Follower:
         self._policy = own_policy(config)  # what capture writes into the session's record
         self._by_session = not self._policy.persons
         self._duplicates = {topic: Duplicates() for topic in FOLLOWED}
+        self._whole = False
         self._news = asyncio.Event()
         self._stopped = False
         self._stack = contextlib.AsyncExitStack()
@@ -112,14 +115,19 @@ class Follower:
                     f"answered for {patience_s:g} s; look whether inference and processing "
                     "run against this broker, and whether --session-id was used before."
                 ) from None
-        patience_s = AFTERMATH_S
-        if self._by_session:
-            patience_s += self._config.smoothing.idle_flush_s
         self._news.set()
         while self._news.is_set():
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), patience_s)
+                await asyncio.wait_for(self._news.wait(), self._aftermath_s())
+
+    def _aftermath_s(self) -> float:
+        """How long the last records are waited for: longer if the session's are not all there."""
+        if self._whole or not self._by_session:
+            return AFTERMATH_S
+        smoothing = self._config.smoothing
+        patience_s = smoothing.idle_flush_s if self._stopped else longest_silence_s(smoothing)
+        return AFTERMATH_S + patience_s
 
     async def _read(self, reader: Consumer[Any]) -> None:
         while True:
@@ -146,7 +154,7 @@ class Follower:
             return
         self._news.set()
         topic = topic_of(record)
-        if not self._duplicates[topic].is_new(topic.event_id(record)):
+        if not self._duplicates[topic].is_new(*topic.identity(record)):
             return
         if isinstance(record, Score):
             await self._in_flight.scored(record.window_id)
@@ -156,5 +164,7 @@ class Follower:
         if isinstance(record, Sentiment):
             self.sentiments += 1
             await self._in_flight.published(record.window_id)
+        if isinstance(record, SessionSentiment):
+            self._whole |= record.final
         if not refusal(self._policy, record):
             self._on_record(record)

@@ -21,11 +21,10 @@ from streamer.processing.clock import Clock
 from streamer.processing.faust_app import App
 from streamer.processing.spec import participant_spec, session_spec
 from streamer.processing.stage import Stage
+from streamer.processing.stored import MonotonicTable
 
-SESSION_TIMEOUT_S = 10.0
-"""After so long without a heartbeat a worker is dead and its partitions go to the others."""
-EMBEDDED_SESSION_TIMEOUT_S = 6.0
-"""On the embedded broker, where every rebalance takes that time less one second."""
+EMBEDDED_FAILOVER_S = 6.0
+"""`smoothing.failover_s` on the embedded broker, where every rebalance takes that less 1 s."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,17 @@ def build_app(
         ("sessions", session_spec(config)),
     ):
         topic_name = spec.topic.full_name(config.kafka.topic_prefix)
-        table = app.Table(
-            table_name,
-            key_type=bytes,
-            value_type=bytes,
-            partitions=partitions[topic_name],
-            help=f"Smoothing state of the {table_name}.",
+        table = app.tables.add(
+            MonotonicTable(
+                app,
+                name=table_name,
+                retention_ms=config.kafka.retention_ms,
+                key_type=bytes,
+                value_type=bytes,
+                partitions=partitions[topic_name],
+                beacon=app.tables.beacon,
+                help=f"Smoothing state of the {table_name}.",
+            )
         )
         stage: Stage[Any] = Stage(app, table, spec, producer, policies, config, Clock())
         source = app.topic(
@@ -102,9 +106,10 @@ def build_app(
 
 def _faust_settings(config: Config, folder: Path, *, embedded: bool) -> dict[str, Any]:
     kafka, compression = config.kafka, config.kafka.compression
+    failover_s = EMBEDDED_FAILOVER_S if embedded else config.smoothing.failover_s
     return {
         **faust_settings(kafka),
-        "broker_session_timeout": EMBEDDED_SESSION_TIMEOUT_S if embedded else SESSION_TIMEOUT_S,
+        "broker_session_timeout": failover_s,
         "broker_heartbeat_interval": 1.5,
         "broker_request_timeout": 40.0,
         "broker_rebalance_timeout": 30.0,

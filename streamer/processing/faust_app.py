@@ -1,7 +1,8 @@
 """Faust's app and its Kafka clients, with the repairs that the two stages need.
 
-Faust loses messages in rebalances and does not end when its broker is gone; the subclasses here end
-the app instead, and the worker builds a new one.
+Faust loses messages in rebalances, goes on after a pause in which its partitions went to others,
+and does not end when its broker is gone; the subclasses here end the app instead, and the worker
+builds a new one.
 """
 
 from __future__ import annotations
@@ -13,19 +14,26 @@ from typing import Any
 import faust
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
+    KafkaError,
     TopicAuthorizationFailedError,
 )
+from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from mode.threads import WorkerThread
 
 from streamer.errors import BrokerError, StreamerError
 from streamer.kafka.connection import close, delay_assignment, pause_between_updates
 from streamer.kafka.consumer import FETCH_WAIT_MS
+from streamer.processing.lease import RENEW_S, Lease
 
 log = logging.getLogger(__name__)
 
 STOP_S = 15.0
 """How long stopping the app may take before it is cut short."""
+
+
+class Evicted(KafkaError):  # type: ignore[misc]
+    """The partitions may be another worker's by now, so nothing may be written."""
 
 
 class _Thread(WorkerThread):  # type: ignore[misc]
@@ -92,6 +100,23 @@ class _Producer(Transport.Producer):  # type: ignore[misc]
     async def on_start(self) -> None:
         await super().on_start()
         pause_between_updates(self._producer.client)
+        fence(self._producer.client, self.app)
+
+
+def fence(client: Any, app: App) -> None:
+    """Let a producer's client send nothing while the app may not write.
+
+    What it has queued is asked for directly before it is sent: a process that goes on after a
+    pause sends its queue before anything else of it runs.
+    """
+    send = client.send
+
+    async def send_if_allowed(node_id: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            app.check_may_write()
+        return await send(node_id, request, **options)
+
+    client.send = send_if_allowed
 
 
 class _Transport(Transport):  # type: ignore[misc]
@@ -107,6 +132,7 @@ class App(faust.App):  # type: ignore[misc]
             must start over.
         embedded: the broker is an embedded one.
         known_gaps: gaps in the offsets of an input that are the log's own.
+        lease: whether this process has been running without a pause.
         made_again: input topics that were deleted and made again, and whose commits are of the old.
     """
 
@@ -125,12 +151,41 @@ class App(faust.App):  # type: ignore[misc]
         self.embedded = embedded
         self.ended: asyncio.Future[str] = asyncio.Future()
         self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
+        conf = self.conf
+        self.lease = Lease(conf.broker_session_timeout - conf.broker_heartbeat_interval - RENEW_S)
         self.made_again: set[str] = set() if made_again is None else made_again
 
     def start_over(self, why: str) -> None:
         """End this app so that the worker builds a new one."""
         if not self.ended.done():
             self.ended.set_result(why)
+
+    def may_write(self) -> bool:
+        """Return whether the assigned partitions are this worker's still; if not, start over."""
+        if not self.lease.is_held():
+            self.start_over(f"the process stood still for {self.lease.gap_s:.0f} s")
+        elif self._is_out_of_group():
+            self.start_over("the consumer group went on without this worker")
+        return not self.ended.done()
+
+    def check_may_write(self) -> None:
+        """Raise Evicted if the app may not write."""
+        if not self.may_write():
+            raise Evicted
+
+    async def keep_lease(self) -> None:
+        """Renew the lease until it is lost."""
+        held = True
+        while held:
+            await asyncio.sleep(RENEW_S)
+            held = self.lease.renew()
+        self.may_write()
+
+    def _is_out_of_group(self) -> bool:
+        """Whether the broker has refused this worker's membership since it last joined."""
+        consumer = getattr(self.consumer._thread, "_consumer", None)
+        coordinator = getattr(consumer, "_coordinator", None)
+        return coordinator is not None and coordinator.generation < 0
 
     def give_up(self, error: StreamerError) -> None:
         """End this app and the worker with an error."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -40,11 +40,13 @@ async def starting_offsets(app: Any, topic: str) -> dict[int, int]:
         for tp, offset in (await consumer.seek_to_committed()).items()
         if tp.topic == topic and offset
     }
+    made_again = topic in app.made_again
+    app.made_again.discard(topic)
     if not commits:
         return {}
     first, ends = await consumer.earliest_offsets(*commits), await consumer.highwaters(*commits)
-    if topic in app.made_again:
-        app.made_again.discard(topic)
+    if made_again:
+        await consumer.seek_wait(first)  # seeking to a commit of 0 leaves the position as it is
         await consumer._commit(first)
         return {tp.partition: offset for tp, offset in first.items()}
     if any(offset > ends[tp] for tp, offset in commits.items()):
@@ -62,13 +64,20 @@ async def starting_offsets(app: Any, topic: str) -> dict[int, int]:
 
 
 class Inputs:
-    """What is known of the input topics since the stage began."""
+    """What is known of the input topics since the worker began, over all its apps."""
 
     def __init__(self, partitions: Mapping[str, int]) -> None:
         """Store how many partitions each topic has."""
+        self.topics = tuple(partitions)
         self._partitions = partitions
         self._ends: dict[str, Mapping[int, int]] = {}
         self._absent: set[str] = set()
+
+    def forget(self, topics: Collection[str]) -> None:
+        """Take these topics at the next look as they then are."""
+        for topic in topics:
+            self._ends.pop(topic, None)
+            self._absent.discard(topic)
 
     def look(self, topic: str, ends: Mapping[int, int]) -> str:
         """Compare a topic with what it was at the last look.
@@ -104,29 +113,44 @@ class Inputs:
         return ""
 
 
-async def watch(kafka: KafkaConfig, partitions: Mapping[str, int], made_again: set[str]) -> str:
+async def watch(kafka: KafkaConfig, inputs: Inputs, made_again: set[str]) -> str:
     """Look at the input topics every LOOK_S; return why the stage must start over.
 
-    A topic that was made again is added to `made_again`.
-
-    It has a client of its own, because Faust's would wait for a topic that does not exist. An
-    outage of the broker is waited for.
+    A topic that was made again is added to `made_again`. It has a client of its own, because
+    Faust's would wait for a topic that does not exist. An outage of the broker is waited for.
 
     Raises:
         TopicChanged: the stage cannot go on with the topics as they are.
     """
-    inputs = Inputs(partitions)
-    settings = aiokafka_settings(kafka) | {"enable_auto_commit": False}
     while True:
         with suppress(BrokerError):
-            async with connected(lambda: AIOKafkaConsumer(**settings), kafka) as client:
+            async with _client(kafka) as client:
                 while True:
-                    for topic, ends in (await _ends(client, partitions)).items():
+                    for topic, ends in (await _ends(client, inputs.topics)).items():
                         if why := inputs.look(topic, ends):
                             made_again.add(topic)
                             return why
                     await asyncio.sleep(LOOK_S)
         await asyncio.sleep(LOOK_S)
+
+
+async def first_look(kafka: KafkaConfig, partitions: Mapping[str, int]) -> Inputs:
+    """Return the input topics as they are before the stage begins.
+
+    Raises:
+        BrokerError: the broker does not answer.
+        TopicChanged: a topic has another number of partitions than `partitions` says.
+    """
+    inputs = Inputs(partitions)
+    async with _client(kafka) as client:
+        for topic, ends in (await _ends(client, inputs.topics)).items():
+            inputs.look(topic, ends)
+    return inputs
+
+
+def _client(kafka: KafkaConfig) -> AbstractAsyncContextManager[Any]:
+    settings = aiokafka_settings(kafka) | {"enable_auto_commit": False}
+    return connected(lambda: AIOKafkaConsumer(**settings), kafka)
 
 
 async def _ends(client: Any, topics: Collection[str]) -> dict[str, dict[int, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import msgspec
 
@@ -23,29 +23,13 @@ from streamer.kafka.topics import (
     Topic,
 )
 from streamer.policy import Policy, unallowed_evidence
+from streamer.processing.stored import S
 from streamer.records import Alert, Score, Sentiment, SessionSentiment
 from streamer.smoothing import participant, session
 
 Output = Sentiment | SessionSentiment | Alert
-S = TypeVar("S", bound=msgspec.Struct)
 SCORED_AT = "scored_at_unix_ms"
 """Stored with the latencies while a score waits in the state: Kafka's time of the score."""
-
-
-class StoredState(msgspec.Struct, Generic[S], frozen=True, array_like=True):
-    """A table's value.
-
-    Attributes:
-        state: the smoothing state.
-        partition: of the input topic and of the changelog; a key stays in its partition.
-        touched_ms: wall clock of the last change, for expiry.
-        outbox: outputs of a flush that the broker may not have yet, kind and JSON.
-    """
-
-    state: S
-    partition: int
-    touched_ms: int
-    outbox: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +43,7 @@ class StageSpec(Generic[S]):
         step: from state (None at first), record and policy to state and outputs.
         flush: gives out what the state holds back.
         holds: whether the state holds anything back.
+        silence_s: after how long without a record of the key a flush is due, in seconds.
         routes: the topics on which an output is published; none: not at all.
 
     `Policy` is that of the record's session.
@@ -70,6 +55,7 @@ class StageSpec(Generic[S]):
     step: Callable[[S | None, Any, Policy], tuple[S, Iterable[Output]]]
     flush: Callable[[S, Policy], tuple[S, Iterable[Output]]]
     holds: Callable[[S], bool]
+    silence_s: Callable[[S], float]
     routes: Callable[[Output, Policy], tuple[Topic[Any], ...]]
 
 
@@ -95,6 +81,7 @@ def participant_spec(config: Config) -> StageSpec[participant.ParticipantState]:
         step=step,
         flush=lambda state, _: participant.flush(state, config.smoothing, config.alerts),
         holds=lambda state: bool(state.held),
+        silence_s=lambda _: config.smoothing.idle_flush_s,
         routes=routes,
     )
 
@@ -111,7 +98,8 @@ def session_spec(config: Config) -> StageSpec[session.SessionState]:
         flush=lambda state, policy: session.session_flush(
             state, config.smoothing, config.alerts, policy
         ),
-        holds=lambda state: bool(state.pending),
+        holds=session.session_holds,
+        silence_s=lambda state: session.session_silence_s(state, config.smoothing),
         routes=lambda output, _: (
             (SESSION_SMOOTHED,) if isinstance(output, SessionSentiment) else (ALERTS,)
         ),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
@@ -26,9 +28,11 @@ from streamer.kafka.topics import Topic, topic_named
 from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing.changelog import Changelog
 from streamer.processing.clock import Clock
-from streamer.processing.faust_app import App
+from streamer.processing.faust_app import App, Evicted
 from streamer.processing.inputs import starting_offsets
-from streamer.processing.spec import S, StageSpec, StoredState, arrived, stamped
+from streamer.processing.silence import Silence
+from streamer.processing.spec import StageSpec, arrived, stamped
+from streamer.processing.stored import S, StoredState, changes_in
 from streamer.records import Score
 
 log = logging.getLogger(__name__)
@@ -49,26 +53,6 @@ class _Step:
     sent: list[asyncio.Future[Any]] = field(default_factory=list)
     key: bytes | None = None
     stored: StoredState[Any] | None = None
-
-
-@dataclass(slots=True)
-class _PartitionTime:
-    """Kafka's time of a partition's latest message, advancing while no message arrives."""
-
-    stream_ms: float
-    received_at_s: float
-
-    def now_ms(self, monotonic_s: float, idle_s: float) -> float:
-        silent_s = monotonic_s - self.received_at_s
-        return self.stream_ms + (silent_s * 1000 if silent_s >= idle_s else 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A key that holds outputs back, and the time of its last message (`_PartitionTime`)."""
-
-    partition: int
-    since_ms: float
 
 
 class Stage(Generic[S]):
@@ -108,7 +92,6 @@ class Stage(Generic[S]):
         self._producer = producer
         self._policies = policies
         self._clock = clock
-        self._idle_s = config.smoothing.idle_flush_s
         self._retention_ms = config.kafka.retention_ms
         self._encode = msgspec.msgpack.Encoder().encode
         self._max_state_bytes = config.kafka.max_message_bytes // 2  # the outbox takes space too
@@ -117,8 +100,7 @@ class Stage(Generic[S]):
         self._lock = asyncio.Lock()
         self._steps: asyncio.Queue[_Step] = asyncio.Queue(IN_HAND)
         self._live: dict[bytes, StoredState[S]] = {}
-        self._times: dict[int, _PartitionTime] = {}
-        self._waiting: dict[bytes, _Waiting] = {}
+        self._silence = Silence()
         self._next: dict[int, int] = {}
         self._open = False
         self._expired_at_s = self._clock.monotonic_s()
@@ -138,7 +120,8 @@ class Stage(Generic[S]):
         async for event in stream.noack().events():
             async with self._lock:
                 if self._follows(event.message):
-                    await self._steps.put(await self._take(event))
+                    with suppress(Evicted):  # not acknowledged, so it is read again
+                        await self._steps.put(await self._take(event))
 
     async def commit_loop(self) -> None:
         """Store states once the broker has their outputs, then acknowledge the messages."""
@@ -173,7 +156,7 @@ class Stage(Generic[S]):
         Faust can skip a message in a rebalance and would commit beyond it. A gap that
         is still there after starting over is the log's own, as after deletion.
         """
-        if self._app.ended.done():
+        if not self._app.may_write():
             return False
         expected = self._next.get(message.partition, message.offset)
         self._next[message.partition] = max(expected, message.offset + 1)
@@ -188,13 +171,15 @@ class Stage(Generic[S]):
     async def _take(self, event: Any) -> _Step:
         message = event.message
         timestamp_ms = round(message.timestamp * 1000)
-        self._times[message.partition] = _PartitionTime(timestamp_ms, self._clock.monotonic_s())
+        self._silence.receive(message.partition, timestamp_ms, self._clock.monotonic_s())
         if message.value is None:
             self.counters["tombstones"] += 1
             return _Step(event)
         try:
             record = self._spec.topic.decode(message.value)
             return await self._smooth(event, record, timestamp_ms)
+        except Evicted:
+            raise
         except UnreadableRecord as error:
             self.counters["unreadable"] += 1
             return _Step(event, [self._dead_letter(message, error.reason)])
@@ -230,7 +215,8 @@ class Stage(Generic[S]):
         if before and state == before.state:
             self.counters["duplicates"] += 1
             return _Step(event, sent)
-        stored = StoredState(state, event.message.partition, round(now_ms))
+        changes = self._changes(key, before) + 1
+        stored = StoredState(state, event.message.partition, round(now_ms), changes=changes)
         self._live[key] = stored
         return _Step(event, sent, key, stored)
 
@@ -267,9 +253,9 @@ class Stage(Generic[S]):
 
     def _note(self, key: bytes, state: S, partition: int, since_ms: float) -> None:
         if self._spec.holds(state):
-            self._waiting[key] = _Waiting(partition, since_ms)
+            self._silence.wait(key, partition, since_ms, self._spec.silence_s(state))
         else:
-            self._waiting.pop(key, None)
+            self._silence.forget(key)
 
     # the table
 
@@ -288,11 +274,19 @@ class Stage(Generic[S]):
             log.warning("The state of %r is of another version, smoothing anew: %s.", key, error)
             return None
 
+    def _changes(self, key: bytes, stored: StoredState[S] | None) -> int:
+        """How far a key is; a value of another version counts too, although it is not read."""
+        return changes_in(self._table.get(key)) if stored is None else stored.changes
+
     async def _store(self, changes: Mapping[bytes, StoredState[S]]) -> None:
         """Write states to the changelog, wait for the broker, then put them into the table.
 
         A state that the broker refuses stays in memory, and the work goes on.
+
+        Raises:
+            Evicted: the partitions may be another worker's; nothing was written.
         """
+        self._app.check_may_write()
         written = await self._changelog.write(
             {key: (stored.partition, self._encode(stored)) for key, stored in changes.items()}
         )
@@ -305,13 +299,7 @@ class Stage(Generic[S]):
     def _silent(self) -> list[bytes]:
         if not self._open or self._app.rebalancing:
             return []
-        now_s = self._clock.monotonic_s()
-        return [
-            key
-            for key, waiting in self._waiting.items()
-            if self._times[waiting.partition].now_ms(now_s, self._idle_s) - waiting.since_ms
-            >= self._idle_s * 1000
-        ]
+        return self._silence.due(self._clock.monotonic_s())
 
     async def _flush(self, key: bytes) -> None:
         """Publish what the state of a key holds back; the caller holds the lock.
@@ -320,7 +308,7 @@ class Stage(Generic[S]):
         """
         await self._steps.join()
         stored = self._recall(key)
-        self._waiting.pop(key, None)
+        self._silence.forget(key)
         policy = await self._policy(key)
         if stored is None or policy is None:
             return
@@ -336,7 +324,9 @@ class Stage(Generic[S]):
             ]
             messages = [(topic, record, topic.encode(record)) for topic, record in outputs]
             outbox = tuple((topic.kind, message.value) for topic, _, message in messages)
-            self._live[key] = stored = StoredState(state, stored.partition, round(now_ms), outbox)
+            changes = stored.changes + 1
+            stored = StoredState(state, stored.partition, round(now_ms), outbox, changes)
+            self._live[key] = stored
             await self._store({key: stored})
         sent = [
             await self._producer.publish_encoded(topic, record, message)
@@ -344,8 +334,9 @@ class Stage(Generic[S]):
         ]
         await asyncio.gather(*sent)
         self.counters["flushed"] += len(sent)
-        self._live[key] = stored = msgspec.structs.replace(stored, outbox=())
-        await self._store({key: stored})
+        emptied = msgspec.structs.replace(stored, outbox=(), changes=stored.changes + 1)
+        self._live[key] = emptied
+        await self._store({key: emptied})
 
     async def _expire(self) -> None:
         """Forget keys that nothing has changed for the topics' retention."""
@@ -356,11 +347,12 @@ class Stage(Generic[S]):
         old = {
             key: stored.partition
             for key, stored in self._all()
-            if stored.touched_ms < oldest_ms and stored.partition in self._times
+            if stored.touched_ms < oldest_ms and self._silence.has(stored.partition)
         }
+        self._app.check_may_write()
         await self._changelog.write({key: (partition, None) for key, partition in old.items()})
         for key in old:
-            self._waiting.pop(key, None)
+            self._silence.forget(key)
         self.counters["expired"] += len(old)
 
     def _all(self) -> list[tuple[bytes, StoredState[S]]]:
@@ -370,13 +362,18 @@ class Stage(Generic[S]):
     # rebalancing
 
     async def _close(self, *_: Any, **__: Any) -> None:
-        """Partitions are revoked: finish their messages and drop their states."""
+        """Partitions are revoked: finish their messages and drop their states.
+
+        Messages are not finished, and are read again, if the app starts over, as it does when the
+        group went on without this worker.
+        """
+        log.info("Partitions of %s are given back.", self.kind)
         async with self._lock:
-            await self._steps.join()
+            if not self._open or self._app.may_write():
+                await self._steps.join()
             self._open = False
             self._live.clear()
-            self._times.clear()
-            self._waiting.clear()
+            self._silence = Silence()
             self._next.clear()
 
     async def _reopen(self) -> None:
@@ -404,16 +401,16 @@ class Stage(Generic[S]):
         mine = {
             tp.partition for tp in self._app.assignor.assigned_actives() if tp.topic == changelog
         }
-        self._times = {partition: _PartitionTime(now_ms, now_s) for partition in mine}
-        self._waiting.clear()
+        self._silence.begin(mine, now_ms, now_s)
         for key, stored in self._all():
             if stored.partition not in mine:
                 continue
             if stored.outbox:
-                self._waiting[key] = _Waiting(stored.partition, -float("inf"))
+                self._silence.wait(key, stored.partition, -math.inf, 0.0)
             else:
                 self._note(key, stored.state, stored.partition, now_ms)
         self._open = True
+        self._app.lease.begin()
         log.info("Smoothing partitions %s of %s.", sorted(mine), self.kind)
 
 

@@ -12,7 +12,7 @@ import logging
 import shutil
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +38,7 @@ from streamer.kafka.topics import (
 )
 from streamer.processing.app import Processor, build_app
 from streamer.processing.faust_app import STOP_S
-from streamer.processing.inputs import watch
+from streamer.processing.inputs import Inputs, first_look, watch
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +84,12 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     _quieten(config)
     embedded = await on_embedded(config)
     await ensure_topics(config, "process")
-    inputs = [topic.full_name(config.kafka.topic_prefix) for topic in (SCORES, SESSION_INPUT)]
-    touched = [*inputs, *(changelogs(config) if embedded else ())]
+    names = [topic.full_name(config.kafka.topic_prefix) for topic in (SCORES, SESSION_INPUT)]
+    touched = [*names, *(changelogs(config) if embedded else ())]
     partitions = await _partitions(config.kafka, touched)
+    inputs = None  # an embedded broker's topics never change
+    if not embedded:
+        inputs = await first_look(config.kafka, {name: partitions[name] for name in names})
     known_gaps: set[tuple[Any, int]] = set()
     made_again: set[str] = set()
     starts: deque[float] = deque(maxlen=RESTARTS)
@@ -111,22 +114,22 @@ async def run(config: Config, stop: asyncio.Event) -> None:
                     known_gaps=known_gaps,
                     made_again=made_again,
                 )
-                # An embedded broker's topics never change.
-                watched = {} if embedded else {name: partitions[name] for name in inputs}
-                why = await _work(processor, stop, config.kafka, watched)
+                why = await _work(processor, stop, config.kafka, inputs)
                 log.info("Stream processor stopped: %s", json.dumps(processor.counters))
                 if not stop.is_set():
                     log.warning("Starting over: %s.", why)
+                    if inputs is not None:
+                        inputs.forget(made_again)
                     await _answers(config.kafka, stop)
 
 
 async def _work(
-    processor: Processor, stop: asyncio.Event, kafka: KafkaConfig, inputs: Mapping[str, int]
+    processor: Processor, stop: asyncio.Event, kafka: KafkaConfig, inputs: Inputs | None
 ) -> str:
     """Start the app and run its stages until `stop` is set; else return why the app ended.
 
     Raises:
-        TopicChanged: an input topic has other partitions than `inputs` says.
+        TopicChanged: an input topic has got more partitions.
         BrokerError: there is no use in starting over.
         Exception: a fault of ours, in a stage.
     """
@@ -149,13 +152,17 @@ async def _work(
         for stage in processor.stages
         for work in (stage.commit_loop(), stage.maintenance_loop())
     ]
-    if inputs:
+    stages.append(asyncio.create_task(app.keep_lease()))
+    if inputs is not None:
         stages.append(asyncio.create_task(watch(kafka, inputs, processor.app.made_again)))
     waited = [app.ended, living, stopping, *stages]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-    cause = next(each for each in (*stages, *waited) if each.done())
+    cause = next(each for each in (app.ended, *stages, *waited) if each.done())
     app.conf.stream_wait_empty = cause is stopping
     living.cancel()
+    if cause is app.ended:  # what is not stored yet is read again
+        for each in stages:
+            each.cancel()
     ending = asyncio.create_task(app.stop())
     ended, _ = await asyncio.wait({ending}, timeout=STOP_S)
     if not ended:  # a cancellation would be swallowed, so what hangs is left behind
@@ -164,6 +171,9 @@ async def _work(
     for each in waited:
         each.cancel()
     await asyncio.wait(waited, timeout=LET_GO_S)
+    for each in stages:  # what failed because the app ended is no fault of its own
+        if each.done() and not each.cancelled():
+            each.exception()
     for each in ended:
         each.result()
     try:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from statistics import fmean
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -183,14 +184,14 @@ class OpenSession:
     new: dict[RecordedKind, list[Any]] = field(default_factory=dict)
     warned: bool = False
     _seen: dict[tuple[RecordedKind, str], object] = field(default_factory=dict)
-    _counts: Counter[str] = field(default_factory=Counter)
+    _newest_revisions: dict[tuple[RecordedKind, str], tuple[int, float | None]] = field(
+        default_factory=dict
+    )
     _session: Session | None = None
     _started_at: datetime | None = None
     _newest: datetime | None = None
     _duration_ms: int = 0
     _raised: int = 0
-    _valence: float = 0.0
-    _scored: int = 0
     _models: set[str] = field(default_factory=set)
     _whole_final: bool = False
     _finals: set[str] = field(default_factory=set)
@@ -202,7 +203,7 @@ class OpenSession:
         if identity in self._seen:
             return False
         self._seen[identity] = content_of(record)
-        self._counts[identity[0]] += 1
+        self._note_newest(identity, record)
         match record:
             case Session():
                 if self._session is None or record.state == "ended":
@@ -230,6 +231,8 @@ class OpenSession:
         people = session.participants if session else ()
         named = people or tuple(Participant(name, ()) for name in sorted(self._names))
         over = session is not None and session.state == "ended"
+        newest = self._newest_revisions
+        valences = [value for _, value in newest.values() if value is not None]
         return Summary(
             session_id=self.session_id,
             started_at=self._started_at,
@@ -242,10 +245,20 @@ class OpenSession:
             modalities=session.modalities if session else (),
             participants=named,
             models=tuple(sorted(self._models)),
-            counts=dict(sorted(self._counts.items())),
+            counts=dict(sorted(Counter(kind for kind, _ in newest).items())),
             alerts=self._raised,
-            mean_valence=round(self._valence / self._scored, 4) if self._scored else None,
+            mean_valence=round(fmean(valences), 4) if valences else None,
         )
+
+    def _note_newest(self, identity: tuple[RecordedKind, str], record: Recorded) -> None:
+        """Remember the highest revision of a window, and the valence of a participant's."""
+        revision, valence = 0, None
+        if not isinstance(record, Session | Alert):
+            identity, revision = (identity[0], record.window_id), record.revision
+        if isinstance(record, Sentiment):
+            valence = record.valence
+        if revision >= self._newest_revisions.get(identity, (0, None))[0]:
+            self._newest_revisions[identity] = (revision, valence)
 
     @property
     def _names_nobody(self) -> bool:
@@ -261,9 +274,6 @@ class OpenSession:
         self._models.add(record.model)
         if record.final:
             self._finals.add(record.participant_id)
-        if record.valence is not None:
-            self._valence += record.valence
-            self._scored += 1
 
     def _note_time(self, record: Sentiment | SessionSentiment) -> None:
         self._duration_ms = max(self._duration_ms, record.end_ms)

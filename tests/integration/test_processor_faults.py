@@ -7,28 +7,17 @@ revision one value only.
 
 from __future__ import annotations
 
-import asyncio
+import re
 import signal
-import subprocess
-import sys
-import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from streamer.config import Config, load
-from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.embedded import EmbeddedBroker
-from streamer.kafka.groups import consumer_group
-from streamer.kafka.producer import Producer
 from streamer.kafka.provision import changelogs
 from streamer.kafka.topics import (
     ALERTS,
@@ -38,137 +27,23 @@ from streamer.kafka.topics import (
     SESSION_SMOOTHED,
     SESSIONS,
     SMOOTHED,
-    Topic,
 )
 from streamer.policy import UNKNOWN_SESSION
-from streamer.records import Score, Sentiment
-from streamer.smoothing import participant
 from tests import made_records
-
-WORKER = (
-    "import logging, sys\n"
-    "logging.basicConfig(level=logging.INFO, format='%(relativeCreated)d %(name)s %(message)s')\n"
-    "from streamer import config, errors\n"
-    "from streamer.cli.terminal import until_signal\n"
-    "from streamer.processing import worker\n"
-    "settings = config.load(None, sys.argv[1:])\n"
-    "try:\n"
-    "    until_signal(lambda stop: worker.run(settings, stop), worker.on_own_loop)\n"
-    "except errors.StreamerError as error:\n"
-    "    print(error, file=sys.stderr)\n"
-    "    sys.exit(error.exit_code)\n"
+from tests.processor_bench import (
+    Bench,
+    as_expected,
+    assigned,
+    benches,
+    changelog,
+    finish,
+    logged,
+    meeting_as_expected,
+    reading,
+    score,
+    shared,
+    talking,
 )
-PATIENCE_S = 60.0
-
-
-def score(session: str, participant: str, index: int, **changes: Any) -> Score:
-    valence = ((index * 37 + len(participant) * 11) % 60 - 30) / 10
-    changes = {"valence": valence} | changes
-    return made_records.score(index, session_id=session, participant_id=participant, **changes)
-
-
-def smoothed(scores: Sequence[Score], config: Config) -> dict[str, Sentiment]:
-    """What the scores of one participant, in this order, must be published as."""
-    state, given = None, dict[str, Sentiment]()
-    for each in scores:
-        state, outputs = participant.step(state, each, config.smoothing, config.alerts)
-        given |= {out.window_id: plain(out) for out in outputs if isinstance(out, Sentiment)}
-    return given
-
-
-def plain(sentiment: Sentiment) -> Sentiment:
-    """Without its latencies, which are measured anew when it is published again."""
-    return msgspec.structs.replace(sentiment, latency_ms={})
-
-
-class Bench:
-    """Settings of one test's own topics, and its workers."""
-
-    def __init__(self, broker: str, name: str, logs: Path) -> None:
-        self.overrides = [
-            f"kafka.broker={broker}",
-            f"kafka.topic_prefix={name}",
-            f"smoothing.consumer_group={name}-smoothing",
-        ]
-        self.config = load(None, self.overrides, environment={})
-        self.prefix = name
-        self.session = made_records.session(session_id="s")
-        self.logs = logs
-        self.workers: list[subprocess.Popen[bytes]] = []
-
-    def set(self, *overrides: str) -> None:
-        self.overrides += overrides
-        self.config = load(None, self.overrides, environment={})
-
-    def start(self) -> subprocess.Popen[bytes]:
-        log = (self.logs / f"worker-{len(self.workers)}.log").open("wb")
-        command = [sys.executable, "-c", WORKER, *self.overrides]
-        worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
-        log.close()
-        self.workers.append(worker)
-        return worker
-
-    def said(self) -> str:
-        return "\n".join(path.read_text() for path in sorted(self.logs.glob("worker-*.log")))
-
-    @asynccontextmanager
-    async def publisher(self) -> AsyncIterator[Producer]:
-        """A producer that has published the session's record."""
-        await ensure_topics(self.config)
-        async with Producer(self.config) as publisher:
-            await publisher.publish(self.session)
-            yield publisher
-
-    async def publish(self, publisher: Producer, scores: Sequence[Score]) -> None:
-        await asyncio.gather(*[await publisher.publish_soon(each) for each in scores])
-
-    async def committed(self, topic: Topic[Any]) -> int:
-        """How many messages of a topic the group has done with, over all partitions."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.config.kafka.broker,
-            group_id=consumer_group(self.config, "smoothing"),
-            enable_auto_commit=False,
-        )
-        await consumer.start()
-        try:
-            name = topic.full_name(self.prefix)
-            partitions = [TopicPartition(name, number) for number in range(4)]
-            offsets = [await consumer.committed(partition) for partition in partitions]
-            return sum(offset or 0 for offset in offsets)
-        finally:
-            await consumer.stop()
-
-
-class Out:
-    """Everything on one output topic so far."""
-
-    def __init__(self, reader: Consumer[Any]) -> None:
-        self.reader = reader
-        self.records: list[Any] = []
-
-    async def until(self, done: Callable[[list[Any]], bool]) -> list[Any]:
-        deadline = time.monotonic() + PATIENCE_S
-        while not done(self.records):
-            assert time.monotonic() < deadline, f"{len(self.records)} records and no more"
-            self.records += [each.record for each in await self.reader.batch(500, 200)]
-        return self.records
-
-    async def windows(self, expected: set[str]) -> list[Any]:
-        """Read on until all of these are there; tells which are missing."""
-        try:
-            return await self.until(
-                lambda records: expected <= {each.window_id for each in records}
-            )
-        except AssertionError:
-            missing = sorted(expected - {each.window_id for each in self.records})
-            pytest.fail(f"{len(missing)} windows are missing: {missing[:12]}")
-
-
-@asynccontextmanager
-async def reading(bench: Bench, topic: Topic[Any]) -> AsyncIterator[Out]:
-    await ensure_topics(bench.config)
-    async with Consumer(bench.config, topic, group=None, start="earliest") as reader:
-        yield Out(reader)
 
 
 @pytest.fixture(scope="module")
@@ -187,49 +62,11 @@ def kafka_bench(kafka_broker: str, tmp_path: Path) -> Iterator[Bench]:
     yield from benches(kafka_broker, tmp_path)
 
 
-def benches(address: str, logs: Path) -> Iterator[Bench]:
-    bench = Bench(address, f"p{uuid.uuid4().hex[:10]}", logs)
-    yield bench
-    for worker in bench.workers:
-        with suppress(ProcessLookupError):
-            worker.kill()
-        worker.wait()
-        assert worker.stdout is not None
-        worker.stdout.close()
-
-
-def one_value_each(records: Sequence[Sentiment]) -> dict[str, Sentiment]:
-    """The records by window; a window with two values is a failure."""
-    values: dict[str, Sentiment] = {}
-    for record in records:
-        before = values.setdefault(record.window_id, plain(record))
-        assert before == plain(record), f"{record.window_id} was published with two values"
-    return values
-
-
-def as_expected(records: Sequence[Sentiment], scores: Sequence[Score], bench: Bench) -> None:
-    """Every score was published, with the value that smoothing gives it, whatever happened."""
-    values = one_value_each(records)
-    expected: dict[str, Sentiment] = {}
-    for person in {each.participant_id for each in scores}:
-        own = [each for each in scores if each.participant_id == person]
-        expected |= smoothed(own, bench.config)
-    assert values == expected
-
-
-def finish(worker: subprocess.Popen[bytes]) -> None:
-    """SIGTERM ends a worker by itself, quietly."""
-    worker.send_signal(signal.SIGTERM)
-    stdout, _ = worker.communicate(timeout=15)
-    assert worker.returncode == 0
-    assert stdout == b""
-
-
 async def test_starts_before_its_topics_and_passes_tombstones_and_garbage(bench: Bench) -> None:
     bench.set("smoothing.idle_flush_s=1.0")
     worker = bench.start()
     await assigned(bench, 0)
-    good = [score("s", "ana", index) for index in range(6)]
+    good = [score("s", "ana", index, session_participants=1) for index in range(6)]
     producer = AIOKafkaProducer(bootstrap_servers=bench.config.kafka.broker)
     await producer.start()
     try:
@@ -321,23 +158,75 @@ async def test_a_worker_takes_over_from_one_that_is_killed(bench: Bench) -> None
 async def test_workers_that_join_leave_and_die_lose_nothing(
     kafka_bench: Bench, tmp_path: Path
 ) -> None:
+    """One worker, then three, of which one dies while the group rebalances, then one."""
     pytest.importorskip("rocksdict")
     bench = kafka_bench
     bench.set("smoothing.store=rocksdb", f"smoothing.data_dir={tmp_path}/tables")
-    async with reading(bench, SMOOTHED) as out:
+    async with reading(bench, SMOOTHED) as out, reading(bench, SESSION_SMOOTHED) as meeting:
         async with talking(bench, [f"p{number}" for number in range(8)]) as scores:
             first = bench.start()
             await out.until(lambda records: len(records) > 50)
             second = bench.start()
             await shared(bench, 1, out)
+            given_back = bench.log(1).count("are given back")
             third = bench.start()
+            await logged(bench, 1, "are given back", times=given_back + 1)
+            second.send_signal(signal.SIGKILL)
+            second.wait()
             await shared(bench, 2, out)
-            finish(second)
-            third.send_signal(signal.SIGKILL)
-            third.wait()
+            finish(third)
         records = await out.windows({each.window_id for each in scores})
+        await meeting_as_expected(meeting, scores, bench)
     finish(first)
     as_expected(records, scores, bench)
+    for name in changelogs(bench.config):
+        await never_back(bench, name)
+
+
+@pytest.mark.kafka
+async def test_a_worker_that_was_paused_changes_nothing(kafka_bench: Bench) -> None:
+    """Two workers; one is stopped (SIGSTOP) until the other has its partitions, and goes on.
+
+    At the start one participant's path is held up, until the meeting has gone on without it.
+    """
+    bench = kafka_bench
+    bench.set("smoothing.lateness_s=2")
+    people = [f"p{number}" for number in range(8)]
+    held = {"p3"}
+    async with reading(bench, SMOOTHED) as out, reading(bench, SESSION_SMOOTHED) as meeting:
+        paused = bench.start()
+        second = bench.start()
+        for number in (0, 1):
+            await logged(bench, number, r"partitions \[\d, \d\] of session_input")
+        async with talking(bench, people, held) as scores:
+            await meeting.until(lambda records: len(records) > 20)
+            held.clear()
+            await shared(bench, 1, out)
+            everything = r"partitions \[0, 1, 2, 3\] of session_input"
+            times = len(re.findall(everything, bench.log(1)))
+            paused.send_signal(signal.SIGSTOP)
+            await logged(bench, 1, everything, times=times + 1)
+            before = len(out.records)
+            await out.until(lambda records: len(records) >= before + 200)
+            paused.send_signal(signal.SIGCONT)
+            await logged(bench, 0, "Starting over: the process stood still")
+            await shared(bench, 1, out)
+        records = await out.windows({each.window_id for each in scores})
+        await meeting_as_expected(meeting, scores, bench)
+    assert {each.revision for each in meeting.records} >= {0, 1}
+    finish(paused)
+    finish(second)
+    as_expected(records, scores, bench)
+    for name in changelogs(bench.config):
+        await never_back(bench, name)
+
+
+async def never_back(bench: Bench, name: str) -> None:
+    """No value in a changelog is less far than the one of its key before it."""
+    changes = await changelog(bench, name)
+    assert changes
+    for key, row in changes.items():
+        assert row == sorted(row), key
 
 
 @pytest.mark.kafka
@@ -354,41 +243,6 @@ async def test_changelogs_are_compacted_and_lie_in_as_many_partitions(kafka_benc
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
         settings = admin.describe_configs([resource])[resource].result(timeout=10)
         assert settings["cleanup.policy"].value == "compact"
-
-
-@asynccontextmanager
-async def talking(bench: Bench, people: Sequence[str]) -> AsyncIterator[list[Score]]:
-    """Publishes a score of each of these people every 50 ms while the block lasts."""
-    scores: list[Score] = []
-    stop = asyncio.Event()
-
-    async def talk(publisher: Producer) -> None:
-        while not stop.is_set():
-            turn = [score("s", person, len(scores) // len(people)) for person in people]
-            scores.extend(turn)
-            await bench.publish(publisher, turn)
-            await asyncio.sleep(0.05)
-
-    async with bench.publisher() as publisher:
-        task = asyncio.create_task(talk(publisher))
-        yield scores
-        stop.set()
-        await task
-
-
-async def shared(bench: Bench, number: int, out: Out) -> None:
-    """Wait until a worker has partitions and much has been published since."""
-    await assigned(bench, number)
-    before = len(out.records)
-    await out.until(lambda records: len(records) >= before + 100)
-
-
-async def assigned(bench: Bench, number: int) -> None:
-    """Wait until a worker has partitions."""
-    deadline = time.monotonic() + PATIENCE_S
-    while "Smoothing partitions" not in (bench.logs / f"worker-{number}.log").read_text():
-        assert time.monotonic() < deadline, bench.said()
-        await asyncio.sleep(0.2)
 
 
 async def test_publishes_the_meeting_and_no_person_if_the_session_says_so(bench: Bench) -> None:

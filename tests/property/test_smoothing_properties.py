@@ -1,5 +1,6 @@
 """What smoothing keeps whatever the scores are."""
 
+from collections.abc import Collection
 from random import Random
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from streamer.config import AlertsConfig, SmoothingConfig
+from streamer.policy import Policy
 from streamer.records import (
     MODALITIES,
     Alert,
@@ -247,16 +249,35 @@ def meetings(draw: st.DrawFn) -> list[list[Sentiment]]:
     return everyone
 
 
-def meet(arriving: list[Sentiment], config: SmoothingConfig) -> list[SessionSentiment | Alert]:
-    """Every state on the way survives msgpack; what is left is flushed."""
+def meet(
+    arriving: list[Sentiment],
+    config: SmoothingConfig,
+    flushes: Collection[int] = (),
+    policy: Policy = ALL_ALLOWED,
+) -> list[SessionSentiment | Alert]:
+    """Every state on the way survives msgpack; what is left is flushed, as after `flushes`."""
     state: SessionState | None = None
     outputs: list[SessionSentiment | Alert] = []
-    for sentiment in arriving:
-        state, published = session_step(state, sentiment, config, ALERTS, ALL_ALLOWED)
+    for number, sentiment in enumerate(arriving):
+        state, published = session_step(state, sentiment, config, ALERTS, policy)
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=SessionState) == state
         outputs += published
+        if number in flushes:
+            state, published = session_flush(state, config, ALERTS, policy)
+            outputs += published
     assert state is not None
-    return outputs + session_flush(state, config, ALERTS, ALL_ALLOWED)[1]
+    return outputs + session_flush(state, config, ALERTS, policy)[1]
+
+
+def highest(outputs: list[SessionSentiment | Alert]) -> list[SessionSentiment]:
+    """Each window's record as it stands in the end, without its revision."""
+    records = [output for output in outputs if isinstance(output, SessionSentiment)]
+    newest: dict[int, SessionSentiment] = {}
+    for record in sorted(records, key=lambda record: record.revision):
+        before = newest.get(record.window_index)
+        assert before is None or before.revision == record.revision - 1, "each revision once"
+        newest[record.window_index] = record
+    return [msgspec.structs.replace(record, revision=0) for _, record in sorted(newest.items())]
 
 
 def shuffled(data: st.DataObject, everyone: list[list[Sentiment]]) -> list[Sentiment]:
@@ -284,6 +305,45 @@ def test_the_order_of_participants_changes_nothing(
     records = [output for output in outputs if isinstance(output, SessionSentiment)]
     assert [record.window_index for record in records] == list(range(longest))
     assert [record.final for record in records] == [False] * (longest - 1) + [True]
+
+
+@calm
+@given(meetings(), configs, st.booleans(), st.data())
+def test_any_delay_and_any_flush_end_in_the_undisturbed_records(
+    everyone: list[list[Sentiment]], config: SmoothingConfig, known: bool, data: st.DataObject
+) -> None:
+    if not known:
+        everyone = [
+            [msgspec.structs.replace(s, session_participants=0) for s in reports]
+            for reports in everyone
+        ]
+    arriving = shuffled(data, everyone)
+    flushes = data.draw(st.sets(st.integers(0, len(arriving) - 1)))
+    outputs = meet(arriving, config, flushes)
+    undisturbed = sorted((s for reports in everyone for s in reports), key=lambda s: s.end_ms)
+
+    assert highest(outputs) == highest(meet(undisturbed, config))
+    assert highest(outputs)[-1].final
+    alerts = [output for output in outputs if isinstance(output, Alert)]
+    assert len({alert.alert_id for alert in alerts}) == len(alerts)
+    for kind in ("sustained_negative", "sharp_drop"):
+        states = [alert.state for alert in alerts if alert.kind == kind]
+        assert states == ["raised", "cleared"] * (len(states) // 2)
+
+
+@calm
+@given(meetings(), st.data())
+def test_no_window_has_two_values_where_no_person_may_be_published(
+    everyone: list[list[Sentiment]], data: st.DataObject
+) -> None:
+    arriving = shuffled(data, everyone)
+    flushes = data.draw(st.sets(st.integers(0, len(arriving) - 1)))
+    policy = Policy("session", 2, MODALITIES)
+    counted: dict[int, set[int]] = {}
+    for output in meet(arriving, SmoothingConfig(), flushes, policy):
+        if isinstance(output, SessionSentiment) and output.valence is not None:
+            counted.setdefault(output.window_index, set()).add(output.participants)
+    assert all(len(each) == 1 for each in counted.values())
 
 
 @calm

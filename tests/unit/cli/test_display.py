@@ -67,6 +67,15 @@ def test_a_replay_shows_how_far_it_is_and_a_live_session_does_not() -> None:
     assert " of " not in shown(Board("Live").live())
 
 
+def test_a_revision_of_an_older_window_is_not_shown_as_the_newest() -> None:
+    board = Board("Meeting")
+    board.add(session_sentiment(5, spread=1.5))
+    board.add(session_sentiment(4, revision=1, spread=0.25))
+    assert "spread 1.50" in shown(board.live())
+    board.add(session_sentiment(5, revision=1, spread=0.75))
+    assert "spread 0.75" in shown(board.live())
+
+
 def test_session_and_alerts_are_shown() -> None:
     board = Board("Meeting")
     board.add(session_sentiment(1, spread=1.5))

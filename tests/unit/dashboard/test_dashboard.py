@@ -156,6 +156,14 @@ async def test_a_record_that_came_before_changes_nothing(feed: Feed) -> None:
     assert len(feed.sessions["standup"]) == 3
 
 
+async def test_the_page_s_meeting_is_the_highest_revision(feed: Feed) -> None:
+    for revision, valence in ((0, 1.0), (2, -1.0), (1, 2.0)):
+        feed.add(session_sentiment(7, valence, revision=revision), 0)
+    log = feed.sessions["standup"]
+    assert len(log) == 2
+    assert log.summary()["valence"] == -1.0
+
+
 async def test_sessions_are_bounded_and_the_one_longest_silent_goes_first(feed: Feed) -> None:
     for number in range(feeds.MAX_SESSIONS):
         feed.add(sentiment(0, session_id=f"s{number}"), number)

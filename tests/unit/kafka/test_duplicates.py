@@ -5,9 +5,16 @@ from streamer.kafka.duplicates import Duplicates
 
 def test_an_identity_is_new_once() -> None:
     duplicates = Duplicates()
-    assert duplicates.is_new("s/ana/0/0")
-    assert not duplicates.is_new("s/ana/0/0")
-    assert duplicates.is_new("s/ana/1/0")
+    assert duplicates.is_new("s/ana/0")
+    assert not duplicates.is_new("s/ana/0")
+    assert duplicates.is_new("s/ana/1")
+
+
+def test_a_higher_revision_is_new_and_a_lower_one_is_not() -> None:
+    duplicates = Duplicates()
+    revisions = (0, 2, 1, 2, 0, 3)
+    news = [each for each in revisions if duplicates.is_new("s/*/0", each)]
+    assert news == [0, 2, 3]
 
 
 def test_remembered_identities_are_bounded_and_the_latest_are_kept() -> None:

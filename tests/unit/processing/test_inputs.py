@@ -20,6 +20,7 @@ class FakeConsumer:
         self.commits = {TP(TOPIC, number): offset for number, offset in commits.items()}
         self._first, self._ends = first, ends
         self.committed: dict[TP, int] = {}
+        self.sought: dict[TP, int] = {}
 
     async def seek_to_committed(self) -> dict[TP, int]:
         return self.commits | {TP("another", 0): 7}
@@ -29,6 +30,9 @@ class FakeConsumer:
 
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self._ends[tp.partition] for tp in partitions}
+
+    async def seek_wait(self, offsets: Mapping[TP, int]) -> None:
+        self.sought.update(offsets)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         self.committed.update(offsets)
@@ -70,7 +74,7 @@ async def test_a_topic_made_again_is_read_from_its_beginning_after_one_start_ove
     assert "was made again" in app.why and not consumer.committed
     app.why = ""
     assert await starting_offsets(app, TOPIC) == {0: 0, 1: 0}
-    assert consumer.committed == {TP(TOPIC, 0): 0, TP(TOPIC, 1): 0}
+    assert consumer.sought == consumer.committed == {TP(TOPIC, 0): 0, TP(TOPIC, 1): 0}
     assert not app.why and not app.made_again
 
 
@@ -86,6 +90,8 @@ def test_a_topic_made_again_starts_the_stage_over() -> None:
     assert inputs.look(TOPIC, {0: 5}) == inputs.look(TOPIC, {0: 6}) == ""
     assert inputs.look(TOPIC, {0: 1}) == f"the topic {TOPIC} was made again"
     assert inputs.look(TOPIC, {0: 2}) == ""
+    inputs.forget([TOPIC])
+    assert inputs.look(TOPIC, {0: 1}) == ""
 
 
 def test_a_missing_topic_is_said_once_and_starts_the_stage_over_when_it_is_back(

@@ -2,236 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import faust
 import msgspec
 import pytest
-from faust.types import TP, Message
+from faust.types import TP
 
 from streamer.config import Config, build
 from streamer.errors import ConfigError, TopicChanged
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.provision import changelogs
-from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
+from streamer.kafka.topics import ALERTS, SESSION_INPUT
 from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing import app, spec
-from streamer.processing.clock import Clock
-from streamer.processing.stage import Stage
-from streamer.records import Score, Sentiment
+from streamer.processing.stored import changes_in
+from streamer.records import Sentiment
 from streamer.testing import ALL_ALLOWED, FakePolicies, FakeProducer
 from tests import made_records
+from tests.stage_bench import Bench, Crash, eventually, plain, score, windows, wire
 
 MEETING_ONLY = Policy("session", 3, ("text",))
-
-
-class Journal(list[tuple[Any, ...]]):
-    """What the broker and the stage did, in order."""
-
-    def of(self, verb: str) -> list[tuple[Any, ...]]:
-        return [entry[1:] for entry in self if entry[0] == verb]
-
-
-class Crash(Exception):
-    """The process ends here."""
-
-
-class Table:
-    """A table whose changelog and rows outlive the stage."""
-
-    changelog_topic_name = "changelog"
-
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.rows: dict[bytes, bytes] = {}
-        self.changelog_topic = self
-        self.recovered: Any = None
-
-    def on_recover(self, callback: Any) -> None:
-        self.recovered = callback
-
-    async def send(self, *, key: bytes, value: bytes | None, partition: int, **_: Any) -> Any:
-        async def arrive() -> Any:
-            self.journal.append(("changelog", key, value))
-            return SimpleNamespace(topic="changelog", partition=partition, offset=0)
-
-        return asyncio.ensure_future(arrive())
-
-    def apply_changelog_batch(self, events: Iterable[Any]) -> None:
-        for event in events:
-            self.journal.append(("table", event.key, event.value))
-            self.rows.pop(event.key, None)
-            if event.value is not None:
-                self.rows[event.key] = event.value
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.rows.get(key)
-
-    def items(self) -> list[tuple[bytes, bytes]]:
-        return list(self.rows.items())
-
-
-class App:
-    """As much of Faust's app as a stage sees."""
-
-    rebalancing = False
-
-    def __init__(self) -> None:
-        self.known_gaps: set[Any] = set()
-        self.made_again: set[str] = set()
-        self.why: list[str] = []
-        self.closing: list[Any] = []
-        self.on_partitions_revoked = SimpleNamespace(connect=self.closing.append)
-        self.flow_control = SimpleNamespace(suspend=lambda: None)
-        self.partitions = {"sentiment.scores.v1": 4, "changelog": 4}
-        self.ended: asyncio.Future[str] = asyncio.Future()
-        self.consumer = SimpleNamespace(
-            stop_flow=lambda: None,
-            seek_to_committed=self.committed,
-            earliest_offsets=self.earliest,
-            highwaters=self.highwaters,
-            topic_partitions=self.partitions.get,
-        )
-        self.assignor = SimpleNamespace(assigned_actives=lambda: {TP("changelog", 0)})
-        self.offset = 0
-
-    async def committed(self) -> dict[TP, int]:
-        return {TP("sentiment.scores.v1", 0): self.offset}
-
-    async def earliest(self, *partitions: TP) -> dict[TP, int]:
-        return dict.fromkeys(partitions, 0)
-
-    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
-        return dict.fromkeys(partitions, self.offset)
-
-    def create_event(self, key: bytes, value: bytes, _: None, message: Message) -> Any:
-        return SimpleNamespace(key=key, value=value, message=message)
-
-    def start_over(self, why: str) -> None:
-        self.why.append(why)
-
-    def give_up(self, error: Exception) -> None:
-        self.ended.set_exception(error)
-
-
-class ManualClock(Clock):
-    """A clock that only `sleep` and the test advance; `sleep` does not wait."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def monotonic_s(self) -> float:
-        return self.now_s
-
-    def wall_ms(self) -> float:
-        return made_records.START.timestamp() * 1000 + self.now_s * 1000
-
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-        await asyncio.sleep(0)
-
-
-class Bench:
-    """A participants' stage on fakes; `restart` gives a new one on the same table."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.config = build({"smoothing": {"idle_flush_s": 0.05}, **settings})
-        self.journal = Journal()
-        self.table = Table(self.journal)
-        self.clock = ManualClock()
-        self.policies = FakePolicies()
-        self.offset = 0
-        self.restart()
-
-    def restart(self) -> None:
-        self.app = App()
-        self.app.offset = self.offset
-        self.producer = FakeProducer(self.journal)
-        rules = spec.participant_spec(self.config)
-        self.stage: Stage[Any] = Stage(
-            self.app,  # type: ignore[arg-type]
-            self.table,
-            rules,
-            self.producer,  # type: ignore[arg-type]
-            self.policies,
-            self.config,
-            self.clock,
-        )
-
-    def event(self, value: bytes | None, *, at_ms: int = 1_000, offset: int | None = None) -> Any:
-        number = self.offset if offset is None else offset
-        self.offset = number + 1
-        message = Message(
-            "sentiment.scores.v1",
-            0,
-            number,
-            timestamp=at_ms / 1000,
-            timestamp_type=0,
-            headers=[("ce_id", b"x")],
-            key=b"s/ana",
-            value=value,
-            checksum=None,
-            tp=TP("sentiment.scores.v1", 0),
-        )
-        return SimpleNamespace(
-            message=message, ack=lambda: self.journal.append(("committable", number))
-        )
-
-    async def feed(self, *events: Any) -> None:
-        await self.stage.consume(Stream(events))
-
-    @asynccontextmanager
-    async def working(self, *, maintained: bool = False) -> AsyncIterator[None]:
-        await self.table.recovered()
-        works = [self.stage.commit_loop(), *([self.stage.maintenance_loop()] if maintained else [])]
-        tasks = [asyncio.create_task(work) for work in works]
-        yield
-        if not maintained:
-            await self.stage._steps.join()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-class Stream:
-    """Faust's stream of events."""
-
-    def __init__(self, events: Sequence[Any]) -> None:
-        self._events = events
-
-    def noack(self) -> Stream:
-        return self
-
-    async def events(self) -> AsyncIterator[Any]:
-        for event in self._events:
-            yield event
-
-
-def score(index: int, valence: float = -2.5, **changes: Any) -> Score:
-    return made_records.score(index, valence, session_id="s", **changes)
-
-
-def wire(*indices: int) -> list[bytes]:
-    return [SCORES.encode(score(index)).value for index in indices]
-
-
-def windows(journal: Journal, kind: str = "smoothed") -> list[int]:
-    return [record.window_index for sent, record in journal.of("acknowledged") if sent == kind]
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it never came about")
 
 
 async def test_outputs_are_acknowledged_before_changelog_table_and_commit() -> None:
@@ -261,10 +53,6 @@ async def test_a_crash_before_the_changelog_repeats_the_same_values() -> None:
     async with bench.working():
         await bench.feed(*map(bench.event, wire(3, 4)))
     assert [plain(record) for kind, record in bench.journal.of("acknowledged")] == first
-
-
-def plain(sentiment: Sentiment) -> Sentiment:
-    return msgspec.structs.replace(sentiment, latency_ms={})
 
 
 async def test_a_replayed_score_is_acknowledged_and_sends_nothing() -> None:
@@ -395,6 +183,14 @@ async def test_a_state_of_another_version_is_begun_anew() -> None:
         await bench.feed(*map(bench.event, wire(0)))
     assert windows(bench.journal) == [0]
     assert bench.stage.counters["states_lost"] >= 1
+
+
+async def test_a_state_of_another_version_that_is_replaced_counts_on() -> None:
+    bench = Bench()
+    bench.table.rows[b"s/ana"] = msgspec.msgpack.encode(["another", 0, 0, [], 41])
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0)))
+    assert changes_in(bench.table.rows[b"s/ana"]) == 42
 
 
 async def test_a_revoked_partition_leaves_nothing_behind() -> None:

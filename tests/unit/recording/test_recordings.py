@@ -194,6 +194,19 @@ def test_a_session_of_which_no_person_is_published_is_complete_with_its_last_rec
     assert Recordings(tmp_path).read("standup").session_sentiments == whole
 
 
+def test_the_highest_revision_counts_in_whatever_order_it_comes(tmp_path: Path) -> None:
+    everyone = session_sentiment(0, 0.5, revision=1, participants=2)
+    newer = sentiment(0, -1.0, revision=2)
+    write(tmp_path, session_sentiment(0, 2.0), everyone, newer, sentiment(0, 1.0), session())
+    recording = Recordings(tmp_path).read("standup")
+    assert recording.session_sentiments == [everyone]
+    assert recording.sentiments == [newer]
+    (entry,) = Recordings(tmp_path).index()
+    assert entry == recording.summary
+    assert (entry.counts["smoothed"], entry.counts["session_smoothed"]) == (1, 1)
+    assert entry.mean_valence == -1.0
+
+
 def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path) -> None:
     write(tmp_path, sentiment(5), sentiment(0, session_id="older"))
     entries = Recordings(tmp_path).index()

@@ -17,8 +17,13 @@ from streamer.records import (
 )
 from streamer.smoothing.participant import HELD_LIMIT
 from streamer.smoothing.session import (
+    REVISABLE_WINDOWS,
     SESSION_PATIENCE_MS,
+    STATE_BUDGET_BYTES,
+    SessionState,
     session_flush,
+    session_holds,
+    session_silence_s,
     session_step,
 )
 from streamer.testing import ALL_ALLOWED
@@ -30,6 +35,20 @@ from tests.smoothing_runs import (
     session_sentiments,
     silent,
 )
+
+
+def waiting(state: SessionState) -> list[int]:
+    """Windows that are not out."""
+    return [index for index in state.windows if index >= state.next_index]
+
+
+def flush(state: SessionState) -> tuple[SessionState, list[SessionSentiment]]:
+    state, outputs = session_flush(state, SmoothingConfig(), QUIET, ALL_ALLOWED)
+    return state, session_sentiments(outputs)
+
+
+def shown(records: list[SessionSentiment]) -> list[tuple[int, int, int, bool]]:
+    return [(each.window_index, each.revision, each.participants, each.final) for each in records]
 
 
 def test_a_session_is_the_mean_over_its_people() -> None:
@@ -115,7 +134,7 @@ def test_a_session_waits_for_all_it_announces() -> None:
         (0, 2),
         (1, 2),
     ]
-    assert list(state.pending) == [2]
+    assert waiting(state) == [2]
 
 
 def test_a_session_that_announces_nobody_waits_for_lateness_at_the_start() -> None:
@@ -155,7 +174,7 @@ def test_a_participant_who_has_ended_is_not_waited_for_and_the_last_window_is_fi
         (1, 1, False),
         (2, 1, True),
     ]
-    assert not state.pending
+    assert not waiting(state)
 
 
 def test_a_repeated_report_changes_nothing() -> None:
@@ -206,7 +225,7 @@ def test_the_waiting_windows_of_a_session_are_bounded() -> None:
     state, outputs = meet([sentiment("ana", k, 1.0) for k in range(HELD_LIMIT + 2)], patient)
 
     assert [out.window_index for out in session_sentiments(outputs)] == [0, 1]
-    assert len(state.pending) == HELD_LIMIT
+    assert len(waiting(state)) == HELD_LIMIT
 
 
 def test_no_window_is_final_while_an_announced_participant_may_still_come() -> None:
@@ -226,3 +245,127 @@ def test_the_mean_of_equal_certain_values_is_that_value() -> None:
     _, [record] = meet([sentiment(name, 0, 2.9, uncertainty=0.0, of=3) for name in names])
 
     assert record.valence == 2.9
+
+
+# --- revisions ----------------------------------------------------------------------------------
+
+
+def test_a_report_after_a_flush_publishes_the_window_again_with_everyone_in_it() -> None:
+    """ana  0 1 2!  (flush)          ! = final
+    bo                0 1 2!
+    """
+    ana = [sentiment("ana", k, 1.0, final=k == 2) for k in range(3)]
+    bo = [sentiment("bo", k, -1.0, final=k == 2) for k in range(3)]
+    state, first = flush(meet(ana)[0])
+    assert shown(first) == [(0, 0, 1, False), (1, 0, 1, False), (2, 0, 1, False)]
+
+    state, outputs = meet(bo, state=state)
+    again = session_sentiments(outputs)
+    assert shown(again) == [(0, 1, 2, False), (1, 1, 2, False), (2, 1, 2, True)]
+    assert [each.valence for each in again] == [0.0, 0.0, 0.0]
+    assert not session_holds(state)
+    assert list(state.windows) == [2], "what nobody reports any more is let go"
+
+
+def test_each_window_goes_out_again_once_for_a_participant_who_catches_up() -> None:
+    state, _ = flush(meet([sentiment("ana", k, 0.02 * k) for k in range(60)])[0])
+    state, outputs = meet([sentiment("bo", k, 0.5) for k in range(60)], state=state)
+
+    assert [(each.window_index, each.revision) for each in session_sentiments(outputs)] == [
+        (k, 1) for k in range(60)
+    ]
+
+
+def test_revisions_do_not_show_a_person_whom_the_session_may_not_publish() -> None:
+    """Two revisions that differ by one person would give that person's value away."""
+    crowd = Policy("session", 2, MODALITIES)
+    ana, bo, cy = (sentiment(name, 0, k, of=3) for k, name in enumerate(("ana", "bo", "cy")))
+    state, outputs = session_flush(meet([ana], policy=crowd)[0], SmoothingConfig(), QUIET, crowd)
+    assert [each.valence for each in session_sentiments(outputs)] == [None]
+    state, outputs = meet([bo], state=state, policy=crowd)
+    assert [each.participants for each in session_sentiments(outputs)] == [2]
+    assert meet([cy], state=state, policy=crowd)[1] == []
+    last = sentiment("cy", 1, 2.0, of=3, final=True)
+    ended = [sentiment(name, 1, 1.0, of=3, final=True) for name in ("ana", "bo")]
+    [record] = session_sentiments(meet([cy, last, *ended], state=state, policy=crowd)[1])
+    assert (record.window_index, record.participants, record.final) == (1, 3, True)
+
+
+def test_a_late_report_that_adds_nothing_is_not_published() -> None:
+    state, _ = flush(meet([sentiment("ana", 0, 1.0), sentiment("ana", 1, 1.0)])[0])
+    assert meet([silent("bo", 0, None)], state=state)[1] == []
+
+
+def test_a_window_that_only_the_late_one_has_goes_out_then() -> None:
+    state, _ = flush(meet([sentiment("ana", 0, 1.0), sentiment("ana", 2, 1.0)])[0])
+    _, outputs = meet([sentiment("bo", k, 1.0) for k in range(2)], state=state)
+
+    assert [(each.window_index, each.revision) for each in session_sentiments(outputs)] == [
+        (0, 1),
+        (1, 0),
+    ]
+
+
+def test_a_newer_revision_of_a_report_counts_and_an_older_one_does_not() -> None:
+    state, _ = meet([sentiment("ana", 0, 1.0, of=3), sentiment("bo", 0, 1.0, of=3)])
+    newer = msgspec.structs.replace(sentiment("ana", 0, -1.0, of=3), revision=1)
+    older = sentiment("ana", 0, 3.0, of=3)
+    [record] = meet([newer, older, sentiment("cy", 0, 0.0, of=3)], state=state)[1]
+
+    assert record.valence == pytest.approx(0.0)
+
+
+def test_the_final_window_moves_when_someone_unannounced_stays_longer() -> None:
+    state, first = flush(meet([sentiment("ana", 0, 1.0, of=0, final=True)])[0])
+    state, revised = meet([sentiment("bo", 1, 1.0, of=0, final=True)], state=state)
+    _, last = flush(state)
+
+    assert shown(first) == [(0, 0, 1, True)]
+    assert shown(session_sentiments(revised)) == [(0, 1, 1, False)]
+    assert shown(last) == [(1, 0, 1, True)]
+
+
+def test_revisions_raise_no_alert_and_the_final_one_clears_what_stands() -> None:
+    falling = [sentiment("ana", k, 1.0 - 2 * k, final=k == 1) for k in range(2)]
+    state, outputs = session_flush(meet(falling)[0], SmoothingConfig(), AlertsConfig(), ALL_ALLOWED)
+    assert [each.state for each in outputs if isinstance(each, Alert)] == ["raised"]
+
+    late = [sentiment("bo", k, 1.0 - 3 * k, final=k == 1) for k in range(2)]
+    _, outputs = meet(late, alerts=AlertsConfig(), state=state)
+    assert [each.state for each in outputs if isinstance(each, Alert)] == ["cleared"]
+
+
+def test_what_may_be_revised_is_bounded_and_goes_out_before_it_is_let_go() -> None:
+    """bo comes late and stops while ana goes on: changed windows wait for bo until they are old."""
+    first = REVISABLE_WINDOWS + 40
+    state, _ = flush(meet([sentiment("ana", k, 1.0, of=3) for k in range(first)])[0])
+    assert len(state.windows) == REVISABLE_WINDOWS
+    assert meet([sentiment("bo", 0, -1.0, of=3)], state=state)[1] == [], "too late"
+
+    state, _ = meet([sentiment("bo", 45, -1.0, of=3)], state=state)
+    assert session_holds(state), "the trend after it has changed"
+    more = [sentiment("ana", k, 1.0, of=3) for k in range(first, first + 60)]
+    _, outputs = meet(more, state=state)
+    again = [each.window_index for each in session_sentiments(outputs) if each.revision > 0]
+    assert again == list(range(46, again[-1] + 1))
+    assert again[-1] == 58 + 40
+
+
+def test_the_state_of_a_large_meeting_stays_storable() -> None:
+    names = [f"participant number {number}" for number in range(60)]
+    state = None
+    for index in range(200):
+        state, _ = meet([sentiment(name, index, 1.0, of=61) for name in names], state=state)
+    assert state is not None
+    assert len(state.windows) < 100
+    assert len(msgspec.msgpack.encode(state)) < 1.5 * STATE_BUDGET_BYTES
+
+
+def test_silence_is_waited_for_longer_while_someone_is_missing() -> None:
+    config = SmoothingConfig(idle_flush_s=5.0, lateness_s=10.0)
+    state, _ = meet([sentiment("ana", 0, 1.0, final=True)])
+    assert session_silence_s(state, config) == 35.0
+    state, _ = meet([sentiment("bo", 0, 1.0)], state=state)
+    assert session_silence_s(state, config) == 35.0
+    state, _ = meet([sentiment("bo", 1, 1.0, final=True)], state=state)
+    assert session_silence_s(state, config) == 5.0
