@@ -27,7 +27,7 @@ from streamer.records import NS_PER_S
 
 PLAYLISTS = frozenset({"hls", "applehttp", "dash", "sdp", "rtsp", "rtp"})
 """Formats of a list or a description of streams, whose own size says nothing of their length."""
-_PICTURE_SIZE = re.compile(r"(?<=_Recording)(?:_[a-z]+)*_\d+x\d+$")
+_IMAGE_SIZE = re.compile(r"(?<=_Recording)(?:_[a-z]+)*_\d+x\d+$")
 TEXT_CODECS = frozenset({"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"})
 
 
@@ -54,6 +54,9 @@ class SourceInfo:
         start_unix_ns: when the recording began; None when live or unknown.
         start_origin: what tells so; None when nothing does.
         path: the first recording, which contains `subtitle_stream`; None when live.
+        speaker: as of ParticipantSpec; such a participant has no video, as a face in the recording
+            may be anybody's.
+        transcript_offset_ns: as of ParticipantSpec.
     """
 
     live: bool
@@ -65,6 +68,8 @@ class SourceInfo:
     start_unix_ns: int | None = None
     start_origin: StartOrigin | None = None
     path: Path | None = None
+    speaker: str | None = None
+    transcript_offset_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +115,14 @@ def info(spec: ParticipantSpec) -> SourceInfo:
         live=first is None,
         duration_s=max(_known([probe.duration_s for probe in recorded]), default=None),
         has_audio=any(probe.has_audio for probe in probes),
-        has_video=any(probe.has_video for probe in probes),
+        has_video=spec.speaker is None and any(probe.has_video for probe in probes),
         subtitle_path=_transcript(spec, first),
         subtitle_stream=first.subtitle_stream if first else None,
         start_unix_ns=first.start_unix_ns if first else None,
         start_origin=first.start_origin if first else None,
         path=first.files[0] if first and first.files else None,
+        speaker=spec.speaker,
+        transcript_offset_ns=spec.transcript_offset_ns,
     )
 
 
@@ -282,10 +289,10 @@ def transcript_beside(recording: Path) -> Path | None:
     """The transcript of a recording: in its folder, named with its stem, or the stem and more.
 
     `talk.vtt` comes before `talk.srt`, both before `talk.transcript.vtt`, and that one before
-    `talk.en.vtt`. Zoom's recordings have a picture size behind the stem that their transcript has
+    `talk.en.vtt`. Zoom's recordings have an image size behind the stem that their transcript has
     not: `GMT20260105-090000_Recording_640x360.mp4`.
     """
-    stems = dict.fromkeys((recording.stem, _PICTURE_SIZE.sub("", recording.stem)))
+    stems = dict.fromkeys((recording.stem, _IMAGE_SIZE.sub("", recording.stem)))
     names = [
         f"{stem}{more}{suffix}"
         for stem in stems

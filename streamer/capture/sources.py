@@ -47,12 +47,23 @@ class ParticipantSpec:
     """A participant and the sources of their audio, video and words, as typed.
 
     The first source that has audio provides the audio, the first that has video the video.
-    `begin_ns` is the session time at which the recordings begin; None when it is not stated.
+
+    Attributes:
+        participant_id: the name.
+        sources: as typed.
+        begin_ns: session time at which the recordings begin; None when it is not stated.
+        transcript_file: the transcript, in place of one among or beside the sources.
+        transcript_offset_ns: added to the transcript's times.
+        speaker: whom of the recording's people the participant is, as the transcript calls them;
+            None for a recording of this participant alone.
     """
 
     participant_id: str
     sources: tuple[str, ...]
     begin_ns: int | None = None
+    transcript_file: Path | None = None
+    transcript_offset_ns: int = 0
+    speaker: str | None = None
 
     @property
     def media(self) -> list[Source]:
@@ -61,7 +72,9 @@ class ParticipantSpec:
 
     @property
     def transcript(self) -> Path | None:
-        """The first transcript named as a source; None when there is none."""
+        """The stated transcript, else the first one named as a source; None when there is none."""
+        if self.transcript_file is not None:
+            return self.transcript_file
         paths = [Path(text).expanduser() for text in self.sources if _is_transcript(text)]
         return paths[0] if paths else None
 
@@ -103,7 +116,7 @@ def parse_participant(text: str) -> ParticipantSpec:
             f"The participant {public_address(text)!r} must look like name=source[,source…], "
             "as in ana=webcam:0,mic:default."
         )
-    return _spec(_checked_name(name.strip()), sources.strip())
+    return _spec(checked_name(name.strip()), sources.strip())
 
 
 def participant_of(file: str) -> ParticipantSpec:
@@ -119,7 +132,7 @@ def participant_of(file: str) -> ParticipantSpec:
         parts = _split_url(file)
         path = unquote(parts.path).rstrip("/") or parts.hostname or ""
     name = Path(path.rstrip("/")).stem or "participant"
-    return _spec(_checked_name(name.replace("=", "-").strip()), file)
+    return _spec(checked_name(name.replace("=", "-").strip()), file)
 
 
 def _spec(participant_id: str, text: str) -> ParticipantSpec:
@@ -132,7 +145,8 @@ def _spec(participant_id: str, text: str) -> ParticipantSpec:
         raise ConfigError(
             f"The sources of {participant_id!r} state several beginnings; they have one together."
         )
-    return ParticipantSpec(participant_id, tuple(source for source, _ in parts), *stated)
+    begin_ns = next(iter(stated), None)
+    return ParticipantSpec(participant_id, tuple(source for source, _ in parts), begin_ns)
 
 
 def _split_beginning(text: str) -> tuple[str, int | None]:
@@ -184,7 +198,12 @@ def parse_source(text: str) -> Source:
     return _parse_path(text)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Return a participant's name.
+
+    Raises:
+        ConfigError: it cannot be one.
+    """
     try:
         msgspec.convert(name, Name)
     except msgspec.ValidationError:

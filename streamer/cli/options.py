@@ -124,6 +124,29 @@ TopicToOption = Annotated[
     str | None, typer.Option(help="With --topic: the end time.", show_default=False)
 ]
 
+
+class Split(StrEnum):
+    """What makes participants of one recording."""
+
+    transcript = "transcript"
+    none = "none"
+
+
+SplitOption = Annotated[
+    Split,
+    typer.Option(help="A participant for each person that the transcript names, or one for all."),
+]
+TranscriptOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The recording's transcript: WebVTT, SRT, Teams, Zoom, Meet, Otter, WhisperX, RTTM.",
+        show_default=False,
+    ),
+]
+TranscriptOffsetOption = Annotated[
+    float, typer.Option(help="Seconds to add to the transcript's times, such as -2.5.")
+]
+
 HostOption = Annotated[
     str,
     typer.Option(help="Address to listen on; any but the loopback address requires the token."),

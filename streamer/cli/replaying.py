@@ -42,16 +42,23 @@ from streamer.cli.options import (
     SessionIdOption,
     SessionOption,
     SetOption,
+    Split,
+    SplitOption,
     StartOption,
     TopicFromOption,
     TopicOption,
     TopicToOption,
+    TranscriptOffsetOption,
+    TranscriptOption,
 )
 from streamer.cli.play import play, run_pipeline
-from streamer.config import Config
+from streamer.config import Config, to_ns
 from streamer.errors import ConfigError
+from streamer.notices import PROCESS
 from streamer.policy import Policy, own_policy, policy_of, stricter
 from streamer.session_ids import name_of
+
+LONGEST_OFFSET_S = 24 * 3600.0
 
 
 @app.command()
@@ -62,6 +69,9 @@ def replay(
     session_id: SessionIdOption = None,
     speed: ReplaySpeedOption = 1.0,
     start: StartOption = None,
+    split: SplitOption = Split.transcript,
+    transcript: TranscriptOption = None,
+    transcript_offset: TranscriptOffsetOption = 0.0,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -83,14 +93,19 @@ def replay(
     model with --set inference.checkpoint=…
     """
     from streamer.capture import parse_participant
-    from streamer.session.recordings import people_of
+    from streamer.session.recordings import Naming, people_of
 
     chosen = choose(config, set_, broker)
     if topic is not None and no_stages:
         raise ConfigError("--topic scores on a broker of its own: leave --no-stages out.")
     needs_stages(chosen.config, no_stages)
     recorder = Recorder(record, record_windows, record_media)
-    people = people_of(files or [])
+    if not abs(transcript_offset) <= LONGEST_OFFSET_S:
+        raise ConfigError("--transcript-offset is a number of seconds, at most a day.")
+    naming = Naming(split is Split.transcript, transcript, to_ns(transcript_offset))
+    people = people_of(files or [], naming)
+    for notice in people.notices:
+        PROCESS.give(notice)
     specs = [*people.specs, *map(parse_participant, participant or [])]
     if recorded is None and topic is None:
         play(

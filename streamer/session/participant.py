@@ -32,7 +32,7 @@ from streamer.records import (
 )
 from streamer.session.level import LevelWatch
 from streamer.session.plan import Plan
-from streamer.speech.recognisers import choose
+from streamer.speech.recognisers import choose, turns_of
 from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
 from streamer.windows import Windower
 
@@ -75,7 +75,10 @@ class Pipeline:
         source = plan.sources[spec.participant_id]
         modalities: set[Modality] = set(config.session.modalities)
         self._hears = source.has_audio and bool(modalities & {"audio", "text"})
-        self._decode: set[Modality] = modalities & {"vision"}
+        self._turns = turns_of(source)
+        self._decode: set[Modality] = set()
+        if source.speaker is None:
+            self._decode |= modalities & {"vision"}
         if self._hears:
             self._decode.add("audio")
         self.asr_name, transcriber = choose(config, source)
@@ -83,7 +86,7 @@ class Pipeline:
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )
         self._level = LevelWatch(live=plan.live)
-        self._faces = FaceTracker(config.faces) if "vision" in modalities else None
+        self._faces = FaceTracker(config.faces) if "vision" in self._decode else None
         expected: set[Modality] = {"text"}
         if source.has_audio:
             expected.add("audio")
@@ -175,6 +178,8 @@ class Pipeline:
         match chunk:
             case AudioChunk():
                 self._notice(self._level.push(chunk))
+                if self._turns is not None:
+                    chunk = self._turns.only(chunk)
                 yield from self._hear(self._transcriber.push(chunk))
                 if "audio" in self._config.session.modalities:
                     begin_ns = self._begin_ns + chunk.event_time_ns

@@ -1,17 +1,24 @@
 """Who is in the recordings that a replay is given.
 
-What enters: paths as a user types them. What leaves: participants, and a name for the session.
+What enters: paths as a user types them, and transcripts beside them. What leaves: participants,
+and a name for the session. A recording whose transcript names its people has a participant for each
+of them: with that person's words, the sound of the times in which that person speaks, and no face,
+since nothing tells whose a face is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamer import session_ids
-from streamer.capture.sources import ParticipantSpec, participant_of
+from streamer.capture.probe import transcript_beside
+from streamer.capture.sources import ParticipantSpec, checked_name, parse_source, participant_of
 from streamer.capture.zoom import FOLDER, separate_audio
+from streamer.errors import ConfigError, SourceError
+from streamer.media_types import is_file
+from streamer.speech.transcripts import Subtitles, parse_subtitles
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +27,61 @@ class People:
 
     Attributes:
         specs: one for each person.
+        notices: what is guessed or left out, each a sentence.
         session: a name for the session, of one recording that holds several people; else None.
     """
 
     specs: tuple[ParticipantSpec, ...]
     session: str | None = None
+    notices: tuple[str, ...] = ()
 
 
-def people_of(files: Sequence[str]) -> People:
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Whether and how a transcript's names make participants.
+
+    Attributes:
+        split: False: each recording is one participant.
+        transcript: the transcript of the only recording; None for the one beside it.
+        offset_ns: added to the transcript's times.
+    """
+
+    split: bool = True
+    transcript: Path | None = None
+    offset_ns: int = 0
+
+
+AS_FOUND = Naming()
+LEAST_NAMED = 0.5
+"""A transcript found beside a recording names its people if this share of its cues has names."""
+
+
+def people_of(files: Sequence[str], naming: Naming = AS_FOUND) -> People:
     """Return the participants of recordings: one for each, or those that one of them names.
 
     A folder with Zoom's separate sounds has a participant for each of them, from its beginning.
 
     Raises:
-        ConfigError: a file's name cannot be a participant's name.
+        ConfigError: a name cannot be a participant's, or a transcript or its offset is stated
+            for anything but one recording with a transcript.
+        SourceError: the stated transcript cannot be read.
     """
+    stated = naming.transcript is not None or naming.offset_ns != 0
+    if stated and len(files) != 1:
+        raise ConfigError("--transcript and --transcript-offset are of one recording: name one.")
     groups = [_in_folder(participant_of(file)) for file in files]
+    if stated and groups[0].session is not None:
+        raise ConfigError("The folder has a recording for each person: leave --transcript out.")
+    groups = [g if g.session else _in_transcript(g.specs[0], naming) for g in groups]
     specs = tuple(spec for group in groups for spec in group.specs)
-    return People(specs, groups[0].session if len(groups) == 1 else None)
+    notices = tuple(notice for group in groups for notice in group.notices)
+    if len(groups) != 1:
+        return People(specs, None, notices)
+    specs = tuple(
+        spec if spec.speaker is None else replace(spec, begin_ns=spec.begin_ns or 0)
+        for spec in specs
+    )
+    return People(specs, groups[0].session, notices)
 
 
 def _in_folder(spec: ParticipantSpec) -> People:
@@ -51,3 +95,45 @@ def _in_folder(spec: ParticipantSpec) -> People:
     ]
     meeting = folder.resolve().parent if folder.name == FOLDER else folder.resolve()
     return People(tuple(specs), meeting.name[: session_ids.LONGEST_NAME].strip() or None)
+
+
+def _in_transcript(spec: ParticipantSpec, naming: Naming) -> People:
+    """Return a participant for each name in a recording's transcript, else the recording's own."""
+    path = naming.transcript or spec.transcript or _beside(spec)
+    if path is None and naming.offset_ns:
+        raise ConfigError(f"{spec.participant_id} has no transcript; name one with --transcript.")
+    spec = replace(spec, transcript_file=naming.transcript, transcript_offset_ns=naming.offset_ns)
+    if path is None or not naming.split:
+        return People((spec,))
+    try:
+        read = parse_subtitles(path)
+    except SourceError:
+        if naming.transcript is not None:
+            raise
+        return People((spec,))
+    named = sum(said.speaker is not None for said in read.utterances)
+    enough = len(read.speakers) > 1 and named >= LEAST_NAMED * len(read.utterances)
+    if not enough and (naming.transcript is None or not read.speakers):
+        return People((spec,))
+    specs = [
+        replace(spec, participant_id=checked_name(name), transcript_file=path, speaker=name)
+        for name in read.speakers
+    ]
+    return People(tuple(specs), spec.participant_id, tuple(_notices(read, path, named)))
+
+
+def _notices(read: Subtitles, path: Path, named: int) -> Iterator[str]:
+    yield from read.notices
+    yield (
+        f"{path.name} names {len(read.speakers)} people: each is a participant, without a face, "
+        "whose sound is the recording's while they speak; --split none makes them one."
+    )
+    if unnamed := len(read.utterances) - named:
+        yield f"{path.name}: {unnamed} of {len(read.utterances)} cues name nobody; nobody has them."
+
+
+def _beside(spec: ParticipantSpec) -> Path | None:
+    """Return the transcript beside a recording that is one file."""
+    source = parse_source(spec.sources[0])
+    path = Path(source.address)
+    return transcript_beside(path) if source.kind == "file" and is_file(path) else None

@@ -9,6 +9,7 @@
       dialects   the shapes in which transcripts come: Zoom, Teams, Meet, Otter and others
       speaker_names  names before the text of a cue
       cues       the grammar of WebVTT and SRT
+    turns        the sound of one person in a recording of several
     captions     a transcript as a recogniser
 
 A transcriber is synchronous and deterministic in event time, one per participant. Nothing here

@@ -17,6 +17,7 @@ from streamer.speech.activity import Silero
 from streamer.speech.captions import Captions
 from streamer.speech.models import fetch_command, on_disk
 from streamer.speech.streaming import Engine, StreamingRecogniser, Transcriber
+from streamer.speech.turns import Turns
 from streamer.speech.whisper import Whisper
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,14 @@ class Source(Protocol):
     @property
     def path(self) -> Path | None:
         """The recording; None when live."""
+
+    @property
+    def speaker(self) -> str | None:
+        """Whom of the recording's people the participant is; None for the only one."""
+
+    @property
+    def transcript_offset_ns(self) -> int:
+        """Added to the times of the subtitles."""
 
 
 def choose(config: Config, source: Source) -> tuple[str, Transcriber]:
@@ -73,6 +82,18 @@ def choose(config: Config, source: Source) -> tuple[str, Transcriber]:
     return name, transcriber
 
 
+def turns_of(source: Source) -> Turns | None:
+    """Return when the participant speaks in a recording of several people; None where it is alone.
+
+    Raises:
+        SourceError: the transcript cannot be read.
+    """
+    if source.speaker is None or source.subtitle_path is None:
+        return None
+    read = subtitles.parse_subtitles(source.subtitle_path).later(source.transcript_offset_ns)
+    return Turns((said.start_ns, said.end_ns) for said in read.of(source.speaker).utterances)
+
+
 def _pick(config: Config, source: Source) -> tuple[str, str, subtitles.Subtitles | None]:
     """Return the name, the reason and, if they were chosen, the subtitles."""
     engine = config.asr.engine
@@ -104,7 +125,13 @@ def _subtitles(source: Source, *, required: bool) -> tuple[subtitles.Subtitles |
     """
     try:
         if source.subtitle_path is not None:
-            return subtitles.parse_subtitles(source.subtitle_path), str(source.subtitle_path)
+            read = subtitles.parse_subtitles(source.subtitle_path)
+            if read.words or not read.utterances:
+                read = read.later(source.transcript_offset_ns)
+                own = read if source.speaker is None else read.of(source.speaker)
+                return own, str(source.subtitle_path)
+            if not required:
+                return None, "a transcript without words"
         if source.subtitle_stream is not None and source.path is not None:
             where = f"stream {source.subtitle_stream} of {source.path}"
             return subtitles.embedded_subtitles(source.path, source.subtitle_stream), where

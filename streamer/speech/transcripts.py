@@ -11,10 +11,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
+import msgspec
 
 from streamer.errors import SourceError
 from streamer.records import NS_PER_MS, NS_PER_S, Word
@@ -72,6 +73,38 @@ class Subtitles:
     notices: tuple[str, ...] = ()
     language: str = ""
     utterances: tuple[Utterance, ...] = ()
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The names, in the order in which they first speak."""
+        return tuple(dict.fromkeys(said.speaker for said in self.utterances if said.speaker))
+
+    def of(self, speaker: str) -> Subtitles:
+        """What one person says, without the notices, which concern everybody."""
+        utterances = tuple(said for said in self.utterances if said.speaker == speaker)
+        return Subtitles(_words(utterances), (), self.language, utterances)
+
+    def later(self, by_ns: int) -> Subtitles:
+        """Everything `by_ns` later, or earlier; what then ends before the recording is left out."""
+        if not by_ns:
+            return self
+        utterances = tuple(
+            replace(
+                said,
+                start_ns=max(0, said.start_ns + by_ns),
+                end_ns=said.end_ns + by_ns,
+                words=tuple(
+                    msgspec.structs.replace(
+                        word, start_ns=max(0, word.start_ns + by_ns), end_ns=word.end_ns + by_ns
+                    )
+                    for word in said.words
+                    if word.end_ns + by_ns > 0
+                ),
+            )
+            for said in self.utterances
+            if said.end_ns + by_ns > 0
+        )
+        return Subtitles(_words(utterances), self.notices, self.language, utterances)
 
 
 def parse_subtitles(path: Path | str) -> Subtitles:

@@ -104,7 +104,7 @@ def test_a_transcript_has_the_stem_of_its_recording_and_perhaps_a_language(tmp_p
 
 
 @pytest.mark.parametrize("size", ["_640x360", "_gallery_1280x720", "_avo_as_640x360", ""])
-def test_zooms_picture_size_is_not_in_the_name_of_its_transcript(tmp_path: Path, size: str) -> None:
+def test_zooms_image_size_is_not_in_the_name_of_its_transcript(tmp_path: Path, size: str) -> None:
     transcript = tmp_path / "GMT20260105-090000_Recording.transcript.vtt"
     transcript.touch()
     (tmp_path / "talk.transcript.vtt").touch()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from streamer.session.recordings import people_of
+from streamer import audio
+from streamer.config import load
+from streamer.errors import ConfigError, SourceError
+from streamer.records import Window
+from streamer.session.participant import Pipeline
+from streamer.session.plan import make_plan
+from streamer.session.recordings import Naming, people_of
+from tests import media
 
 
 def zoom_meeting(folder: Path, *names: str) -> Path:
@@ -59,3 +68,104 @@ def test_a_zoom_folder_may_begin_later(tmp_path: Path) -> None:
 def test_another_folder_is_one_participant(tmp_path: Path) -> None:
     (tmp_path / "talk" / "Audio Record").mkdir(parents=True)
     assert [spec.participant_id for spec in people_of([str(tmp_path / "talk")]).specs] == ["talk"]
+
+
+def cue(second: int, text: str) -> str:
+    return f"00:00:{second:02d}.000 --> 00:00:{second + 1:02d}.000\n{text}\n\n"
+
+
+NAMED = "WEBVTT\n\n" + cue(0, "<v Ana Berg>Good morning") + cue(2, "<v Bo/Li>Hello Ana")
+
+
+def recording(folder: Path, transcript: str) -> Path:
+    path = folder / "meeting.mp4"
+    path.touch()
+    path.with_suffix(".vtt").write_text(transcript, "utf-8")
+    return path
+
+
+def test_a_transcript_that_names_people_gives_a_participant_for_each(tmp_path: Path) -> None:
+    path = recording(tmp_path, NAMED + cue(4, "and so on"))
+    people = people_of([str(path)])
+    assert [(spec.participant_id, spec.speaker) for spec in people.specs] == [
+        ("Ana Berg", "Ana Berg"),
+        ("Bo-Li", "Bo-Li"),
+    ]
+    assert {spec.sources for spec in people.specs} == {(str(path),)}
+    assert {spec.begin_ns for spec in people.specs} == {0}
+    assert people.session == "meeting"
+    assert [notice for notice in people.notices if "1 of 3 cues name nobody" in notice]
+    assert [notice for notice in people.notices if "--split none" in notice]
+
+
+def test_a_recording_is_one_participant_when_that_is_asked_for(tmp_path: Path) -> None:
+    people = people_of([str(recording(tmp_path, NAMED))], Naming(split=False))
+    assert [(spec.participant_id, spec.speaker) for spec in people.specs] == [("meeting", None)]
+    assert people.notices == ()
+
+
+@pytest.mark.parametrize(
+    "transcript",
+    [
+        "WEBVTT\n\n" + cue(0, "<v Ana>Hello") + cue(2, "<v Ana>again"),
+        NAMED + "".join(cue(n, "and so on") for n in range(4, 9)),
+        "WEBVTT\n\n" + cue(0, "Hello"),
+    ],
+    ids=["one name", "few names", "no name"],
+)
+def test_a_transcript_that_hardly_names_people_leaves_one_participant(
+    tmp_path: Path, transcript: str
+) -> None:
+    specs = people_of([str(recording(tmp_path, transcript))]).specs
+    assert [(spec.participant_id, spec.speaker) for spec in specs] == [("meeting", None)]
+
+
+def test_a_stated_transcript_and_its_offset_count(tmp_path: Path) -> None:
+    path = recording(tmp_path, NAMED)
+    stated = tmp_path / "who.rttm"
+    stated.write_text("SPEAKER talk 1 1.0 2.0 <NA> <NA> cy <NA> <NA>\n")
+    (spec,) = people_of([str(path)], Naming(transcript=stated, offset_ns=-5)).specs
+    assert (spec.participant_id, spec.transcript, spec.transcript_offset_ns) == ("cy", stated, -5)
+
+
+def test_a_transcript_of_nothing_is_refused(tmp_path: Path) -> None:
+    alone = tmp_path / "alone.mp4"
+    alone.touch()
+    path = recording(tmp_path, NAMED)
+    with pytest.raises(ConfigError, match="has no transcript"):
+        people_of([str(alone)], Naming(offset_ns=5))
+    with pytest.raises(ConfigError, match="one recording"):
+        people_of([str(alone), str(path)], Naming(offset_ns=5))
+    with pytest.raises(SourceError, match="cannot be read"):
+        people_of([str(path)], Naming(transcript=tmp_path / "none.vtt"))
+    meeting = zoom_meeting(tmp_path, "audioAna1.m4a")
+    with pytest.raises(ConfigError, match="for each person"):
+        people_of([str(meeting)], Naming(offset_ns=5))
+
+
+def loudness(window: Window) -> float:
+    if window.audio is None:
+        return 0.0
+    return float(np.abs(audio.decode(window.audio, "pcm16")).max())
+
+
+def test_a_participant_has_the_words_and_the_sound_of_one_person_and_no_face(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "meeting.mkv"
+    media.write(path, media.Audio(seconds=4.0), media.Video(seconds=4.0, draw=media.face()))
+    path.with_suffix(".vtt").write_text(NAMED, "utf-8")
+    config = load(None, ["windows.length_s=1", "windows.audio_codec=pcm16"], environment={})
+    people = people_of([str(path)], Naming(offset_ns=10**9))
+    plan = make_plan(people.specs, config, speed=0)
+    expected = {"Ana Berg": (1, "Good morning"), "Bo-Li": (3, "Hello Ana")}
+    assert [spec.participant_id for spec in plan.participants] == list(expected)
+    for spec in plan.participants:
+        second, text = expected[spec.participant_id]
+        windows = list(Pipeline(plan, spec, config).windows(threading.Event()))
+        assert len(windows) == 4
+        assert [n for n, window in enumerate(windows) if loudness(window) > 0.1] == [second]
+        assert [window.text for window in windows] == [
+            text if n == second else "" for n in range(4)
+        ]
+        assert not any(window.faces for window in windows)

@@ -32,6 +32,8 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class FakeSource:
     has_audio: bool = True
     subtitle_path: Path | None = None
+    speaker: str | None = None
+    transcript_offset_ns: int = 0
     subtitle_stream: int | None = None
     path: Path | None = None
 
