@@ -328,6 +328,26 @@ async def test_a_record_whose_state_is_too_large_to_store_is_set_aside() -> None
     assert len(bench.journal.of("committable")) == len(long)  # nothing is stuck
 
 
+async def test_more_participants_than_a_state_can_hold_are_set_aside() -> None:
+    bench = Bench(spec.session_spec, kafka={"max_message_bytes": 240_000})
+    name = "x" * 190
+    crowd = [
+        made_records.sentiment(0, session_id="s", participant_id=f"{number}{name}")
+        for number in range(400)
+    ]
+    async with bench.working():
+        await bench.feed(*(bench.event(msgspec.json.encode(record)) for record in crowd))
+    reasons = [reason for _, reason in bench.producer.dead_letters]
+    assert 0 < len(reasons) < len(crowd)
+    assert all("the state that it makes takes" in reason for reason in reasons)
+    assert all(len(value) < 240_000 for value in bench.table.rows.values())
+    assert len(bench.journal.of("committable")) == len(crowd)  # nothing is stuck
+    bench.restart()
+    async with bench.working():
+        await bench.feed(bench.event(msgspec.json.encode(crowd[0])))
+    assert len(bench.journal.of("committable")) == len(crowd) + 1
+
+
 async def test_absurd_numbers_are_set_aside() -> None:
     bench = Bench()
     absurd: list[dict[str, Any]] = [
