@@ -273,7 +273,7 @@ def test_a_mask_of_another_shape_is_refused() -> None:
         ({"max_audio": 0}, "max_audio"),
         ({"entropy_weight": -1.0}, "entropy_weight"),
         ({"hiden": 8}, "unknown model setting hiden"),
-        ({"hidden": "8"}, "cannot be read"),
+        ({"hidden": "8"}, "hidden must be a whole number"),
     ],
 )
 def test_an_error_names_unfit_settings(changes: dict[str, Any], message: str) -> None:
