@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ MICROPHONE_BLOCKS = 100
 """Capacity, in blocks of 50 ms, of the queue after PortAudio's thread; a full queue drops the
 newest block."""
 SILENT_DEVICE_S = 3.0
+STOP_CHECK_S = 0.2
+"""How soon a microphone that gives no blocks is closed at a stop."""
 """A microphone that delivers no block for this long counts as disconnected."""
 RTSP_OPTIONS = {"rtsp_transport": "tcp", "analyzeduration": "2000000"}
 CAMERA_SYSTEMS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
@@ -198,11 +201,15 @@ def read_microphone(
             blocks.put_nowait((clock(), block.copy()))
 
     with _open_microphone(name, put) as rate_hz:
+        last_block_s = time.monotonic()
         while not stopped():
             try:
-                arrived_ns, block = blocks.get(timeout=silent_after_s)
+                arrived_ns, block = blocks.get(timeout=min(silent_after_s, STOP_CHECK_S))
             except queue.Empty:
+                if time.monotonic() - last_block_s < silent_after_s:
+                    continue
                 raise SourceError(f"no audio for {silent_after_s:g} s") from None
+            last_block_s = time.monotonic()
             mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
             yield mono, rate_hz, arrived_ns - len(block) * NS_PER_S // rate_hz
 
