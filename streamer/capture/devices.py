@@ -38,9 +38,9 @@ MICROPHONE_BLOCKS = 100
 """Capacity, in blocks of 50 ms, of the queue after PortAudio's thread; a full queue drops the
 newest block."""
 SILENT_DEVICE_S = 3.0
+"""A microphone that delivers no block for this long counts as disconnected."""
 STOP_CHECK_S = 0.2
 """How soon a microphone that gives no blocks is closed at a stop."""
-"""A microphone that delivers no block for this long counts as disconnected."""
 RTSP_OPTIONS = {"rtsp_transport": "tcp", "analyzeduration": "2000000"}
 CAMERA_SYSTEMS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
