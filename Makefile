@@ -11,7 +11,7 @@ test:  ## all the tests
 
 quick:  ## unit and property tests that need neither Kafka nor a browser, with fewer random examples
 	@scripts/setup test
-	@HYPOTHESIS_PROFILE=quick scripts/test -q -m "not kafka and not slow" tests/unit tests/property
+	@HYPOTHESIS_PROFILE=quick scripts/test -n 2 -q -m "not kafka and not slow" tests/unit tests/property
 
 coverage:  ## line and branch coverage of the unit, property and golden tests, with a floor
 	@scripts/setup test

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -235,6 +236,7 @@ def test_presence_is_zero_only_without_data(stream: Stream) -> None:
         assert (presence.audio > 0) == (window.start_ns < stream.duration_ms * MS // 2)
 
 
+@pytest.mark.slow
 def test_four_hours_of_windows_need_no_more_memory_than_four_minutes() -> None:
     config = WindowsConfig(length_s=0.5, hop_s=0.5, allowed_lateness_s=2.0, stall_timeout_s=3.0)
     windower = Windower("s", "p", 0, ALL, config, 5.0)

@@ -79,6 +79,7 @@ USES: dict[str, Callable[[Config], Coroutine[Any, Any, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", USES)
 async def test_an_advertised_name_that_cannot_be_resolved_is_named_soon(
     misnamed: Config, use: str
@@ -88,6 +89,7 @@ async def test_an_advertised_name_that_cannot_be_resolved_is_named_soon(
             await USES[use](misnamed)
 
 
+@pytest.mark.slow
 async def test_the_doctor_names_the_advertised_address_within_ten_seconds(misnamed: Config) -> None:
     async with asyncio.timeout(10):
         finding = await examine_broker(misnamed)

@@ -28,14 +28,15 @@ def small(**changes: object) -> SemiIIN:
     return SemiIIN(SemiIINConfig.from_dict(sizes | changes)).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("format", "changes"),
     [
         ("torch", {}),
         ("torch", {"variant": "global"}),
         ("torch", {"sparse_top_k": 3}),
-        pytest.param("onnx", {}, marks=pytest.mark.slow),
-        pytest.param("onnx", {"variant": "global", "sparse_top_k": 3}, marks=pytest.mark.slow),
+        ("onnx", {}),
+        ("onnx", {"variant": "global", "sparse_top_k": 3}),
     ],
 )
 def test_the_file_has_the_outputs_of_the_model(

@@ -351,6 +351,7 @@ def test_what_may_be_revised_is_bounded_and_goes_out_before_it_is_let_go() -> No
     assert again[-1] == 58 + 40
 
 
+@pytest.mark.slow
 def test_the_state_of_a_large_meeting_stays_storable() -> None:
     names = [f"participant number {number}" for number in range(60)]
     state = None
