@@ -15,7 +15,7 @@ quick:  ## unit and property tests that need neither Kafka nor a browser, with f
 
 coverage:  ## line and branch coverage of the unit, property and golden tests, with a floor
 	@scripts/setup test
-	@scripts/test -q --cov tests/unit tests/property tests/golden
+	@scripts/test -q tests/unit tests/property tests/golden --cov
 
 fuzz:  ## property tests with new random examples (ROUNDS=10)
 	@scripts/setup test
