@@ -34,22 +34,22 @@ def topics_list(
     missing = 0
     for planned in planned_topics(chosen.config):
         partitions = present.get(planned.name)
-        wanted = present.get(planned.input, planned.partitions)
+        expected = present.get(planned.input, planned.partitions)
         missing += partitions is None
         if json_:
             line = {
                 "topic": planned.name,
                 "partitions": partitions,
-                "planned_partitions": wanted,
+                "planned_partitions": expected,
                 "settings": planned.settings,
                 "read_by": planned.readers,
                 "written_by": planned.writers,
             }
             print_line(json.dumps(line))
             continue
-        state = str(partitions) if partitions is not None else f"missing ({wanted} planned)"
-        if planned.input and partitions not in (None, wanted):
-            state = f"{partitions}; must be {wanted}"
+        state = str(partitions) if partitions is not None else f"missing ({expected} planned)"
+        if planned.input and partitions not in (None, expected):
+            state = f"{partitions}; must be {expected}"
         settings = "\n".join(f"{name}={value}" for name, value in planned.settings.items())
         users = (", ".join(planned.readers), ", ".join(planned.writers))
         table.add_row(planned.name, state, settings, *users)
