@@ -168,16 +168,7 @@ class LogMelEncoder(VoiceEncoder):
         first or after the last are cut off. Energies more than 80 dB below the highest are raised
         to that bound.
         """
-        waveform = functional.pad(waveform.float(), (0, max(0, self.WINDOW - len(waveform))))
-        spectrum = torch.stft(
-            waveform,
-            self.WINDOW,
-            self.HOP,
-            window=self.window,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        bands = (self.mel_filters @ spectrum.abs().square()).clamp(min=1e-10)
+        bands = band_power(waveform, self.mel_filters, self.window, self.HOP).clamp(min=1e-10)
         speech = speech_frames(bands)
         energies = bands.log().T
         energies = energies.clamp(min=float(energies.max()) - 18.4)
@@ -215,6 +206,23 @@ class LogMelEncoder(VoiceEncoder):
 def waveform_of(clip: Clip) -> Tensor:
     """Return the samples (n,) float32 of a clip that has audio."""
     return torch.from_numpy(np.ascontiguousarray(clip.audio, dtype=np.float32))
+
+
+def band_power(waveform: Tensor, filters: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Return the power (bands, frames) of samples (n,) in the bands of `filters`.
+
+    Args:
+        waveform: shorter ones than the window are padded with zeros.
+        filters: (bands, len(window) // 2 + 1).
+        window: of the Fourier transform, in samples.
+        hop: samples between two frames.
+    """
+    size = len(window)
+    waveform = functional.pad(waveform.float(), (0, max(0, size - len(waveform))))
+    spectrum = torch.stft(
+        waveform, size, hop, window=window, pad_mode="constant", return_complex=True
+    )
+    return filters @ spectrum.abs().square()
 
 
 def speech_frames(bands: Tensor) -> Tensor:

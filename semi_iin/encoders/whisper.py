@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from semi_iin.clips import SAMPLE_RATE_HZ
-from semi_iin.encoders.audio import VoiceEncoder, mask_until, speech_frames
+from semi_iin.encoders.audio import VoiceEncoder, band_power, mask_until, speech_frames
 from semi_iin.encoders.ctranslate2 import encoder_state, read_arrays
 from semi_iin.encoders.protocol import EMOTIONS, Spec
 from semi_iin.encoders.transformer import locate
@@ -130,16 +130,7 @@ class WhisperEncoder(VoiceEncoder):
         is 1; those more than 80 dB below it are raised to -1. Frames more than 0.1 s before
         the first or after the last frame of speech are cut off.
         """
-        waveform = functional.pad(waveform.float(), (0, max(0, self.WINDOW - len(waveform))))
-        spectrum = torch.stft(
-            waveform,
-            self.WINDOW,
-            self.HOP,
-            window=self.window,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        bands = self.mel_filters @ spectrum.abs().square()
+        bands = band_power(waveform, self.mel_filters, self.window, self.HOP)
         bands = (bands / bands.max().clamp(min=1e-10)).clamp(min=1e-8)
         energies = 1 + bands.log10() / 4
         frames = speech_frames(bands).nonzero()[:, 0]
