@@ -40,6 +40,9 @@ CLASS_LABELS: tuple[str, ...] = (
 Polarity = Literal["negative", "neutral", "positive"]
 Publish = Literal["participant", "session"]
 """Whether records of single persons are published, or those of the session as a whole only."""
+IdentifiedBy = Literal["source", "transcript", "channel", "diarization"]
+"""How a participant is told from others: by a source of their own, by the transcript of a shared
+recording, by a channel of it, or by the voice."""
 Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Valence = Annotated[float, msgspec.Meta(ge=-3.0, le=3.0)]
 MAX_INTEGER = 2**53 - 1
@@ -153,6 +156,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         skipped: how many windows directly before this one were dropped under pressure.
         final: True on the participant's last window of the session.
         session_participants: how many participants the session has; 0 when it is not known.
+        identified_by: how the participant is told from others.
+        identity_confidence: how sure that is in this window, 0 to 1; null where it is not judged.
     """
 
     schema_version: Index = SCHEMA_VERSION
@@ -173,6 +178,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     skipped: Count = 0
     final: bool = False
     session_participants: Count = 0
+    identified_by: IdentifiedBy = "source"
+    identity_confidence: Unit | None = None
 
     @property
     def window_id(self) -> str:
@@ -220,6 +227,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     skipped: Count = 0
     final: bool = False
     session_participants: Count = 0
+    identified_by: IdentifiedBy = "source"
+    identity_confidence: Unit | None = None
     latency_ms: Latencies
     model: Label
 
@@ -239,6 +248,8 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         latency_ms: milliseconds per stage and `total`.
         final: True on the participant's last record of the session.
         session_participants: how many participants the session has; 0 when it is not known.
+        identified_by: how the participant is told from others.
+        identity_confidence: how sure that is in this window, 0 to 1; null where it is not judged.
     """
 
     schema_version: Index = SCHEMA_VERSION
@@ -265,6 +276,8 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     model: Label
     final: bool = False
     session_participants: Count = 0
+    identified_by: IdentifiedBy = "source"
+    identity_confidence: Unit | None = None
 
 
 class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -323,12 +336,14 @@ class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         begin_ms: session time at which their recordings begin, milliseconds.
+        identified_by: how they are told from the other participants.
     """
 
     participant_id: Name
     sources: tuple[str, ...]
     windows: Count | None = None
     begin_ms: Count = 0
+    identified_by: IdentifiedBy = "source"
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

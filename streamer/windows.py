@@ -36,6 +36,7 @@ from streamer.records import (
     SAMPLE_RATE_HZ,
     AudioChunk,
     FaceCrop,
+    IdentifiedBy,
     Modality,
     Presence,
     StreamEnd,
@@ -84,6 +85,7 @@ class Windower:
         face_rate_hz: float,
         *,
         session_participants: int = 0,
+        identified_by: IdentifiedBy = "source",
     ) -> None:
         """Start at session time 0.
 
@@ -97,6 +99,7 @@ class Windower:
             windows: lengths, hop, lateness and stall timeout.
             face_rate_hz: crops per second to expect, for `Presence.vision`.
             session_participants: written into every window.
+            identified_by: written into every window.
         """
         if not modalities_expected:
             raise ValueError("a windower needs at least one expected modality")
@@ -106,6 +109,7 @@ class Windower:
         self._settings = windows
         self._face_rate_hz = face_rate_hz
         self._session_participants = session_participants
+        self._identified_by = identified_by
 
         self._expected = frozenset(modalities_expected)
         self._media = {name: _Stream() for name in modalities_expected if name != "text"}
@@ -329,6 +333,7 @@ class Windower:
             context=" ".join(word.text for word in self._context),
             final=nominal_end_ns >= extent_ns,
             session_participants=self._session_participants,
+            identified_by=self._identified_by,
         )
         self._next_index += 1
         self._closed_ns = nominal_end_ns

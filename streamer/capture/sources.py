@@ -28,7 +28,7 @@ import msgspec
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import TRANSCRIPT_SUFFIXES, exists
 from streamer.plain_text import public_address, without_secrets
-from streamer.records import NS_PER_MS, NS_PER_S, Name
+from streamer.records import NS_PER_MS, NS_PER_S, IdentifiedBy, Name
 
 Kind = Literal["webcam", "mic", "lavfi", "url", "file", "folder"]
 
@@ -56,6 +56,7 @@ class ParticipantSpec:
         transcript_offset_ns: added to the transcript's times.
         speaker: whom of the recording's people the participant is, as the transcript calls them;
             None for a recording of this participant alone.
+        identified_by: how the participant is told from others.
     """
 
     participant_id: str
@@ -64,6 +65,7 @@ class ParticipantSpec:
     transcript_file: Path | None = None
     transcript_offset_ns: int = 0
     speaker: str | None = None
+    identified_by: IdentifiedBy = "source"
 
     @property
     def media(self) -> list[Source]:

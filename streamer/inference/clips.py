@@ -181,6 +181,8 @@ def to_score(
         text=window.text[:MAX_TEXT] if words and "text" in modalities else "",
         skipped=window.skipped,
         session_participants=window.session_participants,
+        identified_by=window.identified_by,
+        identity_confidence=window.identity_confidence,
         final=window.final,
         latency_ms=dict(latency_ms),
         model=model,

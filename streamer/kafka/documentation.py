@@ -74,6 +74,10 @@ COMMON: Mapping[str, str] = {
     "skipped": "Number of windows directly before this one that were dropped under load.",
     "final": "True in the last record of its kind in the session.",
     "session_participants": "Number of participants in the session; 0 if unknown.",
+    "identified_by": "How the participant is told from others: `source`, a source of their own; "
+    "`transcript`, named in the transcript of a shared recording; `channel`, a channel of it; "
+    "`diarization`, the voice.",
+    "identity_confidence": "How sure that is in this window; null where it is not judged.",
     "words": "The words that overlap the window, by start time.",
     "confidence": "The recogniser's confidence, 0 to 1; 1 for subtitles.",
     "jpeg": "The image, a JPEG.",

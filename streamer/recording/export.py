@@ -30,6 +30,7 @@ _PLAIN = (
     "start_ms", "end_ms", "valence", "valence_raw", "uncertainty", "label", "polarity",
     "trend_per_min",
 )  # fmt: skip
+_AS_THEY_ARE = ("evidence", "text", "model", "final", "identified_by", "identity_confidence")
 CSV_COLUMNS: tuple[str, ...] = (
     *_PLAIN,
     *(f"class_{number}" for number in range(7)),
@@ -41,6 +42,8 @@ CSV_COLUMNS: tuple[str, ...] = (
     "latency_total_ms",
     "model",
     "final",
+    "identified_by",
+    "identity_confidence",
 )
 """Columns of CSV and Parquet: one row per participant and window, empty without evidence."""
 
@@ -77,6 +80,7 @@ def to_parquet(recording: Recording) -> bytes:
             ("session_id", "participant_id", "window_id", "label", "polarity", "text", "model"),
             pa.string(),
         ),
+        "identified_by": pa.string(),
         "event_time": pa.timestamp("us", tz="UTC"),
         "evidence": pa.list_(pa.string()),
         "final": pa.bool_(),
@@ -142,7 +146,7 @@ def _flat(sentiment: Sentiment) -> dict[str, Any]:
     gate = sentiment.gate
     row |= {"gate_val": gate.val if gate else None, "gate_cls": gate.cls if gate else None}
     row |= {f"presence_{name}": getattr(sentiment.presence, name) for name in MODALITIES}
-    row |= {name: getattr(sentiment, name) for name in ("evidence", "text", "model", "final")}
+    row |= {name: getattr(sentiment, name) for name in _AS_THEY_ARE}
     row["latency_total_ms"] = sentiment.latency_ms.get("total")
     return row
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from html import escape
 
 from streamer.clock import clock, date_and_time
 from streamer.recording.recorded import Recording
-from streamer.records import Alert, Sentiment, SessionSentiment
+from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
 
 __all__ = ["html", "moments"]
 
@@ -24,6 +24,12 @@ APART_MS = 15_000
 POINTS = 1200
 """A line has at most so many points; more are averaged."""
 RAW_POINTS = 600
+KNOWN_BY: Mapping[IdentifiedBy, str] = {
+    "source": "a source of their own",
+    "transcript": "the transcript",
+    "channel": "the channel",
+    "diarization": "the voice",
+}
 WIDTH, HEIGHT, LEFT, TOP = 1000, 150, 64, 12
 
 _STYLE = """
@@ -221,7 +227,7 @@ def _ticks(span_ms: int) -> list[int]:
 
 
 def _participants(recording: Recording) -> str:
-    head = ("who", "windows", "with evidence", "mean", "spread", "lowest", "highest")
+    head = ("who", "known by", "windows", "with evidence", "mean", "spread", "lowest", "highest")
     shares = ("negative", "neutral", "positive")
     rows = []
     for name in recording.participants:
@@ -237,8 +243,15 @@ def _participants(recording: Recording) -> str:
             ]
         else:
             cells += [""] * 7
-        rows.append([escape(name), *cells])
-    return _table((*head, *shares), rows, numbers_from=1)
+        rows.append([escape(name), _identity(own), *cells])
+    return _table((*head, *shares), rows, numbers_from=2)
+
+
+def _identity(sentiments: Sequence[Sentiment]) -> str:
+    """How a participant of at least one record is known, and how sure that is on average."""
+    sure = [s.identity_confidence for s in sentiments if s.identity_confidence is not None]
+    known_by = KNOWN_BY[sentiments[-1].identified_by]
+    return f"{known_by}, {statistics.fmean(sure):.0%} sure" if sure else known_by
 
 
 def _moments(recording: Recording, *, best: bool) -> str:

@@ -106,6 +106,7 @@ class Pipeline:
             windows=config.windows,
             face_rate_hz=config.faces.rate_hz,
             session_participants=len(plan.participants),
+            identified_by=spec.identified_by,
         )
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:

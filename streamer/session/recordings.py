@@ -116,7 +116,13 @@ def _in_transcript(spec: ParticipantSpec, naming: Naming) -> People:
     if not enough and (naming.transcript is None or not read.speakers):
         return People((spec,))
     specs = [
-        replace(spec, participant_id=checked_name(name), transcript_file=path, speaker=name)
+        replace(
+            spec,
+            participant_id=checked_name(name),
+            transcript_file=path,
+            speaker=name,
+            identified_by="transcript",
+        )
         for name in read.speakers
     ]
     return People(tuple(specs), spec.participant_id, tuple(_notices(read, path, named)))

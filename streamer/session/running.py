@@ -150,6 +150,7 @@ class Capture:
                     tuple(map(public_address, spec.sources)),
                     self.published[spec.participant_id] if ended else None,
                     self.plan.begins_ns.get(spec.participant_id, 0) // NS_PER_MS,
+                    spec.identified_by,
                 )
                 for spec in self.plan.participants
             ),

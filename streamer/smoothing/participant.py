@@ -170,6 +170,8 @@ def _publish(
         model=score.model,
         final=score.final,
         session_participants=score.session_participants,
+        identified_by=score.identified_by,
+        identity_confidence=score.identity_confidence,
     )
     state = msgspec.structs.replace(state, estimate=estimate, trend=trend, alert_state=alert_state)
     return state, [

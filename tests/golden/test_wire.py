@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from streamer.kafka.messages import EncodedRecord
-from streamer.kafka.topics import TOPICS, WINDOWS, Topic
+from streamer.kafka.topics import SCORES, SESSIONS, SMOOTHED, TOPICS, WINDOWS, Topic
 from streamer.records import (
     Alert,
     FaceCrop,
@@ -163,3 +164,15 @@ def test_the_bytes_decode_to_the_record(topic: Topic[Any]) -> None:
     stored = GOLDEN[topic.kind]["value"]
     value = base64.b64decode(stored) if topic is WINDOWS else stored.encode()
     assert topic.decode(value) == RECORDS[topic.kind]
+
+
+def test_records_of_versions_that_do_not_say_how_a_participant_is_known_are_read() -> None:
+    topics: tuple[Topic[Any], ...] = (WINDOWS, SCORES, SMOOTHED, SESSIONS)
+    for topic in topics:
+        codec: Any = msgspec.msgpack if topic is WINDOWS else msgspec.json
+        fields = codec.decode(topic.encode(RECORDS[topic.kind]).value)
+        for part in (fields, *fields.get("participants", ())):
+            part.pop("identified_by", None)
+            part.pop("identity_confidence", None)
+        assert "identified_by" not in str(fields)
+        assert topic.decode(codec.encode(fields)) == RECORDS[topic.kind]

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  alertText, chartLabel, evidenceParts, gateText, labelText, participantsText, spreadText, tipText,
-  trendText, uncertaintyText, valueText,
+  alertText, chartLabel, evidenceParts, gateText, identityText, labelText, participantsText,
+  spreadText, tipText, trendText, uncertaintyText, valueText,
 } from "../../streamer/dashboard/static/describe.js";
 
 const sentiment = { valence: -1.25, uncertainty: 0.256, label: "negative", trend_per_min: 0.4 };
@@ -51,6 +51,15 @@ test("evidence names every modality in the model's order, the absent ones too", 
     { present: true, text: "words 100 %" },
     { present: false, text: "no face" },
   ]);
+});
+
+test("a participant of a shared recording is known by something, and more or less surely", () => {
+  assert.equal(identityText({ identified_by: "source", identity_confidence: null }), "");
+  assert.equal(identityText({}), "");
+  assert.equal(identityText({ identified_by: "channel", identity_confidence: null }),
+    "Known by the channel");
+  assert.equal(identityText({ identified_by: "diarization", identity_confidence: 0.834 }),
+    "Known by the voice, 83 % sure");
 });
 
 test("the gate names the greater share", () => {

@@ -92,13 +92,21 @@ def test_a_stream_that_ends_on_a_hop_has_no_empty_last_window() -> None:
     assert windows.finish() == []
 
 
-def test_a_window_contains_the_number_of_participants() -> None:
+def test_a_window_says_how_many_participants_there_are_and_how_its_own_is_known() -> None:
     windows = Windower(
-        "standup", "ana", 0, ["vision"], WindowsConfig(), 5.0, session_participants=3
+        "standup",
+        "ana",
+        0,
+        ["vision"],
+        WindowsConfig(),
+        5.0,
+        session_participants=3,
+        identified_by="channel",
     )
     see(windows, 0.5)
 
-    assert windows.finish()[0].session_participants == 3
+    [window] = windows.finish()
+    assert (window.session_participants, window.identified_by) == (3, "channel")
 
 
 def test_an_empty_stream_has_no_windows() -> None:

@@ -2,8 +2,8 @@
 
 import { Chart } from "./chart.js";
 import {
-  chartLabel, evidenceParts, gateText, labelText, participantsText, spreadText, trendText,
-  uncertaintyText, valueText,
+  chartLabel, evidenceParts, gateText, identityText, labelText, participantsText, spreadText,
+  trendText, uncertaintyText, valueText,
 } from "./describe.js";
 import { fromTemplate, setPolarity, setText } from "./dom.js";
 import { polarityMark } from "./format.js";
@@ -73,6 +73,9 @@ export class Card {
       this.#showEvidence(evidenceParts(record));
       this.#showGate(record.gate);
       setText(this.part("words"), record.text);
+      const identity = identityText(record);
+      this.part("identity").hidden = identity === "";
+      setText(this.part("identity"), identity);
     }
   }
 

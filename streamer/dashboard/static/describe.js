@@ -49,6 +49,18 @@ export function gateText(gate) {
   return inter >= 50 ? `all together ${inter} %` : `each alone ${100 - inter} %`;
 }
 
+const KNOWN_BY = {
+  transcript: "Known by the transcript",
+  channel: "Known by the channel",
+  diarization: "Known by the voice",
+};
+
+// How a participant of a shared recording is known; empty for one with a source of their own.
+export function identityText({ identified_by: by, identity_confidence: sure = null }) {
+  const text = KNOWN_BY[by] ?? "";
+  return text && sure !== null ? `${text}, ${Math.round(sure * 100)} % sure` : text;
+}
+
 // The accessible name of a timeline from `from` to `to` (seconds). `name` is null for the meeting,
 // `record` is null before the first one.
 export function chartLabel(name, record, from, to) {

@@ -223,7 +223,8 @@ def score(
 
 
 def test_a_score_has_the_numbers_of_its_prediction() -> None:
-    given = score(window(7, revision=2, skipped=3, final=True))
+    identity: dict[str, Any] = {"identified_by": "channel", "identity_confidence": 0.5}
+    given = score(window(7, revision=2, skipped=3, final=True, **identity))
     assert given == Score(
         session_id="standup",
         participant_id="ana",
@@ -243,6 +244,7 @@ def test_a_score_has_the_numbers_of_its_prediction() -> None:
         final=True,
         latency_ms={"queue": 1.0},
         model="m",
+        **identity,
     )
 
 

@@ -40,7 +40,14 @@ def meeting(tmp_path: Path) -> Recording:
         sentiment(0, -1.25),
         sentiment(1, None),
         sentiment(0, 2.0, participant_id="bo", text='so "good", really'),
-        sentiment(2, 1.0, participant_id="bo", final=True),
+        sentiment(
+            2,
+            1.0,
+            participant_id="bo",
+            final=True,
+            identified_by="diarization",
+            identity_confidence=0.8,
+        ),
     )
 
 
@@ -60,6 +67,8 @@ def test_csv_has_one_line_per_sentiment_and_empty_cells_without_evidence(
     assert rows[0]["evidence"] == "audio text"
     assert (rows[2]["valence"], rows[2]["class_3"], rows[2]["gate_val"]) == ("", "", "")
     assert (rows[3]["final"], rows[3]["latency_total_ms"]) == ("true", "110.0")
+    known = [(row["identified_by"], row["identity_confidence"]) for row in rows]
+    assert known == [("source", "")] * 3 + [("diarization", "0.8")]
 
 
 def test_parquet_is_the_same_table_with_types(meeting: Recording) -> None:
@@ -152,6 +161,8 @@ def test_the_report_stands_alone_and_tells_the_session(meeting: Recording) -> No
     text = " ".join(page.texts)
     assert "started 2026-05-03 09:00:00 UTC" in text
     assert "consent: all agreed" in text
+    assert "a source of their own" in text
+    assert "the voice, 80% sure" in text
     assert "not complete" in text
     assert "ana fell" in text
     assert '“so "good", really”' in text

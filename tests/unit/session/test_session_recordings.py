@@ -93,6 +93,7 @@ def test_a_transcript_that_names_people_gives_a_participant_for_each(tmp_path: P
     ]
     assert {spec.sources for spec in people.specs} == {(str(path),)}
     assert {spec.begin_ns for spec in people.specs} == {0}
+    assert {spec.identified_by for spec in people.specs} == {"transcript"}
     assert people.session == "meeting"
     assert [notice for notice in people.notices if "1 of 3 cues name nobody" in notice]
     assert [notice for notice in people.notices if "--split none" in notice]

@@ -46,6 +46,12 @@ def test_the_first_window_is_published_as_the_model_gave_it() -> None:
     assert first.session_participants == 3
 
 
+def test_a_sentiment_says_how_its_participant_is_known() -> None:
+    [first] = smooth([score(0, 1.2, identified_by="diarization", identity_confidence=0.75)])
+
+    assert (first.identified_by, first.identity_confidence) == ("diarization", 0.75)
+
+
 def test_a_duplicate_changes_nothing() -> None:
     state, _ = run([score(0, 1.0), score(1, -1.0), score(3, 0.5)])
 
