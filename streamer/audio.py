@@ -48,6 +48,10 @@ class Resampler:
         self._last_sample = np.float32(0)
         self.stereo = Stereo()
 
+    def begin_stream(self) -> None:
+        """Forget what the channels of the last stream were to each other."""
+        self.stereo = Stereo()
+
     def push(self, frame: av.AudioFrame) -> NDArray[np.float32]:
         """Return the samples that are ready after `frame`, shape (n,); n may be 0."""
         return self.push_mono(downmix(frame, self.stereo), frame.sample_rate)

@@ -165,6 +165,7 @@ class ContainerReader:
         self._only_dts = self.container.format.name == "avi"
         self._packets = self._demux()
         if self.audio is not None:
+            self.audio.begin_stream()
             self.audio.limit_ns = self._declared_end_ns()
 
     def _declared_end_ns(self) -> int | None:

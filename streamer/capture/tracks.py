@@ -64,6 +64,10 @@ class AudioTrack:
         """What the two channels of the stream are to each other."""
         return self._resampler.stereo
 
+    def begin_stream(self) -> None:
+        """The next frames are of another stream, whose channels may have another meaning."""
+        self._resampler.begin_stream()
+
     def push_mono(
         self, samples: NDArray[np.float32], rate_hz: int, time_ns: int | None
     ) -> Iterator[AudioChunk]:

@@ -80,7 +80,8 @@ class AsrConfig(_Section):
     name, a folder, or a hub id; `auto` takes the best one on disk. `language` is a code such as
     `en`, or `auto` to detect it in each utterance; `translate` gives English words for speech in
     any language. `interval_s` is how often a running utterance is decoded. Words in a language that
-    is not among `scored_languages`, those that the checkpoint reads, are shown and not scored.
+    is not among `scored_languages`, those that the checkpoint reads, are shown and not scored;
+    `transcript_language` is that of subtitles, where `auto` takes what they state, else detects it.
     """
 
     engine: Literal["auto", "subtitles", "whisper", "none"] = "auto"
@@ -89,6 +90,7 @@ class AsrConfig(_Section):
     language: str = "en"
     translate: bool = False
     scored_languages: Annotated[tuple[LanguageCode, ...], Field(min_length=1)] = ("en",)
+    transcript_language: Annotated[str, Field(pattern=r"^(auto|[A-Za-z]{2,3}([_-].+)?)$")] = "auto"
     device: str = "auto"
     threads: PositiveInt = 1
     interval_s: PositiveSeconds = 0.8

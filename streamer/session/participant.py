@@ -81,7 +81,7 @@ class Pipeline:
             self._decode |= modalities & {"vision"}
         if self._hears:
             self._decode.add("audio")
-        self.asr_name, transcriber = choose(config, source)
+        self.asr_name, transcriber = choose(config, source, self._notice)
         self._transcriber: Transcriber = (
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from streamer.records import AudioChunk, Word
 from streamer.speech.languages import split
@@ -22,11 +23,16 @@ class Captions:
         speech: Transcriber | None,
         description: str,
         scored_languages: Collection[str] = ("en",),
+        detected: Mapping[Word, str] = MappingProxyType({}),
     ) -> None:
-        """Words of `subtitles`; speech spans from `speech`, None for a recording without sound."""
+        """Words of `subtitles`; speech spans from `speech`, None for a recording without sound.
+
+        `detected` holds the languages of words that are not in the one which `subtitles` states.
+        """
         self.description = description
         self._languages = scored_languages
         self._language = subtitles.language
+        self._detected = detected
         self._words = subtitles.words
         self._speech = speech
         self._given = 0
@@ -59,7 +65,8 @@ class Captions:
         return list(self._words[first : self._given])
 
     def _transcript(self, words: list[Word], transcript: Transcript | None) -> Transcript:
-        read, unread = split([(word, self._language) for word in words], self._languages)
+        detected = ((word, self._detected.get(word, self._language)) for word in words)
+        read, unread = split(detected, self._languages)
         if transcript is None:
             return Transcript(read, [], self._now_ns, self._now_ns, unread)
         reached_ns = transcript.speech_watermark_ns

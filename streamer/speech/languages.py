@@ -22,8 +22,8 @@ CODES = {
 """Three-letter codes, as containers have them, to the two-letter ones."""
 UNKNOWN = ("und", "mul", "zxx", "mis")
 LATIN = frozenset({
-    "cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "no", "pl", "pt", "ro", "sv", "tr",
-    "vi",
+    "ca", "cs", "da", "de", "en", "es", "et", "fi", "fr", "hr", "hu", "id", "it", "lt", "lv", "nl",
+    "no", "pl", "pt", "ro", "sk", "sl", "sv", "tr", "vi",
 })  # fmt: skip
 """Languages that are written with Latin letters alone."""
 

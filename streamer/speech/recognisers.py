@@ -7,14 +7,20 @@ it is and why. `streaming` runs a recogniser; `whisper` is one.
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from streamer.config import AsrConfig, Config
 from streamer.errors import ConfigError, SourceError
+from streamer.notices import PROCESS
+from streamer.speech import detection
 from streamer.speech import transcripts as subtitles
 from streamer.speech.activity import Silero
 from streamer.speech.captions import Captions
+from streamer.speech.languages import language_code
 from streamer.speech.models import fetch_command, on_disk
 from streamer.speech.streaming import Engine, StreamingRecogniser, Transcriber
 from streamer.speech.turns import Turns
@@ -51,13 +57,16 @@ class Source(Protocol):
         """Added to the times of the subtitles."""
 
 
-def choose(config: Config, source: Source) -> tuple[str, Transcriber]:
+def choose(
+    config: Config, source: Source, give: Callable[[str], object] = PROCESS.give
+) -> tuple[str, Transcriber]:
     """Choose what gives a participant's words, load it, and log the choice and the reason.
 
     Args:
         config: `asr.engine` names one, or `auto`: subtitles if there are any, else Whisper if a
             model is on disk, else none. None if text is not among the modalities.
         source: the participant's source.
+        give: gets the notices on the subtitles.
 
     Returns:
         The engine's name, and the transcriber, whose `description` contains the reason.
@@ -70,9 +79,9 @@ def choose(config: Config, source: Source) -> tuple[str, Transcriber]:
     name, why, read = _pick(config, source)
     if read is not None:
         for notice in read.notices:
-            log.warning("%s", notice)
+            give(notice)
         voice = StreamingRecogniser(Silero(), None, config.asr, why) if source.has_audio else None
-        transcriber: Transcriber = Captions(read, voice, why, config.asr.scored_languages)
+        transcriber: Transcriber = _captions(read, voice, why, config.asr, give)
     elif source.has_audio:
         transcriber = StreamingRecogniser(Silero(), _engine(name, config.asr), config.asr, why)
     else:
@@ -80,6 +89,34 @@ def choose(config: Config, source: Source) -> tuple[str, Transcriber]:
     missing_model = name == "none" and "streamer models get" in why
     log.log(logging.WARNING if missing_model else logging.INFO, "words: %s", why)
     return name, transcriber
+
+
+def _captions(
+    read: subtitles.Subtitles,
+    voice: Transcriber | None,
+    why: str,
+    config: AsrConfig,
+    give: Callable[[str], object],
+) -> Captions:
+    """Return the captions, with the languages that nobody states detected."""
+    if config.transcript_language != "auto":
+        read = replace(read, language=language_code(config.transcript_language))
+    others: Mapping[subtitles.Utterance, str] = {}
+    if not read.language:
+        others = detection.others(read.utterances, config.scored_languages)
+    if others:
+        give(_taken_as(Counter(others.values()), len(read.utterances)))
+    languages = {word: language for said, language in others.items() for word in said.words}
+    return Captions(read, voice, why, config.scored_languages, languages)
+
+
+def _taken_as(languages: Counter[str], utterances: int) -> str:
+    named = ", ".join(f"{code} ({count})" for code, count in languages.most_common())
+    return (
+        f"{languages.total()} of {utterances} cues of the transcript are, by their words, in "
+        f"another language than the model reads: {named}; if they are not, set "
+        "asr.transcript_language."
+    )
 
 
 def turns_of(source: Source) -> Turns | None:

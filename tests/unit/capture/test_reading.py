@@ -606,6 +606,22 @@ def test_a_folder_of_different_files_keeps_audio_and_video_together(tmp_path: Pa
     assert any("4.mp4 is empty" in notice for notice in result.notices)
 
 
+def write_stereo(path: Path, right_over_left: float) -> None:
+    left = 8_000 * np.sin(np.arange(SAMPLE_RATE_HZ) * 0.2)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(np.stack([left, right_over_left * left], axis=1).astype("<i2").tobytes())
+
+
+def test_channels_that_cancel_are_of_one_file_of_a_folder(tmp_path: Path) -> None:
+    write_stereo(tmp_path / "1.wav", -1.0)
+    write_stereo(tmp_path / "2.wav", 1.0)
+    notices = [notice for notice in read(tmp_path).notices if "channels cancel" in notice]
+    assert [Path(notice.split(": ")[0]).name for notice in notices] == ["1.wav"]
+
+
 def test_audio_and_video_from_two_files_are_merged(tmp_path: Path) -> None:
     media.write(tmp_path / "v.mp4", Video(seconds=4))
     media.write(tmp_path / "a.wav", Audio(seconds=3, wave=media.beeps((1,))))
