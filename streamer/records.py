@@ -49,6 +49,8 @@ MAX_INTEGER = 2**53 - 1
 """The largest integer that every reader of JSON keeps; in nanoseconds, 104 days."""
 MAX_TEXT = 20_000
 """The most characters in the words of one window."""
+MAX_SPOKEN = 2_000
+"""The most words, and the most spans of speech, that one record carries in `spoken`."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 Index = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 UnixNs = Annotated[int, msgspec.Meta(ge=0)]
@@ -141,6 +143,38 @@ class Presence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.audio > 0 or self.text > 0 or self.vision > 0
 
 
+class SpeechSpan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A time in which a participant speaks."""
+
+    start_ms: Count
+    end_ms: Count
+
+
+class SpokenWord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A word with its time."""
+
+    text: Text
+    start_ms: Count
+    end_ms: Count
+    confidence: Unit = 1.0
+
+
+class Spoken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A participant's speech and words before the window's end that no earlier window carries.
+
+    So all of a participant's windows together carry each word once. What became known late is in
+    a later window than its time.
+
+    Attributes:
+        speech: when the participant speaks, by the voice detector; by the words where there is no
+            audio. By time.
+        words: by time.
+    """
+
+    speech: Annotated[tuple[SpeechSpan, ...], msgspec.Meta(max_length=MAX_SPOKEN)] = ()
+    words: Annotated[tuple[SpokenWord, ...], msgspec.Meta(max_length=MAX_SPOKEN)] = ()
+
+
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One aligned slice of one participant, from capture to inference (msgpack).
 
@@ -180,6 +214,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     session_participants: Count = 0
     identified_by: IdentifiedBy = "source"
     identity_confidence: Unit | None = None
+    spoken: Spoken | None = None
 
     @property
     def window_id(self) -> str:
@@ -231,6 +266,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     identity_confidence: Unit | None = None
     latency_ms: Latencies
     model: Label
+    spoken: Spoken | None = None
 
 
 class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -278,6 +314,7 @@ class Sentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     session_participants: Count = 0
     identified_by: IdentifiedBy = "source"
     identity_confidence: Unit | None = None
+    spoken: Spoken | None = None
 
 
 class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

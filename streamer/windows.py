@@ -24,7 +24,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,9 +43,8 @@ from streamer.records import (
     Window,
     Word,
 )
-
-Span = tuple[int, int]
-"""Half-open `[start_ns, end_ns)`."""
+from streamer.spans import Span, covered, union
+from streamer.spoken import Untold
 
 
 @dataclass(slots=True)
@@ -127,6 +126,7 @@ class Windower:
         self._context: list[Word] = []
         self._unread: set[Word] = set()
         self._speech: list[Span] = []
+        self._untold = Untold(voice="audio" in self._expected, words="text" in self._expected)
         self.counters: Counter[str] = Counter()
 
     @property
@@ -190,6 +190,7 @@ class Windower:
                 insort(self._words, word, key=_word_order)
         if "text" in self._expected and not self._finished:
             self._unread.update(unread)
+            self._untold.add_words([*words, *unread])
         self._words_reached_ns = max(self._words_reached_ns, watermark_ns)
         return self._close_ready()
 
@@ -204,7 +205,8 @@ class Windower:
             The windows that this closes, oldest first.
         """
         if not self._finished:
-            self._speech = _union([*self._speech, *spans])
+            self._speech = union([*self._speech, *spans])
+            self._untold.add_speech(spans)
         self._speech_reached_ns = max(self._speech_reached_ns, watermark_ns)
         return self._close_ready()
 
@@ -334,6 +336,7 @@ class Windower:
             final=nominal_end_ns >= extent_ns,
             session_participants=self._session_participants,
             identified_by=self._identified_by,
+            spoken=self._untold.take(end_ns),
         )
         self._next_index += 1
         self._closed_ns = nominal_end_ns
@@ -350,9 +353,9 @@ class Windower:
         faces: Sequence[FaceCrop],
     ) -> Presence:
         length_ns = end_ns - start_ns
-        speech_ns = _covered_ns(self._speech, start_ns, end_ns)
+        speech_ns = covered(self._speech, start_ns, end_ns)
         read = not self._unread.intersection(words)
-        spoken_ns = _covered_ns((_span(word) for word in words), start_ns, end_ns)
+        spoken_ns = covered((_span(word) for word in words), start_ns, end_ns)
         expected_faces = max(1, round(length_ns * self._face_rate_hz / NS_PER_S))
         return Presence(
             audio=_share(speech_ns, length_ns) if audio is not None else 0.0,
@@ -413,23 +416,6 @@ def _face_order(face: FaceCrop) -> tuple[int, bytes]:
 
 def _span(word: Word) -> Span:
     return word.start_ns, max(word.end_ns, word.start_ns + 1)
-
-
-def _union(spans: Iterable[Span]) -> list[Span]:
-    """Merge spans into disjoint ones in order."""
-    merged: list[Span] = []
-    for start_ns, end_ns in sorted(spans):
-        if merged and start_ns <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(merged[-1][1], end_ns)
-        elif end_ns > start_ns:
-            merged.append((start_ns, end_ns))
-    return merged
-
-
-def _covered_ns(spans: Iterable[Span], start_ns: int, end_ns: int) -> int:
-    """Nanoseconds of `[start_ns, end_ns)` that the spans cover."""
-    inside = ((max(start_ns, low), min(end_ns, high)) for low, high in spans)
-    return sum(high - low for low, high in _union(inside))
 
 
 def _share(part: int, whole: int) -> float:

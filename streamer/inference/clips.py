@@ -30,9 +30,11 @@ from streamer.records import (
     Modality,
     Presence,
     Score,
+    Spoken,
     Window,
     wall_clock,
 )
+from streamer.spoken import speech_of
 
 PIXELS_PER_MESSAGE_BYTE = 16
 """Pixels that all crops of a window may have, per byte of Kafka's message limit. A crop has about
@@ -160,7 +162,8 @@ def to_score(
 
     Numbers are rounded to six places, since the rest is float32 noise, and times outwards, so that
     no window is empty. A modality that `modalities` does not name appears neither as presence nor
-    as text. Without `words` the score has no text, as in a session that publishes no single person.
+    as text. Without `words` the score has no text and nothing spoken, as in a session that
+    publishes no single person.
     """
     presence = {name: getattr(window.presence, name) for name in modalities}
     fields = _fields_of(prediction)
@@ -186,7 +189,16 @@ def to_score(
         final=window.final,
         latency_ms=dict(latency_ms),
         model=model,
+        spoken=_spoken(window.spoken, modalities) if words else None,
     )
+
+
+def _spoken(spoken: Spoken | None, modalities: Collection[Modality]) -> Spoken | None:
+    """Return what a session with `modalities` may tell of it; its words need `text`."""
+    if spoken is None or not {"audio", "text"}.intersection(modalities):
+        return None
+    words = spoken.words if "text" in modalities else ()
+    return Spoken(spoken.speech if "audio" in modalities else speech_of(words), words)
 
 
 class _ScoreFields(NamedTuple):

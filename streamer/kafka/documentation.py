@@ -19,6 +19,12 @@ import msgspec
 from msgspec import inspect
 
 from streamer import records
+from streamer.conversation import (
+    OVERLAP_MS,
+    PAUSE_MS,
+    SILENCE_MS,
+    TURN_PAUSE_MS,
+)
 from streamer.kafka.topics import DEAD_LETTER, PUBLISHED, TOPICS, WINDOWS
 from streamer.records import (
     Alert,
@@ -30,6 +36,9 @@ from streamer.records import (
     Sentiment,
     Session,
     SessionSentiment,
+    SpeechSpan,
+    Spoken,
+    SpokenWord,
     Word,
 )
 from streamer.session_ids import make_id
@@ -78,6 +87,8 @@ COMMON: Mapping[str, str] = {
     "`transcript`, named in the transcript of a shared recording; `channel`, a channel of it; "
     "`diarization`, the voice.",
     "identity_confidence": "How sure that is in this window; null where it is not judged.",
+    "spoken": "Speech and words that no earlier window carries. Null from a producer that does not "
+    "have the field, where no single person may be published, and without audio and text.",
     "words": "The words that overlap the window, by start time.",
     "confidence": "The recogniser's confidence, 0 to 1; 1 for subtitles.",
     "jpeg": "The image, a JPEG.",
@@ -106,6 +117,15 @@ _OWN: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
     Sentiment: {"label": COMMON["label"] + " Null without evidence."},
     Presence: {"text": "Share of speech time that has words; 1 for words without audio."},
     Word: {"text": "The word."},
+    SpeechSpan: {
+        "start_ms": "Session time, milliseconds, inclusive.",
+        "end_ms": "Session time, milliseconds, exclusive.",
+    },
+    SpokenWord: {
+        "text": "The word.",
+        "start_ms": "Session time, milliseconds, inclusive.",
+        "end_ms": "Session time, milliseconds, exclusive.",
+    },
     Alert: {
         "participant_id": "Null for the session as a whole.",
         "event_time": "Wall clock, RFC 3339.",
@@ -119,7 +139,7 @@ _OWN: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
 }
 
 _DESCRIBED = (*PUBLISHED, WINDOWS)
-_PARTS = (Presence, Gate, Participant, Word, FaceCrop)
+_PARTS = (Presence, Gate, Spoken, SpeechSpan, SpokenWord, Participant, Word, FaceCrop)
 
 _NINE = datetime(2026, 5, 3, 9, tzinfo=UTC)
 _STANDUP = make_id("standup", _NINE, 0x3F9A)
@@ -146,6 +166,10 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
         latency_ms={"inference": 31.2, "queue": 4.1, "smoothing": 6.5, "total": 41.8},
         model="default-1",
         session_participants=2,
+        spoken=Spoken(
+            (SpeechSpan(6020, 6900),),
+            (SpokenWord("I", 6050, 6200, 0.98), SpokenWord("thought", 6200, 6800, 0.91)),
+        ),
     ),
     SessionSentiment: SessionSentiment(
         session_id=_STANDUP,
@@ -206,6 +230,28 @@ message, and its headers contain the reason (`reason`) and the origin (`original
 `original_partition`, `original_offset`, `original_timestamp_ms`, `original_header_…`).
 """
 
+_STATISTICS = f"""
+## Statistics
+
+Summary, report, list, page and `compare` compute each number in the same way.
+
+| number | definition |
+| --- | --- |
+| talk time | The length of a participant's speech (`spoken.speech`), with pauses up to \
+{PAUSE_MS / 1000:g} s. |
+| talk share | Talk time divided by the sum of all participants' talk times. |
+| turn | Speech of one participant with pauses up to {TURN_PAUSE_MS / 1000:g} s. What lies within \
+a turn of somebody else, such as a short "yes", is none. |
+| interruption | A turn that begins at least {OVERLAP_MS / 1000:g} s before another participant's \
+speech ends. |
+| silence | A time of at least {SILENCE_MS / 1000:g} s in which no participant speaks. |
+| longest silence of a participant | The longest time without speech of that participant, from \
+the session's start to its end. |
+
+Without audio, speech is the time of the words. Records of older versions and of sessions that
+publish no single person carry no speech, so these numbers are absent.
+"""
+
 
 def document() -> str:
     """Return the whole of `docs/records.md`."""
@@ -222,6 +268,7 @@ def document() -> str:
     for struct in _PARTS:
         parts.append(f"\n### {struct.__name__}\n\n{_summary(struct)}\n")
         parts.append(_table(struct))
+    parts.append(_STATISTICS)
     return "\n".join(parts).replace("\n\n\n", "\n\n")
 
 

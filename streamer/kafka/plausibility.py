@@ -10,7 +10,7 @@ import math
 from datetime import datetime
 
 from streamer import records
-from streamer.records import Alert, Score, Sentiment, Session, SessionSentiment, Window
+from streamer.records import Alert, Score, Sentiment, Session, SessionSentiment, Spoken, Window
 
 MAX_WINDOW_NS = 3600 * records.NS_PER_S
 LATEST_END_NS = 4_000_000_000 * records.NS_PER_S
@@ -33,7 +33,7 @@ def implausible_window(window: Window) -> str:
         return "a word ends before it starts"
     if any(not window.start_ns <= face.event_time_ns < window.end_ns for face in window.faces):
         return "a face is outside the window"
-    return ""
+    return _implausible_spoken(window.spoken)
 
 
 def implausible_score(score: Score | Sentiment) -> str:
@@ -43,7 +43,7 @@ def implausible_score(score: Score | Sentiment) -> str:
         return reason
     if probabilities and not math.isclose(sum(probabilities), 1.0, abs_tol=PROBABILITY_TOLERANCE):
         return "class_probabilities do not add up to 1"
-    return ""
+    return _implausible_spoken(score.spoken)
 
 
 def implausible_session_sentiment(sentiment: SessionSentiment) -> str:
@@ -63,6 +63,16 @@ def implausible_session(session: Session) -> str:
     if session.live and not (session.consent or "").strip():
         return "it is live and states no consent"
     return "" if session.started_at.year in YEARS else _no_such_year(session.started_at)
+
+
+def _implausible_spoken(spoken: Spoken | None) -> str:
+    if spoken is None:
+        return ""
+    times = [(span.start_ms, span.end_ms) for span in spoken.speech]
+    times += [(word.start_ms, word.end_ms) for word in spoken.words]
+    if any(not start_ms <= end_ms < MAX_TIME_MS for start_ms, end_ms in times):
+        return "something spoken ends before it starts, or after the longest session"
+    return ""
 
 
 def _no_such_year(moment: datetime) -> str:

@@ -172,6 +172,7 @@ def _publish(
         session_participants=score.session_participants,
         identified_by=score.identified_by,
         identity_confidence=score.identity_confidence,
+        spoken=score.spoken,
     )
     state = msgspec.structs.replace(state, estimate=estimate, trend=trend, alert_state=alert_state)
     return state, [

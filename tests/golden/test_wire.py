@@ -25,6 +25,9 @@ from streamer.records import (
     Sentiment,
     Session,
     SessionSentiment,
+    SpeechSpan,
+    Spoken,
+    SpokenWord,
     Window,
     Word,
 )
@@ -33,6 +36,7 @@ GOLDEN = json.loads(Path(__file__).with_name("wire.json").read_text("utf-8"))
 STARTED = datetime(2026, 1, 31, 9, 0, 0, 250_000, tzinfo=UTC)
 STARTED_NS = 1_769_850_000_250_000_000
 PROBABILITIES = (0.0, 0.0, 0.125, 0.25, 0.5, 0.125, 0.0)
+SPOKEN = Spoken((SpeechSpan(7064, 7512),), (SpokenWord("bien", 7100, 7400, 0.75),))
 PRESENCE = Presence(audio=0.5, text=1.0, vision=0.25)
 
 RECORDS = {
@@ -50,6 +54,7 @@ RECORDS = {
         presence=PRESENCE,
         context="très",
         skipped=1,
+        spoken=SPOKEN,
     ),
     "scores": Score(
         session_id="standup",
@@ -68,6 +73,7 @@ RECORDS = {
         skipped=1,
         latency_ms={"queue": 2.5, "capture": 40.0, "inference": 12.5},
         model="semi-iin",
+        spoken=SPOKEN,
     ),
     "smoothed": Sentiment(
         session_id="standup",
@@ -91,6 +97,7 @@ RECORDS = {
         latency_ms={"total": 60.0, "smoothing": 0.5},
         model="semi-iin",
         final=True,
+        spoken=SPOKEN,
     ),
     "session_smoothed": SessionSentiment(
         session_id="standup",
@@ -176,3 +183,12 @@ def test_records_of_versions_that_do_not_say_how_a_participant_is_known_are_read
             part.pop("identity_confidence", None)
         assert "identified_by" not in str(fields)
         assert topic.decode(codec.encode(fields)) == RECORDS[topic.kind]
+
+
+def test_records_of_older_producers_are_read() -> None:
+    """They have no `spoken`."""
+    stored = json.loads(GOLDEN["smoothed"]["value"])
+    del stored["spoken"]
+    (smoothed,) = (topic for topic in ENCODED if topic.kind == "smoothed")
+    record = smoothed.decode(json.dumps(stored).encode())
+    assert record == msgspec.structs.replace(RECORDS["smoothed"], spoken=None)

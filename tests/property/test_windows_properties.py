@@ -207,6 +207,8 @@ def test_windows_stay_in_order_and_missing_data_is_counted_in_any_arrival_order(
         if window.start_ns <= face.event_time_ns < window.end_ns and face not in window.faces
     }
     assert windower.counters["late_faces"] == len(missed_faces)
+    carried = [word.text for w in windows if w.spoken is not None for word in w.spoken.words]
+    assert sorted(carried) == sorted(word.text for word in stream.words)
 
 
 @calm

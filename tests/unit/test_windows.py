@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from streamer.config import WindowsConfig
-from streamer.records import AudioChunk, FaceCrop, Modality, Presence, StreamEnd, Window, Word
+from streamer.records import (
+    AudioChunk,
+    FaceCrop,
+    Modality,
+    Presence,
+    SpeechSpan,
+    Spoken,
+    SpokenWord,
+    StreamEnd,
+    Window,
+    Word,
+)
 from streamer.windows import Windower
 
 S = 1_000_000_000
@@ -457,3 +468,51 @@ def test_words_that_the_model_does_not_read_are_shown_and_no_evidence() -> None:
     ]  # fmt: skip
     assert [window.presence.text for window in closed] == [0, 0, 0, 0, 1, 1]
     assert closed[-1].context == ""
+
+
+def test_windows_carry_each_word_and_each_moment_of_speech_once() -> None:
+    #            0    1    2    3 s
+    # speech       ████████
+    # words        one    two
+    # window 0   [────)              speech to 1.0, one
+    # window 1   [─────────)         speech from 1.0, two
+    # window 2   [──────────────)    nothing new
+    windows = windower("audio", "text")
+    windows.push_speech([(round(0.4 * S), 2 * S)], 3 * S)
+    windows.push_words([word("one", 0.4, 0.7), word("two", 1.5, 2.0)], 3 * S)
+    out = windows.push_audio(audio(0, 3)) + windows.finish()
+
+    assert [w.spoken for w in out] == [
+        Spoken((SpeechSpan(400, 1000),), (SpokenWord("one", 400, 700),)),
+        Spoken((SpeechSpan(1000, 2000),), (SpokenWord("two", 1500, 2000),)),
+        Spoken(),
+    ]
+
+
+def test_what_becomes_known_late_is_in_the_next_window() -> None:
+    windows = windower("audio", "text", lateness_s=0)
+    out = windows.push_audio(audio(0, 1.5))
+    windows.push_words([word("late", 0.2, 0.6)], 0)
+    windows.push_speech([(round(0.2 * S), round(0.6 * S))], 0)
+    out += windows.push_audio(audio(1.5, 2.5)) + windows.finish()
+
+    assert [w.spoken for w in out] == [
+        Spoken(),
+        Spoken((SpeechSpan(200, 600),), (SpokenWord("late", 200, 600),)),
+        Spoken(),
+    ]
+
+
+def test_without_audio_words_are_the_speech() -> None:
+    windows = windower("text")
+    windows.push_words([word("one", 0.25, 0.5), word("two", 0.5, 0.75)], S)
+    windows.push_speech([(0, S)], S)
+    (only,) = windows.advance(S) + windows.finish()
+    assert only.spoken is not None
+    assert only.spoken.speech == (SpeechSpan(250, 750),)
+
+
+def test_without_audio_and_text_nothing_is_known_of_speech() -> None:
+    windows = windower("vision")
+    (only,) = see(windows, 0.5) + windows.finish()
+    assert only.spoken is None

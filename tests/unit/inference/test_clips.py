@@ -28,6 +28,9 @@ from streamer.records import (
     Modality,
     Presence,
     Score,
+    SpeechSpan,
+    Spoken,
+    SpokenWord,
     Window,
     Word,
 )
@@ -266,6 +269,16 @@ def test_a_modality_that_is_left_out_is_not_published() -> None:
     given = score(window(), modalities=("audio",))
     assert given.presence == Presence(audio=0.8)
     assert (given.text, given.evidence) == ("", ("audio",))
+
+
+def test_a_score_carries_what_was_spoken_as_far_as_its_session_allows() -> None:
+    word = SpokenWord("good", 7100, 7300)
+    of = window(7, spoken=Spoken((SpeechSpan(7000, 7500),), (word,)))
+    assert score(of).spoken == of.spoken
+    assert score(of, words=False).spoken is None
+    assert score(of, modalities=("audio",)).spoken == Spoken((SpeechSpan(7000, 7500),))
+    assert score(of, modalities=("text",)).spoken == Spoken((SpeechSpan(7100, 7300),), (word,))
+    assert score(of, modalities=("vision",)).spoken is None
 
 
 def test_a_last_window_under_a_millisecond_is_not_empty() -> None:
