@@ -268,9 +268,7 @@ class SemiIIN(nn.Module):
         # It exists even when the switch leaves it unused: the published 1.33 M of the baseline
         # include it, and one checkpoint can then be measured with and without it.
         self.position_embedding = nn.Parameter(torch.empty(config.slots, hidden))
-        self.register_buffer(
-            "positions", sinusoidal_positions(config.slots, hidden), persistent=False
-        )
+        self.register_buffer("positions", torch.empty(config.slots, hidden), persistent=False)
         masks = {"unmasked": global_mask, "intra": intra_mask, "inter": inter_mask}
         names = {"global": ["unmasked"], "intra": ["intra"], "inter": ["inter"]}
         self.branch_masks = {
@@ -287,9 +285,15 @@ class SemiIIN(nn.Module):
         self.valence_head = nn.Linear(widths[-1], 1)
         self.class_head = nn.Linear(widths[-1], config.classes)
         self.feature_dropout = nn.Dropout(config.feature_dropout)
+        if not self.positions.is_meta:  # there, to draw them imports half of torch
+            self._initialise()
+
+    def _initialise(self) -> None:
+        """Draw the learned tokens and embeddings, and compute the positions."""
         for token in (self.val_token, self.cls_token, self.position_embedding):
             nn.init.trunc_normal_(token, std=0.02)
         nn.init.normal_(self.type_embedding, std=0.05)
+        self.positions.copy_(sinusoidal_positions(*self.positions.shape))
 
     def forward(
         self,

@@ -10,19 +10,22 @@ from torch import Tensor, nn
 from semi_iin.errors import SemiIINError
 
 
-def load_exactly(module: nn.Module, state: Mapping[str, Tensor], description: str) -> None:
+def load_exactly(
+    module: nn.Module, state: Mapping[str, Tensor], description: str, *, assign: bool = False
+) -> None:
     """Load weights that must fit name for name and shape for shape.
 
     Args:
         module: whose weights are replaced.
         state: name to tensor.
         description: of the weights, such as "the audio encoder's weights", for the error.
+        assign: True puts the tensors themselves into the module, which may be on the device `meta`.
 
     Raises:
         SemiIINError: naming the weights that are missing, unknown or misshapen.
     """
     check_fit(module, state, description)
-    module.load_state_dict(dict(state))
+    module.load_state_dict(dict(state), assign=assign)
 
 
 def check_fit(module: nn.Module, state: Mapping[str, Tensor], description: str) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from semi_iin.clips import Clip
 from semi_iin.encoders.protocol import Spec
-from semi_iin.encoders.transformer import TransformerEncoder, load_pretrained
+from semi_iin.encoders.transformer import TransformerEncoder, load_tokenizer
 
 
 class TextEncoder(TransformerEncoder):
@@ -22,10 +22,8 @@ class TextEncoder(TransformerEncoder):
     """
 
     def __init__(self, spec: Spec, stored: Mapping[str, Tensor] | None = None) -> None:
-        from transformers import AutoTokenizer
-
         spec = {"max_tokens": 100, "context_tokens": 0, **spec}
-        tokenizer = load_pretrained(AutoTokenizer, spec)
+        tokenizer = load_tokenizer(spec)
         super().__init__(spec, stored)
         self.tokenizer = tokenizer
 

@@ -1,6 +1,7 @@
 """Pretrained transformers: where their files are, and what fine-tuning changed in them.
 
-`load_pretrained` loads a tokenizer or a model from an installed package, a directory or the hub.
+`load_backbone` and `load_tokenizer` load them from an installed package, a directory or the hub:
+BERT with `bert`, every other kind with the package transformers, whose import takes seconds.
 `difference` and `add_difference` store a fine-tuned transformer as a small difference from its
 source, so that a checkpoint stays small.
 """
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from semi_iin import weights
+from semi_iin.encoders.bert import WordPieces, load_bert, read_config
 from semi_iin.encoders.protocol import Encoder, Spec
 from semi_iin.errors import SemiIINError
 from semi_iin.foreign import PACKAGES, check_transformer
@@ -47,43 +50,67 @@ class TransformerEncoder(Encoder):
 
 
 def load_backbone(spec: Spec) -> Any:
-    """Load a spec's transformer model in float32; errors as for `load_pretrained`."""
-    from transformers import AutoModel
-
-    return load_pretrained(AutoModel, spec).float()
-
-
-def load_pretrained(loader: Any, spec: Spec) -> Any:
-    """Load a tokenizer or a model of transformers from the spec's source.
-
-    Args:
-        loader: a class of transformers, such as `AutoModel`.
-        spec: with `source`, and optionally `sha256` and `download`; see `TransformerEncoder`.
+    """Load a spec's transformer model in float32.
 
     Raises:
         SemiIINError: when the source is missing, is no transformer, or has other weights.
     """
+    location = _location(spec)
+    _check_digest(spec, Path(location) / "model.safetensors")
+    config = read_config(Path(location))
+    if config is not None:
+        check_transformer(config, str(spec["source"]))
+        try:
+            return load_bert(Path(location), config)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise SemiIINError(f"{spec['source']} cannot be loaded: {error}") from error
+    from transformers import AutoModel
+
+    return _load(AutoModel, spec, location).float()
+
+
+def load_tokenizer(spec: Spec) -> Any:
+    """Load a spec's tokenizer; errors as for `load_backbone`."""
+    location = _location(spec)
+    if read_config(Path(location)) is not None:
+        return WordPieces(Path(location))
+    from transformers import AutoTokenizer
+
+    return _load(AutoTokenizer, spec, location)
+
+
+def _location(spec: Spec) -> str:
+    """Return the directory or hub id of a spec's source."""
     source = spec.get("source")
     if not source:
         raise SemiIINError("a transformer encoder's spec needs a source")
+    return locate(str(source))
+
+
+def _check_digest(spec: Spec, path: Path) -> None:
+    """Refuse weights other than those that the spec names, if it names any."""
+    if not spec.get("sha256") or not path.is_file():
+        return
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != spec["sha256"]:
+        raise SemiIINError(
+            f"{spec['source']} contains other weights than this checkpoint was trained on: install "
+            "the version that the checkpoint names, or train again"
+        )
+
+
+def _load(loader: Any, spec: Spec, location: str) -> Any:
+    """Load a tokenizer or a model with a class of transformers, such as `AutoModel`."""
     from transformers import AutoConfig
 
-    location = locate(str(source))
-    path = Path(location) / "model.safetensors"
-    if spec.get("sha256") and loader.__name__ == "AutoModel" and path.is_file():
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != spec["sha256"]:
-            raise SemiIINError(
-                f"{source} contains other weights than this checkpoint was trained on: install the "
-                "version that the checkpoint names, or train again"
-            )
+    source = str(spec["source"])
     # Code that a source's configuration names is never run, and nothing asks whether to.
     options = {"local_files_only": not spec.get("download", False), "trust_remote_code": False}
     with _no_progress_bars():
         try:
             config = AutoConfig.from_pretrained(location, **options)
-            check_transformer(config, str(source))
+            check_transformer(config, source)
             return loader.from_pretrained(location, config=config, **options)
         except (OSError, ValueError) as error:
             raise SemiIINError(

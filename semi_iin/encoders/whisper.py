@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from semi_iin.clips import SAMPLE_RATE_HZ
 from semi_iin.encoders.audio import VoiceEncoder, band_power, mask_until, speech_frames
 from semi_iin.encoders.ctranslate2 import encoder_state, read_arrays
 from semi_iin.encoders.protocol import EMOTIONS, Spec
 from semi_iin.encoders.transformer import locate
 from semi_iin.errors import SemiIINError
+from semi_iin.mel import slaney_filters
 from semi_iin.state import load_exactly
 
 
@@ -111,7 +111,8 @@ class WhisperEncoder(VoiceEncoder):
         self.norm = nn.LayerNorm(self.width)
         self.dropout = nn.Dropout(0.2)
         self.emotion = nn.Linear(2 * self.width, len(self.spec["emotions"]))
-        self.register_buffer("mel_filters", _slaney_filters(mels, self.WINDOW), persistent=False)
+        filters = torch.from_numpy(slaney_filters(mels, self.WINDOW)).float().T
+        self.register_buffer("mel_filters", filters, persistent=False)
         self.register_buffer("window", torch.hann_window(self.WINDOW), persistent=False)
         if published:
             load_exactly(self.backbone, published, f"the layers of {self.spec['source']}")
@@ -187,19 +188,3 @@ def _sinusoids(length: int, width: int) -> Tensor:
     rates = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(width // 2))
     angles = torch.arange(length)[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-def _slaney_filters(mels: int, window: int) -> Tensor:
-    """Return Whisper's filters (mels, window / 2 + 1): linear to 1 kHz, then logarithmic."""
-    from transformers.audio_utils import mel_filter_bank
-
-    filters = mel_filter_bank(
-        window // 2 + 1,
-        mels,
-        0.0,
-        SAMPLE_RATE_HZ / 2,
-        SAMPLE_RATE_HZ,
-        norm="slaney",
-        mel_scale="slaney",
-    )
-    return torch.from_numpy(filters).float().T

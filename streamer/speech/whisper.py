@@ -21,6 +21,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from semi_iin.mel import LogMel
 from streamer.config import AsrConfig
 from streamer.errors import ConfigError, ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
@@ -124,7 +125,6 @@ class Model:
     def __init__(self, folder: Path, device: str, threads: int) -> None:
         import ctranslate2
         from tokenizers import Tokenizer
-        from transformers import WhisperFeatureExtractor
 
         self.name = folder.name
         self._storage = ctranslate2.StorageView
@@ -135,7 +135,7 @@ class Model:
             intra_threads=threads,
         )
         self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._log_mel: Any = WhisperFeatureExtractor(feature_size=self._network.n_mels)
+        self._log_mel = LogMel(self._network.n_mels)
         self.multilingual: bool = self._network.is_multilingual
         self._lock = threading.Lock()
 
@@ -196,19 +196,10 @@ class Model:
         self, audio: NDArray[np.float32], frames: int, language: str | None, translate: bool
     ) -> tuple[_Decoded, str]:
         samples = frames * SAMPLE_RATE_HZ // FRAMES_PER_S
-        features = self._log_mel(
-            audio,
-            sampling_rate=SAMPLE_RATE_HZ,
-            padding="max_length",
-            max_length=samples,
-            truncation=True,
-            return_tensors="np",
-        ).input_features
+        features = self._log_mel(audio, samples)[None]
         limit = TOKENS_AT_LEAST + len(audio) * TOKENS_PER_S // SAMPLE_RATE_HZ
         with self._lock:
-            encoded = self._network.encode(
-                self._storage.from_array(np.ascontiguousarray(features, np.float32))
-            )
+            encoded = self._network.encode(self._storage.from_array(np.ascontiguousarray(features)))
             if language is None:
                 language = self._detect(encoded)
             prompt = self._prompt(language, translate)
