@@ -23,7 +23,7 @@ Conventions, where the field has more than one:
   and even class probabilities. `unscored` is the number of such samples.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,8 +83,17 @@ def evaluate_valence(
         bool(np.all(np.abs(truth) <= 3)),
         "the labels must be valences in [-3, 3]; a number outside them, or no number, was found",
     )
+    metrics = valence_metrics(predicted, truth)
+    if class_probabilities is not None:
+        probabilities = _probabilities(class_probabilities, len(truth))
+        metrics["ece"] = _calibration_error(probabilities, valence_class(truth))
+    return _report(metrics, len(truth), unscored, resamples, seed, groups)
+
+
+def valence_metrics(predicted: Floats, truth: Floats) -> dict[str, Metric]:
+    """Return the metrics of predicted valences (n,) against true ones, but for calibration."""
     signed = truth != 0
-    metrics: dict[str, Metric] = {
+    return {
         "mae": _mean(np.abs(predicted - truth)),
         "corr": _correlation(predicted, truth),
         "acc7": _mean(valence_class(predicted) == valence_class(truth)),
@@ -93,10 +102,17 @@ def evaluate_valence(
         "f1_nonneg": _weighted_f1(predicted >= 0, truth >= 0),
         "f1_nonzero": _weighted_f1(predicted > 0, truth > 0, signed),
     }
-    if class_probabilities is not None:
-        probabilities = _probabilities(class_probabilities, len(truth))
-        metrics["ece"] = _calibration_error(probabilities, valence_class(truth))
-    return _report(metrics, len(truth), unscored, resamples, seed, groups)
+
+
+def emotion_metrics(valence: Floats, truth: NDArray[Any]) -> dict[str, Metric]:
+    """Return the metrics of predicted valences (n,) against the emotions (n,) that were acted."""
+    positive = np.isin(truth, sorted(POSITIVE_EMOTIONS))
+    negative = np.isin(truth, sorted(NEGATIVE_EMOTIONS))
+    above, below = _mean(valence > 0, positive), _mean(valence < 0, negative)
+    return {
+        "valence_sign_balanced_accuracy": lambda weights: (above(weights) + below(weights)) / 2,
+        "sign_auc": _area_under_curve(valence, positive, negative),
+    }
 
 
 def evaluate_polarity(
@@ -175,13 +191,7 @@ def evaluate_emotions(
         unscored = int((named == "").sum())
     if valence is not None:
         predicted, unscored = _valences(valence, len(truth))
-        positive = np.isin(truth, sorted(POSITIVE_EMOTIONS))
-        negative = np.isin(truth, sorted(NEGATIVE_EMOTIONS))
-        above, below = _mean(predicted > 0, positive), _mean(predicted < 0, negative)
-        metrics["valence_sign_balanced_accuracy"] = lambda weights: (
-            (above(weights) + below(weights)) / 2
-        )
-        metrics["sign_auc"] = _area_under_curve(predicted, positive, negative)
+        metrics |= emotion_metrics(predicted, truth)
     return _report(metrics, len(truth), unscored, resamples, seed, groups)
 
 
@@ -278,16 +288,9 @@ def _report(
 
     Where `groups` are given, the bootstrap draws whole groups.
     """
-    names = range(count) if groups is None else groups
-    units, unit_of = np.unique(np.array(names), return_inverse=True)
     every = np.ones((1, count))
     drawn: dict[str, list[Floats]] = {name: [] for name in metrics}
-    generator = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // count)
-    for start in range(0, resamples, chunk):
-        rows = min(chunk, resamples - start)
-        shares = np.full(len(units), 1 / len(units))
-        weights = generator.multinomial(len(units), shares, size=rows)[:, unit_of].astype(float)
+    for weights in bootstrap_weights(count, groups, resamples, seed):
         for name, metric in metrics.items():
             drawn[name].append(metric(weights))
     report: dict[str, Any] = {"n": count}
@@ -296,12 +299,33 @@ def _report(
     for name, metric in metrics.items():
         report[name] = {
             "value": _plain(metric(every)[0]),
-            "ci95": _interval(np.concatenate([*drawn[name], np.empty(0)])),
+            "ci95": interval(np.concatenate([*drawn[name], np.empty(0)])),
         }
     return report
 
 
-def _interval(values: Floats) -> list[float | None]:
+def bootstrap_weights(
+    count: int, groups: Sequence[str] | None, resamples: int = RESAMPLES, seed: int = 0
+) -> Iterator[Floats]:
+    """Yield weights (R, n) of resamples, as many rows at a time as memory allows.
+
+    Args:
+        count: n.
+        groups: (n,) of samples that are drawn together; None = each sample alone.
+        resamples: rows in all.
+        seed: of the draw; the same seed draws the same rows.
+    """
+    names = range(count) if groups is None else groups
+    units, unit_of = np.unique(np.array(names), return_inverse=True)
+    generator = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // count)
+    shares = np.full(len(units), 1 / len(units))
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        yield generator.multinomial(len(units), shares, size=rows)[:, unit_of].astype(float)
+
+
+def interval(values: Floats) -> list[float | None]:
     """Return the 2.5th and 97.5th percentile of the defined values."""
     defined = values[~np.isnan(values)]
     if not len(defined):

@@ -123,6 +123,26 @@ def fit(
     return run.best_metrics
 
 
+def fit_in_memory(
+    task: Task, training: Training, *, seed: int = 0, device: torch.device | str = "cpu"
+) -> None:
+    """Train a task whose fit takes seconds; afterwards its module holds the last weights.
+
+    As `fit`, but nothing is stored, measured or selected: `keep` and `patience` do not apply.
+    """
+    module = task.module.to(device)
+    torch.manual_seed(seed)
+    run = _Run(task, training, seed)
+    module.train()
+    while run.epoch < training.epochs:
+        for batch in task.batches(run.epoch):
+            run.step(batch, torch.device(device))
+        run.epoch, run.batch = run.epoch + 1, 0
+    if run.mean:
+        module.load_state_dict(run.mean)
+    module.eval()
+
+
 class _Run:
     """The state of one `fit`."""
 

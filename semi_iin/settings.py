@@ -6,8 +6,9 @@ renamed key would make old ones unreadable.
 
 import difflib
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -189,8 +190,22 @@ class RunConfig(Settings):
     self_training: SelfTraining = SelfTraining()
 
 
+Read = TypeVar("Read", bound=Settings)
+
+
 def read_config(path: str | Path) -> RunConfig:
-    """Read a run's TOML.
+    """Read a run's TOML; errors as of `read_settings`."""
+    tables = (RunConfig, Data, EncoderSettings, Training, Objective, SelfTraining)
+    return read_settings(path, RunConfig, tables)
+
+
+def read_settings(path: str | Path, kind: type[Read], tables: Sequence[type[Settings]]) -> Read:
+    """Read settings from a TOML file.
+
+    Args:
+        path: of the file.
+        kind: of the whole file.
+        tables: every kind of table in it, whose keys an unknown one is compared with.
 
     Raises:
         SemiIINError: for a file that is missing or malformed, an unknown key (naming the nearest
@@ -203,18 +218,17 @@ def read_config(path: str | Path) -> RunConfig:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SemiIINError(f"{path} cannot be read as TOML: {error}") from error
     try:
-        return RunConfig.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         location = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(first["loc"][-1]), _keys(), 1)
+            near = difflib.get_close_matches(str(first["loc"][-1]), _keys(tables), 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SemiIINError(f"{path} has the unknown setting {location}{hint}") from None
         raise SemiIINError(f"{path}: {location}: {first['msg']}") from None
 
 
-def _keys() -> set[str]:
-    """Return every key that a run's TOML may have, of any table."""
-    tables = (RunConfig, Data, EncoderSettings, Training, Objective, SelfTraining)
+def _keys(tables: Sequence[type[Settings]]) -> set[str]:
+    """Return every key that any of the tables may have."""
     return {name for table in tables for name in table.model_fields}

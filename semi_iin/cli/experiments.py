@@ -79,6 +79,33 @@ def robustness(
     _write(records, to or directory / "robustness")
 
 
+def same_utterance(
+    config: ConfigArgument,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help="Markdown file of the tables; default: in the directory of the run.",
+            show_default=False,
+        ),
+    ] = None,
+    run: RunOption = None,
+    data_root: RootOption = None,
+) -> None:
+    """Train Semi-IIN, its variants and its parts on real clips, in cross-validation."""
+    from semi_iin.experiments import same_utterance as experiment
+
+    settings = experiment.read_same_utterance(config)
+    directory = run_directory(run, settings.name)
+    with stage_bars() as report:
+        tables = experiment.same_utterance(settings, directory, data_root, report)
+    text = "\n".join(f"{title}:\n\n{table}\n" for title, table in tables.items())
+    target = to or directory / "same-utterance.md"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    print(text)
+
+
 def sweep_k(
     config: ConfigArgument,
     ks: Annotated[str, typer.Option(help="Values of k, as in 10,40,160.")] = "5,10,20,40,80,160",

@@ -5,8 +5,9 @@
 * `ablation`: variants of the model;
 * `robustness`: modalities withheld, contradicting, or replaced by noise;
 * `sweep`: self-training over k and the share of unlabeled data;
+* `same_utterance`: Semi-IIN against its parts on real clips, in cross-validation;
 * `gates`: how far the gate relies on inter-modal interaction;
 * `reporting`: tables as Markdown and CSV, and plots.
 
-Experiments return records of numbers. They depend on no command line and no data formats.
+Experiments return records of numbers. They depend on no command line.
 """

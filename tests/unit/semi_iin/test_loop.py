@@ -10,7 +10,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from semi_iin.errors import SemiIINError
-from semi_iin.loop import Metrics, Progress, fit, length_batches
+from semi_iin.loop import Metrics, Progress, fit, fit_in_memory, length_batches
 from semi_iin.settings import Training
 
 
@@ -76,6 +76,17 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(
     assert resumed.steps < whole.steps
     assert metrics == expected
     assert torch.equal(weights(resumed), weights(whole))
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9], ids=["plain", "averaged"])
+def test_a_fit_in_memory_ends_with_the_last_weights_of_a_stored_one(
+    tmp_path: Path, average: float
+) -> None:
+    training = LINE.model_copy(update={"average": average, "decay": True, "keep": "last"})
+    stored, unstored = Line(), Line()
+    fit(stored, training, tmp_path)
+    fit_in_memory(unstored, training)
+    assert torch.equal(weights(unstored), weights(stored))
 
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:

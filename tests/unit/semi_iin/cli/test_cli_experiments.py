@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.semi_iin.cli.conftest import CommandLine
@@ -89,3 +90,39 @@ def test_gates_of_a_run_and_of_data(
     code, _, err = run("gates", trained)
     assert code == 1
     assert "either --data or --config" in " ".join(err.split())
+
+
+def test_same_utterance_names_the_file_that_is_missing(run: CommandLine, tmp_path: Path) -> None:
+    config = Path(__file__).parents[4] / "configs" / "same-utterance.toml"
+    code, _, err = run("same-utterance", config, "--run", tmp_path, "--data-root", tmp_path)
+    assert code == 1
+    assert "mmmo.npz cannot be read as same-utterance features" in " ".join(err.split())
+
+
+@pytest.mark.slow
+def test_same_utterance_writes_a_table_for_each_set(run: CommandLine, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    label = generator.uniform(-3, 3, 12).astype(np.float32)
+    kinds = {
+        kind: (label[:, None] + generator.normal(0, 1, (12, 3))).astype(np.float32)
+        for kind in ("audio", "video", "text100")
+    }
+    np.savez(
+        tmp_path / "mosi.npz",
+        id=np.array([f"video{index // 2}_{index}" for index in range(12)]),
+        poria_split=np.array(["test"] * 12),
+        label=label,
+        audio=kinds["audio"],
+        video=kinds["video"],
+        text100=kinds["text100"],
+    )
+    (tmp_path / "made.toml").write_text(
+        'name = "made"\n[[sets]]\ntitle = "Made"\nkind = "mosi"\npath = "mosi.npz"\n'
+        "folds = 2\nrepetitions = 1\nepochs = 1\n"
+        "[model]\nhidden = 8\nheads = 2\nhead_widths = [8]\naudio_convs = [[3, 1, 1]]\n"
+    )
+    where = ("--run", tmp_path / "run", "--data-root", tmp_path)
+    code, out, _ = run("same-utterance", tmp_path / "made.toml", *where)
+    assert code == 0
+    assert (tmp_path / "run" / "same-utterance.md").read_text() in out
+    assert "| Semi-IIN, vision alone |" in out
