@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from streamer.clock import clock
 from streamer.records import Sentiment
 from streamer.spans import Span, complement, union
 
@@ -108,6 +109,12 @@ def conversation(spans: Mapping[str, Sequence[Span]], end_ms: int) -> Conversati
         silences=len(silences),
         silence_ms=sum(silences),
     )
+
+
+def silence_text(found: Conversation) -> str:
+    """Return how long nobody spoke, as a sentence."""
+    noun = "silence" if found.silences == 1 else "silences"
+    return f"Nobody spoke for {clock(found.silence_ms)}, in {found.silences} {noun}."
 
 
 def _talk(

@@ -17,7 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from streamer.alert_entries import Entry, alert_entries
 from streamer.clock import clock
+from streamer.conversation import Conversation, SpeechTimes, silence_text
 from streamer.plain_text import printable
 from streamer.records import Alert, Sentiment, SessionSentiment
 
@@ -70,6 +72,7 @@ class Board:
     rows: dict[str, _Row] = field(default_factory=dict)
     session: SessionSentiment | None = None
     alerts: list[Alert] = field(default_factory=list)
+    speech: SpeechTimes = field(default_factory=SpeechTimes)
     _latest: Text = field(default_factory=Text)
 
     def add(self, record: Sentiment | SessionSentiment | Alert) -> None:
@@ -77,16 +80,16 @@ class Board:
         if isinstance(record, Sentiment):
             row = self.rows.setdefault(record.participant_id, _Row(record))
             row.add(record)
+            self.speech.add(record)
             self._latest = Text("  ").join([Text(record.participant_id), *self._now(record)])
         elif isinstance(record, SessionSentiment):
             if self.session is None or record.window_index >= self.session.window_index:
                 self.session = record
             self._latest = self._session_line(record)
         else:
-            shown = {(alert.end_ms, alert.message) for alert in self.alerts}
-            if (record.end_ms, record.message) not in shown:  # two kinds may clear for one reason
-                self.alerts.append(record)
-            self._latest = self._alert_line(record)
+            self.alerts.append(record)
+            style = "bold red" if record.state == "raised" else ""
+            self._latest = Text(f"{clock(record.end_ms)}  {printable(record.message)}", style=style)
 
     def latest_line(self) -> Text:
         """The newest record as one line, for output that is not a terminal."""
@@ -112,7 +115,7 @@ class Board:
             parts.append(self._session_line(self.session))
         if self.length_s:
             parts.append(self._progress(self.length_s))
-        parts += [self._alert_line(alert) for alert in self.alerts[-ALERTS_SHOWN:]]
+        parts += [_alert_line(entry) for entry in alert_entries(self.alerts)[-ALERTS_SHOWN:]]
         return Group(*parts)
 
     def summary(self) -> RenderableType:
@@ -131,8 +134,11 @@ class Board:
                 _moment(row.highest),
             )
         parts: list[RenderableType] = [table]
-        if self.alerts:
-            parts.append(Panel(Group(*(self._alert_line(a) for a in self.alerts)), title="Alerts"))
+        conversation = self.speech.conversation()
+        if conversation.participants:
+            parts.append(talk_table(conversation))
+        if entries := alert_entries(self.alerts):
+            parts.append(Panel(Group(*map(_alert_line, entries)), title="Alerts"))
         return Group(*parts)
 
     def _progress(self, length_s: float) -> RenderableType:
@@ -158,9 +164,34 @@ class Board:
         label = session.label or ""
         return Text(f"meeting  {value} {label} over {session.participants} participants{spread}")
 
-    def _alert_line(self, alert: Alert) -> Text:
-        style = "bold red" if alert.state == "raised" else "green"
-        return Text(f"{clock(alert.end_ms)}  {printable(alert.message)}", style=style)
+
+def _alert_line(entry: Entry) -> Text:
+    style = "bold red" if entry.end_ms is None else ""
+    return Text(f"{clock(entry.begin_ms)}  {printable(entry.text)}", style=style)
+
+
+def talk_table(conversation: Conversation) -> RenderableType:
+    """Who spoke how long; what a turn and an interruption is stands in docs/records.md."""
+    table = Table(
+        title="Who spoke",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        caption=silence_text(conversation),
+        caption_justify="left",
+    )
+    for heading in ("who", "talk time", "share", "turns", "longest", "interrupts", "silent for"):
+        table.add_column(heading)
+    for talk in conversation.participants:
+        table.add_row(
+            Text(printable(talk.participant_id)),
+            clock(talk.talk_ms),
+            "" if talk.share is None else f"{talk.share:.0%}",
+            str(talk.turns),
+            clock(talk.longest_turn_ms),
+            str(talk.interruptions),
+            clock(talk.longest_silence_ms),
+        )
+    return table
 
 
 def comparison(result: Comparison) -> RenderableType:

@@ -98,7 +98,7 @@ COMMON: Mapping[str, str] = {
     "vision": "Share of the expected face crops that were found.",
     "sample_rate_hz": "Always 16000.",
     "audio_codec": "Encoding of `audio`.",
-    "alert_id": "Shared by the raised and the cleared record of an alert.",
+    "alert_id": "The same for duplicates of one record; the raised and the cleared one differ.",
     "kind": "`sustained_negative`: below a threshold for some time. `sharp_drop`: fell fast.",
     "state": "`raised` or `started` at the beginning, `cleared` or `ended` at the end.",
     "threshold": "The setting that was crossed, in valence units.",

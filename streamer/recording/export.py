@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from streamer.plain_text import csv_cell, printable
 from streamer.recording.recorded import Recording
 from streamer.recording.report import html
+from streamer.recording.transcript import transcript
 from streamer.records import MODALITIES, Sentiment
 
 __all__ = ["CSV_COLUMNS", "FORMATS", "Format", "cue_time", "export"]
@@ -94,9 +95,15 @@ def to_parquet(recording: Recording) -> bytes:
 
 
 def to_json(recording: Recording) -> bytes:
-    """One object: `summary`, `session`, and the published records as they were on the topics."""
+    """One object: the published records as they were on the topics, and what follows from them.
+
+    These are `summary`, `session`, `conversation` (talk times, turns, interruptions, silences) and
+    `transcript`.
+    """
     whole = {
         "summary": recording.summary,
+        "conversation": recording.conversation,
+        "transcript": transcript(recording.sentiments),
         "session": recording.session,
         "sentiments": recording.sentiments,
         "session_sentiments": recording.session_sentiments,

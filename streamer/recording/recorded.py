@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from streamer.conversation import Conversation, SpeechTimes
 from streamer.errors import StreamerError
 from streamer.records import (
     NS_PER_MS,
@@ -103,6 +104,11 @@ class Recording:
     def participants(self) -> tuple[str, ...]:
         """Everyone of whom there is a record, by name."""
         return tuple(sorted({record.participant_id for record in self.sentiments}))
+
+    @property
+    def conversation(self) -> Conversation:
+        """Who spoke how much."""
+        return SpeechTimes(self.sentiments).conversation()
 
 
 def recording_of(session_id: str, records: Iterable[Published | Session]) -> Recording:

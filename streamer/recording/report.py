@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from html import escape
 
+from streamer.alert_entries import alert_entries
 from streamer.clock import clock, date_and_time
+from streamer.conversation import silence_text
 from streamer.recording.recorded import Recording
+from streamer.recording.transcript import transcript
 from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
 
 __all__ = ["html", "moments"]
@@ -57,7 +60,7 @@ stroke-dasharray:4 3}.cleared{stroke:var(--mid);stroke-width:1;stroke-dasharray:
 
 
 def html(recording: Recording) -> str:
-    """The report: facts, timelines, a summary per participant, moments and alerts."""
+    """The report: facts, timelines, participants, talk times, moments, alerts and words."""
     name = escape(recording.summary.name)
     parts = [
         "<!doctype html>",
@@ -71,12 +74,16 @@ def html(recording: Recording) -> str:
         "".join(_timelines(recording)),
         "<h2>Participants</h2>",
         _participants(recording),
+        "<h2>Who spoke</h2>",
+        _talk(recording),
         "<h2>Most positive moments</h2>",
         _moments(recording, best=True),
         "<h2>Most negative moments</h2>",
         _moments(recording, best=False),
         "<h2>Alerts</h2>",
         _alerts(recording.alerts),
+        "<h2>Transcript</h2>",
+        _transcript(recording),
         "</main><footer><p class=soft>Valence runs from -3 (negative) to 3 (positive): a model's "
         "guess at the sentiment expressed, not knowledge of what anybody felt.</p></footer>",
         "</body></html>\n",
@@ -272,18 +279,56 @@ def _moments(recording: Recording, *, best: bool) -> str:
 
 
 def _alerts(alerts: Sequence[Alert]) -> str:
-    if not alerts:
+    entries = alert_entries(alerts)
+    if not entries:
         return "<p class=soft>None.</p>"
     rows = [
         [
-            clock(alert.end_ms),
-            escape(alert.participant_id or "everybody"),
-            alert.state,
-            escape(alert.message),
+            clock(entry.begin_ms),
+            "" if entry.end_ms is None else clock(entry.end_ms),
+            escape(entry.text),
         ]
-        for alert in alerts
+        for entry in entries
     ]
-    return _table(("time", "who", "state", "what"), rows)
+    return _table(("from", "to", "what"), rows)
+
+
+def _talk(recording: Recording) -> str:
+    conversation = recording.conversation
+    if not conversation.participants:
+        return "<p class=soft>The records do not tell when somebody speaks.</p>"
+    head = (
+        *("who", "talk time", "share", "turns", "longest turn"),
+        *("interruptions", "longest silence"),
+    )
+    rows = [
+        [
+            escape(talk.participant_id),
+            clock(talk.talk_ms),
+            "" if talk.share is None else f"{talk.share:.0%}",
+            str(talk.turns),
+            clock(talk.longest_turn_ms),
+            str(talk.interruptions),
+            clock(talk.longest_silence_ms),
+        ]
+        for talk in conversation.participants
+    ]
+    return _table(head, rows, numbers_from=1) + f"<p class=soft>{silence_text(conversation)}</p>"
+
+
+def _transcript(recording: Recording) -> str:
+    lines = transcript(recording.sentiments)
+    if not lines:
+        return "<p class=soft>The records contain no words with times.</p>"
+    rows = [
+        [
+            clock(line.start_ms),
+            escape(line.participant_id),
+            f"<span class={line.polarity or 'none'}>{escape(line.text)}</span>",
+        ]
+        for line in lines
+    ]
+    return _table(("time", "who", "words"), rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int = 99) -> str:

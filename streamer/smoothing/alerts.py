@@ -57,9 +57,19 @@ class _Signal(msgspec.Struct, frozen=True):
 
 
 def update_alerts(
-    state: AlertState, at_ms: int, valence: float | None, config: AlertsConfig, *, stand_down: bool
+    state: AlertState,
+    at_ms: int,
+    valence: float | None,
+    config: AlertsConfig,
+    *,
+    forgotten: bool = False,
+    final: bool = False,
 ) -> tuple[AlertState, list[_Signal]]:
-    """Take one smoothed valence (None: no evidence); `stand_down` clears what stands."""
+    """Take one smoothed valence (None: no evidence).
+
+    What stands is cleared when the estimate is `forgotten`, and at the end, which is no event of
+    its own: the message tells that it lasted until then.
+    """
     if not config.enabled:
         return state, []
     signals: list[_Signal] = []
@@ -69,8 +79,8 @@ def update_alerts(
         state = msgspec.structs.replace(state, last_ms=at_ms, last_valence=valence)
     if state.drop is not None and at_ms - state.drop.raised_ms >= config.drop_clear_s * 1000:
         state = _clear_drop(state, at_ms, config, "has stayed down, and the drop is over", signals)
-    if stand_down:
-        state = _stand_down(state, at_ms, config, signals)
+    if forgotten or final:
+        state = _stand_down(state, at_ms, config, signals, ended=final)
     return state, signals
 
 
@@ -155,13 +165,15 @@ def _negative_cleared(valence: float, config: AlertsConfig, why: str) -> _Signal
 
 
 def _stand_down(
-    state: AlertState, at_ms: int, config: AlertsConfig, signals: list[_Signal]
+    state: AlertState, at_ms: int, config: AlertsConfig, signals: list[_Signal], *, ended: bool
 ) -> AlertState:
-    """Clear what stands, for nothing more is known."""
-    why = "has sent no more data"
+    """Clear what stands: it is over, or nothing more is known."""
+    unknown = "has given no evidence for long"
     if state.negative:
+        why = "was negative to the end" if ended else unknown
         signals.append(_negative_cleared(state.last_valence, config, why))
     if state.drop is not None:
+        why = "stayed down to the end" if ended else unknown
         _clear_drop(state, at_ms, config, why, signals)
     return AlertState()
 

@@ -142,7 +142,12 @@ def _publish(
         estimate = trend = uncertainty = None
     event_time = score.session_start + timedelta(milliseconds=score.end_ms)
     alert_state, signals = update_alerts(
-        state.alert_state, score.end_ms, valence, alerts, stand_down=forgotten or score.final
+        state.alert_state,
+        score.end_ms,
+        valence,
+        alerts,
+        forgotten=forgotten,
+        final=score.final,
     )
     sentiment = Sentiment(
         session_id=score.session_id,

@@ -315,7 +315,7 @@ def _out(
     if first or record.final:
         valence = record.valence if first else None
         alert_state, signals = update_alerts(
-            alert_state, record.end_ms, valence, alerts, stand_down=record.final
+            alert_state, record.end_ms, valence, alerts, final=record.final
         )
         published = alert_records(signals, state.session_id, None, record.event_time, record.end_ms)
     still_final = None if state.final_index == index else state.final_index

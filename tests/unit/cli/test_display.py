@@ -1,10 +1,12 @@
 """The terminal's table: what is shown of each record, and what is not lost in a narrow window."""
 
-import msgspec
+import re
+
 import pytest
 from rich.console import Console, RenderableType
 
 from streamer.cli.display import Board, newest_words, valence_bar
+from streamer.records import SpeechSpan, Spoken
 from tests.made_records import alert, sentiment, session_sentiment
 
 
@@ -79,13 +81,28 @@ def test_a_revision_of_an_older_window_is_not_shown_as_the_newest() -> None:
 def test_session_and_alerts_are_shown() -> None:
     board = Board("Meeting")
     board.add(session_sentiment(1, spread=1.5))
-    fell = alert(64, participant_id="bo", message="bo fell")
-    board.add(fell)
-    board.add(msgspec.structs.replace(fell, alert_id="b", kind="sustained_negative"))
+    board.add(alert(64, participant_id="bo"))
+    board.add(alert(70, participant_id="bo", state="cleared"))
     text = shown(board.live())
     assert "+0.25 neutral over 2 participants, spread 1.50" in text
-    assert "1:05  bo fell" in text
+    assert "1:05  bo fell sharply, down for 6 s" in text
     assert shown(board.summary()).count("bo fell") == 1
+
+
+def test_the_summary_tells_who_spoke_how_long() -> None:
+    board = Board("Meeting")
+    board.add(sentiment(59, spoken=Spoken((SpeechSpan(0, 45_000),))))
+    board.add(sentiment(59, participant_id="bo", spoken=Spoken((SpeechSpan(44_000, 59_000),))))
+    text = shown(board.summary())
+    assert re.search(r"ana +0:45 +75% +1 +0:45 +0 +0:15", text)
+    assert re.search(r"bo +0:15 +25% +1 +0:15 +1 +0:44", text)
+    assert "Nobody spoke for 0:00, in 0 silences." in text
+
+
+def test_the_summary_says_nothing_of_talk_where_no_record_does() -> None:
+    board = Board("Meeting")
+    board.add(sentiment(0))
+    assert "spoke" not in shown(board.summary())
 
 
 def test_markup_in_names_and_words_is_shown_as_it_is() -> None:

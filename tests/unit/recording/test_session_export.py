@@ -15,7 +15,7 @@ import pytest
 from streamer.recording.export import CSV_COLUMNS, FORMATS, cue_time, export
 from streamer.recording.recorded import Recording
 from streamer.recording.report import POINTS, moments
-from streamer.records import Sentiment
+from streamer.records import Sentiment, SpeechSpan, Spoken, SpokenWord
 from streamer.speech.transcripts import parse_subtitles
 from tests.made_records import (
     START,
@@ -166,6 +166,28 @@ def test_the_report_stands_alone_and_tells_the_session(meeting: Recording) -> No
     assert "not complete" in text
     assert "ana fell" in text
     assert '“so "good", really”' in text
+
+
+def test_the_report_tells_who_spoke_how_long_and_what(tmp_path: Path) -> None:
+    good = Spoken((SpeechSpan(0, 4_000),), (SpokenWord("good <b>day", 0, 900),))
+    answer = Spoken((SpeechSpan(9_000, 10_000),), (SpokenWord("bad", 9_000, 9_500),))
+    meeting = recorded(
+        tmp_path,
+        sentiment(3, 1.5, spoken=good),
+        sentiment(9, -1.5, participant_id="bo", spoken=answer),
+        alert(3),
+        alert(8, state="cleared"),
+    )
+    page = export(meeting, "html").decode()
+    text = " ".join(Page(page).texts)
+    assert "ana 0:04 80% 1 0:04 0 0:06" in text
+    assert "Nobody spoke for 0:05, in 1 silence." in text
+    assert "0:04 0:09 ana fell sharply, down for 5 s" in text
+    assert "<span class=positive>good &lt;b&gt;day</span>" in page
+    assert "0:09 bo bad" in text
+    whole = json.loads(export(meeting, "json"))
+    assert [talk["talk_ms"] for talk in whole["conversation"]["participants"]] == [4_000, 1_000]
+    assert whole["transcript"][1]["text"] == "bad"
 
 
 def test_the_report_has_a_gap_where_there_is_no_evidence(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+
 from streamer.config import AlertsConfig, SmoothingConfig
 from streamer.records import (
     Alert,
@@ -76,6 +78,16 @@ def test_the_final_window_clears_the_alerts_that_stand() -> None:
         ("sustained_negative", "cleared", 13),
         ("sharp_drop", "cleared", 13),
     ]
+
+
+def test_the_end_is_no_event_of_its_own() -> None:
+    last = msgspec.structs.replace(score(12, -2.0), final=True)
+    scores = [*(score(k, -2.0 if k else 2.0) for k in range(12)), last]
+    _, outputs = run(scores, SmoothingConfig(time_constant_s=0.01), AlertsConfig())
+    messages = [out.message for out in outputs if isinstance(out, Alert)]
+
+    assert messages[-2].startswith("ana was negative to the end; valence is -")
+    assert messages[-1].startswith("ana stayed down to the end; valence is -")
 
 
 def test_a_discarded_estimate_clears_the_alerts_that_stand() -> None:

@@ -1,0 +1,70 @@
+"""Alerts for people: the raised and the cleared record of one alert as one entry, in plain words.
+
+What enters: `Alert` records, in any order. What leaves: an `Entry` for each raised one. The page
+does the same in `describe.js`; `tests/golden/alert_entries.json` holds both to the same words.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from streamer.records import Alert
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert from its beginning to its end.
+
+    Attributes:
+        participant_id: None for the session as a whole.
+        begin_ms: session time at which it was raised.
+        end_ms: session time at which it was cleared; None while it stands.
+        text: what happened, a sentence without a full stop.
+    """
+
+    participant_id: str | None
+    begin_ms: int
+    end_ms: int | None
+    text: str
+
+
+def alert_entries(alerts: Iterable[Alert]) -> list[Entry]:
+    """Return one entry for each raised alert, by time.
+
+    A cleared record ends the latest alert of its kind and participant. One without a raised record
+    has no entry.
+    """
+    raised: dict[tuple[str | None, str], Alert] = {}
+    entries = []
+    for alert in sorted(alerts, key=lambda alert: (alert.end_ms, alert.state == "raised")):
+        key = alert.participant_id, alert.kind
+        before = raised.pop(key, None)
+        if before is not None:
+            entries.append(_entry(before, alert.end_ms))
+        if alert.state == "raised":
+            raised[key] = alert
+    entries += [_entry(alert, None) for alert in raised.values()]
+    return sorted(entries, key=lambda entry: entry.begin_ms)
+
+
+def length_text(milliseconds: int) -> str:
+    """Return a length as `25 s` or `2 min 5 s`."""
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _entry(alert: Alert, end_ms: int | None) -> Entry:
+    who = alert.participant_id or "The meeting"
+    if end_ms is None:
+        text = "is negative" if alert.kind == "sustained_negative" else "fell sharply"
+    else:
+        stayed = "stayed negative" if alert.kind == "sustained_negative" else "fell sharply, down"
+        text = f"{stayed} for {length_text(end_ms - alert.end_ms)}"
+    return Entry(
+        participant_id=alert.participant_id,
+        begin_ms=alert.end_ms,
+        end_ms=end_ms,
+        text=f"{who} {text}",
+    )

@@ -1,0 +1,74 @@
+"""Who said what, when: the words that records carry, as lines.
+
+What enters: `Sentiment` records. What leaves: lines by time, each with the valence at its end. The
+page does the same in `transcript.js`; `tests/golden/transcript.json` holds both to the same lines.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from streamer.conversation import TURN_PAUSE_MS
+from streamer.records import Polarity, Sentiment, SpokenWord
+
+MAX_WORDS = 40
+"""A longer line is parted."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What one participant said without a pause of more than TURN_PAUSE_MS.
+
+    Attributes:
+        valence: the smoothed one of the record that carries the last word; None without evidence.
+    """
+
+    participant_id: str
+    start_ms: int
+    end_ms: int
+    text: str
+    valence: float | None
+    polarity: Polarity | None
+
+
+_Said = tuple[SpokenWord, Sentiment]
+
+
+def transcript(sentiments: Iterable[Sentiment]) -> list[Line]:
+    """Return the lines of everybody, by time; `sentiments` holds each window once."""
+    said: dict[str, list[_Said]] = {}
+    for sentiment in sentiments:
+        words = () if sentiment.spoken is None else sentiment.spoken.words
+        said.setdefault(sentiment.participant_id, []).extend((word, sentiment) for word in words)
+    lines = [
+        _line(name, part)
+        for name, own in said.items()
+        for part in _parted(sorted(own, key=lambda each: each[0].start_ms))
+    ]
+    return sorted(lines, key=lambda line: (line.start_ms, line.participant_id))
+
+
+def _parted(said: Sequence[_Said]) -> list[list[_Said]]:
+    parts: list[list[_Said]] = []
+    for word, sentiment in said:
+        line = parts[-1] if parts else []
+        pause_ms = word.start_ms - line[-1][0].end_ms if line else 0
+        if line and pause_ms <= TURN_PAUSE_MS and len(line) < MAX_WORDS:
+            line.append((word, sentiment))
+        else:
+            parts.append([(word, sentiment)])
+    return parts
+
+
+def _line(name: str, said: Sequence[_Said]) -> Line:
+    last = said[-1][1]
+    return Line(
+        participant_id=name,
+        start_ms=said[0][0].start_ms,
+        end_ms=max(word.end_ms for word, _ in said),
+        text=" ".join(word.text for word, _ in said),
+        valence=last.valence,
+        polarity=last.polarity,
+    )

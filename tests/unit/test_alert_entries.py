@@ -1,0 +1,18 @@
+"""Alerts as entries for people: the cases that the page is held to too."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamer.alert_entries import alert_entries
+from tests import made_records as made
+
+CASES = json.loads((Path(__file__).parents[1] / "golden" / "alert_entries.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_entries(case: dict[str, Any]) -> None:
+    entries = alert_entries(made.alert(**alert) for alert in case["alerts"])
+    assert [[entry.begin_ms, entry.end_ms, entry.text] for entry in entries] == case["entries"]
