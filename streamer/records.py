@@ -49,6 +49,8 @@ MAX_INTEGER = 2**53 - 1
 """The largest integer that every reader of JSON keeps; in nanoseconds, 104 days."""
 MAX_TEXT = 20_000
 """The most characters in the words of one window."""
+DIVIDED_SPREAD = 1.0
+"""The least spread, in valence units, of a meeting that is divided."""
 MAX_SPOKEN = 2_000
 """The most words, and the most spans of speech, that one record carries in `spoken`."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
@@ -328,6 +330,8 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             this window, or fewer count than the session's `min_participants`.
         spread: standard deviation of valence between participants; null with fewer than two.
         participants: how many participants counted.
+        divided: whether the participants are of opposite mood, so that `label` names nobody's: the
+            spread is at least 1, and one spread below `valence` is negative, one above positive.
     """
 
     schema_version: Index = SCHEMA_VERSION
@@ -347,6 +351,12 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     participants: Count
     model: Label
     final: bool = False
+    divided: bool = False
+
+    @property
+    def mood(self) -> str:
+        """The meeting's mood in a word or two."""
+        return "divided" if self.divided else self.label or "no evidence"
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -451,6 +461,15 @@ def polarity_of(valence: float) -> Polarity:
     if valence < -0.5:
         return "negative"
     return "positive" if valence >= 0.5 else "neutral"
+
+
+def is_divided(valence: float | None, spread: float | None) -> bool:
+    """Whether people whose valence has this mean and spread are of opposite mood."""
+    if valence is None or spread is None or spread < DIVIDED_SPREAD:
+        return False
+    return (
+        polarity_of(valence - spread) == "negative" and polarity_of(valence + spread) == "positive"
+    )
 
 
 def wall_clock(session_start_unix_ns: int, session_time_ns: int) -> datetime:

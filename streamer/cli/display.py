@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -73,6 +74,7 @@ class Board:
     session: SessionSentiment | None = None
     alerts: list[Alert] = field(default_factory=list)
     speech: SpeechTimes = field(default_factory=SpeechTimes)
+    meeting: dict[int, tuple[int, float | None]] = field(default_factory=dict)
     _latest: Text = field(default_factory=Text)
 
     def add(self, record: Sentiment | SessionSentiment | Alert) -> None:
@@ -85,11 +87,17 @@ class Board:
         elif isinstance(record, SessionSentiment):
             if self.session is None or record.window_index >= self.session.window_index:
                 self.session = record
+            self._note_meeting(record)
             self._latest = self._session_line(record)
         else:
             self.alerts.append(record)
             style = "bold red" if record.state == "raised" else ""
             self._latest = Text(f"{clock(record.end_ms)}  {printable(record.message)}", style=style)
+
+    def _note_meeting(self, record: SessionSentiment) -> None:
+        """Keep the newest revision of each window's valence, for the mean."""
+        if record.revision >= self.meeting.get(record.window_index, (0, None))[0]:
+            self.meeting[record.window_index] = record.revision, record.valence
 
     def latest_line(self) -> Text:
         """The newest record as one line, for output that is not a terminal."""
@@ -133,6 +141,10 @@ class Board:
                 _moment(row.lowest),
                 _moment(row.highest),
             )
+        known = [valence for _, valence in self.meeting.values() if valence is not None]
+        if known:
+            counts = str(len(self.meeting)), str(len(known))
+            table.add_row("the meeting", *counts, f"{fmean(known):+z.2f}")
         parts: list[RenderableType] = [table]
         conversation = self.speech.conversation()
         if conversation.participants:
@@ -159,10 +171,10 @@ class Board:
         yield Text(newest_words(printable(sentiment.text)))
 
     def _session_line(self, session: SessionSentiment) -> Text:
-        value = "no evidence" if session.valence is None else f"{session.valence:+z.2f}"
+        value = "" if session.valence is None else f"{session.valence:+z.2f} "
         spread = "" if session.spread is None else f", spread {session.spread:.2f}"
-        label = session.label or ""
-        return Text(f"meeting  {value} {label} over {session.participants} participants{spread}")
+        people = f"over {session.participants} participants{spread}"
+        return Text(f"meeting  {value}{session.mood} {people}")
 
 
 def _alert_line(entry: Entry) -> Text:

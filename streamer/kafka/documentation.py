@@ -237,6 +237,14 @@ Summary, report, list, page and `compare` compute each number in the same way.
 
 | number | definition |
 | --- | --- |
+| mean valence of a participant | The mean of `valence` over the windows that have one. |
+| mean valence of a meeting | The mean of `valence` of its `SessionSentiment` records over the \
+windows that have one. `compare` shows the same number; its differences are over matched windows. |
+| divided | A meeting in which `spread` is at least {records.DIVIDED_SPREAD:g}, `valence` - \
+`spread` is negative and `valence` + `spread` is positive. Summary, page and report show this word \
+instead of `label`. |
+| length of an alert | From the record with `raised` to the next one with `cleared` of the same \
+kind and participant. |
 | talk time | The length of a participant's speech (`spoken.speech`), with pauses up to \
 {PAUSE_MS / 1000:g} s. |
 | talk share | Talk time divided by the sum of all participants' talk times. |

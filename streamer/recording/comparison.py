@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from streamer.errors import ConfigError
+from streamer.recording.figures import mean_valence
 from streamer.recording.recorded import Recording
 from streamer.records import Sentiment
 
@@ -28,9 +29,11 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     """How far two recordings agree on one participant (`*`: on all of them).
 
     Attributes:
-        windows: matched windows with evidence in both; the figures are over these.
+        windows: matched windows with evidence in both; the figures but the means are over these.
         only_a: windows with evidence in A alone (missing in B, or without evidence there).
         only_b: the same for B.
+        mean_a: mean valence in A, over all its windows with evidence; of `*`, the meeting's own.
+        mean_b: the same in B.
         mean_difference: mean of B minus A.
         mean_absolute: mean of |B - A|.
         correlation: Pearson's; null where it is not defined.
@@ -94,8 +97,22 @@ def compare(a: Recording, b: Recording) -> Comparison:
         )
     pairs = {key: _Pair(of_a.get(key), of_b.get(key)) for key in sorted(of_a | of_b)}
     names = sorted({name for name, _ in pairs})
-    rows = [_agreement(n, [p for (who, _), p in pairs.items() if who == n]) for n in names]
-    rows.append(_agreement(EVERYBODY, list(pairs.values())))
+    rows = [
+        msgspec.structs.replace(
+            _agreement(name, [pair for (who, _), pair in pairs.items() if who == name]),
+            mean_a=mean_valence(a.of(name)),
+            mean_b=mean_valence(b.of(name)),
+        )
+        for name in names
+    ]
+    everybody = _agreement(EVERYBODY, list(pairs.values()))
+    rows.append(
+        msgspec.structs.replace(
+            everybody,
+            mean_a=mean_valence(a.session_sentiments),
+            mean_b=mean_valence(b.session_sentiments),
+        )
+    )
     return Comparison(
         session_a=a.summary.session_id,
         session_b=b.summary.session_id,
@@ -120,8 +137,6 @@ def _agreement(name: str, pairs: Sequence[_Pair]) -> Agreement:
         windows=len(both),
         only_a=only_a,
         only_b=only_b,
-        mean_a=statistics.fmean(of_a),
-        mean_b=statistics.fmean(of_b),
         mean_difference=statistics.fmean(apart),
         mean_absolute=statistics.fmean(map(abs, apart)),
         correlation=_correlation(of_a, of_b),

@@ -59,7 +59,7 @@ class Summary(msgspec.Struct, kw_only=True):
         complete: capture said that it ended, and every participant's last record is there.
         counts: how many different records there are, per kind.
         alerts: how many were raised.
-        mean_valence: over all participants' windows with evidence; null without any.
+        mean_valence: of the meeting's own records with a value; null without any.
     """
 
     session_id: str
@@ -104,6 +104,10 @@ class Recording:
     def participants(self) -> tuple[str, ...]:
         """Everyone of whom there is a record, by name."""
         return tuple(sorted({record.participant_id for record in self.sentiments}))
+
+    def of(self, participant_id: str) -> list[Sentiment]:
+        """Return the records of one participant, by window."""
+        return [each for each in self.sentiments if each.participant_id == participant_id]
 
     @property
     def conversation(self) -> Conversation:
@@ -257,11 +261,11 @@ class OpenSession:
         )
 
     def _note_newest(self, identity: tuple[RecordedKind, str], record: Recorded) -> None:
-        """Remember the highest revision of a window, and the valence of a participant's."""
+        """Remember the highest revision of a window, and the valence of the meeting's."""
         revision, valence = 0, None
         if not isinstance(record, Session | Alert):
             identity, revision = (identity[0], record.window_id), record.revision
-        if isinstance(record, Sentiment):
+        if isinstance(record, SessionSentiment):
             valence = record.valence
         if revision >= self._newest_revisions.get(identity, (0, None))[0]:
             self._newest_revisions[identity] = (revision, valence)

@@ -15,6 +15,7 @@ from html import escape
 from streamer.alert_entries import alert_entries
 from streamer.clock import clock, date_and_time
 from streamer.conversation import silence_text
+from streamer.recording.figures import mean_valence
 from streamer.recording.recorded import Recording
 from streamer.recording.transcript import transcript
 from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
@@ -140,7 +141,7 @@ def _timelines(recording: Recording) -> Iterable[str]:
     if recording.session_sentiments:
         yield _figure("everybody", recording.session_sentiments, span_ms, _of(recording, None))
     for name in recording.participants:
-        own = [sentiment for sentiment in recording.sentiments if sentiment.participant_id == name]
+        own = recording.of(name)
         yield _figure(name, own, span_ms, _of(recording, name))
     if not recording.sentiments and not recording.session_sentiments:
         yield "<p class=soft>Nothing was recorded.</p>"
@@ -163,8 +164,12 @@ def _figure(
         return TOP + (3 - max(-3.0, min(3.0, valence))) / 6 * HEIGHT
 
     bottom = TOP + HEIGHT
-    known = [value.valence for value in points if value.valence is not None]
-    mean = f"mean {statistics.fmean(known):+z.2f}" if known else "no evidence"
+    average = mean_valence(points)
+    mean = "no evidence" if average is None else f"mean {average:+z.2f}"
+    meeting = [point for point in points if isinstance(point, SessionSentiment)]
+    if any(point.divided for point in meeting):
+        known = sum(point.valence is not None for point in meeting)
+        mean += f", divided {sum(point.divided for point in meeting) / known:.0%} of the time"
     drawn = [
         f'<svg viewBox="0 0 {WIDTH} {bottom + 24}" role="img" '
         f'aria-label="Valence of {escape(name)} over time, {mean}">'
@@ -238,7 +243,7 @@ def _participants(recording: Recording) -> str:
     shares = ("negative", "neutral", "positive")
     rows = []
     for name in recording.participants:
-        own = [sentiment for sentiment in recording.sentiments if sentiment.participant_id == name]
+        own = recording.of(name)
         known = [sentiment.valence for sentiment in own if sentiment.valence is not None]
         cells = [str(len(own)), f"{len(known) / len(own):.0%}"]
         if known:

@@ -20,6 +20,7 @@ from streamer.records import (
     CLASS_LABELS,
     SessionSentiment,
     class_index,
+    is_divided,
     polarity_of,
     window_id,
 )
@@ -120,6 +121,7 @@ def record_of(
         participants=value.participants,
         model=", ".join(meeting.models),
         final=final,
+        divided=is_divided(valence, value.spread),
     )
 
 

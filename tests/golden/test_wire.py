@@ -114,6 +114,7 @@ RECORDS = {
         trend_per_min=None,
         participants=1,
         model="semi-iin",
+        divided=False,
     ),
     "sessions": Session(
         session_id="standup",

@@ -1,12 +1,14 @@
 """Records: identities, class edges, refusal of what does not fit."""
 
+from statistics import fmean, pstdev
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import records
-from streamer.records import FaceCrop, Session, Window, Word, class_index, polarity_of
+from streamer.records import FaceCrop, Session, Window, Word, class_index, is_divided, polarity_of
 from tests.made_records import session, window
 
 
@@ -43,6 +45,27 @@ def test_class_edges_are_half_open(valence: float, index: int) -> None:
 def test_polarity_agrees_with_classes(valence: float) -> None:
     expected = {0: "negative", 1: "negative", 2: "negative", 3: "neutral"}
     assert polarity_of(valence) == expected.get(class_index(valence), "positive")
+
+
+@pytest.mark.parametrize(
+    ("people", "divided"),
+    [
+        ((1.99, -2.14), True),
+        ((2.5, 0.4), False),  # nobody is negative
+        ((0.6, -0.6), False),  # not far apart
+        ((1.0,) * 7 + (-2.0,) * 3, True),
+        ((1.0,) * 9 + (-2.0,), False),  # one against all
+    ],
+)
+def test_a_meeting_is_divided_where_its_people_are_of_opposite_mood(
+    people: tuple[float, ...], divided: bool
+) -> None:
+    assert is_divided(fmean(people), pstdev(people)) == divided
+
+
+def test_without_a_spread_nothing_is_divided() -> None:
+    assert not is_divided(0.0, None)
+    assert not is_divided(None, None)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\nb", "x" * 201])

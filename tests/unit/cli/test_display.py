@@ -89,6 +89,20 @@ def test_session_and_alerts_are_shown() -> None:
     assert shown(board.summary()).count("bo fell") == 1
 
 
+def test_the_summary_has_the_mean_of_the_meeting_over_the_newest_revisions() -> None:
+    board = Board("Meeting")
+    for index, (valence, revision) in enumerate([(1.0, 0), (None, 0), (-0.5, 1)]):
+        board.add(session_sentiment(index, valence, revision=revision))
+    board.add(session_sentiment(2, 3.0))
+    assert re.search(r"the meeting +3 +2 +\+0\.25", shown(board.summary()))
+
+
+def test_a_meeting_of_opposite_moods_is_divided() -> None:
+    board = Board("Meeting")
+    board.add(session_sentiment(1, -0.07, spread=2.07, divided=True))
+    assert "-0.07 divided over 2 participants, spread 2.07" in shown(board.live())
+
+
 def test_the_summary_tells_who_spoke_how_long() -> None:
     board = Board("Meeting")
     board.add(sentiment(59, spoken=Spoken((SpeechSpan(0, 45_000),))))

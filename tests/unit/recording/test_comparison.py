@@ -7,7 +7,7 @@ import pytest
 from streamer.errors import ConfigError
 from streamer.recording.comparison import compare
 from streamer.recording.recorded import Recording
-from tests.made_records import recorded, sentiment
+from tests.made_records import recorded, sentiment, session_sentiment
 
 
 def scored(folder: Path, name: str, values: dict[tuple[str, int], float | None]) -> Recording:
@@ -15,7 +15,8 @@ def scored(folder: Path, name: str, values: dict[tuple[str, int], float | None])
         sentiment(index, value, participant_id=who, session_id=name, model=f"m-{name}")
         for (who, index), value in values.items()
     ]
-    return recorded(folder, *records, session_id=name)
+    whole = [session_sentiment(k, k / 4, session_id=name) for k in range(len(values))]
+    return recorded(folder, *records, *whole, session_id=name)
 
 
 def test_agreement_per_participant_and_over_all(tmp_path: Path) -> None:
@@ -32,13 +33,15 @@ def test_agreement_per_participant_and_over_all(tmp_path: Path) -> None:
     result = compare(a, b)
     ana, bo, cy, everybody = result.agreement
     assert (ana.windows, ana.only_a, ana.only_b) == (2, 1, 1)
-    assert (ana.mean_a, ana.mean_b) == (1.5, 1.25)
+    assert ana.mean_a == pytest.approx(4 / 3)
+    assert ana.mean_b == 1.0
     assert (ana.mean_difference, ana.mean_absolute) == (-0.25, 0.75)
     assert ana.correlation == pytest.approx(-1.0)
     assert (bo.windows, bo.correlation, bo.same_label) == (1, None, 1.0)
     assert (cy.windows, cy.only_b, cy.mean_a) == (0, 1, None)
     assert everybody.participant_id == "*"
     assert (everybody.windows, everybody.mean_absolute) == (3, 0.5)
+    assert (everybody.mean_a, everybody.mean_b) == (a.summary.mean_valence, b.summary.mean_valence)
     assert (result.models_a, result.models_b) == (("m-a",), ("m-b",))
 
 

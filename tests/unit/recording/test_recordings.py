@@ -165,13 +165,15 @@ def test_the_index_tells_when_a_session_is_complete(tmp_path: Path) -> None:
             session(),
             sentiment(2, 1.0),
             sentiment(2, 0.75, participant_id="bo", final=True),
+            session_sentiment(2, 0.75),
+            session_sentiment(3, None),
             alert(),
         ):
             writer.add(record)
         writer.flush()
         (entry,) = writer.index()
         assert (entry.complete, entry.live, entry.consent) == (False, True, "all agreed")
-        assert (entry.started_at, entry.duration_ms, entry.alerts) == (START, 3000, 1)
+        assert (entry.started_at, entry.duration_ms, entry.alerts) == (START, 4000, 1)
         for record in (session("ended"), sentiment(3, final=True)):
             writer.add(record)
         writer.flush()
@@ -204,7 +206,7 @@ def test_the_highest_revision_counts_in_whatever_order_it_comes(tmp_path: Path) 
     (entry,) = Recordings(tmp_path).index()
     assert entry == recording.summary
     assert (entry.counts["smoothed"], entry.counts["session_smoothed"]) == (1, 1)
-    assert entry.mean_valence == -1.0
+    assert entry.mean_valence == 0.5
 
 
 def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def test_a_session_is_the_mean_over_its_people() -> None:
     assert record.spread == pytest.approx(1.5)
     assert record.uncertainty == pytest.approx(0.5 * math.sqrt(0.5 + 0.5 / 2))
     assert (record.participants, record.label, record.polarity) == (2, "neutral", "neutral")
+    assert record.divided
+    assert record.mood == "divided"
     assert record.event_time == START + timedelta(seconds=1)
 
 
