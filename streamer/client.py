@@ -81,7 +81,7 @@ async def subscribe(
     with a warning. To leave early and close at once, wrap it in `contextlib.aclosing`.
 
     Args:
-        broker: `host:port[,host:port…]`.
+        broker: `host[:port][,host[:port]…]`; the port is 9092 where none is given.
         session: only this session's records: its id, or a name, which means the newest session of
             that name, and from its start on a newer one; None for every session.
         participant: only this participant's records; None for everyone's.

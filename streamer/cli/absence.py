@@ -1,19 +1,22 @@
-"""Notices about stages without a worker, and about records that do not come."""
+"""Notices about missing workers, unknown sessions, and records that do not come."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from streamer.cli.app import screen
 from streamer.config import Config
-from streamer.errors import StreamerError
+from streamer.errors import StreamerError, did_you_mean
 from streamer.kafka.groups import Stage
+from streamer.session_ids import EXACTLY, name_of, newest
 
 R = TypeVar("R")
 
+LISTED = 10
+"""Most names of sessions in a notice."""
 SILENCE_S = 15.0
 """A subscriber that has received nothing for so long prints why."""
 
@@ -61,6 +64,32 @@ async def announce_silence(config: Config) -> None:
     screen.print(
         f"No record for {SILENCE_S:g} s. {reason}", style="yellow", highlight=False, soft_wrap=True
     )
+
+
+async def announce_unknown_session(config: Config, selector: str) -> None:
+    """Print a notice if no session on the broker is meant by `selector`, with those there are."""
+    from streamer.kafka.consumer import Consumer
+    from streamer.kafka.topics import SESSIONS
+
+    session_ids = set[str]()
+    with contextlib.suppress(StreamerError):  # the subscription reports a broker that is away
+        async with Consumer(config, SESSIONS, start="earliest") as sessions:
+            async for received in sessions.snapshot():
+                session_ids.add(received.record.session_id)
+        if newest(selector, session_ids) is None:
+            text = unknown_session(selector, session_ids, config.kafka.broker)
+            screen.print(text, style="yellow", highlight=False, soft_wrap=True)
+
+
+def unknown_session(selector: str, session_ids: Collection[str], broker: str) -> str:
+    """Return a sentence on a session that is not on the broker, with those that are."""
+    names = sorted({name_of(session_id) for session_id in session_ids})
+    missing = f"{broker} has no session {selector!r} yet; streamer waits for it."
+    if not names:
+        return missing
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    hint = did_you_mean(selector.removeprefix(EXACTLY), [*names, *session_ids], "").capitalize()
+    return f"{missing} It has {', '.join(names[:LISTED])}{more}. {hint}".rstrip()
 
 
 async def watched_for_silence(

@@ -26,7 +26,7 @@ SetOption = Annotated[
 ]
 BrokerOption = Annotated[
     str | None,
-    typer.Option("--broker", "-b", help="`embedded`, or host:port of a Kafka broker."),
+    typer.Option("--broker", "-b", help="`embedded`, or host[:9092] of a Kafka broker."),
 ]
 ParticipantOption = Annotated[
     list[str] | None,

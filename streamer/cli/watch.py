@@ -8,7 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from streamer.cli.absence import announce_silence, watched_for_silence
+from streamer.cli.absence import (
+    announce_silence,
+    announce_unknown_session,
+    watched_for_silence,
+)
 from streamer.cli.app import app
 from streamer.cli.context import beginning, choose, needs_running_broker
 from streamer.cli.options import (
@@ -29,6 +33,7 @@ from streamer.cli.options import (
 from streamer.cli.output import CSV_COLUMNS, csv_line, print_json, print_line
 from streamer.cli.play import live_table, print_url
 from streamer.cli.terminal import until_signal
+from streamer.config import Config
 
 
 @app.command()
@@ -68,12 +73,12 @@ def subscribe(
         with live_table(board, output is not OutputFormat.table) as refresh:
             noticed = watched_for_silence(records, lambda: announce_silence(chosen.config))
             reading = asyncio.create_task(show_each(noticed, board, output, refresh))
-            done, pending = await asyncio.wait(
-                {reading, stopping}, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in pending:
+            looking = asyncio.create_task(_look_for(chosen.config, session))
+            done, _ = await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            others = {reading, looking, stopping} - done
+            for task in others:
                 task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await asyncio.gather(*others, return_exceptions=True)
             if reading in done:
                 reading.result()
 
@@ -116,6 +121,11 @@ def dashboard(
             media_dir=media,
         )
     )
+
+
+async def _look_for(config: Config, session: str | None) -> None:
+    if session is not None:
+        await announce_unknown_session(config, session)
 
 
 async def show_each(

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from difflib import SequenceMatcher
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality, Publish
 
 KAFKA_MESSAGE_LIMIT_BYTES = 1_048_576
+KAFKA_PORT = 9092
 FLAC_RATIO = 0.75
 """Upper planning figure for FLAC against PCM16 on speech; `pcm16` plans with 1."""
 
@@ -268,9 +270,9 @@ class SecurityConfig(_Section):
 class KafkaConfig(_Section):
     """Topics and the way to the broker.
 
-    `broker` is `embedded` or `host:port[,host:port…]`. `retention_ms` holds for every topic but
-    windows (audio and faces), which have a shorter one of their own. The embedded broker ignores
-    partitions (it has 4), replication and retention.
+    `broker` is `embedded` or `host[:port][,host[:port]…]`; the port is 9092 where none is given.
+    `retention_ms` holds for every topic but windows (audio and faces), which have a shorter one of
+    their own. The embedded broker ignores partitions (it has 4), replication and retention.
     """
 
     broker: str = "embedded"
@@ -284,20 +286,14 @@ class KafkaConfig(_Section):
     connect_timeout_s: PositiveSeconds = 15.0
     security: SecurityConfig = SecurityConfig()
 
-    @model_validator(mode="after")
-    def _broker_names_a_host(self) -> Self:
-        if self.broker != "embedded" and not all(
-            re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):\d{1,5}", part.strip())
-            for part in self.broker.split(",")
-        ):
-            raise ValueError(
-                f"broker {self.broker!r} must be `embedded` or host:port, as in localhost:9092"
-            )
-        if self.broker != "embedded":
-            for address in self.broker.split(","):
-                if not 1 <= int(address.rpartition(":")[2]) <= 65535:
-                    raise ValueError(f"the port of {address.strip()} is not from 1 to 65535")
-        return self
+    @field_validator("broker")
+    @classmethod
+    def _broker_names_a_host(cls, broker: str) -> str:
+        if broker == "embedded":
+            return broker
+        if SequenceMatcher(None, broker, "embedded").ratio() > 0.8:
+            raise ValueError(f"broker {broker!r} has no port; did you mean 'embedded'?")
+        return ",".join(_with_port(address.strip()) for address in broker.split(","))
 
 
 class MetricsConfig(_Section):
@@ -371,6 +367,17 @@ class Config(_Section):
                 "windows.length_s or lower faces.rate_hz or faces.size_px"
             )
         return self
+
+
+def _with_port(address: str) -> str:
+    """Return the address of a broker as host:port."""
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]/]+)(?::(\d{1,5}))?", address)
+    if match is None:
+        raise ValueError(f"broker {address!r} must be `embedded` or host:port, as in kafka:9092")
+    host, port = match.groups(default=str(KAFKA_PORT))
+    if not 1 <= int(port) <= 65535:
+        raise ValueError(f"the port of {address} is not from 1 to 65535")
+    return f"{host}:{port}"
 
 
 def planned_window_bytes(config: Config) -> tuple[int, str]:

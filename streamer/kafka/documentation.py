@@ -1,8 +1,8 @@
-"""The documentation of the records: `docs/records.md` and the JSON Schemas in `docs/schema`.
+"""The documentation of the records: `docs/records.md`, and in `docs/schema` what programs read.
 
-Both are generated from the table of topics and from the structs of `records` with their docstrings.
-A field's meaning is in its struct's `Attributes:`, else in _OWN, else in COMMON, which explains a
-field for every struct that has it.
+All of it is generated from the table of topics and from the structs of `records` with their
+docstrings. A field's meaning is in its struct's `Attributes:`, else in _OWN, else in COMMON, which
+explains a field for every struct that has it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from streamer.conversation import (
     SILENCE_MS,
     TURN_PAUSE_MS,
 )
+from streamer.kafka import asyncapi
 from streamer.kafka.topics import DEAD_LETTER, PUBLISHED, TOPICS, WINDOWS
 from streamer.records import (
     Alert,
@@ -218,7 +219,8 @@ _EXAMPLES: Mapping[type[msgspec.Struct], msgspec.Struct] = {
 _HEAD = """# Records
 
 Every topic's records, field by field. `streamer schema docs/schema --describe docs/records.md`
-generates this file from the code; the JSON Schemas beside it contain the same for programs.
+generates this file from the code; the JSON Schemas and the AsyncAPI document in `docs/schema`
+contain the same for programs.
 
 Topics are named `<prefix>.<name>.v1`; the prefix is `sentiment` unless `kafka.topic_prefix` sets
 another. Values are JSON, except windows, which are MessagePack with the same names. Every message
@@ -293,7 +295,7 @@ def schema(struct: type[msgspec.Struct]) -> str:
 
 
 def write_schemas(directory: Path) -> list[Path]:
-    """Write the JSON Schema of every JSON record; return the files."""
+    """Write the JSON Schema of every JSON record, and the AsyncAPI document; return the files."""
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for topic in TOPICS:
@@ -302,7 +304,9 @@ def write_schemas(directory: Path) -> list[Path]:
         path = directory / topic.schema_file
         path.write_text(schema(topic.struct), "utf-8")
         written.append(path)
-    return written
+    path = directory / asyncapi.FILE
+    path.write_text(asyncapi.asyncapi(), "utf-8")
+    return [*written, path]
 
 
 def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:

@@ -159,7 +159,7 @@ def test_nobody_at_the_address_is_one_sentence() -> None:
 
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="host:port"):
-        next(streamer.subscribe_sync("nowhere", config=build({})))
+        next(streamer.subscribe_sync("nowhere:kafka", config=build({})))
 
 
 @pytest.mark.slow

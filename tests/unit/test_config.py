@@ -54,7 +54,9 @@ def test_set_takes_toml_values_and_plain_text() -> None:
         ("windows.hop_s=0.0005", "whole number of milliseconds"),
         ("windows.hop_s=-1", "windows.hop_s"),
         ("windows.hop_s=nan", "windows.hop_s"),
-        ("kafka.broker=foo", "host:port"),
+        ("kafka.broker=embeded", "did you mean 'embedded'?"),
+        ("kafka.broker=http://foo", "host:port"),
+        ("kafka.broker=foo,", "host:port"),
         ("kafka.broker=foo:port", "host:port"),
         ("kafka.broker=foo:70000", "not from 1 to 65535"),
         ("kafka.broker=foo:0", "not from 1 to 65535"),
@@ -131,3 +133,17 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 def test_the_configurations_we_ship_are_valid_and_change_something(name: str) -> None:
     config = settings.load(CONFIGS / f"{name}.toml", (), {})
     assert config != settings.load(None, (), {})
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("localhost", "localhost:9092"),
+        ("kafka-1, kafka-2:9093", "kafka-1:9092,kafka-2:9093"),
+        ("[::1]", "[::1]:9092"),
+        ("embedded-kafka", "embedded-kafka:9092"),
+        ("embedded", "embedded"),
+    ],
+)
+def test_a_broker_without_a_port_is_at_kafkas_own(given: str, used: str) -> None:
+    assert settings.build({"kafka": {"broker": given}}).kafka.broker == used

@@ -11,6 +11,8 @@ from streamer.cli.absence import (
     absence,
     absence_announced,
     announce_silence,
+    announce_unknown_session,
+    unknown_session,
     watched_for_silence,
 )
 from streamer.cli.doctor import examine_workers
@@ -19,6 +21,8 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.topics import WINDOWS
+from streamer.testing import FakeBroker
+from tests.made_records import session
 
 
 def test_the_notice_names_stages_and_commands() -> None:
@@ -95,3 +99,25 @@ async def test_a_missing_worker_is_named_where_people_look(
         await announce_silence(config)
         for text in (printed, capsys.readouterr().err):
             assert "No smoothing worker is running" in " ".join(text.split())
+
+
+def test_an_unknown_session_is_named_with_those_there_are() -> None:
+    sessions = ["standup-20261126T145400Z-3f9a", "retro"]
+    assert unknown_session("standap", sessions, "k:1") == (
+        "k:1 has no session 'standap' yet; streamer waits for it. It has retro, standup. "
+        "Did you mean 'standup'?"
+    )
+    assert unknown_session("x", [], "k:1") == "k:1 has no session 'x' yet; streamer waits for it."
+    many = unknown_session("x", [f"day{number}" for number in range(12)], "k:1")
+    assert many.endswith("day6, day7 and 2 more.")
+
+
+async def test_only_a_session_that_is_not_on_the_broker_is_announced(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with FakeBroker() as broker:
+        broker.publish(session(session_id="standup-20261126T145400Z-3f9a", name="standup"))
+        await announce_unknown_session(broker.config, "standup")
+        assert capsys.readouterr().err == ""
+        await announce_unknown_session(broker.config, "standap")
+    assert "Did you mean 'standup'?" in capsys.readouterr().err

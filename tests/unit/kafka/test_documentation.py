@@ -1,6 +1,9 @@
-"""docs/records.md and the JSON Schemas are current, and every field is explained."""
+"""docs/records.md and docs/schema are current, and every field is explained."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,7 +11,8 @@ from typer.testing import CliRunner
 
 from streamer.cli import app
 from streamer.kafka import documentation
-from streamer.kafka.topics import topic_of
+from streamer.kafka.asyncapi import asyncapi
+from streamer.kafka.topics import DEAD_LETTER, PUBLISHED, WINDOWS, topic_of
 from streamer.records import Score, Sentiment, Window
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,3 +65,40 @@ def test_the_published_schemas_are_current(tmp_path: Path) -> None:
         assert path.read_text("utf-8") == (SCHEMAS / path.name).read_text("utf-8"), (
             f"run `streamer schema {SCHEMAS.relative_to(ROOT)}`"
         )
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    document = json.loads((SCHEMAS / "asyncapi.json").read_text("utf-8"))
+    assert {channel["address"] for channel in document["channels"].values()} == {
+        topic.full_name("sentiment") for topic in (*PUBLISHED, WINDOWS, DEAD_LETTER)
+    }
+    references = list(_references(document))
+    assert len(references) > len(document["channels"])
+    for reference in references:
+        if reference.startswith("./"):
+            assert (SCHEMAS / reference).is_file()
+            continue
+        place = document
+        for key in reference.removeprefix("#/").split("/"):
+            place = place[key]
+
+
+def test_the_asyncapi_document_names_the_headers_that_messages_have() -> None:
+    example = documentation._EXAMPLES[Sentiment]
+    assert isinstance(example, Sentiment)
+    headers = {name for name, _ in topic_of(Sentiment).encode(example).headers}
+    document = json.loads(asyncapi())
+    named = document["components"]["messages"]["smoothed"]["headers"]["required"]
+    assert set(named) <= headers
+    assert set(named) == {name for name in headers if name.startswith("ce_")}
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
