@@ -29,6 +29,8 @@ from semi_iin.model_config import SemiIINConfig
 from semi_iin.state import check_fit, load_exactly
 
 FORMAT_VERSION = 1
+RUN_CHECKPOINT = "checkpoint"
+"""The folder of the checkpoint in a training run's directory."""
 PACKAGED = Path(__file__).parent / "checkpoints"
 """The checkpoints of this package, each known by its folder's name."""
 DEFAULT = PACKAGED / "default"
@@ -119,7 +121,10 @@ def save(
 
 
 def load(path: str | Path = "default") -> Checkpoint:
-    """Read a checkpoint directory, or one of this package by its name, such as `default`.
+    """Read a checkpoint: a directory, one of this package by its name, or a training run's.
+
+    Args:
+        path: a checkpoint's directory or a file in it, a run's directory, or a name as `default`.
 
     Raises:
         SemiIINError: naming what is missing, damaged, or of another version.
@@ -129,6 +134,8 @@ def load(path: str | Path = "default") -> Checkpoint:
         directory = PACKAGED / directory
     if directory.is_file() and directory.name in (WEIGHTS, CONFIG):
         directory = directory.parent
+    if not (directory / CONFIG).is_file() and (directory / RUN_CHECKPOINT).is_dir():
+        directory = directory / RUN_CHECKPOINT
     if directory.is_file():
         raise SemiIINError(
             f"{directory} is no checkpoint directory; pickled weights (.pt, .pth, .bin) are "

@@ -68,7 +68,7 @@ def train(
         report=report,
     )
     return save_run(
-        run / "checkpoint",
+        run / checkpoints.RUN_CHECKPOINT,
         config,
         prepared,
         model,

@@ -1,9 +1,10 @@
 """The commands on a trained checkpoint."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -95,7 +96,7 @@ def evaluate(
 
 
 def info(checkpoint: CheckpointArgument = "default", as_json: JsonOption = False) -> None:
-    """Describe a checkpoint: sizes, encoders, provenance, metrics."""
+    """Describe a checkpoint: sizes, encoders, data; with --json its whole configuration."""
     from semi_iin.checkpoint import describe, load
 
     described = describe(load(checkpoint))
@@ -103,10 +104,30 @@ def info(checkpoint: CheckpointArgument = "default", as_json: JsonOption = False
         print(json.dumps(described))
         return
     table = Table("", "", show_header=False, title=described["name"])
-    for name, value in described.items():
-        shown = json.dumps(value, indent=1) if isinstance(value, dict) else str(value)
-        table.add_row(name, f"{value:,}" if isinstance(value, int) else shown)
+    for name, value in _summary(described):
+        table.add_row(name, value)
     Console().print(table)
+
+
+def _summary(described: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Rows that fit a screen, of what `checkpoint.describe` gives."""
+    weights, model = described["weights"], described["model"]
+    provenance = described.get("provenance", {})
+    yield "path", described["path"]
+    yield "size", f"{described['bytes'] / 1e6:.1f} MB"
+    yield (
+        "model",
+        f"{weights.get('model', 0):,} weights; {model['variant']}, hidden {model['hidden']}, "
+        f"{model['heads']} heads, {model['classes']} classes",
+    )
+    for modality, encoder in described.get("encoders", {}).items():
+        source = encoder.get("source", "trained from random weights")
+        stored = weights.get(f"{modality}_encoder", 0)
+        yield modality, f"{encoder['kind']}; {source}; {stored:,} weights stored"
+    samples = provenance.get("samples") if isinstance(provenance, dict) else None
+    if isinstance(samples, dict):
+        yield "model trained on", ", ".join(f"{part} {n:,}" for part, n in samples.items() if n)
+    yield "more", "--json, and README.md in its folder"
 
 
 def export(

@@ -63,6 +63,15 @@ def test_a_saved_checkpoint_is_loaded_unchanged(saved: Path) -> None:
     assert "made up" in (saved / "README.md").read_text()
 
 
+def test_the_directory_of_a_run_stands_for_its_checkpoint(saved: Path) -> None:
+    run = saved.parent / "run"
+    run.mkdir()
+    with pytest.raises(SemiIINError, match=r"config\.json is missing"):
+        checkpoint.load(run)
+    saved.rename(run / "checkpoint")
+    assert checkpoint.load(run).path == run / "checkpoint"
+
+
 def test_other_users_may_read_a_saved_checkpoint(saved: Path) -> None:
     assert saved.stat().st_mode & 0o777 == 0o755
     assert {path.stat().st_mode & 0o444 for path in saved.iterdir()} == {0o444}

@@ -119,9 +119,15 @@ def test_info_describes_a_checkpoint(run: CommandLine, tiny: Path) -> None:
     assert described["weights"].keys() == {"model", "audio_encoder", "vision_encoder"}
     assert described["bytes"] > 1000
     assert described["provenance"] == {"data": "made up"}
+
+
+def test_info_fits_a_screen(run: CommandLine, tiny: Path) -> None:
     code, out, _ = run("info", tiny)
     assert code == 0
     assert "tiny-1" in out
+    assert "log_mel_audio" in out
+    assert len(out.splitlines()) <= 24
+    assert len(run("info", "default")[1].splitlines()) <= 24
 
 
 @pytest.mark.slow
