@@ -18,6 +18,7 @@ from streamer.kafka.topics import SCORES
 from streamer.processing import spec
 from streamer.processing.clock import Clock
 from streamer.processing.faust_app import Evicted
+from streamer.processing.inputs import Start
 from streamer.processing.lease import Lease
 from streamer.processing.stage import Stage
 from streamer.records import Score, Sentiment
@@ -78,7 +79,6 @@ class App:
 
     def __init__(self) -> None:
         self.known_gaps: set[Any] = set()
-        self.made_again: set[str] = set()
         self.why: list[str] = []
         self.closing: list[Any] = []
         self.on_partitions_revoked = SimpleNamespace(connect=self.closing.append)
@@ -88,22 +88,14 @@ class App:
         self.lease = Lease(math.inf)
         self.consumer = SimpleNamespace(
             stop_flow=lambda: None,
-            seek_to_committed=self.committed,
-            earliest_offsets=self.earliest,
-            highwaters=self.highwaters,
+            starts=self.starts,
             topic_partitions=self.partitions.get,
         )
         self.assignor = SimpleNamespace(assigned_actives=lambda: {TP("changelog", 0)})
         self.offset = 0
 
-    async def committed(self) -> dict[TP, int]:
-        return {TP("sentiment.scores.v1", 0): self.offset}
-
-    async def earliest(self, *partitions: TP) -> dict[TP, int]:
-        return dict.fromkeys(partitions, 0)
-
-    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
-        return dict.fromkeys(partitions, self.offset)
+    async def starts(self) -> dict[TP, Start]:
+        return {TP("sentiment.scores.v1", 0): Start(self.offset)}
 
     def create_event(self, key: bytes, value: bytes, _: None, message: Message) -> Any:
         return SimpleNamespace(key=key, value=value, message=message)
@@ -188,9 +180,11 @@ class Bench:
             checksum=None,
             tp=TP("sentiment.scores.v1", 0),
         )
-        return SimpleNamespace(
-            message=message, ack=lambda: self.journal.append(("committable", number))
-        )
+        return SimpleNamespace(message=message, ack=lambda: self.commit(number))
+
+    def commit(self, number: int) -> None:
+        self.journal.append(("committable", number))
+        self.app.offset = number + 1
 
     async def feed(self, *events: Any) -> None:
         await self.stage.consume(Stream(events))

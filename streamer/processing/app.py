@@ -55,7 +55,6 @@ def build_app(
     embedded: bool,
     folder: Path | None = None,
     known_gaps: set[tuple[Any, int]] | None = None,
-    made_again: set[str] | None = None,
 ) -> Processor:
     """Put the app together; no I/O, inside a running event loop.
 
@@ -67,11 +66,10 @@ def build_app(
         embedded: the broker creates topics on first use and knows no CreateTopics.
         folder: of this worker alone, for RocksDB.
         known_gaps: of an app before this one.
-        made_again: topics, of an app before this one.
     """
     settings = _faust_settings(config, folder or Path(), embedded=embedded)
     group = consumer_group(config, "smoothing")
-    app = App(group, known_gaps, made_again, embedded=embedded, **settings)
+    app = App(group, known_gaps, embedded=embedded, **settings)
     stages: list[Stage[Any]] = []
     for table_name, spec in (
         ("participants", participant_spec(config)),

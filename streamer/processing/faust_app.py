@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import faust
@@ -18,12 +19,15 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
 from mode.threads import WorkerThread
 
 from streamer.errors import BrokerError, StreamerError
 from streamer.kafka.connection import close, delay_assignment, pause_between_updates
 from streamer.kafka.consumer import FETCH_WAIT_MS
+from streamer.kafka.topic_ids import topic_states
+from streamer.processing.inputs import Start, commit_metadata, find_starts
 from streamer.processing.lease import RENEW_S, Lease
 
 log = logging.getLogger(__name__)
@@ -45,13 +49,18 @@ class _Thread(WorkerThread):  # type: ignore[misc]
 
 
 class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer, repaired in five places.
+    """Faust's consumer, repaired in six places.
 
     Faust lets a fetch wait up to 1.5 s for data, and the embedded broker, unlike a real one, does
     not end the wait when data come. And after an error while joining the group aiokafka waits for
     a new subscription, which Faust never makes, so that the worker would stand still for ever: it
     tries again instead, or ends the app where the broker forbids the group. The others are
     `pause_between_updates`, `close` and, on the embedded broker, `delay_assignment`.
+
+    At the end of a rebalance Faust drops the messages that it has fetched and seeks to the commits.
+    A partition without a commit kept its position behind the dropped messages, which were lost. So
+    every input partition is sought, to its commit or to its beginning. A commit names its topic by
+    id: the commits that a worker makes while its topic is made again are of the old one.
     """
 
     Worker = _Thread
@@ -60,6 +69,19 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        self._topic_ids: dict[str, str] = {}
+        commit = consumer.commit
+
+        async def commit_with_id(offsets: Mapping[Any, OffsetAndMetadata]) -> None:
+            ids = self._topic_ids
+            await commit(
+                {
+                    at: OffsetAndMetadata(each.offset, commit_metadata(ids.get(at.topic, "")))
+                    for at, each in offsets.items()
+                }
+            )
+
+        consumer.commit = commit_with_id
         return consumer
 
     async def on_start(self) -> None:
@@ -68,6 +90,35 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         self._consumer._coordinator._push_error_to_user = self._join_again
         if self.app.embedded:
             delay_assignment(self._consumer._coordinator)
+
+    async def starts(self) -> dict[Any, Start]:
+        """Return where each assigned partition of an input is to be read from."""
+        starts: dict[Any, Start] = await self.call_thread(self._find_starts)
+        return starts
+
+    async def seek_to_committed(self) -> dict[Any, int | None]:
+        """Seek every assigned partition of an input to its start."""
+        offsets: dict[Any, int | None] = await self.call_thread(self._seek_to_starts)
+        return offsets
+
+    async def _find_starts(self) -> dict[Any, Start]:
+        consumer, changelogs = self._consumer, self.app.tables.changelog_topics
+        partitions = [at for at in consumer.assignment() if at.topic not in changelogs]
+        if not self.app.embedded:  # its topics have no ids and are never made again
+            states = await topic_states(consumer._client, {at.topic for at in partitions})
+            self._topic_ids |= {name: now.id for name, now in states.items() if now is not None}
+            partitions = [at for at in partitions if states.get(at.topic) is not None]
+        return await find_starts(consumer, partitions, self._topic_ids)
+
+    async def _seek_to_starts(self) -> dict[Any, int | None]:
+        consumer = self._consumer
+        starts = await self._find_starts()
+        offsets: dict[Any, int | None] = dict.fromkeys(consumer.assignment())
+        for at, start in starts.items():
+            if at in offsets:
+                consumer.seek(at, start.offset)
+                offsets[at] = start.offset
+        return offsets
 
     async def on_thread_stop(self) -> None:
         await super(AIOKafkaConsumerThread, self).on_thread_stop()  # past its `consumer.stop()`
@@ -89,6 +140,11 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
 class _Consumer(Transport.Consumer):  # type: ignore[misc]
     logger = logging.getLogger("faust.transport")
+
+    async def starts(self) -> dict[Any, Start]:
+        """Return where each assigned partition of an input is to be read from."""
+        starts: dict[Any, Start] = await self._thread.starts()
+        return starts
 
     def _new_consumer_thread(self) -> Any:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -133,7 +189,6 @@ class App(faust.App):  # type: ignore[misc]
         embedded: the broker is an embedded one.
         known_gaps: gaps in the offsets of an input that are the log's own.
         lease: whether this process has been running without a pause.
-        made_again: input topics that were deleted and made again, and whose commits are of the old.
     """
 
     logger = logging.getLogger("faust.app")
@@ -142,7 +197,6 @@ class App(faust.App):  # type: ignore[misc]
         self,
         app_id: str,
         known_gaps: set[tuple[Any, int]] | None = None,
-        made_again: set[str] | None = None,
         *,
         embedded: bool = False,
         **settings: Any,
@@ -153,7 +207,6 @@ class App(faust.App):  # type: ignore[misc]
         self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
         conf = self.conf
         self.lease = Lease(conf.broker_session_timeout - conf.broker_heartbeat_interval - RENEW_S)
-        self.made_again: set[str] = set() if made_again is None else made_again
 
     def start_over(self, why: str) -> None:
         """End this app so that the worker builds a new one."""

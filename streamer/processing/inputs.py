@@ -10,15 +10,17 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from streamer.config import KafkaConfig
 from streamer.errors import BrokerError, TopicChanged
 from streamer.kafka.connection import connected
 from streamer.kafka.security import aiokafka_settings
+from streamer.kafka.topic_ids import TopicState, topic_states
 
 log = logging.getLogger(__name__)
 
@@ -26,41 +28,76 @@ LOOK_S = 5.0
 """Interval of the looks at the input topics."""
 
 
-async def starting_offsets(app: Any, topic: str) -> dict[int, int]:
-    """Return the next offset of each assigned partition of `topic` that has a commit.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a partition is read from.
 
-    Where messages after the commit were deleted, it is the first that is left, and the loss is
-    logged, for all partitions at once. Where a commit is beyond the end, or `watch` has seen it,
-    the topic was made again: every commit is set back to the beginning. The app starts over if it
-    has begun already, because Faust's consumer does not go back.
+    Attributes:
+        offset: of the first message to read.
+        deleted: how many messages before it were deleted and never processed.
+        made_again: the group's commit is of an earlier topic of this name.
     """
-    consumer = app.consumer
-    commits = {
-        tp: offset
-        for tp, offset in (await consumer.seek_to_committed()).items()
-        if tp.topic == topic and offset
-    }
-    made_again = topic in app.made_again
-    app.made_again.discard(topic)
-    if not commits:
+
+    offset: int
+    deleted: int = 0
+    made_again: bool = False
+
+
+def start_of(commit: OffsetAndMetadata | None, first: int, end: int, topic_id: str) -> Start:
+    """Return where to read a partition from.
+
+    Args:
+        commit: the group's, if any; its metadata name the topic (`commit_metadata`).
+        first: the offset of the first message that is left.
+        end: the offset after the last one.
+        topic_id: of the topic as it is now; empty if the broker gives none.
+    """
+    if commit is None:
+        return Start(first)
+    of_another = bool(commit.metadata) and commit.metadata != commit_metadata(topic_id)
+    if commit.offset > end or (of_another and topic_id):
+        return Start(first, made_again=True)
+    return Start(max(commit.offset, first), deleted=max(first - commit.offset, 0))
+
+
+def commit_metadata(topic_id: str) -> str:
+    """Return the metadata of a commit: an offset means nothing in another topic of that name."""
+    return f"topic {topic_id}" if topic_id else ""
+
+
+async def find_starts(
+    consumer: Any, partitions: Collection[TopicPartition], ids: Mapping[str, str]
+) -> dict[TopicPartition, Start]:
+    """Return where aiokafka's consumer of a group is to read these partitions from.
+
+    Raises:
+        KafkaError: the broker does not answer.
+    """
+    if not partitions:
         return {}
-    first, ends = await consumer.earliest_offsets(*commits), await consumer.highwaters(*commits)
-    if made_again:
-        await consumer.seek_wait(first)  # seeking to a commit of 0 leaves the position as it is
-        await consumer._commit(first)
-        return {tp.partition: offset for tp, offset in first.items()}
-    if any(offset > ends[tp] for tp, offset in commits.items()):
-        app.made_again.add(topic)
-        app.start_over(f"the topic {topic} was made again and is read from its beginning")
-    lost = {tp: first[tp] - offset for tp, offset in commits.items() if first[tp] > offset}
+    commits = await consumer._coordinator.fetch_committed_offsets(list(partitions))
+    first = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    return {
+        at: start_of(commits.get(at), first[at], ends[at], ids.get(at.topic, ""))
+        for at in partitions
+    }
+
+
+async def starting_offsets(app: Any, topic: str) -> dict[int, int]:
+    """Return the first offset to read of each assigned partition of `topic`; log what was lost."""
+    starts = {at: start for at, start in (await app.consumer.starts()).items() if at.topic == topic}
+    if any(start.made_again for start in starts.values()):
+        log.warning("The topic %s was made again; reading its beginning.", topic)
+    lost = {at.partition: start.deleted for at, start in starts.items() if start.deleted}
     if lost:
         log.error(
             "%d messages of %s were deleted before they were processed, in partitions %s.",
             sum(lost.values()),
             topic,
-            ", ".join(str(tp.partition) for tp in sorted(lost)),
+            ", ".join(str(number) for number in sorted(lost)),
         )
-    return {tp.partition: max(offset, first[tp]) for tp, offset in commits.items()}
+    return {at.partition: start.offset for at, start in starts.items()}
 
 
 class Inputs:
@@ -70,21 +107,15 @@ class Inputs:
         """Store how many partitions each topic has."""
         self.topics = tuple(partitions)
         self._partitions = partitions
-        self._ends: dict[str, Mapping[int, int]] = {}
+        self._ids: dict[str, str] = {}
         self._absent: set[str] = set()
 
-    def forget(self, topics: Collection[str]) -> None:
-        """Take these topics at the next look as they then are."""
-        for topic in topics:
-            self._ends.pop(topic, None)
-            self._absent.discard(topic)
-
-    def look(self, topic: str, ends: Mapping[int, int]) -> str:
+    def look(self, topic: str, now: TopicState | None) -> str:
         """Compare a topic with what it was at the last look.
 
         Args:
             topic: its full name.
-            ends: the end of each partition; empty if the topic does not exist.
+            now: what the broker has; None if the topic does not exist.
 
         Returns:
             Why the stage must start over; empty if nothing requires it.
@@ -92,32 +123,29 @@ class Inputs:
         Raises:
             TopicChanged: the topic has another number of partitions than the stage's tables.
         """
-        if not ends:
+        if now is None:
             if topic not in self._absent:
                 log.error("The topic %s does not exist any more; waiting for it.", topic)
             self._absent.add(topic)
             return ""
-        if len(ends) != self._partitions[topic]:
+        if now.partitions != self._partitions[topic]:
             raise TopicChanged(
-                f"The topic {topic} has {len(ends)} partitions now and had "
+                f"The topic {topic} has {now.partitions} partitions now and had "
                 f"{self._partitions[topic]} when this worker began; give its changelog as many "
                 "(`streamer topics list` names it) or set another smoothing.consumer_group, then "
                 "start the workers again."
             )
-        before = self._ends.get(topic, {})
-        self._ends[topic] = ends
-        back = any(end < before.get(number, 0) for number, end in ends.items())
-        if topic in self._absent or back:
-            self._absent.discard(topic)
-            return f"the topic {topic} was made again"
-        return ""
+        made_again = topic in self._absent or self._ids.get(topic, now.id) != now.id
+        self._absent.discard(topic)
+        self._ids[topic] = now.id
+        return f"the topic {topic} was made again" if made_again else ""
 
 
-async def watch(kafka: KafkaConfig, inputs: Inputs, made_again: set[str]) -> str:
+async def watch(kafka: KafkaConfig, inputs: Inputs) -> str:
     """Look at the input topics every LOOK_S; return why the stage must start over.
 
-    A topic that was made again is added to `made_again`. It has a client of its own, because
-    Faust's would wait for a topic that does not exist. An outage of the broker is waited for.
+    It has a client of its own, because Faust's would wait for a topic that does not exist. An
+    outage of the broker is waited for.
 
     Raises:
         TopicChanged: the stage cannot go on with the topics as they are.
@@ -126,10 +154,8 @@ async def watch(kafka: KafkaConfig, inputs: Inputs, made_again: set[str]) -> str
         with suppress(BrokerError):
             async with _client(kafka) as client:
                 while True:
-                    for topic, ends in (await _ends(client, inputs.topics)).items():
-                        if why := inputs.look(topic, ends):
-                            made_again.add(topic)
-                            return why
+                    if why := await _look(client, inputs):
+                        return why
                     await asyncio.sleep(LOOK_S)
         await asyncio.sleep(LOOK_S)
 
@@ -143,8 +169,7 @@ async def first_look(kafka: KafkaConfig, partitions: Mapping[str, int]) -> Input
     """
     inputs = Inputs(partitions)
     async with _client(kafka) as client:
-        for topic, ends in (await _ends(client, inputs.topics)).items():
-            inputs.look(topic, ends)
+        await _look(client, inputs)
     return inputs
 
 
@@ -153,16 +178,6 @@ def _client(kafka: KafkaConfig) -> AbstractAsyncContextManager[Any]:
     return connected(lambda: AIOKafkaConsumer(**settings), kafka)
 
 
-async def _ends(client: Any, topics: Collection[str]) -> dict[str, dict[int, int]]:
-    """Return the ends of each topic's partitions; nothing of a topic that is just changing."""
-    cluster = await client._client.fetch_all_metadata()  # asking for one topic could create it
-    ends: dict[str, dict[int, int]] = {}
-    for topic in topics:
-        numbers = cluster.partitions_for_topic(topic) or ()
-        if numbers:
-            await client._client.add_topic(topic)
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(LOOK_S):
-                offsets = await client.end_offsets([TopicPartition(topic, n) for n in numbers])
-            ends[topic] = {at.partition: end for at, end in offsets.items()}
-    return ends
+async def _look(client: Any, inputs: Inputs) -> str:
+    states = await topic_states(client._client, inputs.topics)
+    return next(filter(None, [inputs.look(topic, now) for topic, now in states.items()]), "")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 import msgspec
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streamer import metrics
@@ -395,7 +396,11 @@ class Stage(Generic[S]):
                     f"{counts[1]}; give it as many, or set another smoothing.consumer_group."
                 )
             )
-        self._next = await starting_offsets(self._app, self._topic)
+        try:
+            self._next = await starting_offsets(self._app, self._topic)
+        except (KafkaError, OSError) as error:  # Faust would drop it
+            self._app.start_over(f"the commits of {self._topic} cannot be read ({error!r})")
+            return
         now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
         changelog = self._table.changelog_topic_name
         mine = {

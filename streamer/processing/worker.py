@@ -91,7 +91,6 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     if not embedded:
         inputs = await first_look(config.kafka, {name: partitions[name] for name in names})
     known_gaps: set[tuple[Any, int]] = set()
-    made_again: set[str] = set()
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
     with tables_folder(config, embedded=embedded) as folder:
@@ -112,14 +111,11 @@ async def run(config: Config, stop: asyncio.Event) -> None:
                     embedded=embedded,
                     folder=folder,
                     known_gaps=known_gaps,
-                    made_again=made_again,
                 )
                 why = await _work(processor, stop, config.kafka, inputs)
                 log.info("Stream processor stopped: %s", json.dumps(processor.counters))
                 if not stop.is_set():
                     log.warning("Starting over: %s.", why)
-                    if inputs is not None:
-                        inputs.forget(made_again)
                     await _answers(config.kafka, stop)
 
 
@@ -154,7 +150,7 @@ async def _work(
     ]
     stages.append(asyncio.create_task(app.keep_lease()))
     if inputs is not None:
-        stages.append(asyncio.create_task(watch(kafka, inputs, processor.app.made_again)))
+        stages.append(asyncio.create_task(watch(kafka, inputs)))
     waited = [app.ended, living, stopping, *stages]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     cause = next(each for each in (app.ended, *stages, *waited) if each.done())

@@ -104,7 +104,7 @@ async def until_smoothed(reader: Consumer[Any], session: str) -> None:
 async def test_processing_recovers_or_ends_at_once(
     config: Config, admin: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Cut beyond the commits of all partitions; then widened."""
+    """Cut beyond the commits of all partitions; made again, twice; then widened."""
     async with Consumer(config, SMOOTHED) as reader:
         await publish(config, range(3), "first")
         async with processing(config):
@@ -117,6 +117,11 @@ async def test_processing_recovers_or_ends_at_once(
                 await until_smoothed(reader, "second")
                 assert "were deleted before they were processed" in caplog.text
                 assert "Starting over" not in caplog.text
+                for session in ("third", "fourth"):
+                    await make_again(config, admin)
+                    await publish(config, range(3), session)
+                    await until_smoothed(reader, session)
+                assert "was made again; reading its beginning" in caplog.text
                 more = {name_of(config, SCORES): NewPartitions(PARTITIONS + 1)}
                 await admin.create_partitions(more)
                 async with asyncio.timeout(30):

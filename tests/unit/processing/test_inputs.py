@@ -3,101 +3,95 @@
 from collections.abc import Mapping
 
 import pytest
+from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from streamer.errors import TopicChanged
-from streamer.processing.inputs import Inputs, starting_offsets
+from streamer.kafka.topic_ids import TopicState
+from streamer.processing.inputs import Inputs, Start, commit_metadata, start_of, starting_offsets
 
 TOPIC = "sentiment.scores.v1"
+OLD, NEW = "id-of-the-old-topic", "id-of-the-new-topic"
 
 
-class FakeConsumer:
-    """As much of Faust's consumer as is asked; partition number to offset."""
+def commit(offset: int, topic_id: str = NEW) -> OffsetAndMetadata:
+    return OffsetAndMetadata(offset, commit_metadata(topic_id))
 
-    def __init__(
-        self, commits: Mapping[int, int], first: Mapping[int, int], ends: Mapping[int, int]
-    ) -> None:
-        self.commits = {TP(TOPIC, number): offset for number, offset in commits.items()}
-        self._first, self._ends = first, ends
-        self.committed: dict[TP, int] = {}
-        self.sought: dict[TP, int] = {}
 
-    async def seek_to_committed(self) -> dict[TP, int]:
-        return self.commits | {TP("another", 0): 7}
+@pytest.mark.parametrize(
+    ("commit", "first", "end", "expected"),
+    [
+        (commit(10), 0, 60, Start(10)),
+        (commit(0), 0, 60, Start(0)),
+        (None, 0, 60, Start(0)),
+        (None, 50, 60, Start(50)),
+        (commit(10), 50, 60, Start(50, deleted=40)),
+        (commit(3, OLD), 0, 60, Start(0, made_again=True)),  # its end is beyond the old commit
+        (commit(99), 0, 60, Start(0, made_again=True)),
+        (commit(10, ""), 0, 60, Start(10)),  # of a version that named no topic
+        (commit(99, ""), 0, 60, Start(0, made_again=True)),
+    ],
+)
+def test_a_partition_is_read_from_its_commit_if_that_is_of_this_topic(
+    commit: OffsetAndMetadata | None, first: int, end: int, expected: Start
+) -> None:
+    assert start_of(commit, first, end, NEW) == expected
 
-    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
-        return {tp: self._first[tp.partition] for tp in partitions}
 
-    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
-        return {tp: self._ends[tp.partition] for tp in partitions}
-
-    async def seek_wait(self, offsets: Mapping[TP, int]) -> None:
-        self.sought.update(offsets)
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        self.committed.update(offsets)
-        return True
+def test_a_broker_without_topic_ids_makes_no_commit_wrong() -> None:
+    assert start_of(commit(10, OLD), 0, 60, "") == Start(10)
+    assert commit_metadata("") == ""
 
 
 class FakeApp:
-    """Keeps why it must start over."""
+    """As much of Faust's app as is asked: where its consumer is to start."""
 
-    def __init__(self, consumer: FakeConsumer) -> None:
-        self.consumer = consumer
-        self.made_again: set[str] = set()
-        self.why = ""
+    def __init__(self, starts: Mapping[int, Start]) -> None:
+        self.consumer = self
+        self._starts = {TP(TOPIC, number): start for number, start in starts.items()}
 
-    def start_over(self, why: str) -> None:
-        self.why = why
+    async def starts(self) -> Mapping[TP, Start]:
+        return self._starts | {TP("another", 0): Start(7, deleted=7, made_again=True)}
 
 
-async def test_a_log_cut_beyond_the_commits_is_one_start_for_all_partitions(
+async def test_a_log_cut_beyond_the_commits_is_one_line_for_all_partitions(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    #  partition     0    1 ... 8       9
-    #  commit       10   10 ... 10     10
-    #  log           0    50 ... 50    10
-    first = {0: 0, **dict.fromkeys(range(1, 9), 50), 9: 10}
-    consumer = FakeConsumer(dict.fromkeys(range(10), 10), first, dict.fromkeys(range(10), 60))
-    expected = {0: 10, **dict.fromkeys(range(1, 9), 50), 9: 10}
-    app = FakeApp(consumer)
+    app = FakeApp({0: Start(10), **dict.fromkeys(range(1, 9), Start(50, deleted=40))})
+    expected = {0: 10, **dict.fromkeys(range(1, 9), 50)}
     assert await starting_offsets(app, TOPIC) == expected
-    assert "320 messages of sentiment.scores.v1 were deleted" in caplog.text
-    assert not consumer.committed and not app.why
+    (line,) = caplog.messages
+    assert line.startswith("320 messages of sentiment.scores.v1 were deleted")
 
 
-async def test_a_topic_made_again_is_read_from_its_beginning_after_one_start_over() -> None:
-    """Also in those partitions whose new end is beyond the old commit."""
-    consumer = FakeConsumer({0: 5000, 1: 3}, {0: 0, 1: 0}, {0: 12, 1: 4})
-    app = FakeApp(consumer)
-    await starting_offsets(app, TOPIC)
-    assert "was made again" in app.why and not consumer.committed
-    app.why = ""
+async def test_a_topic_made_again_is_one_line_too(caplog: pytest.LogCaptureFixture) -> None:
+    app = FakeApp({0: Start(0, made_again=True), 1: Start(0)})
     assert await starting_offsets(app, TOPIC) == {0: 0, 1: 0}
-    assert consumer.sought == consumer.committed == {TP(TOPIC, 0): 0, TP(TOPIC, 1): 0}
-    assert not app.why and not app.made_again
+    assert caplog.messages == [f"The topic {TOPIC} was made again; reading its beginning."]
 
 
 def test_other_partitions_end_the_stage() -> None:
     inputs = Inputs({TOPIC: 2})
-    assert inputs.look(TOPIC, {0: 5, 1: 5}) == ""
+    assert inputs.look(TOPIC, TopicState(OLD, 2)) == ""
     with pytest.raises(TopicChanged, match="has 3 partitions now and had 2"):
-        inputs.look(TOPIC, {0: 5, 1: 5, 2: 0})
+        inputs.look(TOPIC, TopicState(OLD, 3))
 
 
-def test_a_topic_made_again_starts_the_stage_over() -> None:
+def test_a_topic_made_again_starts_the_stage_over_once() -> None:
     inputs = Inputs({TOPIC: 1})
-    assert inputs.look(TOPIC, {0: 5}) == inputs.look(TOPIC, {0: 6}) == ""
-    assert inputs.look(TOPIC, {0: 1}) == f"the topic {TOPIC} was made again"
-    assert inputs.look(TOPIC, {0: 2}) == ""
-    inputs.forget([TOPIC])
-    assert inputs.look(TOPIC, {0: 1}) == ""
+    old, new = TopicState(OLD, 1), TopicState(NEW, 1)
+    assert inputs.look(TOPIC, old) == inputs.look(TOPIC, old) == ""
+    assert inputs.look(TOPIC, new) == f"the topic {TOPIC} was made again"
+    assert inputs.look(TOPIC, new) == ""
 
 
+@pytest.mark.parametrize("topic_id", [OLD, ""])  # "": the broker gives none
 def test_a_missing_topic_is_said_once_and_starts_the_stage_over_when_it_is_back(
-    caplog: pytest.LogCaptureFixture,
+    topic_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     inputs = Inputs({TOPIC: 1})
-    assert [inputs.look(TOPIC, {}) for _ in range(3)] == [""] * 3
+    assert inputs.look(TOPIC, TopicState(topic_id, 1)) == ""
+    assert [inputs.look(TOPIC, None) for _ in range(3)] == [""] * 3
     assert caplog.text.count("does not exist any more") == 1
-    assert inputs.look(TOPIC, {0: 0}) == f"the topic {TOPIC} was made again"
+    assert inputs.look(TOPIC, TopicState(topic_id, 1)) == f"the topic {TOPIC} was made again"
+    assert inputs.look(TOPIC, TopicState(topic_id, 1)) == ""
