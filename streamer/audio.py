@@ -8,7 +8,6 @@ This module does not depend on sources or times.
 from __future__ import annotations
 
 import io
-import math
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from streamer.errors import UnreadableRecord
 from streamer.records import SAMPLE_RATE_HZ
+from streamer.stereo import Stereo
 
 PCM_SCALE = 32_768
 MAX_DECODED_S = 60
@@ -39,8 +39,9 @@ class Resampler:
     sample. A frame of another rate flushes the filter and starts a new conversion.
     """
 
-    def __init__(self) -> None:
-        """Start without a rate; the first frame sets it."""
+    def __init__(self, channel: int | None = None) -> None:
+        """Start without a rate; the first frame sets it. `channel` is read alone, None: all."""
+        self._channel = channel
         self._rate_hz = 0
         self._filter: Any = None
         self._samples_in = 0
@@ -54,7 +55,11 @@ class Resampler:
 
     def push(self, frame: av.AudioFrame) -> NDArray[np.float32]:
         """Return the samples that are ready after `frame`, shape (n,); n may be 0."""
-        return self.push_mono(downmix(frame, self.stereo), frame.sample_rate)
+        return self.push_channels(_unit_scale(_channels_first(frame)), frame.sample_rate)
+
+    def push_channels(self, channels: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+        """Like `push`, for float32 samples of shape (channels, n)."""
+        return self.push_mono(mixed(channels, rate_hz, self.stereo, self._channel), rate_hz)
 
     def push_mono(self, samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
         """Like `push`, for float32 mono samples of shape (n,)."""
@@ -93,78 +98,33 @@ class Resampler:
         return np.clip(out, -1.0, 1.0)
 
 
-class Stereo:
-    """What the two channels of a stream are to each other, over its last second or so.
-
-    Channels of opposite sign cancel in their mean; `mix` then gives the louder one.
-
-    Attributes:
-        cancelled: whether that was so at any time.
-        differ: whether each channel was alone for CHANNEL_ALONE_S: two speakers, as of a call.
-    """
-
-    def __init__(self) -> None:
-        """Start without having received anything."""
-        self.cancelled = self.differ = False
-        self._cancels = False
-        self._louder = 0
-        self._energies = np.zeros(3)  # of the left and right channel and their mean
-        self._heard_s = 0.0
-        self._alone_s = [0.0, 0.0]
-
-    def mix(self, channels: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
-        """Mix samples of shape (2, n) in [-1, 1] to mono, shape (n,)."""
-        mean: NDArray[np.float32] = channels.mean(axis=0)
-        length_s = channels.shape[1] / max(1, rate_hz)
-        parts = (*channels, mean)
-        new = np.array([np.square(part, dtype=np.float64).sum() for part in parts])
-        self._energies = self._energies * math.exp(-length_s / STEREO_MEMORY_S) + new
-        self._heard_s += length_s
-        left, right, mixed = self._energies
-        loudest = max(left, right)
-        if self._heard_s >= STEREO_LEAST_S and loudest > 0:
-            cancelled_before = self._cancels
-            limit = CANCELS_UNTIL if self._cancels else CANCELS_FROM
-            self._cancels = bool(mixed < limit * loudest)
-            self.cancelled |= self._cancels
-            if self._cancels and not cancelled_before:
-                self._louder = int(right > left)
-        self._note_alone(new[0], new[1], channels.shape[1], length_s)
-        return channels[self._louder] if self._cancels else mean
-
-    def _note_alone(self, left: float, right: float, samples: int, length_s: float) -> None:
-        for side, (energy, other) in enumerate(((left, right), (right, left))):
-            if energy > AUDIBLE_POWER * samples and other * CHANNEL_ALONE_RATIO < energy:
-                self._alone_s[side] += length_s
-        self.differ = min(self._alone_s) >= CHANNEL_ALONE_S
+def downmix(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """Mix the channels of a decoded frame to mono: float32 in [-1, 1], shape (n,)."""
+    return mixed(_unit_scale(_channels_first(frame)), frame.sample_rate)
 
 
-STEREO_MEMORY_S = 1.0
-STEREO_LEAST_S = 0.05
-"""Sound over which channels are compared before anything is decided."""
-CANCELS_FROM, CANCELS_UNTIL = 0.03, 0.2
-"""Power of the mean against the louder channel below which channels cancel, and go on to."""
-AUDIBLE_POWER = 1e-5
-"""Mean square of a channel in which somebody speaks, -50 dB."""
-CHANNEL_ALONE_RATIO, CHANNEL_ALONE_S = 100.0, 1.0
-"""How much louder than the other one a channel is that is alone, and for how long."""
-
-
-def downmix(frame: av.AudioFrame, stereo: Stereo | None = None) -> NDArray[np.float32]:
-    """Mix the channels of a decoded frame to mono: float32 in [-1, 1], shape (n,).
+def mixed(
+    channels: NDArray[np.float32],
+    rate_hz: int,
+    stereo: Stereo | None = None,
+    channel: int | None = None,
+) -> NDArray[np.float32]:
+    """Mix samples of shape (channels, n) to mono: float32 in [-1, 1], shape (n,).
 
     The result is a weighted mean and so never clips: 6 and 8 channels have the weights of 5.1 and
     7.1, other layouts equal weights. With `stereo`, two channels that cancel give the louder one.
+    With `channel`, that one alone; silence where there is no such channel.
     """
-    channels = _unit_scale(_channels_first(frame))
-    if stereo is not None and len(channels) == 2 and channels.shape[1]:
-        clean = np.clip(np.nan_to_num(channels), -1.0, 1.0)
-        return stereo.mix(clean, frame.sample_rate)
+    clean = np.clip(np.nan_to_num(channels), -1.0, 1.0)
+    if channel is not None:
+        return clean[channel] if channel < len(clean) else np.zeros(clean.shape[1], np.float32)
+    if stereo is not None and len(clean) == 2 and clean.shape[1]:
+        return stereo.mix(clean, rate_hz)
     weights = np.ones(len(channels), np.float32)
     if len(channels) in (6, 8):
         weights = np.array(_SURROUND_WEIGHTS[: len(channels)], np.float32)
-    mono: NDArray[np.float32] = (weights / weights.sum()) @ channels
-    return np.clip(np.nan_to_num(mono), -1.0, 1.0)
+    mono: NDArray[np.float32] = (weights / weights.sum()) @ clean
+    return mono
 
 
 def to_pcm16(samples: NDArray[np.float32] | NDArray[np.int16]) -> NDArray[np.int16]:

@@ -36,10 +36,16 @@ TRANSCRIPT_SUFFIXES = (".vtt", ".srt")
 
 
 def playable_path(source: str) -> Path | None:
-    """Return the path of a source that a browser can play, None for devices, URLs and others."""
+    """Return the path of a source that a browser can play, None for devices, URLs and others.
+
+    A fragment behind the path, such as a channel, is left out.
+    """
+    if "://" in source:
+        return None
+    while Path(source).suffix.lower() not in PLAYABLE_TYPES and "#" in source:
+        source = source.rpartition("#")[0]
     path = Path(source)
-    playable = "://" not in source and path.suffix.lower() in PLAYABLE_TYPES
-    return path if playable else None
+    return path if path.suffix.lower() in PLAYABLE_TYPES else None
 
 
 def is_file(path: Path) -> bool:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from streamer.demo.synthetic import draw_face
 
 Wave = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""Seconds, shape (n,) → the samples at those times, in [-1, 1]."""
+"""Seconds, shape (n,) → the samples at those times, in [-1, 1]: of shape (n,), or (n, channels)."""
 Drawing = Callable[[float], NDArray[np.uint8]]
 """Seconds → an RGB frame."""
 Restamp = Callable[[float], float]
@@ -32,6 +32,11 @@ def tone(hz: float = 440.0, level: float = 0.5) -> Wave:
 
 def silence(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.zeros_like(seconds)
+
+
+def side_by_side(*waves: Wave) -> Wave:
+    """One wave for each channel."""
+    return lambda seconds: np.stack([wave(seconds) for wave in waves], axis=1)
 
 
 def beeps(at: Sequence[float], length_s: float = 0.05, hz: float = 1000.0) -> Wave:
@@ -158,7 +163,8 @@ def _encode_audio(track: Audio, stream: av.AudioStream) -> list[av.Packet]:
         index = np.arange(begin, min(total, begin + track.rate // 10))
         samples = track.wave((first + index) / track.rate).astype(np.float32)
         frame = av.AudioFrame(format="flt", layout=track.layout, samples=len(index))
-        frame.planes[0].update(np.repeat(samples[:, None], channels, axis=1).tobytes())
+        packed = samples if samples.ndim == 2 else np.repeat(samples[:, None], channels, axis=1)
+        frame.planes[0].update(np.ascontiguousarray(packed).tobytes())
         frame.sample_rate, frame.time_base = track.rate, Fraction(1, track.rate)
         frame.pts = first + begin
         packets += stream.encode(frame)

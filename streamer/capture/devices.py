@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.capture.files import reason
+from streamer.capture.files import check_channel, reason
 from streamer.capture.sources import Source
 from streamer.config import CaptureConfig
 from streamer.errors import SourceError
@@ -180,18 +180,18 @@ def camera_address(name: str, system: str) -> str:
 
 
 def read_microphone(
-    name: str, stopped: Stopped, clock: Clock, silent_after_s: float = SILENT_DEVICE_S
+    source: Source, stopped: Stopped, clock: Clock, silent_after_s: float = SILENT_DEVICE_S
 ) -> Iterator[tuple[NDArray[np.float32], int, int]]:
-    """Yield blocks of mono samples (n,), their rate in Hz and their start in session time.
+    """Yield blocks of samples (channels, n), their rate in Hz and their start in session time.
 
     Args:
-        name: number or name of the microphone, or `default`.
+        source: its address is the number or name of the microphone, or `default`.
         stopped: ends the iteration when it returns True.
         clock: session time.
         silent_after_s: a microphone without blocks for this long is disconnected.
 
     Raises:
-        SourceError: the microphone cannot be opened, or is disconnected.
+        SourceError: the microphone cannot be opened, has no such channel, or is disconnected.
     """
     blocks: queue.Queue[tuple[int, Any]] = queue.Queue(MICROPHONE_BLOCKS)
 
@@ -200,7 +200,7 @@ def read_microphone(
         if not blocks.full():
             blocks.put_nowait((clock(), block.copy()))
 
-    with _open_microphone(name, put) as rate_hz:
+    with _open_microphone(source, put) as rate_hz:
         last_block_s = time.monotonic()
         while not stopped():
             try:
@@ -210,8 +210,8 @@ def read_microphone(
                     continue
                 raise SourceError(f"no audio for {silent_after_s:g} s") from None
             last_block_s = time.monotonic()
-            mono = np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
-            yield mono, rate_hz, arrived_ns - len(block) * NS_PER_S // rate_hz
+            channels = np.ascontiguousarray(block.T, np.float32)
+            yield channels, rate_hz, arrived_ns - len(block) * NS_PER_S // rate_hz
 
 
 _microphones_lock = threading.Lock()
@@ -219,12 +219,14 @@ _open_microphones: set[int] = set()
 
 
 @contextmanager
-def _open_microphone(name: str, callback: Callable[..., None]) -> Iterator[int]:
+def _open_microphone(source: Source, callback: Callable[..., None]) -> Iterator[int]:
     """Start a microphone and yield its rate in Hz.
 
     PortAudio is restarted first, to find new devices, unless this process has an open microphone.
     """
     sounddevice = portaudio()
+    name = source.address
+    least = 2 if source.channel is None else source.channel + 1
     device = None if name in ("", "default") else int(name) if name.isdigit() else name
     with _microphones_lock:
         if not _open_microphones:
@@ -233,10 +235,11 @@ def _open_microphone(name: str, callback: Callable[..., None]) -> Iterator[int]:
         try:
             entry = sounddevice.query_devices(device, "input")
             rate_hz = int(entry["default_samplerate"])
+            check_channel(source, entry["max_input_channels"])
             stream = sounddevice.InputStream(
                 device=device,
                 samplerate=rate_hz,
-                channels=min(2, entry["max_input_channels"]),
+                channels=min(max(2, least), entry["max_input_channels"]),
                 dtype="float32",
                 blocksize=rate_hz // 20,
                 callback=callback,

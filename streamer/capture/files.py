@@ -16,6 +16,7 @@ from typing import Any, Literal
 import av
 
 from streamer.capture.source_notices import SourceNotices
+from streamer.capture.sources import Source, channel_fragment
 from streamer.capture.timeline import Timeline
 from streamer.capture.tracks import AudioTrack, VideoTrack
 from streamer.errors import SourceError
@@ -98,6 +99,22 @@ def select_streams(container: Any, name: str, audio_stream: int | None = None) -
             f"there is no #a:{audio_stream}."
         )
     return SelectedStreams(audio[audio_stream], _best(container, "video", video))
+
+
+def check_channel(source: Source, count: int) -> None:
+    """Check that a source whose sound has `count` channels has the one that is asked for.
+
+    Raises:
+        SourceError: it has not.
+    """
+    if source.channel is not None and source.channel >= count:
+        asked = channel_fragment(source.channel)
+        are = "1 channel" if count == 1 else f"{count} channels"
+        raise SourceError(
+            f"{source.name} has {are}, counted from #ch:0; there is no {asked}."
+            if count
+            else f"{source.name} has no audio, so there is no {asked}."
+        )
 
 
 def _best(container: Any, kind: str, decodable: list[Any]) -> Any:

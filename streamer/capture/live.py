@@ -18,6 +18,7 @@ from typing import Any
 
 from streamer.capture.devices import Clock, Stopped, open_camera, open_stream, read_microphone
 from streamer.capture.files import ContainerReader, MediaChunk, SelectedStreams, reason
+from streamer.capture.source_notices import SourceNotices
 from streamer.capture.sources import Source
 from streamer.capture.tracks import AudioTrack, VideoTrack
 from streamer.config import CaptureConfig, to_ns
@@ -48,7 +49,7 @@ class Tracks:
     def __init__(self, feed: Feed, counters: Counter[str]) -> None:
         """Start at session time 0."""
         self.counters = counters
-        self.audio = AudioTrack(0, LIVE_TOLERANCE_NS, MAX_FILL_NS)
+        self.audio = AudioTrack(0, LIVE_TOLERANCE_NS, MAX_FILL_NS, feed.source.channel)
         self.video = VideoTrack(0, feed.frame_rate_hz)
 
 
@@ -97,8 +98,11 @@ def read_feed(
 ) -> Iterator[MediaChunk]:
     """Open a feed and read it until it disconnects (an error, or the end) or `stopped`."""
     if feed.source.kind == "mic":
-        for samples, rate_hz, begin_ns in read_microphone(feed.source.address, stopped, clock):
-            yield from tracks.audio.push_mono(samples, rate_hz, begin_ns)
+        notices = SourceNotices(feed.source.name)
+        for samples, rate_hz, begin_ns in read_microphone(feed.source, stopped, clock):
+            yield from tracks.audio.push_channels(samples, rate_hz, begin_ns)
+            notices.note_channels(tracks.audio.stereo)
+            yield from notices.take()
         return
     with _open(feed.source, config) as container:
         reader = ContainerReader(

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from streamer.capture.devices import open_stream
 from streamer.capture.files import (
     SelectedStreams,
+    check_channel,
     declared_length_ns,
     open_file,
     select_streams,
@@ -80,13 +81,16 @@ class Probe:
         source: the source.
         live: whether it is a device or a stream without an end.
         has_audio: whether it has audio to read.
-        has_video: whether it has video to read.
+        has_video: whether it has video to read; a source of one channel has none, as a face in it
+            may be anybody's.
         files: the files to read one after another; empty for devices and URLs.
         duration_s: the declared length; None when live or unknown.
         subtitle_stream: container index of its first text subtitle stream.
         start_unix_ns: when the recording began; None when unknown.
         start_origin: what tells so; None when nothing does.
         notices: messages for the user.
+        channels: of its audio; 0 without audio, and for devices.
+        shared_picture: whether it has video that is not read, because the source is one channel.
     """
 
     source: Source
@@ -99,6 +103,8 @@ class Probe:
     start_unix_ns: int | None = None
     start_origin: StartOrigin | None = None
     notices: tuple[str, ...] = ()
+    channels: int = 0
+    shared_picture: bool = False
 
 
 def info(spec: ParticipantSpec) -> SourceInfo:
@@ -146,6 +152,19 @@ def probe_all(spec: ParticipantSpec) -> list[Probe]:
             "use only one of the two."
         )
     return probes
+
+
+def audio_channels(spec: ParticipantSpec) -> int:
+    """Return how many channels the sound of a participant's only source has.
+
+    Raises:
+        ConfigError: there are several sources.
+        SourceError: it is missing, empty or not media.
+    """
+    probes = probe_all(spec)
+    if len(probes) > 1:
+        raise ConfigError(f"The channels of {spec.participant_id!r} are those of one source.")
+    return probes[0].channels
 
 
 def open_container(source: Source, path: Path | None = None) -> Any:
@@ -230,21 +249,25 @@ def _probe_file(source: Source, path: Path) -> Probe:
 def _probe_container(source: Source, path: Path | None = None) -> Probe:
     with open_container(source, path) as container:
         streams = select_streams(container, source.name, source.audio_stream)
+        channels = 0 if streams.audio is None else streams.audio.codec_context.layout.nb_channels
+        check_channel(source, channels)
         length_ns = declared_length_ns(container)
-        subtitles = container.streams.subtitles
+        texts = container.streams.subtitles if source.channel is None else ()
         start_unix_ns, start_origin = _start(container.metadata, length_ns)
         return Probe(
             source,
             live=path is None and _is_live(source, container, length_ns),
             has_audio=streams.audio is not None,
-            has_video=streams.video is not None,
+            has_video=streams.video is not None and source.channel is None,
             duration_s=None if length_ns is None else length_ns / NS_PER_S,
             subtitle_stream=next(
-                (s.index for s in subtitles if s.codec_context.name in TEXT_CODECS), None
+                (s.index for s in texts if s.codec_context.name in TEXT_CODECS), None
             ),
             start_unix_ns=start_unix_ns,
             start_origin=start_origin,
             notices=tuple(_unread_audio(source, container, streams)),
+            channels=channels,
+            shared_picture=streams.video is not None and source.channel is not None,
         )
 
 
@@ -274,13 +297,16 @@ def _unread_audio(source: Source, container: Any, streams: SelectedStreams) -> I
 
 
 def _transcript(spec: ParticipantSpec, recording: Probe | None) -> Path | None:
-    """The transcript named as a source, else the one beside a recording of one file."""
+    """The transcript named as a source, else the one beside a recording of one file.
+
+    The one beside has the words of all channels, so that one channel has none of it.
+    """
     named = spec.transcript
     if named is not None:
         if not named.is_file():
             raise SourceError(f"There is no subtitle file {named}; check the name.")
         return named
-    if recording is None or len(recording.files) != 1:
+    if recording is None or len(recording.files) != 1 or recording.source.channel is not None:
         return None
     return transcript_beside(recording.files[0])
 

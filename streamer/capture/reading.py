@@ -106,9 +106,18 @@ def _missing(
     spec: ParticipantSpec, probes: list[Probe], requested: frozenset[Modality]
 ) -> Iterator[str]:
     names = ", ".join(probe.source.name for probe in probes)
+    shared = [probe.source for probe in probes if probe.shared_picture]
     if _needs_audio(requested) and not any(probe.has_audio for probe in probes):
         yield f"{spec.participant_id} has no audio: {names} contains no audio stream."
-    if "vision" in requested and not any(probe.has_video for probe in probes):
+    if "vision" not in requested or any(probe.has_video for probe in probes):
+        return
+    if shared:
+        yield (
+            f"{spec.participant_id} has no video: the picture of {names} belongs to no channel. If "
+            f"it shows {spec.participant_id} alone, name it too, as in --participant "
+            f"{spec.participant_id}={spec.sources[0]},{shared[0].name}."
+        )
+    else:
         yield f"{spec.participant_id} has no video: {names} contains no video stream."
 
 
@@ -156,7 +165,7 @@ class _Recording:
         self._probe = probe
         self._max_gap_ns = to_ns(config.capture.max_gap_s)
         self._counters = counters
-        self._audio = AudioTrack(0) if probe.has_audio else None
+        self._audio = AudioTrack(0, channel=probe.source.channel) if probe.has_audio else None
         self._video = VideoTrack(0, frame_rate_hz) if probe.has_video else None
 
     def chunks(self) -> Generator[MediaChunk, None, None]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 
-from streamer.audio import Stereo
 from streamer.records import Notice
+from streamer.stereo import Stereo
 
 NOTICES_IN_FULL = 5
 """So many notices of a kind are given; the rest is counted."""
@@ -19,9 +19,9 @@ CANCELLED = (
     "is used alone"
 )
 DIFFER = (
-    "its two channels have different speakers, who are taken as one participant; to have two, "
-    'split it (ffmpeg -i FILE -filter_complex "channelsplit[l][r]" -map "[l]" left.wav -map "[r]" '
-    "right.wav) and name each file as a participant"
+    "its two channels have different speakers, whose voices are mixed; for a participant each, "
+    "replay it with --split channels, or type --participant ana={name}#left --participant "
+    "bo={name}#right"
 )
 
 
@@ -50,7 +50,7 @@ class SourceNotices:
         for applies, message in ((stereo.cancelled, CANCELLED), (stereo.differ, DIFFER)):
             if applies and message not in self._once:
                 self._once.add(message)
-                self.add("channels", message)
+                self.add("channels", message.format(name=self._name))
 
     def take(self) -> Iterator[Notice]:
         """Yield the notices that wait, oldest first."""

@@ -8,6 +8,8 @@ r"""The grammar of participants and their sources, as a user types them.
                  PATH  file://PATH         a media file, a folder of media files
                  PATH.vtt  PATH.srt        a transcript of the other sources
     fragment     PATH#a:1  URL#a:1         the second audio stream instead of the best one
+                 PATH#left  URL#right      one channel of the sound, also of a mic:1#left
+                 PATH#ch:3  PATH#a:1#ch:3  the fourth channel (of the second audio stream)
     beginning    PATH@+20s  PATH@+1.5m     the recording begins 20 s (ms, s, m, h) into the session,
                                            unless a file of that whole name exists
 
@@ -18,7 +20,7 @@ only whether a path exists and is a folder.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -39,7 +41,8 @@ _BEGINNING = re.compile(r"(.+)@\+(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)", re.DOTALL)
 _NS_PER_UNIT = {"ms": NS_PER_MS, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
 MOST_BEGIN_NS = 24 * 3600 * NS_PER_S
 """The latest beginning of a recording in the session."""
-_AUDIO_STREAM = re.compile(r"(.*)#a:(\d+)", re.DOTALL)
+_FRAGMENTS = re.compile(r"(.*?)(?:#a:(\d{1,4}))?(?:#(left|right|ch:\d{1,4}))?", re.DOTALL)
+_SIDES = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,13 @@ class Source:
         kind: how it is opened.
         address: a device's number or name, a filter graph, a URL or a path, without prefix.
         audio_stream: index of the audio stream to read; None for the best one.
+        channel: index of the channel whose sound is read; None for a mix of all.
     """
 
     kind: Kind
     address: str
     audio_stream: int | None = None
+    channel: int | None = None
 
     @property
     def name(self) -> str:
@@ -129,15 +134,50 @@ def participant_of(file: str) -> ParticipantSpec:
     Raises:
         ConfigError: the file's name cannot be a participant's name, or the address is no URL.
     """
-    path = _split_beginning(file)[0]
+    path, _, channel = _split_fragments(_split_beginning(file)[0])
     if _URL.match(file):
-        parts = _split_url(file)
+        parts = _split_url(path)
         path = unquote(parts.path).rstrip("/") or parts.hostname or ""
     name = Path(path.rstrip("/")).stem or "participant"
+    if channel is not None:
+        name = f"{name}-{_label(channel)}"
     return _spec(checked_name(name.replace("=", "-").strip()), file)
 
 
+def by_channel(spec: ParticipantSpec, count: int) -> list[ParticipantSpec]:
+    """Return a participant for each of `count` channels of a participant's only source.
+
+    Two channels are called left and right, more have numbers from 0.
+    """
+    [source] = spec.sources
+    return [
+        replace(
+            spec,
+            participant_id=checked_name(f"{spec.participant_id}-{_label(channel, count)}"),
+            sources=(f"{source}{channel_fragment(channel, count)}",),
+            identified_by="channel",
+        )
+        for channel in range(count)
+    ]
+
+
+def channel_fragment(channel: int, count: int = 2) -> str:
+    """Return what a person types behind a source of `count` channels for one of them."""
+    return f"#{_SIDES[channel]}" if count == 2 and channel < 2 else f"#ch:{channel}"
+
+
+def _label(channel: int, count: int = 2) -> str:
+    return channel_fragment(channel, count).strip("#").replace(":", "")
+
+
 def _spec(participant_id: str, text: str) -> ParticipantSpec:
+    spec = _with_beginning(participant_id, text)
+    if all(_split_fragments(source)[2] is None for source in spec.sources):
+        return spec
+    return replace(spec, identified_by="channel")
+
+
+def _with_beginning(participant_id: str, text: str) -> ParticipantSpec:
     whole, begin_ns = _split_beginning(text)
     if begin_ns is not None:
         return ParticipantSpec(participant_id, split_sources(whole), begin_ns)
@@ -160,14 +200,33 @@ def _split_beginning(text: str) -> tuple[str, int | None]:
     match = _BEGINNING.fullmatch(text)
     if match is None or exists(Path(text).expanduser()):
         return text, None
-    stream = _AUDIO_STREAM.fullmatch(match[1])
-    paths = [match[1], *([stream[1]] if stream else [])]
-    if not any(exists(Path(path).expanduser()) for path in paths):
+    if not exists(Path(_split_fragments(match[1])[0]).expanduser()):
         return text, None
     begin_ns = round(float(match[2]) * _NS_PER_UNIT[match[3]])
     if begin_ns > MOST_BEGIN_NS:
         raise ConfigError(f"The beginning in {text!r} lies more than 24 hours into the session.")
     return match[1], begin_ns
+
+
+def _split_fragments(text: str) -> tuple[str, int | None, int | None]:
+    """Split a source from the audio stream and the channel that are stated behind it.
+
+    A file of that whole name has neither, nor has a camera or a graph.
+    """
+    match = _FRAGMENTS.fullmatch(text)
+    whole = text.startswith(("webcam:", "lavfi:")) or exists(Path(text).expanduser())
+    if match is None or whole:
+        return text, None, None
+    stream, channel = match[2], match[3]
+    return (
+        match[1],
+        None if stream is None else int(stream),
+        None if channel is None else _channel(channel),
+    )
+
+
+def _channel(text: str) -> int:
+    return _SIDES.index(text) if text in _SIDES else int(text.removeprefix("ch:"))
 
 
 def split_sources(text: str) -> tuple[str, ...]:
@@ -192,7 +251,7 @@ def parse_source(text: str) -> Source:
     """
     for kind in _PREFIXES:
         if text.startswith(f"{kind}:"):
-            return Source(kind, text.removeprefix(f"{kind}:"))
+            return _parse_device(kind, text)
     if _CAMERA_PATH.fullmatch(text):
         return Source("webcam", text)
     if _URL.match(text):
@@ -242,18 +301,21 @@ def _parse_url(text: str) -> Source:
     parts = _split_url(text)
     if parts.scheme == "file":
         return parse_source(parts.path)
-    if choice := _AUDIO_STREAM.fullmatch(text):
-        return Source("url", choice[1], int(choice[2]))
-    return Source("url", text)
+    return Source("url", *_split_fragments(text))
+
+
+def _parse_device(kind: Kind, text: str) -> Source:
+    address, audio_stream, channel = _split_fragments(text)
+    if audio_stream is not None:
+        address, channel = text, None
+    return Source(kind, address.removeprefix(f"{kind}:"), channel=channel)
 
 
 def _parse_path(text: str) -> Source:
-    path = Path(text).expanduser()
-    audio_stream = None
-    if not exists(path) and (choice := _AUDIO_STREAM.fullmatch(text)):
-        path, audio_stream = Path(choice[1]).expanduser(), int(choice[2])
+    address, audio_stream, channel = _split_fragments(text)
+    path = Path(address).expanduser()
     if exists(path) and path.is_dir():
-        return Source("folder", str(path), audio_stream)
+        return Source("folder", str(path), audio_stream, channel)
     if exists(path) and not path.is_file():
         raise SourceError(f"{path} is neither a file nor a folder; name one of these or a URL.")
-    return Source("file", str(path), audio_stream)
+    return Source("file", str(path), audio_stream, channel)

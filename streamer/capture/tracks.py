@@ -13,8 +13,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.audio import Resampler, Stereo
+from streamer.audio import Resampler
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, VideoFrame
+from streamer.stereo import Stereo
 
 CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
 """AudioChunks contain a tenth of a second and begin at multiples of it; the last may be shorter."""
@@ -30,17 +31,21 @@ class AudioTrack:
 
     A gap of up to `max_fill_ns` (None: any gap) is filled with silence; after a longer one the
     next chunk begins later. The later part of an overlap is cut. Audio after `limit_ns` is left
-    out.
+    out. Of several channels `channel` is taken, None: a mix of all.
     """
 
     def __init__(
-        self, start_ns: int, tolerance_ns: int = AUDIO_TOLERANCE_NS, max_fill_ns: int | None = None
+        self,
+        start_ns: int,
+        tolerance_ns: int = AUDIO_TOLERANCE_NS,
+        max_fill_ns: int | None = None,
+        channel: int | None = None,
     ) -> None:
         """Start at `start_ns`, rounded to a sample."""
         self._tolerance_ns = tolerance_ns
         self._max_fill_ns = max_fill_ns
         self.limit_ns: int | None = None
-        self._resampler = Resampler()
+        self._resampler = Resampler(channel)
         self._next = self._chunked = _sample_at(start_ns)
         self._pending: list[NDArray[np.float32]] = []
         self._skip = 0
@@ -68,13 +73,13 @@ class AudioTrack:
         """The next frames are of another stream, whose channels may have another meaning."""
         self._resampler.begin_stream()
 
-    def push_mono(
+    def push_channels(
         self, samples: NDArray[np.float32], rate_hz: int, time_ns: int | None
     ) -> Iterator[AudioChunk]:
-        """Like `push`, for float32 mono samples of shape (n,)."""
+        """Like `push`, for float32 samples of shape (channels, n)."""
         yield from self._seek(time_ns, rate_hz)
-        self._run_samples += len(samples)
-        yield from self._append(self._resampler.push_mono(samples, rate_hz))
+        self._run_samples += samples.shape[1]
+        yield from self._append(self._resampler.push_channels(samples, rate_hz))
 
     def silence_until(self, time_ns: int) -> Iterator[AudioChunk]:
         """Fill with silence up to `time_ns`; audio that arrives later for this time is cut."""

@@ -129,12 +129,15 @@ class Split(StrEnum):
     """What makes participants of one recording."""
 
     transcript = "transcript"
+    channels = "channels"
     none = "none"
 
 
 SplitOption = Annotated[
     Split,
-    typer.Option(help="A participant for each person that the transcript names, or one for all."),
+    typer.Option(
+        help="A participant for each person in the transcript, for each channel, or one for all."
+    ),
 ]
 TranscriptOption = Annotated[
     Path | None,

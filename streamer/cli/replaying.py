@@ -102,7 +102,7 @@ def replay(
     recorder = Recorder(record, record_windows, record_media)
     if not abs(transcript_offset) <= LONGEST_OFFSET_S:
         raise ConfigError("--transcript-offset is a number of seconds, at most a day.")
-    naming = Naming(split is Split.transcript, transcript, to_ns(transcript_offset))
+    naming = Naming(split.value, transcript, to_ns(transcript_offset))
     people = people_of(files or [], naming)
     for notice in people.notices:
         PROCESS.give(notice)

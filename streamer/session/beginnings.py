@@ -40,7 +40,7 @@ def beginnings(
     """Return when each participant begins: as stated, else by the recordings' creation times.
 
     As soon as one is stated, those that are not begin at 0. So do all of them when the creation
-    times do not tell, and live participants, whose clock is the session's own.
+    times do not tell, those of one recording, and live ones, whose clock is the session's own.
 
     Args:
         participants: the participants, with what is stated of them.
@@ -50,7 +50,9 @@ def beginnings(
     if any(spec.begin_ns is not None for spec in participants) or len(participants) < 2:
         return Beginnings(stated)
     infos = {name: sources[name] for name in stated}
-    if any(info.live for info in infos.values()):
+    paths = {info.path for info in infos.values()}
+    shared = len(paths) == 1 and None not in paths
+    if shared or any(info.live for info in infos.values()):
         return Beginnings(stated)
     if reason := _untrustworthy(infos):
         return Beginnings(

@@ -3,7 +3,7 @@
 What enters: paths as a user types them, and transcripts beside them. What leaves: participants,
 and a name for the session. A recording whose transcript names its people has a participant for each
 of them: with that person's words, the sound of the times in which that person speaks, and no face,
-since nothing tells whose a face is.
+since nothing tells whose a face is. Where it is asked for, each channel is a participant instead.
 """
 
 from __future__ import annotations
@@ -11,14 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from streamer import session_ids
-from streamer.capture.probe import transcript_beside
-from streamer.capture.sources import ParticipantSpec, checked_name, parse_source, participant_of
+from streamer.capture.probe import audio_channels, transcript_beside
+from streamer.capture.sources import (
+    ParticipantSpec,
+    by_channel,
+    checked_name,
+    parse_source,
+    participant_of,
+)
 from streamer.capture.zoom import FOLDER, separate_audio
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import is_file
 from streamer.speech.transcripts import Subtitles, parse_subtitles
+
+Split = Literal["transcript", "channels", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +47,15 @@ class People:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Whether and how a transcript's names make participants.
+    """What makes participants of one recording.
 
     Attributes:
-        split: False: each recording is one participant.
+        split: the names in its transcript, its channels, or nothing: it is one participant.
         transcript: the transcript of the only recording; None for the one beside it.
         offset_ns: added to the transcript's times.
     """
 
-    split: bool = True
+    split: Split = "transcript"
     transcript: Path | None = None
     offset_ns: int = 0
 
@@ -72,13 +81,14 @@ def people_of(files: Sequence[str], naming: Naming = AS_FOUND) -> People:
     groups = [_in_folder(participant_of(file)) for file in files]
     if stated and groups[0].session is not None:
         raise ConfigError("The folder has a recording for each person: leave --transcript out.")
-    groups = [g if g.session else _in_transcript(g.specs[0], naming) for g in groups]
+    inside = _in_channels if naming.split == "channels" else _in_transcript
+    groups = [group if group.session else inside(group.specs[0], naming) for group in groups]
     specs = tuple(spec for group in groups for spec in group.specs)
     notices = tuple(notice for group in groups for notice in group.notices)
     if len(groups) != 1:
         return People(specs, None, notices)
     specs = tuple(
-        spec if spec.speaker is None else replace(spec, begin_ns=spec.begin_ns or 0)
+        spec if groups[0].session is None else replace(spec, begin_ns=spec.begin_ns or 0)
         for spec in specs
     )
     return People(specs, groups[0].session, notices)
@@ -97,13 +107,30 @@ def _in_folder(spec: ParticipantSpec) -> People:
     return People(tuple(specs), meeting.name[: session_ids.LONGEST_NAME].strip() or None)
 
 
+def _in_channels(spec: ParticipantSpec, naming: Naming) -> People:
+    """Return a participant for each channel of a recording; one of one channel stays as it is."""
+    if naming.transcript is not None or naming.offset_ns:
+        raise ConfigError("--split channels takes words from the sound: leave --transcript out.")
+    if spec.identified_by == "channel":
+        return People((spec,))
+    name, count = Path(spec.sources[0]).name, audio_channels(spec)
+    if count < 2:
+        raise ConfigError(f"{name} has no two channels to split: leave --split channels out.")
+    specs = by_channel(spec, count)
+    names = ", ".join(one.participant_id for one in specs)
+    notices = [f"Each channel of {name} is a participant, without a face: {names}."]
+    if (unused := _beside(spec)) is not None:
+        notices.append(f"{unused.name} is not used: its words are of all channels.")
+    return People(tuple(specs), spec.participant_id, tuple(notices))
+
+
 def _in_transcript(spec: ParticipantSpec, naming: Naming) -> People:
     """Return a participant for each name in a recording's transcript, else the recording's own."""
     path = naming.transcript or spec.transcript or _beside(spec)
     if path is None and naming.offset_ns:
         raise ConfigError(f"{spec.participant_id} has no transcript; name one with --transcript.")
     spec = replace(spec, transcript_file=naming.transcript, transcript_offset_ns=naming.offset_ns)
-    if path is None or not naming.split:
+    if path is None or naming.split == "none":
         return People((spec,))
     try:
         read = parse_subtitles(path)
@@ -139,7 +166,8 @@ def _notices(read: Subtitles, path: Path, named: int) -> Iterator[str]:
 
 
 def _beside(spec: ParticipantSpec) -> Path | None:
-    """Return the transcript beside a recording that is one file."""
+    """Return the transcript beside a recording that is one file, read whole."""
     source = parse_source(spec.sources[0])
     path = Path(source.address)
-    return transcript_beside(path) if source.kind == "file" and is_file(path) else None
+    whole = source.kind == "file" and source.channel is None
+    return transcript_beside(path) if whole and is_file(path) else None

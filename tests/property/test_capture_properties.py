@@ -32,7 +32,7 @@ def play(track: AudioTrack, pieces: list[tuple[int, int]], rate_hz: int) -> list
     at_ns = 0
     for pause_ms, length in pieces:
         at_ns = max(0, at_ns + pause_ms * NS_PER_MS)
-        out += track.push_mono(np.ones(length, np.float32), rate_hz, at_ns)
+        out += track.push_channels(np.ones((1, length), np.float32), rate_hz, at_ns)
         at_ns += length * NS_PER_S // rate_hz
     return [*out, *track.flush()]
 
@@ -86,12 +86,12 @@ def test_resampled_audio_does_not_depend_on_how_it_is_split(
 ) -> None:
     wave = np.sin(np.arange(sum(lengths)) / 9).astype(np.float32)
     whole, split = AudioTrack(0), AudioTrack(0)
-    expected = samples_of([*whole.push_mono(wave, rate_hz, 0), *whole.flush()])
+    expected = samples_of([*whole.push_channels(wave[None], rate_hz, 0), *whole.flush()])
     chunks: list[AudioChunk] = []
     begin = 0
     for length in lengths:
         part = wave[begin : begin + length]
-        chunks += split.push_mono(part, rate_hz, begin * NS_PER_S // rate_hz)
+        chunks += split.push_channels(part[None], rate_hz, begin * NS_PER_S // rate_hz)
         begin += length
     samples = samples_of([*chunks, *split.flush()])
     assert samples == pytest.approx(expected, abs=1e-5)

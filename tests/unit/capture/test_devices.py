@@ -17,6 +17,7 @@ import pytest
 from streamer import capture
 from streamer.capture import devices
 from streamer.capture.devices import Device
+from streamer.capture.sources import Source
 from streamer.config import CaptureConfig, Config
 from streamer.errors import SourceError
 from streamer.records import NS_PER_S, AudioChunk, VideoFrame
@@ -96,7 +97,7 @@ class FakeMicrophone:
         self._owner = owner
         self._callback = callback
         wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(blocksize) / samplerate)
-        self._block = np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
+        self._block = np.stack([wave, -0.5 * wave][:channels], axis=1).astype(np.float32)
 
     def start(self) -> None:
         self._owner.streams.append(self)
@@ -112,13 +113,28 @@ def test_microphones_are_listed_and_read(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("default", "1", "Headset"):
         chunks = collect(f"mic:{name}", AudioChunk, lambda got: len(got) > 3)
         peak = max(float(np.abs(chunk.samples).max()) for chunk in chunks)
-        assert peak == pytest.approx(0.5, abs=0.02)
+        assert peak == pytest.approx(0.125, abs=0.01), "the mean of both channels"
     assert devices.microphones() == [
         Device("mic:default", "microphone", "the system's default microphone"),
         Device("mic:1", "microphone", "Headset, 2 ch"),
     ]
     with pytest.raises(SourceError, match=r"mic:7 cannot be opened .*streamer devices"):
         collect("mic:7", AudioChunk, lambda got: False)
+
+
+@pytest.mark.parametrize(("channel", "peak"), [("left", 0.5), ("right", 0.25), ("ch:1", 0.25)])
+def test_one_channel_of_a_microphone_is_read_alone(
+    monkeypatch: pytest.MonkeyPatch, channel: str, peak: float
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", FakePortAudio(blocks=20))
+    chunks = collect(f"mic:1#{channel}", AudioChunk, lambda got: len(got) > 3)
+    assert max(float(np.abs(c.samples).max()) for c in chunks) == pytest.approx(peak, abs=0.02)
+
+
+def test_a_microphone_without_the_channel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", FakePortAudio(blocks=20))
+    with pytest.raises(SourceError, match=r"mic:1 has 2 channels, .* there is no #ch:2\."):
+        collect("mic:1#ch:2", AudioChunk, lambda got: False)
 
 
 def test_a_silent_microphone_is_disconnected_and_portaudio_looks_for_new_devices(
@@ -128,11 +144,12 @@ def test_a_silent_microphone_is_disconnected_and_portaudio_looks_for_new_devices
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
     for scans in (1, 2):
         blocks = devices.read_microphone(
-            "default", lambda: False, lambda: NS_PER_S, silent_after_s=0.05
+            Source("mic", "default"), lambda: False, lambda: NS_PER_S, silent_after_s=0.05
         )
         with pytest.raises(SourceError, match=r"no audio for 0\.05 s"):
             for samples, rate_hz, begin_ns in blocks:
-                assert (len(samples), rate_hz, begin_ns) == (2400, 48_000, NS_PER_S * 95 // 100)
+                assert samples.shape == (2, 2400)
+                assert (rate_hz, begin_ns) == (48_000, NS_PER_S * 95 // 100)
         assert fake.scans == scans
     assert fake.streams == []
 

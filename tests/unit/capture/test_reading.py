@@ -736,8 +736,8 @@ def test_audio_after_the_declared_end_is_cut_and_nothing_waits_for_it() -> None:
     track = AudioTrack(0)
     track.limit_ns = NS_PER_S
     second = np.zeros(SAMPLE_RATE_HZ, np.float32)
-    chunks = [*track.push_mono(second, SAMPLE_RATE_HZ, 0)]
+    chunks = [*track.push_channels(second[None], SAMPLE_RATE_HZ, 0)]
     chunks += track.silence_until(3 * NS_PER_S)  # a frame of the video, which is longer
-    chunks += track.push_mono(second, SAMPLE_RATE_HZ, 4 * NS_PER_S)
+    chunks += track.push_channels(second[None], SAMPLE_RATE_HZ, 4 * NS_PER_S)
     chunks += track.flush()
     assert sum(len(chunk.samples) for chunk in chunks) == SAMPLE_RATE_HZ

@@ -12,6 +12,7 @@ import pytest
 from streamer.capture.sources import (
     ParticipantSpec,
     Source,
+    by_channel,
     parse_participant,
     parse_source,
     participant_of,
@@ -65,6 +66,15 @@ def test_invalid_participants_are_refused(text: str) -> None:
          "http://host/a.mp4"),
         ("http://host/a.mp4#a:2", Source("url", "http://host/a.mp4", 2), "http://host/a.mp4"),
         ("/nowhere/a.mp4#a:1", Source("file", "/nowhere/a.mp4", 1), "/nowhere/a.mp4"),
+        ("/nowhere/a.wav#left", Source("file", "/nowhere/a.wav", None, 0), "/nowhere/a.wav"),
+        ("/nowhere/a.wav#right", Source("file", "/nowhere/a.wav", None, 1), "/nowhere/a.wav"),
+        ("/nowhere/a.wav#a:1#ch:3", Source("file", "/nowhere/a.wav", 1, 3), "/nowhere/a.wav"),
+        ("http://host/a.wav?k=1#ch:0", Source("url", "http://host/a.wav?k=1", None, 0),
+         "http://host/a.wav"),
+        ("mic:1#right", Source("mic", "1", None, 1), "mic:1"),
+        ("mic:Desk #4#ch:2", Source("mic", "Desk #4", None, 2), "mic:Desk #4"),
+        ("mic:1#a:1", Source("mic", "1#a:1"), "mic:1#a:1"),
+        ("lavfi:sine#left", Source("lavfi", "sine#left"), "lavfi:sine#left"),
         ("file:///nowhere/a.mp4", Source("file", "/nowhere/a.mp4"), "/nowhere/a.mp4"),
     ],
 )  # fmt: skip
@@ -77,10 +87,46 @@ def test_a_folder_is_a_source(tmp_path: Path) -> None:
     assert parse_source(str(tmp_path)) == Source("folder", str(tmp_path))
 
 
-def test_a_file_whose_name_ends_like_a_fragment_is_read_whole(tmp_path: Path) -> None:
-    path = tmp_path / "take#a:1"
+@pytest.mark.parametrize("name", ["take#a:1", "take#left", "take#ch:2"])
+def test_a_file_whose_name_ends_like_a_fragment_is_read_whole(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     path.touch()
     assert parse_source(str(path)) == Source("file", str(path))
+    assert parse_participant(f"ana={path}").identified_by == "source"
+    assert participant_of(str(path)).participant_id == name
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("calls/monday.wav#left", "monday-left"),
+        ("calls/monday.wav#a:1#right", "monday-right"),
+        ("https://host/monday.wav?token=x#ch:3", "monday-ch3"),
+    ],
+)
+def test_a_channel_names_its_participant_and_is_how_it_is_known(source: str, name: str) -> None:
+    spec = participant_of(source)
+    assert (spec.participant_id, spec.sources) == (name, (source,))
+    assert spec.identified_by == "channel"
+    assert parse_participant(f"ana={source}").identified_by == "channel"
+
+
+def test_a_channel_may_begin_later(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    path.touch()
+    spec = participant_of(f"{path}#left@+1.5s")
+    assert (spec.sources, spec.begin_ns) == ((f"{path}#left",), 1_500_000_000)
+    assert spec.participant_id == "call-left"
+
+
+def test_channels_are_called_left_and_right_or_numbered_from_zero() -> None:
+    spec = ParticipantSpec("call", ("call.wav#a:1",), begin_ns=5)
+    two, three = by_channel(spec, 2), by_channel(spec, 3)
+    assert [one.participant_id for one in two] == ["call-left", "call-right"]
+    assert [one.sources for one in two] == [("call.wav#a:1#left",), ("call.wav#a:1#right",)]
+    assert [one.participant_id for one in three] == ["call-ch0", "call-ch1", "call-ch2"]
+    assert [one.media[0].channel for one in (*two, *three)] == [0, 1, 0, 1, 2]
+    assert {(one.begin_ns, one.identified_by) for one in (*two, *three)} == {(5, "channel")}
 
 
 def test_a_pipe_is_not_a_source(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from streamer import audio
+from streamer.capture import parse_participant
 from streamer.config import load
 from streamer.errors import ConfigError, SourceError
 from streamer.records import Window
@@ -100,7 +101,7 @@ def test_a_transcript_that_names_people_gives_a_participant_for_each(tmp_path: P
 
 
 def test_a_recording_is_one_participant_when_that_is_asked_for(tmp_path: Path) -> None:
-    people = people_of([str(recording(tmp_path, NAMED))], Naming(split=False))
+    people = people_of([str(recording(tmp_path, NAMED))], Naming(split="none"))
     assert [(spec.participant_id, spec.speaker) for spec in people.specs] == [("meeting", None)]
     assert people.notices == ()
 
@@ -170,3 +171,71 @@ def test_a_participant_has_the_words_and_the_sound_of_one_person_and_no_face(
             text if n == second else "" for n in range(4)
         ]
         assert not any(window.faces for window in windows)
+
+
+def stereo(folder: Path, name: str = "call.wav") -> Path:
+    return media.write(folder / name, media.Audio(seconds=1.0, layout="stereo"))
+
+
+BY_CHANNEL = Naming(split="channels")
+
+
+def test_each_channel_is_a_participant_when_that_is_asked_for(tmp_path: Path) -> None:
+    path = stereo(tmp_path)
+    path.with_suffix(".vtt").write_text(NAMED, "utf-8")
+    people = people_of([str(path)], BY_CHANNEL)
+    assert {spec.participant_id: spec.sources for spec in people.specs} == {
+        "call-left": (f"{path}#left",),
+        "call-right": (f"{path}#right",),
+    }
+    assert {spec.identified_by for spec in people.specs} == {"channel"}
+    assert {spec.begin_ns for spec in people.specs} == {0}
+    assert {spec.transcript for spec in people.specs} == {None}
+    assert people.session == "call"
+    assert any("call.vtt is not used" in notice for notice in people.notices)
+    plan = make_plan(people.specs, load(None, [], environment={}), speed=0)
+    assert plan.notice == ""
+    assert [source.subtitle_path for source in plan.sources.values()] == [None, None]
+
+
+def test_a_channel_that_is_named_has_neither_the_names_nor_the_channels_split(
+    tmp_path: Path,
+) -> None:
+    path = stereo(tmp_path)
+    path.with_suffix(".vtt").write_text(NAMED, "utf-8")
+    for naming in (Naming(), BY_CHANNEL):
+        people = people_of([f"{path}#right"], naming)
+        assert [(s.participant_id, s.speaker) for s in people.specs] == [("call-right", None)]
+
+
+def test_what_has_no_channels_to_split_is_refused(tmp_path: Path) -> None:
+    mono = media.write(tmp_path / "mono.wav", media.Audio(seconds=1.0))
+    with pytest.raises(ConfigError, match=r"mono\.wav has no two channels"):
+        people_of([str(mono)], BY_CHANNEL)
+    with pytest.raises(ConfigError, match="one source"):
+        people_of([f"{mono},{mono}"], BY_CHANNEL)
+    words = Naming(split="channels", transcript=tmp_path / "words.vtt")
+    with pytest.raises(ConfigError, match="leave --transcript out"):
+        people_of([str(stereo(tmp_path))], words)
+
+
+def test_two_channels_of_one_recording_begin_together_without_a_guess(tmp_path: Path) -> None:
+    path = stereo(tmp_path)
+    specs = [parse_participant(f"ana={path}#left"), parse_participant(f"bo={path}#right")]
+    plan = make_plan(specs, load(None, [], environment={}), speed=0)
+    assert (dict(plan.begins_ns), plan.notice) == ({"ana": 0, "bo": 0}, "")
+
+
+def test_windows_of_a_channel_have_its_sound_and_say_how_their_participant_is_known(
+    tmp_path: Path,
+) -> None:
+    wave = media.side_by_side(media.tone(level=0.5), media.tone(level=0.125))
+    path = media.write(tmp_path / "call.wav", media.Audio(seconds=1.0, layout="stereo", wave=wave))
+    config = load(
+        None, ["windows.audio_codec=pcm16", 'session.modalities=["audio"]'], environment={}
+    )
+    plan = make_plan(people_of([str(path)], BY_CHANNEL).specs, config, speed=0)
+    for spec, level in zip(plan.participants, (0.5, 0.125), strict=True):
+        [window] = Pipeline(plan, spec, config).windows(threading.Event())
+        assert loudness(window) == pytest.approx(level, abs=0.01)
+        assert window.identified_by == "channel"
