@@ -1,7 +1,8 @@
 """Voice activity: Silero's own model, 32 ms of sound at a time → probability of speech.
 
 The model is recurrent and remembers what it heard, so every listener has one of its own (2 MB).
-Runs on the processor in the caller's thread, at about 2 % of one core per participant.
+Runs on the processor in the caller's thread, at about 2 % of one core per participant. torch is
+imported with the model and not before: the stages of a session start without waiting for it.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from streamer.errors import ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    import torch
 
 FRAME_SAMPLES = 512
 FRAME_NS = FRAME_SAMPLES * NS_PER_S // SAMPLE_RATE_HZ
@@ -55,6 +58,8 @@ class Silero:
 
     def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
         """Probability of speech in each of the next frames, (n, FRAME_SAMPLES) in [-1, 1]."""
+        import torch
+
         with torch.inference_mode(), one_thread():
             return [self._probability(frame) for frame in torch.from_numpy(frames)]
 
@@ -77,6 +82,8 @@ def one_thread() -> Iterator[None]:
 
     Two threads take up to ten times the processor time of one here (they wait by spinning).
     """
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -21,7 +21,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from semi_iin.mel import LogMel
 from streamer.config import AsrConfig
 from streamer.errors import ConfigError, ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
@@ -125,6 +124,8 @@ class Model:
     def __init__(self, folder: Path, device: str, threads: int) -> None:
         import ctranslate2
         from tokenizers import Tokenizer
+
+        from semi_iin.mel import LogMel  # imports torch
 
         self.name = folder.name
         self._storage = ctranslate2.StorageView

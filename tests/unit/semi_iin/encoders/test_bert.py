@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,19 +111,3 @@ def test_damaged_files_are_a_sentence(own: Path) -> None:
     (own / "model.safetensors").write_bytes(b"short")
     with pytest.raises(SemiIINError, match="cannot be loaded"):
         load_backbone({"source": str(own)})
-
-
-HEAVY = ("transformers", "sklearn", "torch._dynamo", "sympy")
-
-
-@pytest.mark.slow
-def test_a_checkpoint_is_loaded_and_scores_without_the_slow_packages() -> None:
-    code = (
-        "import sys; from streamer.config import build\n"
-        "from streamer.inference import batches\n"
-        "config = build({'inference': {'device': 'cpu'}})\n"
-        "batches.Scorer(batches.load_predictor(config)).warm_up()\n"
-        f"print(*(name for name in {HEAVY!r} if name in sys.modules))"
-    )
-    process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert process.stdout.split() == []
