@@ -41,7 +41,16 @@ SILENT_DEVICE_S = 3.0
 """A microphone that delivers no block for this long counts as disconnected."""
 STOP_CHECK_S = 0.2
 """How soon a microphone that gives no blocks is closed at a stop."""
-RTSP_OPTIONS = {"rtsp_transport": "tcp", "analyzeduration": "2000000"}
+URL_OPTIONS = {
+    "rtsp": {"rtsp_transport": "tcp", "analyzeduration": "2000000"},
+    "http": {
+        "reconnect": "1",
+        "reconnect_on_network_error": "1",
+        "reconnect_delay_max": "1",
+    },
+}
+"""FFmpeg's options by the beginning of the address. Without the second ones it skips the packets of
+a request that is not answered: of a video the first image, on which all others depend."""
 CAMERA_SYSTEMS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
 
@@ -130,7 +139,7 @@ def open_stream(source: Source, timeout_s: float = 15.0) -> Any:
     try:
         if source.kind == "lavfi":
             return av.open(source.address, "r", format="lavfi")
-        options = RTSP_OPTIONS if source.address.startswith("rtsp") else {}
+        options = URL_OPTIONS.get(source.address[:4].lower(), {})
         return av.open(
             source.address, "r", options=options, timeout=timeout_s, metadata_errors="ignore"
         )

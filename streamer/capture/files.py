@@ -179,6 +179,8 @@ class ContainerReader:
         self._ended = False
         self._bad_reads = 0
         self._notices = SourceNotices(self.name)
+        self._with_packets: set[str] = set()
+        self._decoded: set[str] = set()
         self._only_dts = self.container.format.name == "avi"
         self._packets = self._demux()
         if self.audio is not None:
@@ -237,6 +239,8 @@ class ContainerReader:
                     yield from self.audio.silence_until(_time_of(heads[first]))
                 yield heads.pop(first)
         self._check_length()
+        for missing in sorted(self._with_packets - self._decoded):
+            self._notices.add("none", f"nothing of its {missing} could be decoded")
         yield from self._notices.close()
 
     def read_live(self) -> Iterator[MediaChunk]:
@@ -358,12 +362,15 @@ class ContainerReader:
 
     def _decode(self, stream: Any, packet: Any | None) -> Iterator[MediaChunk]:
         """Decode a packet; None flushes the decoder at the end."""
+        if packet is not None:
+            self._with_packets.add(stream.type)
         try:
             frames = stream.codec_context.decode(packet)
         except (av.FFmpegError, ValueError) as error:
             self._count_damage(reason(error))
             return
         for frame in frames:
+            self._decoded.add(stream.type)
             if stream.type == "audio" and self.audio is not None:
                 if frame.samples:
                     yield from self.audio.push(frame, _frame_ns(frame))

@@ -340,6 +340,23 @@ def test_a_recording_at_a_url_is_not_live(tmp_path: Path) -> None:
     assert len(of(VideoFrame, chunks)) == 10
 
 
+def test_a_request_that_a_server_does_not_answer_is_repeated(tmp_path: Path) -> None:
+    """Else FFmpeg skips the packet that it asked for: of video the first image, and so all."""
+    serve = ranges_of(media.talking_head(tmp_path / "a.mp4", seconds=2).read_bytes())
+    requests = itertools.count()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if next(requests) % 3 == 2:
+            handler.close_connection = True
+        else:
+            serve(handler)
+
+    with web(answer) as address:
+        spec = capture.ParticipantSpec("ana", (f"{address}/a.mp4",))
+        chunks = list(capture.read(spec, Config(), threading.Event(), 5))
+    assert len(of(VideoFrame, chunks)) == 10
+
+
 def test_a_stream_at_a_url_is_live_and_reconnects(tmp_path: Path) -> None:
     part = media.write(
         tmp_path / "a.ts", media.Audio(codec="mp2", rate=48_000, seconds=1), media.Video(seconds=1)

@@ -606,6 +606,14 @@ def test_a_folder_of_different_files_keeps_audio_and_video_together(tmp_path: Pa
     assert any("4.mp4 is empty" in notice for notice in result.notices)
 
 
+def test_a_stream_of_which_nothing_can_be_decoded_is_named(tmp_path: Path) -> None:
+    path = media.write(tmp_path / "v.mp4", Video(seconds=2))
+    data = path.read_bytes()
+    begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    path.write_bytes(data[:begin] + bytes(end - begin) + data[end:])
+    assert f"{path}: nothing of its video could be decoded." in read(path).notices
+
+
 def write_stereo(path: Path, right_over_left: float) -> None:
     left = 8_000 * np.sin(np.arange(SAMPLE_RATE_HZ) * 0.2)
     with wave.open(str(path), "wb") as file:
