@@ -17,8 +17,11 @@ Conventions, where the field has more than one:
 * F1 is the mean of both classes' F1, weighted by how often each is the label (scikit-learn's
   `weighted`). Much published code swaps labels and predictions in that call and so weights by how
   often each is predicted.
-* The calibration error is that of the seven classes: |confidence - accuracy| in 15 bins of equal
-  width, weighted by how many samples fall in each.
+* The calibration error is |confidence - accuracy| in 15 bins of equal width, weighted by how many
+  samples fall in each: `ece` of the seven classes, `ece_polarity` of negative, neutral and
+  positive, `ece_sign` of negative against positive. It is above 0 for every model, most where
+  samples are few, so `..._if_calibrated` says how large it would be if each sample were right with
+  the probability that the model gives; there `ci95` is the range of 95 % of such outcomes.
 * A sample without a prediction (it has no evidence) counts as the uninformed prediction: valence 0
   and even class probabilities. `unscored` is the number of such samples.
 """
@@ -43,6 +46,7 @@ Floats = NDArray[np.float64]
 Metric = Callable[[Floats], Floats]  # weights (R, n) to values (R,)
 
 CALIBRATION_BINS = 15
+OUTCOMES = 200  # that are drawn of a calibrated model
 RESAMPLES = 1000
 _CHUNK = 4_000_000  # weights held at a time (32 MB)
 
@@ -69,9 +73,9 @@ def evaluate_valence(
         seed: of the bootstrap.
 
     Returns:
-        `n`, then `mae`, `corr`, `acc7`, `acc2_nonneg`, `acc2_nonzero`, `f1_nonneg`, `f1_nonzero`
-        and `ece`, each `{"value": ..., "ci95": [low, high]}`, and `unscored` where there are
-        any. A value that is not defined (a correlation with a constant) is None.
+        `n`, then `mae`, `corr`, `acc7`, `acc2_nonneg`, `acc2_nonzero`, `f1_nonneg`, `f1_nonzero`,
+        `ece` and `ece_if_calibrated`, each `{"value": ..., "ci95": [low, high]}`, and `unscored`
+        where there are any. A value that is not defined (a correlation with a constant) is None.
 
     Raises:
         SemiIINError: without samples, or for labels outside [-3, 3].
@@ -86,7 +90,9 @@ def evaluate_valence(
     metrics = valence_metrics(predicted, truth)
     if class_probabilities is not None:
         probabilities = _probabilities(class_probabilities, len(truth))
-        metrics["ece"] = _calibration_error(probabilities, valence_class(truth))
+        return _report(metrics, len(truth), unscored, resamples, seed, groups) | _calibration(
+            "ece", probabilities, valence_class(truth), groups, resamples, seed
+        )
     return _report(metrics, len(truth), unscored, resamples, seed, groups)
 
 
@@ -118,6 +124,7 @@ def emotion_metrics(valence: Floats, truth: NDArray[Any]) -> dict[str, Metric]:
 def evaluate_polarity(
     valence: Sequence[float | None] | Floats,
     label: Sequence[str],
+    class_probabilities: Sequence[Sequence[float] | None] | Floats | None = None,
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -128,8 +135,9 @@ def evaluate_polarity(
 
     Returns:
         `n`, then as for `evaluate_valence`: `acc3`, the weighted `f1_3class`, `sign_auc` (how
-        often a positive sample has a higher valence than a negative one), and `neutral_beyond_1`
-        (the share of neutral samples whose valence is above 1 or below -1).
+        often a positive sample has a higher valence than a negative one), `neutral_beyond_1`
+        (the share of neutral samples whose valence is above 1 or below -1), and, where there are
+        class probabilities, `ece_polarity` and `ece_polarity_if_calibrated`.
 
     Raises:
         SemiIINError: for another word among the labels.
@@ -147,13 +155,18 @@ def evaluate_polarity(
         "sign_auc": _area_under_curve(predicted, truth == 2, truth == 0),
         "neutral_beyond_1": _mean(np.abs(predicted) > 1, truth == 1),
     }
-    return _report(metrics, len(truth), unscored, resamples, seed)
+    report = _report(metrics, len(truth), unscored, resamples, seed)
+    if class_probabilities is not None:
+        merged = _polarities(_probabilities(class_probabilities, len(truth)))
+        report |= _calibration("ece_polarity", merged, truth, None, resamples, seed)
+    return report
 
 
 def evaluate_emotions(
     valence: Sequence[float | None] | Floats | None,
     label: Sequence[str],
     emotion: Sequence[str | None] | None = None,
+    class_probabilities: Sequence[Sequence[float] | None] | Floats | None = None,
     *,
     groups: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
@@ -167,6 +180,7 @@ def evaluate_emotions(
         label: (n,) true class in any common spelling.
         emotion: (n,) predicted class, where the encoder has such a head; without it `accuracy`
             is left out.
+        class_probabilities: (n, 7) predicted sentiment, None for a sample without evidence.
         groups: (n,) of samples that are alike, such as an actor's, which the bootstrap draws
             together; None = each sample alone.
         resamples: bootstrap resamples.
@@ -175,8 +189,9 @@ def evaluate_emotions(
     Returns:
         `n`, `accuracy` over all classes, `valence_sign_balanced_accuracy`: the mean of how often a
         happy sample has valence above 0 and how often a sad, angry, fearful or disgusted one has
-        it below; and `sign_auc`: how often the former has a higher valence than the latter. The
-        other classes are left out of both.
+        it below; `sign_auc`: how often the former has a higher valence than the latter; and,
+        where there are class probabilities, `ece_sign` and `ece_sign_if_calibrated`. The other
+        classes are left out of all but the accuracy.
 
     Raises:
         SemiIINError: without samples.
@@ -192,7 +207,22 @@ def evaluate_emotions(
     if valence is not None:
         predicted, unscored = _valences(valence, len(truth))
         metrics |= emotion_metrics(predicted, truth)
-    return _report(metrics, len(truth), unscored, resamples, seed, groups)
+    report = _report(metrics, len(truth), unscored, resamples, seed, groups)
+    signed = np.isin(truth, sorted(POSITIVE_EMOTIONS | NEGATIVE_EMOTIONS))
+    if class_probabilities is not None and signed.any():
+        merged = _polarities(_probabilities(class_probabilities, len(truth)))[signed][:, [0, 2]]
+        merged = merged / merged.sum(axis=1, keepdims=True)
+        positive = np.isin(truth[signed], sorted(POSITIVE_EMOTIONS)).astype(np.int64)
+        chosen = None if groups is None else [groups[i] for i in np.flatnonzero(signed).tolist()]
+        report |= _calibration("ece_sign", merged, positive, chosen, resamples, seed)
+    return report
+
+
+def _polarities(probabilities: Floats) -> Floats:
+    """Return the probabilities (n, 3) of negative, neutral and positive."""
+    return np.stack(
+        [probabilities[:, :3].sum(1), probabilities[:, 3], probabilities[:, 4:].sum(1)], axis=1
+    )
 
 
 def _mean(values: NDArray[Any], among: NDArray[np.bool_] | None = None) -> Metric:
@@ -263,10 +293,33 @@ def _area_under_curve(
     return metric
 
 
-def _calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> Metric:
-    """Return the expected calibration error of (n, C) probabilities against (n,) classes."""
+def _calibration(
+    name: str,
+    probabilities: Floats,
+    truth: NDArray[np.int64],
+    groups: Sequence[str] | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Report the calibration error of (n, C) probabilities, and that of a calibrated model."""
     confidence = probabilities.max(axis=1)
-    gap = confidence - (probabilities.argmax(axis=1) == truth)
+    right = probabilities.argmax(axis=1) == truth
+    error = {name: _calibration_error(confidence, right)}
+    measured = _report(error, len(truth), 0, resamples, seed, groups)[name]
+    every, generator = np.ones((1, len(truth))), np.random.default_rng(seed)
+    outcomes = np.array(
+        [
+            _calibration_error(confidence, generator.random(len(truth)) < confidence)(every)[0]
+            for _ in range(OUTCOMES)
+        ]
+    )
+    expected = {"value": float(outcomes.mean()), "ci95": interval(outcomes)}
+    return {name: measured, f"{name}_if_calibrated": expected}
+
+
+def _calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> Metric:
+    """Return the expected calibration error of (n,) confidences in what is right or not."""
+    gap = confidence - right
     bins = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     gaps = np.where(bins[:, None] == np.arange(CALIBRATION_BINS), gap[:, None], 0.0)
 

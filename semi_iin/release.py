@@ -5,22 +5,23 @@ are composed of them.
 """
 
 from collections.abc import Mapping
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin.encoders.protocol import Spec
-from semi_iin.examples import measured_examples
-from semi_iin.experiments.evaluation import report_examples
-from semi_iin.experiments.reported import Metrics, markdown, measure, table
-from semi_iin.features import Encoders
+from semi_iin.experiments.reported import (
+    Metrics,
+    calibration_table,
+    composed,
+    composed_table,
+    measure,
+    table,
+)
 from semi_iin.loop import Report
 from semi_iin.parts import read_parts
 from semi_iin.settings import RunConfig
-from semi_iin.task import only
 
-COMPOSED_COLUMNS = ("mae", "corr", "acc2_nonneg", "acc2_nonzero", "acc7", "ece")
 ENCODERS = {
     "transformer_text": "a fine-tuned transformer over words and what was said before",
     "log_mel_audio": "a convolutional network on log-mel audio",
@@ -83,7 +84,7 @@ def release(
     read_parts(config, data)  # refuses a release whose data are missing
     metrics = {
         **measure(path, data, dtype=dtype, report=report),
-        **_composed(path, config, data, run, report),
+        **composed(path, config, data, run, report),
     }
     loaded = checkpoints.load(path)
     content = {key: value for key, value in loaded.config.items() if key != "format_version"}
@@ -93,28 +94,6 @@ def release(
     text = card(content["name"], metrics, size_bytes, config, content["encoders"], dtype)
     checkpoints.save(target, loaded.tensors, content, text)
     return metrics
-
-
-def _composed(path: Path, config: RunConfig, data: Path, run: Path, report: Report) -> Metrics:
-    """Measure on composed clips, with every subset of their modalities."""
-    loaded = checkpoints.load(path)
-    encoders = Encoders.build(loaded.config["encoders"], loaded.tensors)
-    if len(encoders.modalities) < 2:
-        return {}
-    reported = [(part.name, part.reported) for part in read_parts(config, data)]
-    examples = [
-        example
-        for example in measured_examples(reported, encoders, run, config.seed, report)
-        if example.part == "composed"
-    ]
-    model, temperatures = loaded.build_model(), loaded.config["temperatures"]
-    return {
-        "composed " + " + ".join(names): report_examples(
-            model, [only(example, names) for example in examples], temperatures=temperatures
-        )
-        for count in range(len(encoders.modalities), 0, -1)
-        for names in combinations(encoders.modalities, count)
-    }
 
 
 def encoder_provenance(config: RunConfig) -> dict[str, Mapping[str, Any]]:
@@ -161,9 +140,10 @@ def card(
     parts = [ENCODERS.get(str(spec["kind"]), str(spec["kind"])) for spec in encoders.values()]
     sections = [_HEAD.format(name=name, encoders="; ".join(parts), megabytes=size_bytes / 1e6)]
     sections.append(_RESULTS.format(table=table(metrics), dtype=dtype))
-    composed = {row: row.capitalize() for row in metrics if row.startswith("composed")}
-    if composed:
-        sections.append(_COMPOSED.format(table=markdown(metrics, composed, COMPOSED_COLUMNS)))
+    rows = composed_table(metrics)
+    if rows:
+        sections.append(_COMPOSED.format(table=rows))
+    sections.append(_CALIBRATION.format(table=calibration_table(metrics)))
     sections.append(_TRAINING.format(licences=_licences(config, encoders)))
     limits = [_LIMITS[modality] for modality in ("text", "audio", "vision") if modality in encoders]
     sections.append(_END.format(limits="\n".join(limits)))
@@ -198,6 +178,13 @@ actors of RAVDESS and CREMA-D that are reported above) and a face (FER2013 publi
 sign of valence. With words the label is the text's; without, it is what people perceive of the
 voice, the face, or both (`semi_iin/perceived.py`). They show that fusion works; they show nothing
 about real people, whose voices and faces agree with their words far less often.
+
+{table}
+"""
+_CALIBRATION = """**Calibration.** Class probabilities have a temperature for each combination of
+modalities, fitted on the selection parts, which are not reported. ECE is the mean distance between
+probability and accuracy. Of a finite sample it is above 0 for every model: *if calibrated* is its
+value, with the range of 95 % of outcomes, if each class were right as often as the model states.
 
 {table}
 """

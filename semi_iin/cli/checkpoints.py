@@ -19,9 +19,12 @@ from semi_iin.cli.options import (
     FormatOption,
     JsonOption,
     LabelsOption,
+    ReportedOption,
     ScaleOption,
     SplitOption,
     read_samples,
+    run_directory,
+    shares,
 )
 from semi_iin.cli.progress import bar, stage_bars
 from semi_iin.errors import SemiIINError
@@ -66,13 +69,25 @@ def evaluate(
         str | None,
         typer.Option(help="Only these, as in text,audio; default: all.", show_default=False),
     ] = None,
+    disturb: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Make the words bare, and this share of them lost, run together or replaced.",
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Measure a checkpoint on labelled data, each metric with a bootstrap 95 % interval."""
+    from semi_iin.experiments import disturbance
     from semi_iin.experiments.evaluation import evaluate_checkpoint
 
     samples = read_samples(data, format, split, labels, scale)
+    if disturb is not None:
+        samples = disturbance.disturb(samples, disturb)
     with bar("scoring", quiet=as_json) as advance:
         report = evaluate_checkpoint(
             checkpoint,
@@ -214,16 +229,50 @@ def report(
         Path | None,
         typer.Option("--to", help="Also write the numbers to this JSON file.", show_default=False),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also measure clips composed of the reported parts of this run's data.",
+            show_default=False,
+        ),
+    ] = None,
+    only: ReportedOption = None,
+    disturb: Annotated[
+        str | None,
+        typer.Option(
+            help="Texts alone, bare and with these shares of their words lost, run together or "
+            "replaced, as in 0,0.05,0.15.",
+            show_default=False,
+        ),
+    ] = None,
     dtype: DtypeOption = "float32",
 ) -> None:
     """Measure a checkpoint on all reported data, as Markdown tables with intervals."""
-    from semi_iin.experiments.reported import measure, table
+    from semi_iin.experiments.reported import (
+        calibration_table,
+        composed,
+        composed_table,
+        measure,
+        table,
+    )
+    from semi_iin.settings import read_config
 
     with stage_bars() as show:
-        metrics = measure(checkpoint, data_root, dtype=dtype, report=show)
+        metrics = measure(
+            checkpoint,
+            data_root,
+            only=only or (),
+            disturb=shares(disturb, "--disturb") if disturb else (),
+            dtype=dtype,
+            report=show,
+        )
+        if config is not None:
+            cache = run_directory(None, f"report-{Path(checkpoint).name}")
+            metrics |= composed(checkpoint, read_config(config), data_root, cache, show)
     if to is not None:
         to.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    print(table(metrics))
+    tables = [table(metrics), composed_table(metrics), calibration_table(metrics)]
+    print("\n\n".join(part for part in tables if part))
 
 
 def _number(value: float | None) -> str:

@@ -50,6 +50,12 @@ SplitOption = Annotated[
 ContextOption = Annotated[
     bool, typer.Option(help="Read the speaker's earlier words, where the data have them.")
 ]
+ReportedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", help="Only this data set, as mosi; may be repeated.", show_default=False
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 DtypeOption = Annotated[
     str,
@@ -86,6 +92,18 @@ def numbers(text: str, option: str) -> list[float]:
         return [float(word) for word in text.split(",")]
     except ValueError:
         raise SemiIINError(f"{option} takes numbers with commas between, not {text!r}") from None
+
+
+def shares(text: str, option: str) -> list[float]:
+    """Parse an option's shares with commas between, each in [0, 1].
+
+    Raises:
+        SemiIINError: naming the option.
+    """
+    values = numbers(text, option)
+    if not all(0 <= value <= 1 for value in values):
+        raise SemiIINError(f"{option} takes shares from 0 to 1, not {text!r}")
+    return values
 
 
 def read_samples(

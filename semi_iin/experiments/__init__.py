@@ -7,6 +7,8 @@
 * `sweep`: self-training over k and the share of unlabeled data;
 * `same_utterance`: Semi-IIN against its parts on real clips, in cross-validation;
 * `gates`: how far the gate relies on inter-modal interaction;
+* `disturbance`: texts with errors of recognition;
+* `reported`: the data on which checkpoints are reported;
 * `reporting`: tables as Markdown and CSV, and plots.
 
 Experiments return records of numbers. They depend on no command line.

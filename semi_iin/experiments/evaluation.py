@@ -113,9 +113,9 @@ def report_samples(
 
     Samples with a valence are measured by it, as by `evaluate_valence`; where all valences are
     -1, 0 or 1, as words such as negative are read, the metrics of `evaluate_polarity` are added,
-    and where raters voted on the emotion that was acted, the `sign_auc` of that. Otherwise samples
-    with an emotion are measured by that, as by `evaluate_emotions`. The bootstrap draws the
-    recordings of an actor together.
+    and where raters voted on the emotion that was acted, the `sign_auc` and `ece_sign` of that.
+    Otherwise samples with an emotion are measured by that, as by `evaluate_emotions`. The bootstrap
+    draws the recordings of an actor together.
 
     Raises:
         SemiIINError: when no sample has a label.
@@ -136,13 +136,22 @@ def report_samples(
             signs = evaluate.evaluate_emotions(
                 valence,
                 acted,
+                class_probabilities=[
+                    predictions[index].class_probabilities for index in with_valence
+                ],
                 groups=_actors([samples[index] for index in with_valence]),
                 resamples=resamples,
             )
-            report["sign_auc"] = signs["sign_auc"]
+            names = ("sign_auc", "ece_sign", "ece_sign_if_calibrated")
+            report |= {name: signs[name] for name in names if name in signs}
         if set(label) <= {-1.0, 0.0, 1.0}:
             words = [POLARITIES[int(value) + 1] for value in label]
-            report |= evaluate.evaluate_polarity(valence, words, resamples=resamples)
+            report |= evaluate.evaluate_polarity(
+                valence,
+                words,
+                [predictions[index].class_probabilities for index in with_valence],
+                resamples=resamples,
+            )
         return report
     with_emotion = [index for index, sample in enumerate(samples) if sample.emotion is not None]
     if not with_emotion:
@@ -151,6 +160,7 @@ def report_samples(
         [predictions[index].valence for index in with_emotion],
         [samples[index].emotion or "" for index in with_emotion],
         None if emotions is None else [emotions[index] for index in with_emotion],
+        [predictions[index].class_probabilities for index in with_emotion],
         groups=_actors([samples[index] for index in with_emotion]),
         resamples=resamples,
     )

@@ -298,7 +298,10 @@ def predictions(bench: ClipBench, report: Report = lambda progress: None) -> Rep
     }
     made: Repeated = {model: [] for model in every}
     for done, (model, repetition) in enumerate(
-        (model, repetition) for model, count in counts.items() for repetition in range(count)
+        (model, repetition)
+        for repetition in range(many)
+        for model, count in counts.items()
+        if repetition < count
     ):
         report(Progress(bench.chosen.title, done, sum(counts.values()), math.nan))
         made[model].append(_stored(bench, model, repetition, every[model]))

@@ -27,7 +27,8 @@ def report() -> dict[str, Any]:
 def test_the_report_has_the_documented_shape() -> None:
     probabilities = np.full((6, 7), 1 / 7)
     report = evaluate.evaluate_valence(GUESS, LABEL, probabilities)
-    names = ["mae", "corr", "acc7", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "ece"]
+    names = ["mae", "corr", "acc7", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "ece",
+             "ece_if_calibrated"]  # fmt: skip
     assert list(report) == ["n", *names]
     for name in names:
         assert list(report[name]) == ["value", "ci95"]
@@ -208,3 +209,38 @@ def test_neutral_samples_beyond_one_are_counted() -> None:
     report = evaluate.evaluate_polarity(valence, words, resamples=10)
     assert report["neutral_beyond_1"]["value"] == pytest.approx(2 / 3)
     assert evaluate.evaluate_polarity([1.0], ["positive"], resamples=1)["sign_auc"]["value"] is None
+
+
+def test_the_calibration_error_of_polarities_is_of_three_classes() -> None:
+    probabilities = np.array([[0.3, 0.3, 0.2, 0.1, 0.1, 0, 0], [0, 0, 0, 0.1, 0.2, 0.3, 0.4]])
+    report = evaluate.evaluate_polarity([-1.0, 1.0], ["negative", "neutral"], probabilities)
+    assert value(report, "ece_polarity") == pytest.approx((0.2 + 0.9) / 2)
+    assert report["n"] == 2
+
+
+def test_the_calibration_error_of_emotions_is_of_the_sign_alone() -> None:
+    probabilities = np.array(
+        [[0.4, 0, 0, 0.5, 0, 0, 0.1], [0, 0, 0.1, 0.5, 0.4, 0, 0], [0, 0, 0, 1, 0, 0, 0]]
+    )
+    report = evaluate.evaluate_emotions(
+        [-1.0, 0.1, 0.0], ["sad", "sad", "neutral"], class_probabilities=probabilities
+    )
+    assert value(report, "ece_sign") == pytest.approx(abs(2 * 0.8 - 1) / 2)
+    assert report["n"] == 3
+
+
+def test_a_calibrated_model_has_the_error_that_is_expected_of_it() -> None:
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.full(7, 0.6), 400)
+    classes = [int(random.choice(7, p=row)) for row in probabilities]
+    report = evaluate.evaluate_valence(
+        np.zeros(400), np.array(classes) - 3.0, probabilities, resamples=20
+    )
+    low, high = report["ece_if_calibrated"]["ci95"]
+    assert low <= value(report, "ece") <= high
+    assert 0.01 < value(report, "ece_if_calibrated") < 0.1
+    sure = evaluate.evaluate_valence(
+        np.zeros(400), np.array(classes) - 3.0, np.eye(7)[probabilities.argmax(axis=1)],
+        resamples=20,
+    )  # fmt: skip
+    assert value(sure, "ece") > sure["ece_if_calibrated"]["ci95"][1]

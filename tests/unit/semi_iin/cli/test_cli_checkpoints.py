@@ -13,7 +13,8 @@ from semi_iin.encoders.fab_net import FabNetEncoder
 from tests.unit.semi_iin.cli.conftest import CommandLine
 from tests.unit.semi_iin.generated import fab_net_state
 
-METRICS = ["mae", "corr", "acc7", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "ece"]
+METRICS = ["mae", "corr", "acc7", "acc2_nonneg", "acc2_nonzero", "f1_nonneg", "f1_nonzero", "ece",
+           "ece_if_calibrated"]  # fmt: skip
 
 
 def test_evaluate_texts_as_json(run: CommandLine, tiny: Path, texts: Path) -> None:
@@ -76,7 +77,8 @@ def test_evaluate_voices(run: CommandLine, tiny: Path, tmp_path: Path) -> None:
         assert code == 0
         report = json.loads(out)
         assert list(report) == [
-            "n", "accuracy", "valence_sign_balanced_accuracy", "sign_auc",
+            "n", "accuracy", "valence_sign_balanced_accuracy", "sign_auc", "ece_sign",
+            "ece_sign_if_calibrated",
         ]  # fmt: skip
         assert report["n"] == 6
 

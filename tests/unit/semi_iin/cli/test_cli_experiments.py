@@ -96,7 +96,9 @@ def test_same_utterance_names_the_file_that_is_missing(run: CommandLine, tmp_pat
     config = Path(__file__).parents[4] / "configs" / "same-utterance.toml"
     code, _, err = run("same-utterance", config, "--run", tmp_path, "--data-root", tmp_path)
     assert code == 1
-    assert "mmmo.npz cannot be read as same-utterance features" in " ".join(err.split())
+    assert "mosi_trimodal_trainvalid.npz cannot be read as same-utterance features" in " ".join(
+        err.split()
+    )
 
 
 @pytest.mark.slow

@@ -108,5 +108,47 @@ def test_a_report_has_a_row_for_every_data_set_at_hand(
     }
     assert "| MOSI valid, words alone | 6 |" in out
     assert "| FER2013 public test, face alone | 9 |" in out
+    assert "| MOSI valid, words alone | 6 | seven |" in out  # its calibration
     code, _, err = run("report", tiny, "--data-root", tmp_path)
     assert code == 1 and "none of the reported data sets" in " ".join(err.split())
+
+
+def test_a_report_of_disturbed_words_has_a_row_for_each_share(
+    run: CommandLine, tiny: Path, data: Any
+) -> None:
+    code, out, err = run(
+        "report", tiny, "--data-root", data, "--only", "mosi", "--disturb", "0,0.5"
+    )
+    assert code == 0, err
+    titles = [line.split(" | ")[0] for line in out.splitlines() if line.startswith("| MOSI")]
+    assert titles[:2] == [
+        "| MOSI valid, words with context, bare, 0% disturbed",
+        "| MOSI valid, words with context, bare, 50% disturbed",
+    ]
+    assert not any("MOSEI" in line or "RAVDESS" in line for line in out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (("--only", "mosy"), "mosy is not reported: choose from mosi,"),
+        (("--disturb", "5"), "--disturb takes shares from 0 to 1"),
+    ],
+)
+def test_a_report_names_the_option_that_is_wrong(
+    run: CommandLine, tiny: Path, data: Any, wrong: tuple[str, str], expected: str
+) -> None:
+    code, _, err = run("report", tiny, "--data-root", data, *wrong)
+    assert code == 1
+    assert expected in " ".join(err.split())
+
+
+@pytest.mark.slow
+def test_a_report_with_a_configuration_has_every_combination_of_modalities(
+    run: CommandLine, tiny: Path, data: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("report", tiny, "--data-root", data, "--only", "mosi",
+                         "--config", data / "run.toml")  # fmt: skip
+    assert code == 0, err
+    assert sum(line.startswith("| Composed ") for line in out.splitlines()) == 2 * 7

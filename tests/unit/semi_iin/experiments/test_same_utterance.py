@@ -119,7 +119,7 @@ def test_the_configuration_in_the_repository_is_read_and_unknown_keys_are_refuse
 ) -> None:
     path = Path(__file__).parents[4] / "configs" / "same-utterance.toml"
     config = read_same_utterance(path)
-    assert [chosen.kind for chosen in config.sets] == ["mmmo", "mosi", "ravdess"]
+    assert [chosen.kind for chosen in config.sets] == ["mosi", "ravdess", "mmmo"]
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(path.read_text().replace("folds = 10", "fold = 10"))
     with pytest.raises(SemiIINError, match="did you mean folds"):
