@@ -16,12 +16,11 @@ from streamer.kafka.embedded import EmbeddedBroker
 ROOT = Path(__file__).resolve().parent.parent
 
 # `suite` draws the same examples in every run, and `quick` fewer of them: `make quick`. `fuzz`
-# draws new ones: `make fuzz`.
-settings.register_profile("suite", derandomize=True, deadline=None)
-settings.register_profile("quick", derandomize=True, deadline=None, max_examples=5)
-settings.register_profile(
-    "fuzz", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+# draws new ones: `make fuzz`. No profile lets the speed of the machine decide.
+TIMELESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", TIMELESS, derandomize=True)
+settings.register_profile("quick", TIMELESS, derandomize=True, max_examples=5)
+settings.register_profile("fuzz", TIMELESS, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,7 +93,7 @@ def test_resampled_audio_does_not_depend_on_how_it_is_split(
         chunks += split.push_channels(part[None], rate_hz, begin * NS_PER_S // rate_hz)
         begin += length
     samples = samples_of([*chunks, *split.flush()])
-    assert samples == pytest.approx(expected, abs=1e-5)
+    np.testing.assert_allclose(samples, expected, rtol=0, atol=1e-5)
     assert len(samples) == -(-len(wave) * SAMPLE_RATE_HZ // rate_hz)
 
 
