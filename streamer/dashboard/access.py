@@ -33,6 +33,7 @@ CONTENT_TYPES = {
 STATIC = (
     "page.css",
     "page.js",
+    "alerts.js",
     "card.js",
     "chart.js",
     "describe.js",
@@ -43,6 +44,8 @@ STATIC = (
     "store.js",
     "stream.js",
     "timeline.js",
+    "transcript.js",
+    "words.js",
     "icon.svg",
     "uplot/uPlot.iife.min.js",
     "uplot/uPlot.min.css",

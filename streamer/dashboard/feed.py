@@ -26,6 +26,7 @@ import msgspec
 
 from streamer import metrics, notices
 from streamer.config import Config
+from streamer.conversation import SpeechTimes
 from streamer.dashboard.speed import Speed
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
@@ -107,6 +108,8 @@ class SessionLog:
         self._bodies: list[bytes] = []
         self._latencies: dict[str, deque[float]] = {}
         self._speed = Speed()
+        self._speech = SpeechTimes()
+        self._conversation: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self._bodies)
@@ -178,6 +181,7 @@ class SessionLog:
             "valence": None if self.meeting is None else self.meeting.valence,
             "label": None if self.meeting is None else self.meeting.label,
             "polarity": None if self.meeting is None else self.meeting.polarity,
+            "divided": self.meeting is not None and self.meeting.divided,
             "alerts": len(self.raised),
         }
 
@@ -196,6 +200,12 @@ class SessionLog:
             for stage, values in self._latencies.items()
         }
 
+    def conversation(self) -> dict[str, Any]:
+        """Who spoke how long, as `streamer.conversation` defines it."""
+        if self._conversation is None:
+            self._conversation = msgspec.to_builtins(self._speech.conversation())
+        return self._conversation
+
     def _know_session(self, session: Session) -> None:
         self.started = session
         self.started_ms = round(session.started_at.timestamp() * 1000)
@@ -205,6 +215,8 @@ class SessionLog:
         known = self.participants.get(sentiment.participant_id)
         if known is None or sentiment.window_index >= known.window_index:
             self.participants[sentiment.participant_id] = sentiment
+        self._speech.add(sentiment)
+        self._conversation = None
         for stage, value in sentiment.latency_ms.items():
             self._latencies.setdefault(stage, deque(maxlen=LATENCIES)).append(value)
         self._know_time(sentiment)
@@ -336,6 +348,7 @@ class Feed:
             "problems": self._stage.problems(),
             "notices": self._notices.newest(),
             "latency_ms": {} if watched is None else watched.latencies(),
+            "conversation": None if watched is None else watched.conversation(),
         }
 
     def _forget(self) -> None:

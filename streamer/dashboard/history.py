@@ -55,6 +55,7 @@ class Recorded:
                 "valence": summary.mean_valence,
                 "label": None,
                 "polarity": None,
+                "divided": False,
                 "alerts": summary.alerts,
                 "complete": summary.complete,
             }

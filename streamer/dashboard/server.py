@@ -258,6 +258,7 @@ class Page:
                 status = self._feed.status(selector)
                 if session is not None:
                     status["latency_ms"] = session.latencies()
+                    status["conversation"] = session.conversation()
                     status["recorded"] = session.recorded
                     status["media"] = sorted(self._media_of(session))
                     status["media_begin_ms"] = session.begins_ms()

@@ -38,7 +38,7 @@ from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.producer import Producer
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
-from streamer.records import Participant, Sentiment
+from streamer.records import Participant, Sentiment, SpeechSpan, Spoken, SpokenWord
 from streamer.session_ids import make_id
 from tests import media
 from tests.made_records import START, alert, sentiment, session, session_sentiment
@@ -232,12 +232,24 @@ def served() -> Iterator[Served]:
     server.close()
 
 
+def said(index: int, text: str) -> Spoken:
+    """One second of speech with some words."""
+    start_ms = index * 1000
+    words = (
+        SpokenWord(word, start_ms + 300 * k, start_ms + 300 * k + 250)
+        for k, word in enumerate([*text.split(), str(index)])
+    )
+    return Spoken((SpeechSpan(start_ms, start_ms + 1000),), tuple(words))
+
+
 def both(index: int) -> list[Shown]:
     """One second of a meeting of two: bo is silent from 20 to 30."""
     wave = math.sin(index / 15)
+    quiet = 20 <= index < 30
+    bo = said(index, "and bo answers") if index % 10 > 6 and not quiet else Spoken()
     return [
-        sentiment(index, 1.5 * wave),
-        sentiment(index, None if 20 <= index < 30 else -1.2 + wave, participant_id="bo"),
+        sentiment(index, 1.5 * wave, spoken=said(index, "so says ana") if index % 10 < 6 else None),
+        sentiment(index, None if quiet else -1.2 + wave, participant_id="bo", spoken=bo),
         session_sentiment(index, wave / 3),
     ]
 
@@ -267,10 +279,24 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     whole = browser.text(".card.meeting")
     for text in ("2 participants", "0.75", "↘ −0.20 a minute"):
         assert text in whole
-    browser.until_text("#alerts", "1:02 ▲ ana fell by 1.75 within 15 s")
+    browser.until_text("#alerts", "1:02 ana fell sharply")
     browser.until_text("#health", "80 ms")
     browser.until_text("#facts", "live")
+    browser.until_text("#lines", "so says ana 80")
+    browser.until_text(f"{browser.card('ana')} .talk", "0:54, 69 % of all in 9 turns")
+    browser.until_text(".card.meeting .spoke", "Nobody spoke for 0:04, in 1 silence")
     browser.shot("session")
+    browser.driver.find_element(By.ID, "find").send_keys("Answers 47")
+    browser.until_text("#found", "1 line of 17")
+    browser.driver.find_element(By.CSS_SELECTOR, "#lines button").click()
+    browser.until_text("#moment", "0:47")
+    browser.shot("search")
+    browser.driver.find_element(By.CSS_SELECTOR, "#alerts button").click()
+    browser.until_text("#moment", "1:02")
+    browser.driver.find_element(By.ID, "find").clear()
+    browser.driver.find_element(By.ID, "find").send_keys(" ")
+    browser.until_text("#lines [aria-current] .said", "so says ana 60")
+    browser.run("document.getElementById('newest').click()")
     plot = browser.driver.find_element(By.CSS_SELECTOR, f"{browser.card('bo')} .u-over")
     ActionChains(browser.driver).move_to_element(plot).perform()
     browser.until_text(f"{browser.card('bo')} .tip", "0:4")
@@ -374,10 +400,13 @@ def test_the_keyboard_reaches_everything(browser: Browser, served: Served) -> No
 
 
 def test_a_meeting_without_persons_is_shown_as_a_whole(browser: Browser, served: Served) -> None:
-    served.add(session(), *(session_sentiment(index) for index in range(30)))
+    served.add(session(), *(session_sentiment(index) for index in range(29)))
+    served.add(session_sentiment(29, -0.1, spread=2.1, divided=True))
     browser.open(served.url + "?session=standup")
-    browser.until_text(".card.meeting .now", "+0.25 neutral")
+    browser.until_text(".card.meeting .now", "−0.10 divided")
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".card")) == 1
+    assert not browser.driver.find_element(By.ID, "transcript").is_displayed()
+    assert not browser.driver.find_element(By.CSS_SELECTOR, ".card .talk").is_displayed()
     browser.shot("meeting-only")
 
 
@@ -397,7 +426,7 @@ def test_names_and_words_are_text_and_never_markup(browser: Browser, served: Ser
     browser.until_text(".card .words", evil)
     browser.open(served.url + "?session=standup")
     browser.until_text(".card .name", name)
-    browser.until_text("#alerts", evil)
+    browser.until_text("#alerts", name)
     browser.shot("session-hostile")
     assert browser.run("return window.hit") is None
     assert browser.run("return document.querySelectorAll('main script, main img').length") == 0
@@ -601,7 +630,8 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(
         browser.driver.find_element(By.LINK_TEXT, "retro").click()
         browser.until_text(f"{browser.card('bo')} .words", "window 19")
         browser.until_text("#facts", "recorded")
-        browser.until_text("#alerts", "0:12 ▲ ana fell")
+        browser.until_text("#facts", "mean +0.25")
+        browser.until_text("#alerts", "0:12 ana fell sharply")
         video = f"document.querySelector('{browser.card('ana')} video')"
         browser.until(lambda: browser.run(f"return {video}.readyState >= 2"), "a picture")
         assert not browser.driver.find_elements(By.CSS_SELECTOR, f"{browser.card('bo')} video")

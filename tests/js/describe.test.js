@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  alertText, chartLabel, evidenceParts, gateText, identityText, labelText, participantsText,
-  spreadText, tipText, trendText, uncertaintyText, valueText,
+  chartLabel, evidenceParts, gateText, identityText, labelText, participantsText,
+  silenceText, spreadText, talkText, tipText, trendText, uncertaintyText, valueText,
 } from "../../streamer/dashboard/static/describe.js";
 
 const sentiment = { valence: -1.25, uncertainty: 0.256, label: "negative", trend_per_min: 0.4 };
@@ -85,7 +85,32 @@ test("the text at the pointer omits what the window does not have", () => {
   assert.equal(tipText({ valence: null, uncertainty: 0.3 }, 46, null), "0:46  no evidence");
 });
 
-test("an alert is raised or cleared", () => {
-  assert.equal(alertText({ state: "raised", message: "ana fell" }), "▲ ana fell");
-  assert.equal(alertText({ state: "cleared", message: "ana is back" }), "✓ ana is back");
+test("a meeting of opposite moods is divided, whatever its label", () => {
+  assert.equal(labelText({ label: "neutral", divided: true }), "divided");
+  assert.equal(labelText({ label: "neutral", divided: false }), "neutral");
+  assert.match(chartLabel(null, { valence: 0, label: "neutral", divided: true }, 0, 60), /divided$/);
+});
+
+const conversation = {
+  participants: [
+    { participant_id: "ana", talk_ms: 45_000, share: 0.746, turns: 3, interruptions: 0 },
+    { participant_id: "bo", talk_ms: 15_000, share: 0.254, turns: 1, interruptions: 2 },
+    { participant_id: "cy", talk_ms: 0, share: null, turns: 0, interruptions: 0 },
+  ],
+  silences: 1,
+  silence_ms: 12_000,
+};
+
+test("who spoke how long, of all, in how many turns", () => {
+  assert.equal(talkText(conversation, "ana"), "0:45, 75 % of all in 3 turns");
+  assert.equal(talkText(conversation, "bo"), "0:15, 25 % of all in 1 turn, 2 interruptions");
+  assert.equal(talkText(conversation, "cy"), "0:00 in 0 turns");
+  assert.equal(talkText(conversation, "di"), "");
+  assert.equal(talkText(null, "ana"), "");
+});
+
+test("how long nobody spoke is told where it is known who speaks when", () => {
+  assert.equal(silenceText(conversation), "for 0:12, in 1 silence");
+  assert.equal(silenceText({ ...conversation, participants: [] }), "");
+  assert.equal(silenceText(null), "");
 });

@@ -44,7 +44,8 @@ test("a count agrees with its noun", () => {
 });
 
 test("each polarity has a mark of its own, and so has no evidence", () => {
-  assert.deepEqual(["positive", "neutral", "negative", null].map(polarityMark), ["▲", "●", "▼", "○"]);
+  assert.deepEqual(["positive", "neutral", "negative", "divided", null].map(polarityMark),
+    ["▲", "●", "▼", "◆", "○"]);
   assert.equal(polarityClass("negative"), "negative");
   assert.equal(polarityClass(null), "none");
 });

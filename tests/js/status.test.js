@@ -54,6 +54,8 @@ test("the facts are state, begin where it is known, and participants", () => {
   assert.equal(sessionFacts(summaryWith(), NOW_MS, began), "live · began at 900000 · 2 participants");
   const alone = summaryWith({ started_ms: null, participants: ["ana"] });
   assert.equal(sessionFacts(alone, NOW_MS, began), "live · 1 participant");
+  const past = summaryWith({ started_ms: null, recorded: true });
+  assert.equal(sessionFacts(past, NOW_MS, began), "recorded · 2 participants · mean +0.40");
 });
 
 test("a row of the list has state, begin, length and names", () => {
@@ -64,6 +66,8 @@ test("a row of the list has state, begin, length and names", () => {
 
 test("a live session's mood is its newest, with mark, value, label and alerts", () => {
   assert.equal(moodText(summaryWith()), "▲ +0.40 weakly positive");
+  const divided = summaryWith({ valence: -0.07, polarity: "neutral", label: "neutral", divided: true });
+  assert.equal(moodText(divided), "◆ −0.07 divided");
   assert.equal(moodText(summaryWith({ alerts: 1 })), "▲ +0.40 weakly positive, 1 alert");
   const silent = { valence: null, polarity: null, label: null };
   assert.equal(moodText(summaryWith({ ...silent, alerts: 2 })), "–, 2 alerts");

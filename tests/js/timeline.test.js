@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  chosenMoment, newestFirst, nextName, oldestMoment, playFrom, shownRange,
+  chosenMoment, nextName, oldestMoment, playFrom, shownRange,
 } from "../../streamer/dashboard/static/timeline.js";
 
 const range = (view, tracks = []) => shownRange({ moment: null, ended: false, ...view }, tracks);
@@ -64,10 +64,4 @@ test("cards stand by name in every order of arrival, the meeting first", () => {
     }
     assert.deepEqual(cards, [null, "ana", "bo", "cy"]);
   }
-});
-
-test("alerts are listed newest first, simultaneous ones as they came; the input stays", () => {
-  const alerts = [{ id: "a", end_ms: 1 }, { id: "b", end_ms: 5 }, { id: "c", end_ms: 5 }, { id: "d", end_ms: 3 }];
-  assert.deepEqual(newestFirst(alerts).map(({ id }) => id), ["b", "c", "d", "a"]);
-  assert.deepEqual(alerts.map(({ id }) => id), ["a", "b", "c", "d"]);
 });

@@ -2,11 +2,11 @@
 
 import { Chart } from "./chart.js";
 import {
-  chartLabel, evidenceParts, gateText, identityText, labelText, participantsText, spreadText,
-  trendText, uncertaintyText, valueText,
+  chartLabel, evidenceParts, gateText, identityText, labelText, participantsText, silenceText,
+  spreadText, talkText, trendText, uncertaintyText, valueText,
 } from "./describe.js";
 import { fromTemplate, setPolarity, setText } from "./dom.js";
-import { polarityMark } from "./format.js";
+import { moodOf, polarityMark } from "./format.js";
 import { Track } from "./store.js";
 
 const LABEL_MS = 5_000; // how often the timeline's accessible name is renewed
@@ -25,6 +25,7 @@ export class Card {
     this.root = fromTemplate("card");
     this.root.classList.toggle("meeting", name === null);
     if (name !== null) this.root.dataset.name = name;
+    else setText(this.root.querySelector(".spoke dt"), "Nobody spoke");
     setText(this.part("name"), name ?? "The meeting as a whole");
     this.chart = new Chart(this.part("chart"), onPick);
   }
@@ -45,6 +46,13 @@ export class Card {
     }
   }
 
+  // Show who spoke how long: the status' `conversation`, null while there is none.
+  showTalk(conversation) {
+    const text = this.name === null ? silenceText(conversation) : talkText(conversation, this.name);
+    this.root.querySelector(".spoke").hidden = text === "";
+    setText(this.part("talk"), text);
+  }
+
   addMedia(video) {
     this.hasMedia = true;
     this.part("media").hidden = false;
@@ -57,8 +65,9 @@ export class Card {
   }
 
   #showRecord(record) {
-    setPolarity(this.part("now"), record.polarity);
-    setText(this.part("mark"), polarityMark(record.polarity));
+    const mood = moodOf(record);
+    setPolarity(this.part("now"), mood);
+    setText(this.part("mark"), polarityMark(mood));
     const value = this.part("value");
     value.dataset.window = record.window_index;
     value.dataset.valence = record.valence ?? "";

@@ -24,6 +24,7 @@ export class Chart {
     this.track = null;
     this.range = [0, 60];
     this.moment = null; // seconds, or null when the newest is shown
+    this.alerts = []; // entries of alerts.js: a tick at the beginning of each
     this.plot = new uPlot(this.#options(), [[], [], [], [], []], element);
     this.tip = document.createElement("p");
     this.tip.className = "tip";
@@ -98,7 +99,7 @@ export class Chart {
     this.tip.textContent = tipText(track.records[idx], track.end[idx], track.raw[idx]);
   }
 
-  // The zero line, and the chosen moment.
+  // The zero line, the alerts, and the chosen moment.
   #marks(plot) {
     const { ctx, bbox } = plot;
     const line = (x0, y0, x1, y1, style, width) => {
@@ -113,6 +114,11 @@ export class Chart {
     };
     const zero = plot.valToPos(0, "y", true);
     line(bbox.left, zero, bbox.left + bbox.width, zero, colour("--soft"), 1);
+    for (const { begin_ms } of this.alerts) {
+      const x = plot.valToPos(begin_ms / 1000, "x", true);
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      line(x, bbox.top, x, bbox.top + bbox.height / 8, colour("--negative"), 3);
+    }
     if (this.moment === null) return;
     const x = plot.valToPos(this.moment, "x", true);
     if (x < bbox.left || x > bbox.left + bbox.width) return;

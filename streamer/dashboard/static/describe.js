@@ -11,8 +11,9 @@ export function valueText({ valence }) {
   return valence === null ? "" : signed(valence);
 }
 
-export function labelText({ label }) {
-  return label ?? "no evidence";
+// A meeting of opposite moods has no label that fits anybody.
+export function labelText({ label, divided }) {
+  return divided ? "divided" : label ?? "no evidence";
 }
 
 export function uncertaintyText({ uncertainty }) {
@@ -65,7 +66,7 @@ export function identityText({ identified_by: by, identity_confidence: sure = nu
 // `record` is null before the first one.
 export function chartLabel(name, record, from, to) {
   const valence = record?.valence ?? null;
-  const value = valence === null ? "no evidence now" : `${signed(valence)}, ${record.label}`;
+  const value = valence === null ? "no evidence now" : `${signed(valence)}, ${labelText(record)}`;
   return `Valence of ${name ?? "the meeting"} from ${clock(from)} to ${clock(to)}: ${value}`;
 }
 
@@ -77,6 +78,19 @@ export function tipText({ valence, uncertainty }, end, raw) {
   return `${clock(end)}  ${value}${band}${own}`;
 }
 
-export function alertText({ state, message }) {
-  return `${state === "raised" ? "▲" : "✓"} ${message}`;
+// How long somebody spoke: of the conversation in a status, which may be null; "" where that is not
+// known. A share is of everybody's talk time.
+export function talkText(conversation, name) {
+  const talk = conversation?.participants.find((each) => each.participant_id === name);
+  if (talk === undefined) return "";
+  const share = talk.share === null ? "" : `, ${Math.round(talk.share * 100)} % of all`;
+  const cutIns = talk.interruptions ? `, ${counted(talk.interruptions, "interruption")}` : "";
+  return `${clock(talk.talk_ms / 1000)}${share} in ${counted(talk.turns, "turn")}${cutIns}`;
+}
+
+// How long nobody spoke; "" where it is not known who speaks when.
+export function silenceText(conversation) {
+  if (!conversation?.participants.length) return "";
+  const { silences, silence_ms } = conversation;
+  return `for ${clock(silence_ms / 1000)}, in ${counted(silences, "silence")}`;
 }

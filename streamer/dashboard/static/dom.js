@@ -2,7 +2,7 @@
 
 import { polarityClass } from "./format.js";
 
-const POLARITIES = ["positive", "neutral", "negative", "none"];
+const POLARITIES = ["positive", "neutral", "negative", "divided", "none"];
 
 export function byId(id) {
   return document.getElementById(id);

@@ -1,6 +1,6 @@
 // Numbers, times and counts as the page writes them. Knows no document and no records.
 
-const MARKS = { positive: "▲", neutral: "●", negative: "▼", none: "○" };
+const MARKS = { positive: "▲", neutral: "●", negative: "▼", divided: "◆", none: "○" };
 
 // A number with its sign: "+0.40", "−1.25"; a zero after rounding has none.
 export function signed(value, digits = 2) {
@@ -36,9 +36,14 @@ export function counted(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-// The CSS class of a polarity; null, no evidence, has one too.
+// The CSS class of a polarity, or of "divided"; null, no evidence, has one too.
 export function polarityClass(polarity) {
   return polarity ?? "none";
+}
+
+// The mood of a record or a summary: "divided" for a meeting of opposite moods, else its polarity.
+export function moodOf({ divided, polarity }) {
+  return divided ? "divided" : polarity;
 }
 
 // The mark that stands beside the colour of a polarity.

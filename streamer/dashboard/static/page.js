@@ -1,10 +1,10 @@
 // The page: records from the stream go into tracks, and the screen is drawn from them, at most once
 // a frame. The words come from describe.js and status.js, the interval shown from timeline.js.
 
+import { alertEntries } from "./alerts.js";
 import { Card } from "./card.js";
-import { alertText } from "./describe.js";
 import { byId, resizeList, setPolarity, setText } from "./dom.js";
-import { clock } from "./format.js";
+import { clock, moodOf } from "./format.js";
 import { Player } from "./player.js";
 import {
   bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
@@ -12,7 +12,8 @@ import {
 } from "./status.js";
 import { keepLong } from "./store.js";
 import { connect } from "./stream.js";
-import { chosenMoment, newestFirst, nextName, playFrom, shownRange } from "./timeline.js";
+import { chosenMoment, nextName, playFrom, shownRange } from "./timeline.js";
+import { Words } from "./words.js";
 
 const ALERTS_SHOWN = 200;
 
@@ -63,6 +64,8 @@ function addCard(name) {
   cards.set(name, card);
 }
 
+const words = new Words(choose, scheduleDraw);
+
 // --- events of the stream
 
 function onRecords(records) {
@@ -75,7 +78,9 @@ function onRecords(records) {
 }
 
 function addToTrack(name, record) {
-  if (cardOf(name).track.add(record)) view.end = Math.max(view.end, record.end_ms / 1000);
+  if (!cardOf(name).track.add(record)) return;
+  view.end = Math.max(view.end, record.end_ms / 1000);
+  words.note(name, record);
 }
 
 function onReset() {
@@ -84,6 +89,7 @@ function onReset() {
     card.remove();
   }
   cards.clear();
+  words.clear();
   alerts.clear();
   view.end = 0;
   scheduleDraw();
@@ -94,23 +100,24 @@ function onAlert(alert) {
   if (alerts.has(key)) return;
   alerts.set(key, alert);
   if (alerts.size > ALERTS_SHOWN) alerts.delete(alerts.keys().next().value);
-  if (view.live) setText(byId("announcer"), alert.message);
+  if (view.live && alert.state === "raised") setText(byId("announcer"), alert.message);
   listAlerts();
 }
 
 function listAlerts() {
   byId("no-alerts").hidden = alerts.size > 0;
-  byId("alerts").replaceChildren(...newestFirst(alerts.values()).map((alert) => {
-    const item = document.createElement("li");
-    const time = document.createElement("span");
-    time.className = "when";
-    time.textContent = clock(alert.end_ms / 1000);
-    const text = document.createElement("span");
-    text.className = alert.state === "raised" ? "negative" : "quiet";
-    text.textContent = ` ${alertText(alert)}`;
-    item.append(time, text);
-    return item;
-  }));
+  const entries = alertEntries(alerts.values());
+  for (const [name, card] of cards) {
+    card.chart.alerts = entries.filter((entry) => entry.participant_id === name);
+  }
+  const items = resizeList(byId("alerts"), "alert", entries.length);
+  entries.reverse().forEach(({ begin_ms, end_ms, text }, at) => {
+    const button = items[at].querySelector("button");
+    button.dataset.seconds = begin_ms / 1000;
+    setText(button.querySelector(".when"), clock(begin_ms / 1000));
+    setText(button.querySelector(".what"), text);
+    button.querySelector(".what").classList.toggle("negative", end_ms === null);
+  });
 }
 
 function onStatus(status) {
@@ -170,7 +177,11 @@ function draw() {
   showMoment();
   const tracks = [...cards.values()].map((card) => card.track);
   const [from, to] = shownRange(view, tracks);
-  for (const card of cards.values()) card.draw(from, to, moment);
+  for (const card of cards.values()) {
+    card.showTalk(status?.conversation ?? null);
+    card.draw(from, to, moment);
+  }
+  words.draw((name) => cards.get(name).track.records, moment);
 }
 
 function showBanner({ text, warn }) {
@@ -210,7 +221,7 @@ function listSessions(sessions, now_ms) {
       setText(rows[at].querySelector(`.${className}`), text);
     }
     const mood = rows[at].querySelector(".mood");
-    setPolarity(mood, summary.polarity);
+    setPolarity(mood, moodOf(summary));
     setText(mood, moodText(summary));
   });
 }
@@ -260,6 +271,10 @@ byId("play").addEventListener("click", () => {
   }
   player.play(playFrom(view.moment, view.end), view.end);
   scheduleDraw();
+});
+byId("alerts").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) choose(Number(button.dataset.seconds));
 });
 byId("scrub").addEventListener("input", (event) => choose(Number(event.target.value)));
 byId("newest").addEventListener("click", () => choose(Infinity));

@@ -3,7 +3,8 @@
 // A status is what `api/status` and the event `status` contain; a summary is one of its `sessions`.
 // The parameter `now_ms` is the server's time now, Unix milliseconds.
 
-import { clock, counted, duration, polarityMark, signed, wallClock } from "./format.js";
+import { labelText } from "./describe.js";
+import { clock, counted, duration, moodOf, polarityMark, signed, wallClock } from "./format.js";
 
 const STALE_MS = 15_000; // a live session without news for so long is silent
 const STAGES = [["capture", "Capture"], ["queue", "Queue"], ["inference", "Inference"],
@@ -28,11 +29,13 @@ export function sessionState(summary, now_ms) {
   return summary.live === false ? "replay" : "live";
 }
 
-// State, begin and participants in one line. `began` writes Unix milliseconds.
+// State, begin, participants and the mean of a recorded session in one line. `began` writes Unix
+// milliseconds.
 export function sessionFacts(summary, now_ms, began = wallClock) {
   const facts = [sessionState(summary, now_ms)];
   if (summary.started_ms !== null) facts.push(`began ${began(summary.started_ms)}`);
   facts.push(counted(summary.participants.length, "participant"));
+  if (summary.recorded && summary.valence !== null) facts.push(`mean ${signed(summary.valence)}`);
   return facts.join(" · ");
 }
 
@@ -43,7 +46,7 @@ export function moodText(summary) {
   const alerts = summary.alerts ? `, ${counted(summary.alerts, "alert")}` : "";
   if (summary.recorded) return `${value ? `mean${value}` : "–"}${alerts}`;
   if (summary.label === null) return `–${alerts}`;
-  return `${polarityMark(summary.polarity)}${value} ${summary.label}${alerts}`;
+  return `${polarityMark(moodOf(summary))}${value} ${labelText(summary)}${alerts}`;
 }
 
 // The cells of a row in the list of sessions, by their CSS class; the mood has its own function.

@@ -36,8 +36,3 @@ export function nextName(names, name) {
   const following = [...names].filter((other) => other !== null && (name === null || other > name));
   return following.sort((a, b) => (a < b ? -1 : 1))[0];
 }
-
-// Newest first; alerts that end at once stay in the order in which they came.
-export function newestFirst(alerts) {
-  return [...alerts].sort((a, b) => b.end_ms - a.end_ms);
-}

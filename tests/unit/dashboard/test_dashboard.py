@@ -34,7 +34,7 @@ from streamer.metrics import Metrics
 from streamer.notices import Notices
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
-from streamer.records import Participant, Session
+from streamer.records import Participant, Session, SpeechSpan, Spoken
 from streamer.session_ids import make_id
 from tests.made_records import START, alert, score, sentiment, session, session_sentiment
 
@@ -193,6 +193,14 @@ async def test_the_status_has_problems_and_notices_of_this_process() -> None:
     notices.give("ana: very quiet")
     assert feed.status(None)["problems"] == ["The disk is full."]
     assert feed.status(None)["notices"] == ["ana: very quiet"]
+
+
+async def test_the_status_of_a_session_tells_who_spoke_how_long(feed: Feed) -> None:
+    feed.add(sentiment(0, spoken=Spoken((SpeechSpan(0, 600),))), 0)
+    feed.add(sentiment(1, spoken=Spoken((SpeechSpan(1000, 1400),))), 0)
+    (ana,) = feed.status("standup")["conversation"]["participants"]
+    assert (ana["talk_ms"], ana["turns"]) == (1000, 1)
+    assert feed.status(None)["conversation"] is None
 
 
 async def test_the_status_sums_a_session_up(feed: Feed) -> None:

@@ -15,7 +15,7 @@ from streamer.dashboard.server import Page
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic
 from streamer.policy import Policy
 from streamer.recording.reader import Recordings
-from streamer.records import MODALITIES, Participant, Session
+from streamer.records import MODALITIES, Participant, Session, SpeechSpan, Spoken
 from streamer.testing import ALL_ALLOWED, FakeConsumer, FakePolicies
 from tests.made_records import alert, sentiment, session, session_sentiment, write
 
@@ -57,6 +57,16 @@ def test_of_an_older_recording_the_page_shows_the_meeting_only(
 ) -> None:
     write(tmp_path, meeting(tmp_path, publish), *(record for _, record in RECORDS[1:]))
     assert len(Recorded(Recordings(tmp_path)).read("standup")) == count
+
+
+@pytest.mark.parametrize(("publish", "names"), [("participant", ["ana"]), ("session", [])])
+def test_of_an_older_recording_of_a_meeting_nobody_s_talk_time_is_shown(
+    tmp_path: Path, publish: str, names: list[str]
+) -> None:
+    spoke = sentiment(0, spoken=Spoken((SpeechSpan(0, 500),)))
+    write(tmp_path, meeting(tmp_path, publish), spoke, session_sentiment(0))
+    conversation = Recorded(Recordings(tmp_path)).read("standup").conversation()
+    assert [talk["participant_id"] for talk in conversation["participants"]] == names
 
 
 @pytest.mark.parametrize(("publish", "names"), [("participant", {"ana"}), ("session", set())])

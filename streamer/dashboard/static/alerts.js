@@ -1,0 +1,39 @@
+// The raised and the cleared record of one alert as one entry, in plain words. Knows no document.
+//
+// `streamer/alert_entries.py` does the same; tests/golden/alert_entries.json holds both to the same
+// words.
+
+// A length in milliseconds as "25 s" or "2 min 5 s".
+export function lengthText(ms) {
+  const seconds = Math.round(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
+  return minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
+
+// An entry for each raised record, by time: participant_id (null for the meeting), begin_ms, end_ms
+// (null while it stands) and text. A cleared record ends the latest alert of its kind and participant.
+export function alertEntries(records) {
+  const raised = new Map();
+  const entries = [];
+  const inOrder = [...records].sort((a, b) => a.end_ms - b.end_ms
+    || Number(a.state === "raised") - Number(b.state === "raised"));
+  for (const record of inOrder) {
+    const key = JSON.stringify([record.participant_id, record.kind]);
+    const before = raised.get(key);
+    raised.delete(key);
+    if (before !== undefined) entries.push(entryOf(before, record.end_ms));
+    if (record.state === "raised") raised.set(key, record);
+  }
+  for (const record of raised.values()) entries.push(entryOf(record, null));
+  return entries.sort((a, b) => a.begin_ms - b.begin_ms);
+}
+
+function entryOf({ participant_id, kind, end_ms: begin_ms }, end_ms) {
+  const who = participant_id ?? "The meeting";
+  const negative = kind === "sustained_negative";
+  if (end_ms === null) {
+    return { participant_id, begin_ms, end_ms, text: `${who} ${negative ? "is negative" : "fell sharply"}` };
+  }
+  const stayed = negative ? "stayed negative" : "fell sharply, down";
+  return { participant_id, begin_ms, end_ms, text: `${who} ${stayed} for ${lengthText(end_ms - begin_ms)}` };
+}
