@@ -25,6 +25,7 @@ from streamer.capture.sources import ParticipantSpec, Source
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import MEDIA_SUFFIXES, TRANSCRIPT_SUFFIXES
 from streamer.records import NS_PER_S
+from streamer.spans import SpeakerTurn
 
 PLAYLISTS = frozenset({"hls", "applehttp", "dash", "sdp", "rtsp", "rtp"})
 """Formats of a list or a description of streams, whose own size says nothing of their length."""
@@ -58,6 +59,7 @@ class SourceInfo:
         speaker: as of ParticipantSpec; such a participant has no video, as a face in the recording
             may be anybody's.
         transcript_offset_ns: as of ParticipantSpec.
+        turns: as of ParticipantSpec.
     """
 
     live: bool
@@ -71,6 +73,7 @@ class SourceInfo:
     path: Path | None = None
     speaker: str | None = None
     transcript_offset_ns: int = 0
+    turns: tuple[SpeakerTurn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ def info(spec: ParticipantSpec) -> SourceInfo:
         path=first.files[0] if first and first.files else None,
         speaker=spec.speaker,
         transcript_offset_ns=spec.transcript_offset_ns,
+        turns=spec.turns,
     )
 
 

@@ -31,6 +31,7 @@ from streamer.errors import ConfigError, SourceError
 from streamer.media_types import TRANSCRIPT_SUFFIXES, exists
 from streamer.plain_text import public_address, without_secrets
 from streamer.records import NS_PER_MS, NS_PER_S, IdentifiedBy, Name
+from streamer.spans import SpeakerTurn
 
 Kind = Literal["webcam", "mic", "lavfi", "url", "file", "folder"]
 
@@ -60,6 +61,7 @@ class ParticipantSpec:
         speaker: whom of the recording's people the participant is, as the transcript calls them;
             None for a recording of this participant alone.
         identified_by: how the participant is told from others.
+        turns: who speaks when in the recording, as the voices tell; one of them is `speaker`.
     """
 
     participant_id: str
@@ -69,6 +71,7 @@ class ParticipantSpec:
     transcript_offset_ns: int = 0
     speaker: str | None = None
     identified_by: IdentifiedBy = "source"
+    turns: tuple[SpeakerTurn, ...] = ()
 
     @property
     def media(self) -> list[Source]:

@@ -130,13 +130,14 @@ class Split(StrEnum):
 
     transcript = "transcript"
     channels = "channels"
+    speakers = "speakers"
     none = "none"
 
 
 SplitOption = Annotated[
     Split,
     typer.Option(
-        help="A participant for each person in the transcript, for each channel, or one for all."
+        help="A participant for each person in the transcript, each channel or each voice, or one."
     ),
 ]
 TranscriptOption = Annotated[

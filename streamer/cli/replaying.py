@@ -10,7 +10,7 @@ import asyncio
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamer import config as settings
 from streamer.cli.app import app, screen
@@ -58,6 +58,9 @@ from streamer.notices import PROCESS
 from streamer.policy import Policy, own_policy, policy_of, stricter
 from streamer.session_ids import name_of
 
+if TYPE_CHECKING:
+    from streamer.session.recordings import Naming, People
+
 LONGEST_OFFSET_S = 24 * 3600.0
 
 
@@ -93,7 +96,7 @@ def replay(
     model with --set inference.checkpoint=…
     """
     from streamer.capture import parse_participant
-    from streamer.session.recordings import Naming, people_of
+    from streamer.session.recordings import Naming
 
     chosen = choose(config, set_, broker)
     if topic is not None and no_stages:
@@ -103,7 +106,7 @@ def replay(
     if not abs(transcript_offset) <= LONGEST_OFFSET_S:
         raise ConfigError("--transcript-offset is a number of seconds, at most a day.")
     naming = Naming(split.value, transcript, to_ns(transcript_offset))
-    people = people_of(files or [], naming)
+    people = _people(files or [], naming, chosen.config)
     for notice in people.notices:
         PROCESS.give(notice)
     specs = [*people.specs, *map(parse_participant, participant or [])]
@@ -130,6 +133,22 @@ def replay(
             folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
         new = (session, session_id)
         again(chosen, folder, recorded, new, speed, not no_stages, recorder, json_)
+
+
+def _people(files: list[str], naming: Naming, config: Config) -> People:
+    """Return the participants of recordings; listening for speakers, show how far it is."""
+    from streamer.session.recordings import people_of
+
+    if naming.split != "speakers":
+        return people_of(files, naming)
+    from streamer.session.diarized import listening
+
+    with screen.status("Telling the speakers apart …") as status:
+        return people_of(
+            files,
+            naming,
+            listening(config, lambda s: status.update(f"Telling the speakers apart: {s:.0f} s …")),
+        )
 
 
 def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:

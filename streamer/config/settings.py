@@ -101,6 +101,12 @@ class AsrConfig(_Section):
     min_silence_s: PositiveSeconds = 0.4
 
 
+class SpeechConfig(_Section):
+    """Who speaks: at most `max_speakers` people are told apart in a recording of several."""
+
+    max_speakers: Annotated[int, Field(ge=1, le=50)] = 8
+
+
 class FacesConfig(_Section):
     """Face detection and crops.
 
@@ -347,6 +353,7 @@ class Config(_Section):
     session: SessionConfig = SessionConfig()
     capture: CaptureConfig = CaptureConfig()
     asr: AsrConfig = AsrConfig()
+    speech: SpeechConfig = SpeechConfig()
     faces: FacesConfig = FacesConfig()
     windows: WindowsConfig = WindowsConfig()
     inference: InferenceConfig = InferenceConfig()

@@ -32,6 +32,7 @@ from streamer.records import (
 )
 from streamer.session.level import LevelWatch
 from streamer.session.plan import Plan
+from streamer.speech.attribution import Everybody
 from streamer.speech.recognisers import choose, turns_of
 from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
 from streamer.windows import Windower
@@ -76,6 +77,8 @@ class Pipeline:
         modalities: set[Modality] = set(config.session.modalities)
         self._hears = source.has_audio and bool(modalities & {"audio", "text"})
         self._turns = turns_of(source)
+        self._by_voice = bool(source.turns)
+        self._everybody = Everybody(source.turns)
         self._decode: set[Modality] = set()
         if source.speaker is None:
             self._decode |= modalities & {"vision"}
@@ -179,9 +182,10 @@ class Pipeline:
         match chunk:
             case AudioChunk():
                 self._notice(self._level.push(chunk))
-                if self._turns is not None:
-                    chunk = self._turns.only(chunk)
-                yield from self._hear(self._transcriber.push(chunk))
+                own = chunk if self._turns is None else self._turns.only(chunk)
+                # Turns by voice cut off words, so their recogniser takes more of the sound.
+                yield from self._hear(self._transcriber.push(chunk if self._by_voice else own))
+                chunk = own
                 if "audio" in self._config.session.modalities:
                     begin_ns = self._begin_ns + chunk.event_time_ns
                     yield from self._windower.push_audio(AudioChunk(begin_ns, chunk.samples))
@@ -218,6 +222,10 @@ class Pipeline:
         )
 
     def _encode(self, window: Window) -> Window:
+        if self._by_voice and self.spec.speaker is not None:
+            times = window.start_ns - self._begin_ns, window.end_ns - self._begin_ns
+            sure = self._everybody.certainty(self.spec.speaker, *times)
+            window = msgspec.structs.replace(window, identity_confidence=sure)
         if window.audio is None or self._config.windows.audio_codec == "pcm16":
             return window
         flac = audio.encode_flac(audio.decode(window.audio, "pcm16"))

@@ -25,9 +25,10 @@ from streamer.capture.sources import (
 from streamer.capture.zoom import FOLDER, separate_audio
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import is_file
+from streamer.session.diarized import Listen, by_speaker, speakers_found
 from streamer.speech.transcripts import Subtitles, parse_subtitles
 
-Split = Literal["transcript", "channels", "none"]
+Split = Literal["transcript", "channels", "speakers", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Naming:
     """What makes participants of one recording.
 
     Attributes:
-        split: the names in its transcript, its channels, or nothing: it is one participant.
+        split: the names in its transcript, its channels, its voices, or nothing: it is one
+            participant.
         transcript: the transcript of the only recording; None for the one beside it.
         offset_ns: added to the transcript's times.
     """
@@ -65,10 +67,17 @@ LEAST_NAMED = 0.5
 """A transcript found beside a recording names its people if this share of its cues has names."""
 
 
-def people_of(files: Sequence[str], naming: Naming = AS_FOUND) -> People:
+def people_of(
+    files: Sequence[str], naming: Naming = AS_FOUND, listen: Listen | None = None
+) -> People:
     """Return the participants of recordings: one for each, or those that one of them names.
 
     A folder with Zoom's separate sounds has a participant for each of them, from its beginning.
+
+    Args:
+        files: as typed.
+        naming: what makes participants of one recording.
+        listen: tells the speakers of a recording apart, for `speakers`.
 
     Raises:
         ConfigError: a name cannot be a participant's, or a transcript or its offset is stated
@@ -81,8 +90,9 @@ def people_of(files: Sequence[str], naming: Naming = AS_FOUND) -> People:
     groups = [_in_folder(participant_of(file)) for file in files]
     if stated and groups[0].session is not None:
         raise ConfigError("The folder has a recording for each person: leave --transcript out.")
-    inside = _in_channels if naming.split == "channels" else _in_transcript
-    groups = [group if group.session else inside(group.specs[0], naming) for group in groups]
+    if naming.split == "speakers" and (len(files) != 1 or groups[0].session is not None):
+        raise ConfigError("--split speakers is of one recording of several people: name one.")
+    groups = [group if group.session else _in(group.specs[0], naming, listen) for group in groups]
     specs = tuple(spec for group in groups for spec in group.specs)
     notices = tuple(notice for group in groups for notice in group.notices)
     if len(groups) != 1:
@@ -105,6 +115,29 @@ def _in_folder(spec: ParticipantSpec) -> People:
     ]
     meeting = folder.resolve().parent if folder.name == FOLDER else folder.resolve()
     return People(tuple(specs), meeting.name[: session_ids.LONGEST_NAME].strip() or None)
+
+
+def _in(spec: ParticipantSpec, naming: Naming, listen: Listen | None) -> People:
+    """Return the participants of one recording."""
+    if naming.split == "channels":
+        return _in_channels(spec, naming)
+    if naming.split == "speakers":
+        if listen is None:
+            raise ValueError("speakers are told apart by `listen`")
+        return _in_voices(spec, naming, listen)
+    return _in_transcript(spec, naming)
+
+
+def _in_voices(spec: ParticipantSpec, naming: Naming, listen: Listen) -> People:
+    """Return a participant for each voice in a recording, named by its transcript if it can be."""
+    path = naming.transcript or spec.transcript or _beside(spec)
+    if path is None and naming.offset_ns:
+        raise ConfigError(f"{spec.participant_id} has no transcript; name one with --transcript.")
+    read = None if path is None else parse_subtitles(path).later(naming.offset_ns)
+    spec = replace(spec, transcript_offset_ns=naming.offset_ns)
+    specs = by_speaker(spec, listen(spec), read, path)
+    notices = (*(read.notices if read is not None else ()), *speakers_found(specs, spec))
+    return People(tuple(specs), spec.participant_id, notices)
 
 
 def _in_channels(spec: ParticipantSpec, naming: Naming) -> People:

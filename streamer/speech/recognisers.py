@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -16,12 +16,15 @@ from typing import Protocol
 from streamer.config import AsrConfig, Config
 from streamer.errors import ConfigError, SourceError
 from streamer.notices import PROCESS
+from streamer.spans import SpeakerTurn
 from streamer.speech import detection
 from streamer.speech import transcripts as subtitles
 from streamer.speech.activity import Silero
+from streamer.speech.attribution import Everybody, part_of
 from streamer.speech.captions import Captions
 from streamer.speech.languages import language_code
 from streamer.speech.models import fetch_command, on_disk
+from streamer.speech.shared import OnePerson
 from streamer.speech.streaming import Engine, StreamingRecogniser, Transcriber
 from streamer.speech.turns import Turns
 from streamer.speech.whisper import Whisper
@@ -56,6 +59,10 @@ class Source(Protocol):
     def transcript_offset_ns(self) -> int:
         """Added to the times of the subtitles."""
 
+    @property
+    def turns(self) -> Sequence[SpeakerTurn]:
+        """Who speaks when, as the voices tell; empty where they were not told apart."""
+
 
 def choose(
     config: Config, source: Source, give: Callable[[str], object] = PROCESS.give
@@ -80,15 +87,23 @@ def choose(
     if read is not None:
         for notice in read.notices:
             give(notice)
-        voice = StreamingRecogniser(Silero(), None, config.asr, why) if source.has_audio else None
+        voice = _recogniser(None, source, config.asr, why) if source.has_audio else None
         transcriber: Transcriber = _captions(read, voice, why, config.asr, give)
     elif source.has_audio:
-        transcriber = StreamingRecogniser(Silero(), _engine(name, config.asr), config.asr, why)
+        transcriber = _recogniser(_engine(name, config.asr), source, config.asr, why)
     else:
         transcriber = Captions(subtitles.Subtitles(()), None, why)
     missing_model = name == "none" and "streamer models get" in why
     log.log(logging.WARNING if missing_model else logging.INFO, "words: %s", why)
     return name, transcriber
+
+
+def _recogniser(engine: Engine | None, source: Source, config: AsrConfig, why: str) -> Transcriber:
+    """Return a recogniser of a source's sound, or of one person's part of it."""
+    recogniser = StreamingRecogniser(Silero(), engine, config, why)
+    if source.speaker is None or not source.turns:
+        return recogniser
+    return OnePerson(recogniser, source.speaker, Everybody(source.turns))
 
 
 def _captions(
@@ -125,7 +140,11 @@ def turns_of(source: Source) -> Turns | None:
     Raises:
         SourceError: the transcript cannot be read.
     """
-    if source.speaker is None or source.subtitle_path is None:
+    if source.speaker is None:
+        return None
+    if source.turns:
+        return Turns(Everybody(source.turns).spans_of(source.speaker))
+    if source.subtitle_path is None:
         return None
     read = subtitles.parse_subtitles(source.subtitle_path).later(source.transcript_offset_ns)
     return Turns((said.start_ns, said.end_ns) for said in read.of(source.speaker).utterances)
@@ -164,14 +183,14 @@ def _subtitles(source: Source, *, required: bool) -> tuple[subtitles.Subtitles |
         if source.subtitle_path is not None:
             read = subtitles.parse_subtitles(source.subtitle_path)
             if read.words or not read.utterances:
-                read = read.later(source.transcript_offset_ns)
-                own = read if source.speaker is None else read.of(source.speaker)
+                own = _own(read.later(source.transcript_offset_ns), source)
                 return own, str(source.subtitle_path)
             if not required:
                 return None, "a transcript without words"
         if source.subtitle_stream is not None and source.path is not None:
             where = f"stream {source.subtitle_stream} of {source.path}"
-            return subtitles.embedded_subtitles(source.path, source.subtitle_stream), where
+            inside = subtitles.embedded_subtitles(source.path, source.subtitle_stream)
+            return _own(inside, source), where
     except SourceError as error:
         if required:
             raise
@@ -183,6 +202,15 @@ def _subtitles(source: Source, *, required: bool) -> tuple[subtitles.Subtitles |
             'the same name beside the recording, or set asr.engine to "auto".'
         )
     return None, "no subtitles"
+
+
+def _own(read: subtitles.Subtitles, source: Source) -> subtitles.Subtitles:
+    """Return what of a transcript the participant says."""
+    if source.speaker is None:
+        return read
+    if source.turns:
+        return part_of(read, source.speaker, Everybody(source.turns))
+    return read.of(source.speaker)
 
 
 def _engine(name: str, config: AsrConfig) -> Engine | None:

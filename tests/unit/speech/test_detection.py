@@ -10,6 +10,7 @@ import pytest
 
 from streamer.config import Config, build
 from streamer.errors import ConfigError
+from streamer.spans import SpeakerTurn
 from streamer.speech.detection import others
 from streamer.speech.recognisers import choose
 from streamer.speech.transcripts import parse_text
@@ -71,6 +72,7 @@ class Recording:
     transcript_offset_ns: int = 0
     subtitle_stream: int | None = None
     path: Path | None = None
+    turns: tuple[SpeakerTurn, ...] = ()
 
 
 def words(config: Config, file: Path) -> tuple[list[str], list[str], list[str]]:

@@ -13,6 +13,7 @@ from semi_iin import weights
 from streamer.config import Config, build
 from streamer.errors import ConfigError, ModelError, SourceError
 from streamer.records import AudioChunk
+from streamer.spans import SpeakerTurn
 from streamer.speech.recognisers import choose
 
 
@@ -36,6 +37,7 @@ class FakeSource:
     transcript_offset_ns: int = 0
     subtitle_stream: int | None = None
     path: Path | None = None
+    turns: tuple[SpeakerTurn, ...] = ()
 
 
 def settings(**asr_settings: object) -> Config:
