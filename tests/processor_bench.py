@@ -264,22 +264,32 @@ def finish(worker: subprocess.Popen[bytes]) -> None:
     assert stdout == b""
 
 
+class Talk(list[Score]):
+    """The scores of a meeting that goes on; `ahead` more windows are published at once, once."""
+
+    ahead = 0
+
+
 @asynccontextmanager
 async def talking(
     bench: Bench, people: Sequence[str], held: Collection[str] = ()
-) -> AsyncIterator[list[Score]]:
+) -> AsyncIterator[Talk]:
     """Publish a score of each of these people every 100 ms; at the block's end their final ones.
 
     The scores of people in `held` wait until they are taken out of it.
     """
-    scores: list[Score] = []
+    scores = Talk()
     waiting: list[Score] = []
     stop = asyncio.Event()
 
     async def turn(publisher: Producer, *, final: bool = False) -> None:
-        index, of = len(scores) // len(people), len(people)
+        first, of = len(scores) // len(people), len(people)
+        indices = range(first, first + 1 + scores.ahead)
+        scores.ahead = 0
         said = [
-            score("s", person, index, session_participants=of, final=final) for person in people
+            score("s", person, index, session_participants=of, final=final and index == indices[-1])
+            for index in indices
+            for person in people
         ]
         scores.extend(said)
         waiting.extend(said)

@@ -69,11 +69,10 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
-        self._topic_ids: dict[str, str] = {}
         commit = consumer.commit
 
         async def commit_with_id(offsets: Mapping[Any, OffsetAndMetadata]) -> None:
-            ids = self._topic_ids
+            ids = self.app.topic_ids
             await commit(
                 {
                     at: OffsetAndMetadata(each.offset, commit_metadata(ids.get(at.topic, "")))
@@ -106,9 +105,9 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         partitions = [at for at in consumer.assignment() if at.topic not in changelogs]
         if not self.app.embedded:  # its topics have no ids and are never made again
             states = await topic_states(consumer._client, {at.topic for at in partitions})
-            self._topic_ids |= {name: now.id for name, now in states.items() if now is not None}
+            self.app.topic_ids |= {name: now.id for name, now in states.items() if now is not None}
             partitions = [at for at in partitions if states.get(at.topic) is not None]
-        return await find_starts(consumer, partitions, self._topic_ids)
+        return await find_starts(consumer, partitions, self.app.topic_ids)
 
     async def _seek_to_starts(self) -> dict[Any, int | None]:
         consumer = self._consumer
@@ -189,6 +188,7 @@ class App(faust.App):  # type: ignore[misc]
         embedded: the broker is an embedded one.
         known_gaps: gaps in the offsets of an input that are the log's own.
         lease: whether this process has been running without a pause.
+        topic_ids: of the input topics that the app reads; from its consumer's thread.
     """
 
     logger = logging.getLogger("faust.app")
@@ -203,6 +203,7 @@ class App(faust.App):  # type: ignore[misc]
     ) -> None:
         super().__init__(app_id, **settings)
         self.embedded = embedded
+        self.topic_ids: dict[str, str] = {}
         self.ended: asyncio.Future[str] = asyncio.Future()
         self.known_gaps: set[tuple[Any, int]] = set() if known_gaps is None else known_gaps
         conf = self.conf

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,21 +101,21 @@ async def starting_offsets(app: Any, topic: str) -> dict[int, int]:
 
 
 class Inputs:
-    """What is known of the input topics since the worker began, over all its apps."""
+    """The input topics as they were when the worker began, over all its apps."""
 
     def __init__(self, partitions: Mapping[str, int]) -> None:
         """Store how many partitions each topic has."""
         self.topics = tuple(partitions)
         self._partitions = partitions
-        self._ids: dict[str, str] = {}
         self._absent: set[str] = set()
 
-    def look(self, topic: str, now: TopicState | None) -> str:
-        """Compare a topic with what it was at the last look.
+    def look(self, topic: str, now: TopicState | None, read_id: str) -> str:
+        """Compare a topic with what it was.
 
         Args:
             topic: its full name.
             now: what the broker has; None if the topic does not exist.
+            read_id: the id of the topic that the app reads; empty if it is not known.
 
         Returns:
             Why the stage must start over; empty if nothing requires it.
@@ -135,14 +135,16 @@ class Inputs:
                 "(`streamer topics list` names it) or set another smoothing.consumer_group, then "
                 "start the workers again."
             )
-        made_again = topic in self._absent or self._ids.get(topic, now.id) != now.id
+        is_back = topic in self._absent
         self._absent.discard(topic)
-        self._ids[topic] = now.id
+        made_again = now.id != read_id if now.id and read_id else is_back
         return f"the topic {topic} was made again" if made_again else ""
 
 
-async def watch(kafka: KafkaConfig, inputs: Inputs) -> str:
-    """Look at the input topics every LOOK_S; return why the stage must start over.
+async def watch(kafka: KafkaConfig, inputs: Inputs, read_ids: Mapping[str, str]) -> str:
+    """Look at the input topics every LOOK_S; return why the app must start over.
+
+    It must if it reads another topic than the broker has; `read_ids` are those that it reads.
 
     It has a client of its own, because Faust's would wait for a topic that does not exist. An
     outage of the broker is waited for.
@@ -150,34 +152,13 @@ async def watch(kafka: KafkaConfig, inputs: Inputs) -> str:
     Raises:
         TopicChanged: the stage cannot go on with the topics as they are.
     """
+    settings = aiokafka_settings(kafka) | {"enable_auto_commit": False}
     while True:
         with suppress(BrokerError):
-            async with _client(kafka) as client:
+            async with connected(lambda: AIOKafkaConsumer(**settings), kafka) as client:
                 while True:
-                    if why := await _look(client, inputs):
-                        return why
+                    for topic, now in (await topic_states(client._client, inputs.topics)).items():
+                        if why := inputs.look(topic, now, read_ids.get(topic, "")):
+                            return why
                     await asyncio.sleep(LOOK_S)
         await asyncio.sleep(LOOK_S)
-
-
-async def first_look(kafka: KafkaConfig, partitions: Mapping[str, int]) -> Inputs:
-    """Return the input topics as they are before the stage begins.
-
-    Raises:
-        BrokerError: the broker does not answer.
-        TopicChanged: a topic has another number of partitions than `partitions` says.
-    """
-    inputs = Inputs(partitions)
-    async with _client(kafka) as client:
-        await _look(client, inputs)
-    return inputs
-
-
-def _client(kafka: KafkaConfig) -> AbstractAsyncContextManager[Any]:
-    settings = aiokafka_settings(kafka) | {"enable_auto_commit": False}
-    return connected(lambda: AIOKafkaConsumer(**settings), kafka)
-
-
-async def _look(client: Any, inputs: Inputs) -> str:
-    states = await topic_states(client._client, inputs.topics)
-    return next(filter(None, [inputs.look(topic, now) for topic, now in states.items()]), "")

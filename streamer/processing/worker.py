@@ -38,7 +38,7 @@ from streamer.kafka.topics import (
 )
 from streamer.processing.app import Processor, build_app
 from streamer.processing.faust_app import STOP_S
-from streamer.processing.inputs import Inputs, first_look, watch
+from streamer.processing.inputs import Inputs, watch
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     partitions = await _partitions(config.kafka, touched)
     inputs = None  # an embedded broker's topics never change
     if not embedded:
-        inputs = await first_look(config.kafka, {name: partitions[name] for name in names})
+        inputs = Inputs({name: partitions[name] for name in names})
     known_gaps: set[tuple[Any, int]] = set()
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
@@ -150,7 +150,7 @@ async def _work(
     ]
     stages.append(asyncio.create_task(app.keep_lease()))
     if inputs is not None:
-        stages.append(asyncio.create_task(watch(kafka, inputs)))
+        stages.append(asyncio.create_task(watch(kafka, inputs, app.topic_ids)))
     waited = [app.ended, living, stopping, *stages]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     cause = next(each for each in (app.ended, *stages, *waited) if each.done())

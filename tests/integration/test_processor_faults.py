@@ -187,7 +187,9 @@ async def test_workers_that_join_leave_and_die_lose_nothing(
 async def test_a_worker_that_was_paused_changes_nothing(kafka_bench: Bench) -> None:
     """Two workers; one is stopped (SIGSTOP) until the other has its partitions, and goes on.
 
-    At the start one participant's path is held up, until the meeting has gone on without it.
+    It is stopped in the middle of a backlog, so that it has messages in hand and states queued: a
+    worker that went on with them would set back the states that the other has written since. At
+    the start one participant's path is held up, until the meeting has gone on without it.
     """
     bench = kafka_bench
     bench.set("smoothing.lateness_s=2")
@@ -204,6 +206,9 @@ async def test_a_worker_that_was_paused_changes_nothing(kafka_bench: Bench) -> N
             await shared(bench, 1, out)
             everything = r"partitions \[0, 1, 2, 3\] of session_input"
             times = len(re.findall(everything, bench.log(1)))
+            before = len(out.records)
+            scores.ahead = 150
+            await out.until(lambda records: len(records) >= before + 200)
             paused.send_signal(signal.SIGSTOP)
             await logged(bench, 1, everything, times=times + 1)
             before = len(out.records)

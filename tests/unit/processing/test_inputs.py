@@ -72,17 +72,23 @@ async def test_a_topic_made_again_is_one_line_too(caplog: pytest.LogCaptureFixtu
 
 def test_other_partitions_end_the_stage() -> None:
     inputs = Inputs({TOPIC: 2})
-    assert inputs.look(TOPIC, TopicState(OLD, 2)) == ""
+    assert inputs.look(TOPIC, TopicState(OLD, 2), OLD) == ""
     with pytest.raises(TopicChanged, match="has 3 partitions now and had 2"):
-        inputs.look(TOPIC, TopicState(OLD, 3))
+        inputs.look(TOPIC, TopicState(OLD, 3), OLD)
 
 
-def test_a_topic_made_again_starts_the_stage_over_once() -> None:
+def test_a_topic_made_again_starts_the_app_over_that_reads_the_old_one() -> None:
     inputs = Inputs({TOPIC: 1})
     old, new = TopicState(OLD, 1), TopicState(NEW, 1)
-    assert inputs.look(TOPIC, old) == inputs.look(TOPIC, old) == ""
-    assert inputs.look(TOPIC, new) == f"the topic {TOPIC} was made again"
-    assert inputs.look(TOPIC, new) == ""
+    assert inputs.look(TOPIC, old, "") == inputs.look(TOPIC, old, OLD) == ""
+    assert inputs.look(TOPIC, new, OLD) == f"the topic {TOPIC} was made again"
+    assert inputs.look(TOPIC, new, "") == inputs.look(TOPIC, new, NEW) == ""
+
+
+def test_a_missing_topic_that_the_app_reads_again_by_itself_is_not_started_over_for() -> None:
+    inputs = Inputs({TOPIC: 1})
+    assert inputs.look(TOPIC, None, OLD) == ""
+    assert inputs.look(TOPIC, TopicState(NEW, 1), NEW) == ""
 
 
 @pytest.mark.parametrize("topic_id", [OLD, ""])  # "": the broker gives none
@@ -90,8 +96,9 @@ def test_a_missing_topic_is_said_once_and_starts_the_stage_over_when_it_is_back(
     topic_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     inputs = Inputs({TOPIC: 1})
-    assert inputs.look(TOPIC, TopicState(topic_id, 1)) == ""
-    assert [inputs.look(TOPIC, None) for _ in range(3)] == [""] * 3
+    assert inputs.look(TOPIC, TopicState(topic_id, 1), topic_id) == ""
+    assert [inputs.look(TOPIC, None, topic_id) for _ in range(3)] == [""] * 3
     assert caplog.text.count("does not exist any more") == 1
-    assert inputs.look(TOPIC, TopicState(topic_id, 1)) == f"the topic {TOPIC} was made again"
-    assert inputs.look(TOPIC, TopicState(topic_id, 1)) == ""
+    back = TopicState(topic_id and NEW, 1)
+    assert inputs.look(TOPIC, back, topic_id) == f"the topic {TOPIC} was made again"
+    assert inputs.look(TOPIC, back, topic_id and NEW) == ""
