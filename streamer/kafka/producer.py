@@ -3,15 +3,13 @@
 aiokafka's producer gives up on a record after a time and cannot continue after some errors. This
 one keeps every record until the broker has acknowledged it, and replaces aiokafka's when it fails.
 
-librdkafka's producer (confluent-kafka) was tried. Without recovery from fatal errors it passed the
-broker tests, except for the wording of one error; with it, it takes no less code: the bounded
-buffer, refusals of single records and sending again after a fatal error remain, a thread and its
-hand-over to the event loop are added, and the consumers need `connection` in any case.
+librdkafka's producer (confluent-kafka) was tried and takes no less code: ARCHITECTURE.md.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import Counter, deque
@@ -44,6 +42,7 @@ from streamer.kafka.messages import (
     Position,
     RawMessage,
 )
+from streamer.kafka.missing_topics import MissingTopics
 from streamer.kafka.refusals import (
     SMALL_LETTER_BYTES,
     clock_sentence,
@@ -54,6 +53,7 @@ from streamer.kafka.refusals import (
     recount_refused,
 )
 from streamer.kafka.security import aiokafka_settings
+from streamer.kafka.topic_ids import exists, is_known
 from streamer.kafka.topics import DEAD_LETTER, Topic, topic_of
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class _Unsent:
     """A record that no broker has acknowledged.
 
     Attributes:
+        number: how many records the Producer had before it.
         topic: the full name of the topic.
         message: what to send.
         timestamp_ms: Kafka's timestamp; None for the time of sending.
@@ -82,6 +83,7 @@ class _Unsent:
         letter: the dead letter to send in its place, once it is refused.
     """
 
+    number: int
     topic: str
     message: EncodedRecord
     timestamp_ms: int | None
@@ -112,8 +114,9 @@ class Producer:
     `kafka.connect_timeout_s` for the last acknowledgements.
 
     A record that the broker refuses for its own sake (its size, its timestamp, the topic's rights
-    or policy) becomes a dead letter, and the others are sent as before. If the dead-letter topic
-    refuses too, the record is logged and counted as `lost`.
+    or policy) becomes a dead letter, and the others are sent as before. So does a record whose
+    topic does not exist, after a wait (`missing_topics`) in which the records of other topics are
+    sent. If the dead-letter topic refuses too, the record is logged and counted as `lost`.
 
     Attributes:
         kafka: the settings of the broker.
@@ -134,6 +137,8 @@ class Producer:
         self._wake = asyncio.Event()
         self._broken: BaseException | None = None
         self._again: list[_Unsent] = []
+        self._numbers = itertools.count()
+        self._missing = MissingTopics[_Unsent](self._look, self._leave)
         self._refused_timestamps: dict[str, bool] = {}
         self._producer: Any = None
         self._task: asyncio.Task[None] | None = None
@@ -163,14 +168,21 @@ class Producer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        await self._missing.close()
         lost = self._waiting()
         for unsent in lost:
             unsent.acknowledged.cancel()
         await close(self._producer)
         if lost and error is None:
+            missing = ", ".join(self._missing.topics())
+            reason = (
+                f"the topic {missing} does not exist"
+                if missing
+                else f"it did not answer for {self.kafka.connect_timeout_s:g} s"
+            )
             raise BrokerError(
-                f"{len(lost)} records could not be delivered to {self.kafka.broker} because it "
-                f"did not answer for {self.kafka.connect_timeout_s:g} s; they are lost."
+                f"{len(lost)} records could not be delivered to {self.kafka.broker} because "
+                f"{reason}; they are lost."
             )
 
     async def publish(
@@ -258,7 +270,8 @@ class Producer:
         if self._task is None:
             raise RuntimeError("a Producer works inside `async with`")
         size, limit = message.size, self.kafka.max_message_bytes
-        unsent = _Unsent(topic, message, timestamp_ms, asyncio.get_running_loop().create_future())
+        acknowledged = asyncio.get_running_loop().create_future()
+        unsent = _Unsent(next(self._numbers), topic, message, timestamp_ms, acknowledged)
         if size > limit:
             self._refuse(
                 unsent,
@@ -279,11 +292,11 @@ class Producer:
 
     def _fits(self, size: int) -> bool:
         """Return whether the buffer has room; a single record always fits."""
-        count = len(self._again) + len(self._in_flight) + len(self._unsent)
+        count = len(self._missing) + len(self._again) + len(self._in_flight) + len(self._unsent)
         return not count or (count < BUFFER_RECORDS and self._bytes + size <= BUFFER_BYTES)
 
     def _waiting(self) -> list[_Unsent]:
-        return [*self._again, *self._in_flight, *self._unsent]
+        return [*self._missing.records(), *self._again, *self._in_flight, *self._unsent]
 
     def _make_producer(self) -> Any:
         compression = self.kafka.compression
@@ -310,13 +323,17 @@ class Producer:
 
     async def _send(self, unsent: _Unsent) -> None:
         """Give a record to aiokafka; one to be sent alone goes without others in its batch."""
+        target = self._target(unsent)
+        if target in self._missing or not is_known(self._producer.client, target):
+            self._missing.add(target, unsent)
+            return
         if unsent.alone:
-            await self._wait_until(lambda: not self._in_flight or self._broken is not None)
+            await self._wait_until(lambda: self._has_sent_all(target) or self._broken is not None)
         self._in_flight[unsent] = None
         message = unsent.letter or unsent.message
         try:
             delivery = await self._producer.send(
-                self._full_name(DEAD_LETTER) if unsent.letter else unsent.topic,
+                target,
                 value=message.value,
                 key=message.key,
                 headers=message.headers,
@@ -324,13 +341,33 @@ class Producer:
             )
         except (KafkaError, OSError) as error:
             unsent.alone = True  # the answer is about this record, not about a batch
-            if isinstance(error, UnknownTopicOrPartitionError):
-                log.error("The topic %s does not exist; all records wait for it.", unsent.topic)
             self._fail(unsent, error)
             return
         delivery.add_done_callback(lambda done: self._delivered(unsent, done))
         if unsent.alone:
             await self._wait_until(lambda: delivery.done() or self._broken is not None)
+
+    def _target(self, unsent: _Unsent) -> str:
+        """Return the topic that a record, or its letter, is to be sent to."""
+        return unsent.topic if unsent.letter is None else self._full_name(DEAD_LETTER)
+
+    def _has_sent_all(self, topic: str) -> bool:
+        return all(self._target(each) != topic for each in self._in_flight)
+
+    async def _look(self, topic: str) -> bool | None:
+        return await exists(self._producer.client, topic)
+
+    def _leave(self, records: list[_Unsent], is_there: bool) -> None:
+        """Send the records that waited for a topic, or refuse them."""
+        records.sort(key=lambda unsent: unsent.number)
+        if is_there:
+            self._again.extend(records)
+        else:
+            self._in_flight |= dict.fromkeys(records)
+            for unsent in records:
+                self._refused(unsent, UnknownTopicOrPartitionError())
+        self._freed.set()
+        self._wake.set()
 
     def _delivered(self, unsent: _Unsent, delivery: asyncio.Future[Any]) -> None:
         if delivery.cancelled():
@@ -351,7 +388,11 @@ class Producer:
         if unsent not in self._in_flight:
             return
         if not is_refusal(error):
-            if self._broken is None:
+            target = self._target(unsent)
+            if not is_known(self._producer.client, target):  # it was deleted
+                del self._in_flight[unsent]
+                self._missing.add(target, unsent)
+            elif self._broken is None:
                 self._broken = error
         elif not unsent.alone:
             del self._in_flight[unsent]
@@ -369,7 +410,7 @@ class Producer:
         letters, size = self._full_name(DEAD_LETTER), unsent.size
         letter = unsent.letter or (unsent.message if unsent.topic == letters else None)
         if letter is None:
-            self._refuse(unsent, f"the broker refuses it ({explain(error)})")
+            self._refuse(unsent, _why(unsent.topic, error))
         elif isinstance(error, _TOO_LARGE) and len(letter.value) > SMALL_LETTER_BYTES:
             unsent.letter = cut_letter(letter)
         else:
@@ -415,7 +456,7 @@ class Producer:
 
     async def _reconnect(self) -> None:
         """Connect a new producer, trying without end; unacknowledged records are sent first."""
-        waiting = len(self._in_flight) + len(self._unsent)
+        waiting = len(self._waiting())
         log.warning(
             "The broker at %s failed: %r; %d records are waiting.",
             self.kafka.broker,
@@ -431,3 +472,9 @@ class Producer:
         self._wake.set()
         self.counters["reconnected"] += 1
         log.warning("The broker at %s answers again.", self.kafka.broker)
+
+
+def _why(topic: str, error: BaseException) -> str:
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return f"the topic {topic} does not exist; `streamer topics create` makes it"
+    return f"the broker refuses it ({explain(error)})"

@@ -1,19 +1,21 @@
 """Which topics exist, with the ids that Kafka gives them.
 
-What enters: names. What leaves: each topic's id and number of partitions. A topic that is deleted
-and made again has another id. aiokafka's metadata contain no ids, so this module has a request of
-its own.
+What enters: names. What leaves: whether a topic exists, its id and its number of partitions. A
+topic that is deleted and made again has another id. aiokafka's metadata contain no ids, so this
+module has a request of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 from uuid import UUID
 
-from aiokafka.errors import NodeNotReadyError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, NodeNotReadyError, UnknownTopicOrPartitionError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.metadata import MetadataRequest_v5
 from aiokafka.protocol.types import (
@@ -68,6 +70,30 @@ async def topic_states(client: Any, names: Collection[str]) -> dict[str, TopicSt
     return states
 
 
+def is_known(client: Any, topic: str) -> bool:
+    """Return whether a client knows that the topic exists, or that its user may not use it."""
+    cluster = client.cluster
+    return bool(cluster.partitions_for_topic(topic)) or topic in cluster.unauthorized_topics
+
+
+async def exists(client: Any, topic: str) -> bool | None:
+    """Ask for a topic, for up to LOOK_S; an embedded broker then creates it.
+
+    Returns:
+        As `is_known`; None if the broker does not tell.
+    """
+    with suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(LOOK_S):
+            client.add_topic(topic)
+            await client.force_metadata_update()
+            if is_known(client, topic):
+                return True
+            states = await topic_states(client, [topic])
+            return False if topic in states and states[topic] is None else None
+    return None
+
+
+LOOK_S = 5.0
 _NO_ID = UUID(int=0)
 
 

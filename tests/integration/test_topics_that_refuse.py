@@ -92,3 +92,25 @@ async def test_a_producer_with_every_topic_refusing_its_clock_goes_on(
         await producer.publish(score(0))
         assert producer.counters["refused"] == 20 and not producer.counters["reconnected"]
     assert "behind the broker's" in caplog.text
+
+
+async def test_a_missing_topic_holds_up_no_other_and_gets_its_records_once_it_is_made(
+    config: Config,
+) -> None:
+    """Deleted while the producer uses it; the records on their way to it wait too."""
+    await ensure_topics(config)
+    async with Producer(config) as producer:
+        await producer.publish(window(0))
+        async with connected(
+            lambda: AIOKafkaAdminClient(bootstrap_servers=config.kafka.broker), config.kafka
+        ) as admin:
+            await admin.delete_topics([name_of(config, WINDOWS)])
+        waiting = [await producer.publish_soon(window(k)) for k in range(1, 4)]
+        async with asyncio.timeout(5):  # aiokafka waits 40 s for a topic
+            assert (await producer.publish(score(0))).partition != NO_PARTITION
+        await ensure_topics(config)
+        places = await asyncio.gather(*waiting)
+        assert NO_PARTITION not in {place.partition for place in places}
+        assert not producer.counters["refused"]
+    received = await read(config, WINDOWS, 3)
+    assert [record.window_index for record in received] == [1, 2, 3]

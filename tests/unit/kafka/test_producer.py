@@ -9,6 +9,7 @@ import pytest
 from aiokafka.errors import (
     InvalidTimestampError,
     MessageSizeTooLargeError,
+    NotLeaderForPartitionError,
     OutOfOrderSequenceNumber,
     PolicyViolationError,
     RecordListTooLargeError,
@@ -19,10 +20,11 @@ from aiokafka.errors import (
 from streamer.config import build
 from streamer.errors import BrokerError, BrokerGone
 from streamer.kafka.messages import NO_PARTITION
+from streamer.kafka.missing_topics import LOOKS, MissingTopics
 from streamer.kafka.producer import BUFFER_BYTES, BUFFER_RECORDS, Producer
 from streamer.kafka.refusals import SMALL_LETTER_BYTES, InvalidRecordError
 from streamer.kafka.topics import WINDOWS
-from tests.made_records import window
+from tests.made_records import score, window
 
 
 class FakeClient:
@@ -31,7 +33,12 @@ class FakeClient:
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, asyncio.Future[Any]]] = []
         self.stopped = False
-        cluster = SimpleNamespace(brokers=set)
+        self.missing: set[str] = set()
+        cluster = SimpleNamespace(
+            brokers=set,
+            partitions_for_topic=lambda topic: None if topic in self.missing else {0},
+            unauthorized_topics=set(),
+        )
         self.client = SimpleNamespace(_metadata_update=None, cluster=cluster)
         self._sender = SimpleNamespace(_send_produce_req=None)
         self.topics: list[str] = []
@@ -68,6 +75,17 @@ class ProducerOverFakes(Producer):
     def __init__(self, **kafka: Any) -> None:
         super().__init__(build({"kafka": {"broker": "fake:1", **kafka}}))
         self.clients: list[FakeClient] = []
+        self._missing = MissingTopics(self._look, self._leave, lambda _: asyncio.sleep(0))
+        self._looks = asyncio.Semaphore(0)
+
+    async def _look(self, topic: str) -> bool | None:
+        await self._looks.acquire()
+        return topic not in self.client.missing
+
+    def let_look(self, times: int) -> None:
+        """Let the broker be asked for a missing topic."""
+        for _ in range(times):
+            self._looks.release()
 
     def _make_producer(self) -> FakeClient:
         self.clients.append(FakeClient())
@@ -220,6 +238,74 @@ async def test_refused_times_are_explained_once(caplog: pytest.LogCaptureFixture
         await asyncio.gather(*sent)
     assert caplog.text.count("This machine's clock is") == 1
     assert producer.counters["lost"] == 2 and len(producer.clients) == 1
+
+
+async def test_a_missing_topic_holds_up_no_other_and_its_records_are_dead_letters(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with ProducerOverFakes() as producer:
+        client = producer.client
+        client.missing.add("sentiment.scores.v1")
+        sent = [await producer.publish_soon(each) for each in (score(0), window(0), score(1))]
+        await run_tasks()
+        assert client.topics == ["sentiment.windows.v1"]
+        producer.let_look(LOOKS)
+        await until(lambda: len(client.sent) == 3)
+        client.acknowledge(0, 1, 2)
+        assert [(await each).partition for each in sent] == [NO_PARTITION, 0, NO_PARTITION]
+        assert client.topics[1:] == ["sentiment.dead-letter.v1"] * 2
+        assert "the topic sentiment.scores.v1 does not exist; `streamer topics" in caplog.text
+        later = await producer.publish_soon(score(2))
+        producer.let_look(1)  # it was waited for already
+        await until(lambda: len(client.sent) == 4)
+        client.acknowledge(3)
+        assert (await later).partition == NO_PARTITION
+        client.missing.clear()
+        await producer.publish_soon(score(3))
+        await until(lambda: len(client.sent) == 5)
+        client.acknowledge(4)
+    assert client.topics[4] == "sentiment.scores.v1"
+    assert producer.counters["refused"] == producer.counters["dead_lettered"] == 3
+    assert producer.clients == [client]
+
+
+async def test_records_that_wait_for_their_topic_are_sent_in_order_once_it_exists() -> None:
+    async with ProducerOverFakes() as producer:
+        client = producer.client
+        first = await producer.publish_soon(window(0))
+        await run_tasks()
+        client.missing.add("sentiment.windows.v1")  # it is deleted
+        sent = [await producer.publish_soon(window(k)) for k in (1, 2)]
+        await run_tasks()
+        client.fail(0, NotLeaderForPartitionError())
+        producer.let_look(3)
+        await run_tasks()
+        assert client.indices == [0] and not first.done()
+        client.missing.clear()
+        producer.let_look(1)
+        await until(lambda: len(client.sent) == 4)
+        client.acknowledge(1, 2, 3)
+        await asyncio.gather(first, *sent)
+        assert client.indices == [0, 0, 1, 2]
+    assert producer.counters == {"published": 3}
+
+
+async def test_without_a_dead_letter_topic_either_a_record_is_lost_and_counted() -> None:
+    async with ProducerOverFakes() as producer:
+        producer.client.missing |= {"sentiment.scores.v1", "sentiment.dead-letter.v1"}
+        sent = await producer.publish_soon(score(0))
+        producer.let_look(2 * LOOKS)
+        assert (await sent).partition == NO_PARTITION
+    assert producer.counters["lost"] == 1 and not producer.client.sent
+
+
+async def test_closing_names_the_topic_that_it_would_wait_for() -> None:
+    with pytest.raises(
+        BrokerError, match=r"because the topic sentiment\.scores\.v1 does not exist"
+    ):
+        async with ProducerOverFakes(connect_timeout_s=0.1) as producer:
+            producer.client.missing.add("sentiment.scores.v1")
+            await producer.publish_soon(score(0))
 
 
 async def test_a_full_buffer_makes_publishing_wait() -> None:
