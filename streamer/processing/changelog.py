@@ -62,16 +62,17 @@ class Changelog:
 
     async def _send(self, key: bytes, partition: int, value: bytes | None) -> Any:
         """Return where the changelog contains the value, once the broker has it."""
-        return await (
-            await self._table.changelog_topic.send(
-                key=key,
-                value=value,
-                partition=partition,
-                key_serializer="raw",
-                value_serializer="raw",
-                force=True,
-            )
+        answer = await self._table.changelog_topic.send(
+            key=key,
+            value=value,
+            partition=partition,
+            key_serializer="raw",
+            value_serializer="raw",
+            force=True,
         )
+        # Nobody waits for it once the app ends; asyncio would log its error as a traceback.
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await answer
 
     async def _send_alone(self, key: bytes, partition: int, value: bytes | None) -> Any:
         """As `_send`; None if the broker refuses the value for its own sake."""

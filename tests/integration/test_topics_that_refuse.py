@@ -105,6 +105,9 @@ async def test_a_missing_topic_holds_up_no_other_and_gets_its_records_once_it_is
             lambda: AIOKafkaAdminClient(bootstrap_servers=config.kafka.broker), config.kafka
         ) as admin:
             await admin.delete_topics([name_of(config, WINDOWS)])
+            async with asyncio.timeout(30):
+                while name_of(config, WINDOWS) in await admin.list_topics():
+                    pass
         waiting = [await producer.publish_soon(window(k)) for k in range(1, 4)]
         async with asyncio.timeout(5):  # aiokafka waits 40 s for a topic
             assert (await producer.publish(score(0))).partition != NO_PARTITION

@@ -328,6 +328,18 @@ async def test_a_record_whose_state_is_too_large_to_store_is_set_aside() -> None
     assert len(bench.journal.of("committable")) == len(long)  # nothing is stuck
 
 
+async def test_two_held_scores_of_600_kilobytes_make_no_change_over_the_brokers_limit() -> None:
+    """Scores 2 and 3 wait for score 1."""
+    bench = Bench(kafka={"max_message_bytes": 1_000_000})
+    records = [score(0), *(score(k, text="w" * 600_000) for k in (2, 3))]
+    async with bench.working():
+        await bench.feed(*(bench.event(msgspec.json.encode(record)) for record in records))
+    changes = [value for _, value in bench.journal.of("changelog")]
+    assert changes and all(len(value) < 1_000_000 for value in changes)
+    assert len(bench.producer.dead_letters) == 2
+    assert len(bench.journal.of("committable")) == len(records)  # nothing is stuck
+
+
 async def test_more_participants_than_a_state_can_hold_are_set_aside() -> None:
     bench = Bench(spec.session_spec, kafka={"max_message_bytes": 240_000})
     name = "x" * 190
