@@ -106,7 +106,7 @@ class FaceTracker:
         self._detect = detector or chosen_detector(config)
         self._face: _Track | None = None
         self._challenger: _Track | None = None
-        self._template: NDArray[np.uint8] | None = None
+        self._detected: tuple[NDArray[np.uint8], Box] | None = None  # the last frame with the face
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
         self._others = _Others()
         self._frame_shape: tuple[int, ...] = ()
@@ -129,7 +129,7 @@ class FaceTracker:
         return self._others.confirmed
 
     def _reset(self) -> None:
-        self._face = self._challenger = self._template = None
+        self._face = self._challenger = self._detected = None
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
 
     def _track(self, image: NDArray[np.uint8], now_ns: int) -> None:
@@ -142,7 +142,7 @@ class FaceTracker:
             side_px = OTHER_FACE_SHARE * math.sqrt(_area(self._face.box))
             self._others.add(self._face.box, self._search(image, side_px))
         if self._face is not None and self._face.detected_ns == now_ns:
-            self._template = _grey_around(image, self._face.box, 1.0)
+            self._detected = image, self._face.box
 
     def _drop_expired(self, now_ns: int) -> None:
         interval_ns = min(now_ns - self._last_frame_ns, LONGEST_INTERVAL_NS)
@@ -181,8 +181,10 @@ class FaceTracker:
             face.detections += 1
             return
         moved = None
-        if self._template is not None and face.detections >= CONFIRMATIONS:
-            moved = _match_template(image, face.box, self._template)
+        if self._detected is not None and face.detections >= CONFIRMATIONS:
+            template = _grey_around(*self._detected, 1.0)
+            if template is not None:
+                moved = _match_template(image, face.box, template)
         if moved is None:
             self._face = None
         else:

@@ -364,6 +364,8 @@ class ContainerReader:
         """Decode a packet; None flushes the decoder at the end."""
         if packet is not None:
             self._with_packets.add(stream.type)
+        if stream.type == "video" and not self._needed(stream, packet):
+            return
         try:
             frames = stream.codec_context.decode(packet)
         except (av.FFmpegError, ValueError) as error:
@@ -378,12 +380,33 @@ class ContainerReader:
             elif self.video is not None:
                 yield from self._video_frame(self.video, stream, frame)
 
+    def _needed(self, stream: Any, packet: Any | None) -> bool:
+        """Whether to decode a video packet; the decoder may drop its frame if no other needs it.
+
+        That holds for recordings: without such frames a decoder gives the others later.
+        """
+        codec = stream.codec_context
+        wanted = self._wanted(stream, packet)
+        if codec.codec.intra_only:
+            return wanted
+        drop = "DEFAULT" if wanted or self.now else "NONREF"
+        if codec.skip_frame != drop:
+            codec.skip_frame = drop
+        return True
+
+    def _wanted(self, stream: Any, packet: Any | None) -> bool:
+        """Whether no earlier packet is of the same slot; True where a packet has no time."""
+        if packet is None or packet.pts is None or self.video is None or self._only_dts:
+            return True
+        at_ns = round(packet.pts * packet.time_base * NS_PER_S)
+        return self.video.wants(at_ns, self._credible_ns(_duration_ns(packet, stream), at_ns))
+
     def _video_frame(self, track: VideoTrack, stream: Any, frame: Any) -> Iterator[VideoFrame]:
         if frame.is_corrupt:
             self._count_damage("a corrupt frame")
             return
         aspect = float(stream.codec_context.sample_aspect_ratio or 1)
-        time_ns = _frame_ns(frame)
+        time_ns = _frame_ns(frame, stream.time_base)
         at_ns = track.end_ns if time_ns is None else time_ns
         length_ns = self._credible_ns(_duration_ns(frame, stream), at_ns)
         chunk = track.push(frame, time_ns, length_ns, aspect)
@@ -394,6 +417,8 @@ class ContainerReader:
 
     def _count_damage(self, cause: str) -> None:
         self.counters["damaged_packets"] += 1
+        if self.video is not None:
+            self.video.lost()
         self._notices.add(
             "damage", f"damaged data near {_clock(self.end_ns)} ({cause}) was skipped"
         )
@@ -421,17 +446,20 @@ def _packet_ns(packet: Any) -> int:
     return 0 if timestamp is None else round(timestamp * packet.time_base * NS_PER_S)
 
 
-def _frame_ns(frame: Any) -> int | None:
-    if frame.pts is None or not frame.time_base:
+def _frame_ns(frame: Any, time_base: Any = None) -> int | None:
+    """A frame's time; those that the decoder gives at its end need the stream's `time_base`."""
+    base = frame.time_base or time_base
+    if frame.pts is None or not base:
         return None
-    time_ns: int = round(frame.pts * frame.time_base * NS_PER_S)
+    time_ns: int = round(frame.pts * base * NS_PER_S)
     return time_ns
 
 
 def _duration_ns(frame: Any, stream: Any) -> int:
     seconds = 1 / (stream.average_rate or stream.guessed_rate or 25)
-    if frame.duration and frame.time_base:
-        seconds = frame.duration * frame.time_base
+    base = frame.time_base or stream.time_base
+    if frame.duration and base:
+        seconds = frame.duration * base
     duration_ns: int = round(seconds * NS_PER_S)
     return duration_ns
 

@@ -164,11 +164,16 @@ class AudioTrack:
         return chunk
 
 
+SLOTS_KEPT = 64
+"""Slots for which `VideoTrack.wants` remembers packets: more than any codec reorders."""
+
+
 class VideoTrack:
     """Turns decoded frames with session times into upright RGB frames, at most `rate_hz`.
 
     Time is divided into slots of 1/`rate_hz` from the session's start. The first frame of a slot
-    is returned; the others are dropped before their colours are converted.
+    is returned; the others are dropped before their colours are converted. `wants` tells from a
+    packet's time, before it is decoded, whether its frame can be the first.
     """
 
     def __init__(self, start_ns: int, rate_hz: float) -> None:
@@ -176,7 +181,36 @@ class VideoTrack:
         self._rate_hz = rate_hz
         self._slot = -1
         self._last_ns = start_ns - 1
-        self.end_ns = start_ns
+        self._end_ns = self._passed_ns = start_ns
+        self._earliest_ns: dict[int, int] = {}  # of the packets that were wanted, by slot
+
+    @property
+    def end_ns(self) -> int:
+        """Session time at which the frames end, those that were not decoded included."""
+        return max(self._end_ns, self._passed_ns)
+
+    def wants(self, at_ns: int, duration_ns: int) -> bool:
+        """Whether the frame of a packet may be the first of its slot; ask in decoding order.
+
+        It is not if the slot has a frame, or the packet of an earlier one; it then counts for
+        `end_ns` as if it had been pushed.
+        """
+        slot = self._slot_of(at_ns)
+        earliest_ns = self._earliest_ns.get(slot)
+        if slot > self._slot and (earliest_ns is None or at_ns < earliest_ns):
+            self._earliest_ns[slot] = at_ns
+            if len(self._earliest_ns) > SLOTS_KEPT:
+                del self._earliest_ns[min(self._earliest_ns)]
+            return True
+        self._passed_ns = max(self._passed_ns, at_ns + duration_ns)
+        return False
+
+    def lost(self) -> None:
+        """A wanted packet gave no frame: those that follow it are wanted."""
+        self._earliest_ns.clear()
+
+    def _slot_of(self, at_ns: int) -> int:
+        return int(at_ns * self._rate_hz // NS_PER_S)
 
     def push(
         self, frame: av.VideoFrame, time_ns: int | None, duration_ns: int, pixel_aspect: float = 1.0
@@ -189,8 +223,8 @@ class VideoTrack:
         at_ns = self.end_ns if time_ns is None else time_ns
         if at_ns <= self._last_ns or at_ns < 0:
             return None
-        self._last_ns, self.end_ns = at_ns, at_ns + duration_ns
-        slot = int(at_ns * self._rate_hz // NS_PER_S)
+        self._last_ns, self._end_ns = at_ns, at_ns + duration_ns
+        slot = self._slot_of(at_ns)
         if slot <= self._slot:
             return None
         self._slot = slot
