@@ -18,7 +18,7 @@ export default [
     },
   },
   {
-    files: ["streamer/dashboard/static/*.js"],
+    files: ["streamer/dashboard/static/*.js", "streamer/room/static/*.js"],
     languageOptions: { globals: { ...globals.browser, uPlot: "readonly" } },
   },
   { files: ["tests/js/*.js"], languageOptions: { globals: globals.node } },

@@ -378,12 +378,30 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     message: Label
 
 
+class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person who joined a live session agreed to, before the first sound or image.
+
+    Attributes:
+        version: identifies the text that was shown, the session's `consent`: the first 12
+            hexadecimal digits of its SHA-256.
+        given_at: when the person agreed.
+        withdrawn_at: when the person left; nothing is captured of them from then on.
+        modalities: what they share.
+    """
+
+    version: Label
+    given_at: Moment
+    withdrawn_at: Moment | None = None
+    modalities: tuple[Modality, ...]
+
+
 class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is in a session, what is captured of them, and (at the end) how many windows.
 
     Attributes:
         begin_ms: session time at which their recordings begin, milliseconds.
         identified_by: how they are told from the other participants.
+        consent: what they agreed to themselves, where they joined from a browser.
     """
 
     participant_id: Name
@@ -391,6 +409,7 @@ class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     windows: Count | None = None
     begin_ms: Count = 0
     identified_by: IdentifiedBy = "source"
+    consent: Consent | None = None
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -118,7 +118,7 @@ class Windower:
         self._text_ended = False
         self._watermark_ns = 0
 
-        self._next_index = 0
+        self._next_index = self._skipped = 0
         self._closed_ns = 0
         self._audio: list[tuple[int, NDArray[np.int16]]] = []
         self._faces: list[FaceCrop] = []
@@ -236,6 +236,18 @@ class Windower:
         self._speech_reached_ns = max(self._speech_reached_ns, event_time_ns)
         return self.advance(event_time_ns)
 
+    def join(self, event_time_ns: int) -> list[Window]:
+        """Begin with the window that contains `event_time_ns`; call it before any data.
+
+        The participant has no earlier windows: the first one carries their number in `skipped`.
+
+        Returns:
+            No window: the one that contains the time is still open.
+        """
+        self._next_index = self._skipped = event_time_ns // self._settings.hop_ns
+        self._closed_ns = self._next_index * self._settings.hop_ns
+        return self.begin(event_time_ns)
+
     def end(self, end: StreamEnd) -> list[Window]:
         """End a modality for good; `text` ends words and speech spans.
 
@@ -337,8 +349,9 @@ class Windower:
             session_participants=self._session_participants,
             identified_by=self._identified_by,
             spoken=self._untold.take(end_ns),
+            skipped=self._skipped,
         )
-        self._next_index += 1
+        self._next_index, self._skipped = self._next_index + 1, 0
         self._closed_ns = nominal_end_ns
         self.counters["windows"] += 1
         self._prune(max(0, nominal_end_ns + settings.hop_ns - settings.length_ns))

@@ -7,13 +7,24 @@ import os
 import sys
 from typing import NoReturn
 
-from streamer.cli import checks, letters, models, play, recordings, replaying, stages, topics, watch
+from streamer.cli import (
+    checks,
+    letters,
+    models,
+    play,
+    recordings,
+    replaying,
+    room,
+    stages,
+    topics,
+    watch,
+)
 from streamer.cli.app import app
 from streamer.cli.terminal import interruptible
 from streamer.errors import ExitCode, StreamerError
 from streamer.plain_text import without_secrets
 
-COMMANDS = (play, replaying, stages, watch, recordings, checks, models, letters, topics)
+COMMANDS = (play, room, replaying, stages, watch, recordings, checks, models, letters, topics)
 """The modules whose import registers their commands."""
 
 

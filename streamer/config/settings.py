@@ -23,6 +23,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(gt=0)]
 UnitFloat = Annotated[float, Field(ge=0, le=1)]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
 
 
 def to_ns(seconds: float) -> int:
@@ -324,7 +325,7 @@ class DashboardConfig(_Section):
     path from its requests needs no setting.
     """
 
-    hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")], ...] = ()
+    hosts: tuple[HostName, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     base_path: Annotated[str, Field(pattern=r"^((/[A-Za-z0-9._~-]+)*/?)$")] = ""
 
@@ -338,6 +339,17 @@ class DashboardConfig(_Section):
                     f"trusted_proxies: {proxy!r} must be an address or a network, as in 10.0.0.0/8"
                 ) from None
         return self
+
+
+class RoomConfig(_Section):
+    """The room that people join from a browser (`streamer room`).
+
+    `max_participants` may be in, or about to join, at a time. `hosts` are the names, without a
+    port, under which the join page is served besides this machine's own, as behind a proxy.
+    """
+
+    max_participants: Annotated[int, Field(ge=1, le=64)] = 12
+    hosts: tuple[HostName, ...] = ()
 
 
 class LogConfig(_Section):
@@ -362,6 +374,7 @@ class Config(_Section):
     kafka: KafkaConfig = KafkaConfig()
     metrics: MetricsConfig = MetricsConfig()
     dashboard: DashboardConfig = DashboardConfig()
+    room: RoomConfig = RoomConfig()
     log: LogConfig = LogConfig()
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ waited longest is closed for a new one.
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 from aiohttp import web
 
@@ -33,10 +34,13 @@ class Connections:
         self._admitted.add(request.protocol)
         return await handler(request)
 
-    async def serve(self, server: web.Server, host: str, port: int) -> asyncio.Server:
+    async def serve(
+        self, server: web.Server, host: str, port: int, tls: ssl.SSLContext | None = None
+    ) -> asyncio.Server:
         """Listen at the address; raises OSError if it cannot be bound."""
         self._server = server
-        return await asyncio.get_running_loop().create_server(self._accept, host, port)
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._accept, host, port, ssl=tls)
 
     def _accept(self) -> asyncio.Protocol:
         assert self._server is not None

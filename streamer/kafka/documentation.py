@@ -29,6 +29,7 @@ from streamer.kafka import asyncapi
 from streamer.kafka.topics import DEAD_LETTER, PUBLISHED, TOPICS, WINDOWS
 from streamer.records import (
     Alert,
+    Consent,
     FaceCrop,
     Gate,
     Participant,
@@ -140,7 +141,7 @@ _OWN: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
 }
 
 _DESCRIBED = (*PUBLISHED, WINDOWS)
-_PARTS = (Presence, Gate, Spoken, SpeechSpan, SpokenWord, Participant, Word, FaceCrop)
+_PARTS = (Presence, Gate, Spoken, SpeechSpan, SpokenWord, Participant, Consent, Word, FaceCrop)
 
 _NINE = datetime(2026, 5, 3, 9, tzinfo=UTC)
 _STANDUP = make_id("standup", _NINE, 0x3F9A)

@@ -4,6 +4,7 @@
     plan         who is captured, from which sources
     participant  one participant's pipeline, in a thread
     sending      the send queue, and the windows in flight
+    delivery     a participant's windows on their way to the broker, the session's record
     running      all participants of a session
     rescore      windows of the past, sent once more
 

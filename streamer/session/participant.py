@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import msgspec
 
@@ -42,6 +42,7 @@ SEVERAL_FACES = (
     "several faces are in the image; the largest one is followed, the others are ignored. Give "
     "each person a camera of their own."
 )
+Chunks = Callable[[threading.Event], Iterator[capture.Chunk]]
 BEHIND_NS = NS_PER_S
 """Audio that may wait for the recogniser before it decodes only whole utterances."""
 
@@ -63,8 +64,20 @@ class Pipeline:
         config: Config,
         pace: Pace | None = None,
         notices: Notices = PROCESS,
+        chunks: Chunks | None = None,
     ) -> None:
-        """Choose the recogniser and prepare the windower; opens no device yet."""
+        """Choose the recogniser and prepare the windower; opens no device yet.
+
+        Args:
+            plan: of the session.
+            spec: the participant.
+            config: the settings.
+            pace: of a replay.
+            notices: what a user should know.
+            chunks: gives the participant's chunks until an event is set, in place of the
+                sources; such a participant has no windows from before the beginning.
+        """
+        self._chunks = chunks
         self.spec = spec
         self._notices = notices
         self._pace = pace or Pace(plan.speed)
@@ -116,16 +129,7 @@ class Pipeline:
         """Yield windows until the sources end or `stop` is set; then what is left, flushed."""
         for window in self._before(stop):
             yield self._encode(window)
-        chunks = capture.read(
-            self.spec,
-            self._config,
-            stop,
-            self._config.faces.rate_hz,
-            modalities=self._decode,
-            start_unix_ns=self._plan.start_unix_ns,
-            counters=self.counters,
-        )
-        for chunk in chunks:
+        for chunk in self._read(stop):
             if not isinstance(chunk, Notice):
                 self._wait_until(chunk.event_time_ns, stop)
             for window in self._advance(chunk):
@@ -138,6 +142,19 @@ class Pipeline:
         self.counters.update(self._windower.counters)
         for window in tail:
             yield self._encode(window)
+
+    def _read(self, stop: threading.Event) -> Iterator[capture.Chunk]:
+        if self._chunks is not None:
+            return self._chunks(stop)
+        return capture.read(
+            self.spec,
+            self._config,
+            stop,
+            self._config.faces.rate_hz,
+            modalities=self._decode,
+            start_unix_ns=self._plan.start_unix_ns,
+            counters=self.counters,
+        )
 
     def _notice(self, text: str) -> None:
         """Give a notice of this participant, once; an empty text is none."""
@@ -158,6 +175,9 @@ class Pipeline:
 
     def _before(self, stop: threading.Event) -> Iterator[Window]:
         """Let the time before the recording's beginning pass."""
+        if self._chunks is not None:
+            yield from self._windower.join(self._begin_ns)
+            return
         step_ns = self._config.windows.hop_ns
         for event_time_ns in [*range(step_ns, self._begin_ns, step_ns), self._begin_ns]:
             if stop.is_set() or not event_time_ns:

@@ -516,3 +516,20 @@ def test_without_audio_and_text_nothing_is_known_of_speech() -> None:
     windows = windower("vision")
     (only,) = see(windows, 0.5) + windows.finish()
     assert only.spoken is None
+
+
+def test_who_joins_late_has_windows_from_then_on_and_the_first_tells_how_many_are_missing() -> None:
+    #   joins at 7.4 s     7   8   9 s
+    #   window 7           ──·─)           4 s to 8 s, of which 7.4 s to 8 s have sound
+    #   window 8           ──────)
+    windows = windower("audio", length_s=4.0, lateness_s=0.0)
+    assert windows.join(round(7.4 * S)) == []
+    closed = [*windows.push_audio(audio(7.4, 8.5)), *windows.finish()]
+    assert [(w.window_index, w.skipped, w.start_ns, w.final) for w in closed] == [
+        (7, 7, 4 * S, False),
+        (8, 0, 5 * S, True),
+    ]
+    assert closed[0].audio is not None
+    samples = np.frombuffer(closed[0].audio, "<i2")
+    assert not samples[: round(3.4 * 16_000)].any()
+    assert samples[round(3.4 * 16_000) :].all()

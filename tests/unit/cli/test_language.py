@@ -15,15 +15,14 @@ from streamer.cli.app import app
 from streamer.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGE = ROOT / "streamer" / "dashboard" / "static"
+PAGES = ROOT / "streamer"
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted(PAGE.glob("*.html")),
-    *sorted(PAGE.glob("*.js")),
+    *sorted(PAGES.glob("*/static/*.html")),
+    *sorted(PAGES.glob("*/static/*.js")),
 ]
 REPLACED = {
-    r"\brooms?\b": "component",
     r"\bmend(s|ed|ing)?\b": "fix",
     r"\bpictures?\b": "frame, image",
     r"\bspoil(s|t|ed)?\b": "corrupt",
@@ -75,4 +74,4 @@ def test_documents_and_the_page_use_the_glossary(path: Path) -> None:
 
 
 def test_a_replaced_word_is_found() -> None:
-    assert old_words("Look at the room.") == ["'room': use 'component'"]
+    assert old_words("Look at the ledger.") == ["'ledger': use 'in-flight windows'"]

@@ -1,0 +1,133 @@
+"""Decoded frames with RTP times → the chunks of one participant.
+
+What enters: frames of the tracks, in the event loop. What leaves: AudioChunks and VideoFrames in
+the participant's own time (0 is when they joined), in the pipeline's thread. Sound is never
+stretched: where packets are lost there is silence. This module does not know WebRTC.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+
+import av
+
+from streamer.capture import Chunk
+from streamer.capture.live import MAX_FILL_NS, LiveQueue
+from streamer.capture.tracks import AudioTrack, VideoTrack
+from streamer.config import Config
+from streamer.records import NS_PER_MS, NS_PER_S, AudioChunk, Modality, StreamEnd
+
+GAP_NS = 10 * NS_PER_MS
+"""Half of an Opus packet: a larger step between the times of two packets is a lost packet."""
+DRIFT_NS = 300 * NS_PER_MS
+"""How far the sender's clock may depart from ours before its times are set anew."""
+HORIZON_NS = 10 * NS_PER_S
+"""The departure is judged by the fastest packet of so long."""
+SILENT_AFTER_NS = 2 * NS_PER_S
+"""Time for which no packet has come by then is silence."""
+
+
+class RtpClock:
+    """The RTP times of one track → own time.
+
+    A packet is never earlier than it was sent, so the fastest one of the last HORIZON_NS tells how
+    far the clocks are apart; a burst of late packets changes nothing.
+    """
+
+    def __init__(self) -> None:
+        """Start with the first packet."""
+        self._offset_ns: int | None = None
+        self._recent: deque[tuple[int, int]] = deque()
+
+    def at(self, rtp_ns: int, arrival_ns: int) -> int:
+        """Return the own time of a packet, from its RTP time and its arrival in own time."""
+        self._recent.append((arrival_ns, arrival_ns - rtp_ns))
+        while self._recent[0][0] < arrival_ns - HORIZON_NS:
+            self._recent.popleft()
+        least = min(offset for _, offset in self._recent)
+        if self._offset_ns is None or abs(least - self._offset_ns) > DRIFT_NS:
+            self._offset_ns = least
+        return max(0, rtp_ns + self._offset_ns)
+
+
+class Inbox:
+    """Takes a participant's frames without waiting; a full queue drops the oldest and counts it.
+
+    `push_audio`, `push_video`, `tick` and `end` belong to the event loop, `chunks` to one thread.
+    """
+
+    def __init__(
+        self, modalities: tuple[Modality, ...], config: Config, clock_ns: Callable[[], int]
+    ) -> None:
+        """Take what `modalities` allow.
+
+        Args:
+            modalities: what the person shares; `text` needs sound.
+            config: the settings.
+            clock_ns: own time.
+        """
+        self.counters: Counter[str] = Counter()
+        self.has_audio = bool({"audio", "text"} & set(modalities))
+        self.has_video = "vision" in modalities
+        self._clock_ns = clock_ns
+        self._queue = LiveQueue(config.capture.queue_chunks, self.counters)
+        self._audio = AudioTrack(0, GAP_NS, MAX_FILL_NS)
+        self._video = VideoTrack(0, config.faces.rate_hz)
+        self._audio_clock, self._video_clock = RtpClock(), RtpClock()
+        self._ended = threading.Event()
+        self._next_rtp_ns: int | None = None
+
+    def push_audio(self, frame: av.AudioFrame, rtp_ns: int) -> None:
+        """Take decoded sound; without consent to it, or after the end, it is dropped."""
+        if not self.has_audio or self._ended.is_set():
+            return
+        at_ns = self._audio_clock.at(rtp_ns, self._clock_ns())
+        self._count_loss(rtp_ns, frame.samples * NS_PER_S // frame.sample_rate)
+        self._put(self._audio.push(frame, at_ns))
+
+    def push_video(self, frame: av.VideoFrame, rtp_ns: int) -> None:
+        """Take a decoded image; without consent to the face, or after the end, it is dropped."""
+        if not self.has_video or self._ended.is_set():
+            return
+        at_ns = self._video_clock.at(rtp_ns, self._clock_ns())
+        image = self._video.push(frame, at_ns, 1)
+        if image is not None:
+            self._queue.put(image)
+
+    def tick(self) -> None:
+        """Let time pass: what has not come by now is silence."""
+        until_ns = self._clock_ns() - SILENT_AFTER_NS
+        if self.has_audio and not self._ended.is_set() and until_ns > self._audio.end_ns:
+            self.counters["silent_ms"] += (until_ns - self._audio.end_ns) // NS_PER_MS
+            self._put(self._audio.silence_until(until_ns))
+
+    def end(self) -> None:
+        """Take nothing more; `chunks` ends after what is there."""
+        if not self._ended.is_set():
+            if self.has_audio:
+                self._put(self._audio.flush())
+            self._ended.set()
+
+    def chunks(self, stop: threading.Event) -> Iterator[Chunk]:
+        """Yield chunks as they come until `end` or `stop`, then a StreamEnd for each modality."""
+        while not (self._ended.is_set() or stop.is_set()):
+            item = self._queue.get(0.1)
+            if item is not None:
+                yield item
+        while (item := self._queue.get(0)) is not None:
+            yield item
+        if self.has_audio:
+            yield StreamEnd("audio", self._audio.end_ns)
+        if self.has_video:
+            yield StreamEnd("vision", self._video.end_ns)
+
+    def _count_loss(self, rtp_ns: int, length_ns: int) -> None:
+        if self._next_rtp_ns is not None and rtp_ns - self._next_rtp_ns > GAP_NS:
+            self.counters["lost_audio_ms"] += (rtp_ns - self._next_rtp_ns) // NS_PER_MS
+        self._next_rtp_ns = rtp_ns + length_ns
+
+    def _put(self, chunks: Iterator[AudioChunk]) -> None:
+        for chunk in chunks:
+            self._queue.put(chunk)

@@ -1,0 +1,196 @@
+"""People come to a room and go: their windows, and the session's record with their consent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from streamer.config import load
+from streamer.kafka.topics import SESSIONS, WINDOWS
+from streamer.records import NS_PER_MS, NS_PER_S, Session
+from streamer.room.inbox import Inbox
+from streamer.room.people import Guest, Refused
+from streamer.room.server import Address
+from streamer.room.session import SOURCE, RoomCapture, room_plan
+from streamer.session.sending import InFlight
+from streamer.testing import FakeProducer
+from tests.unit.room.test_inbox import PACKET_NS, sound
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 30
+
+
+class FakePeer:
+    """A sender that sends when the test says so; `gone` is its loss of connection."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self.gone = asyncio.Event()
+
+    async def answer(self, offer: str) -> str:
+        if offer != "offer":
+            raise Refused(400, "no offer")
+        return "answer"
+
+    async def run(self) -> None:
+        await self.gone.wait()
+
+    async def close(self) -> None:
+        self.gone.set()
+
+
+class Sends(FakeProducer):
+    """A producer with the settings of a broker."""
+
+    kafka = load().kafka
+
+
+class Room:
+    """A room over a producer that keeps its records, with a clock that the test sets."""
+
+    def __init__(self, *settings: str) -> None:
+        self.now_ns = 0
+        self.producer = Sends()
+        self.peers: list[FakePeer] = []
+        self.links: list[str] = []
+        config = load(None, ["asr.engine=none", *settings])
+        self.capture = RoomCapture(
+            room_plan("standup", None),
+            config,
+            self.producer,  # type: ignore[arg-type]
+            InFlight(None),
+            Address(port=0),
+            self.links.append,
+            self._make_peer,
+            lambda: self.now_ns,
+        )
+
+    def _make_peer(self, inbox: Inbox) -> FakePeer:
+        self.peers.append(FakePeer(inbox))
+        return self.peers[-1]
+
+    async def join(self, name: str, *modalities: str) -> Guest:
+        agreed = self.capture.agree(name, modalities, self.capture.terms.version)
+        guest, answer = await self.capture.join(agreed.ticket, "offer")
+        assert answer == "answer"
+        return guest
+
+    def speak(self, peer: int, seconds: float) -> None:
+        """The sender's sound for some seconds, which pass."""
+        begun_ns = self.now_ns
+        for number in range(round(seconds * NS_PER_S / PACKET_NS)):
+            self.now_ns = begun_ns + number * PACKET_NS
+            self.peers[peer].inbox.push_audio(sound(), number * PACKET_NS)
+
+    def sessions(self) -> list[Session]:
+        return self.producer.records(SESSIONS)
+
+    def windows(self, name: str) -> list[Any]:
+        return [w for w in self.producer.records(WINDOWS) if w.participant_id == name]
+
+
+async def room_moves() -> None:
+    """Let the room's threads and tasks work."""
+    await asyncio.sleep(0.01)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await room_moves()
+
+
+@asynccontextmanager
+async def open_room(*settings: str) -> AsyncIterator[Room]:
+    room = Room(*settings)
+    running = asyncio.create_task(room.capture.run())
+    await until(lambda: room.links or running.done())
+    yield room
+    room.capture.stop()
+    async with asyncio.timeout(PATIENCE_S):
+        await running
+
+
+async def test_a_person_who_comes_late_has_windows_from_then_on_only() -> None:
+    async with open_room() as room:
+        room.now_ns = 100 * NS_PER_S
+        await room.join("Ana", "audio")
+        room.speak(0, 3.0)
+        room.peers[0].gone.set()
+        await until(lambda: any(window.final for window in room.windows("Ana")))
+    windows = room.windows("Ana")
+    assert [window.window_index for window in windows] == [100, 101, 102, 103][: len(windows)]
+    assert [window.skipped for window in windows] == [100, *[0] * (len(windows) - 1)]
+    assert windows[0].end_ns == 101 * NS_PER_S
+    assert windows[-1].end_ns // (100 * NS_PER_MS) == 1030
+    assert [window.final for window in windows] == [False] * (len(windows) - 1) + [True]
+
+
+async def test_the_sessions_record_holds_each_ones_consent_and_its_withdrawal() -> None:
+    async with open_room('session.consent="We listen."') as room:
+        ana = await room.join("Ana", "audio", "text")
+        await room.join("Bo", "text")
+        await until(lambda: len(room.sessions()) >= 3)
+        room.speak(0, 1.0)
+        room.capture.leave(ana.ticket, ana.key)
+        await until(lambda: len(room.sessions()) >= 4)
+        told = room.sessions()[-1]
+    empty, *_, ended = room.sessions()
+    assert (empty.participants, empty.state, empty.consent) == ((), "started", "We listen.")
+    assert [person.participant_id for person in told.participants] == ["Ana", "Bo"]
+    consents = [person.consent for person in told.participants]
+    assert all(consent is not None for consent in consents)
+    version = room.capture.terms.version
+    assert [c and (c.version, c.modalities) for c in consents] == [
+        (version, ("audio", "text")),
+        (version, ("text",)),
+    ]
+    assert [c is not None and c.withdrawn_at is not None for c in consents] == [True, False]
+    assert ended.state == "ended"
+    assert all(person.consent and person.consent.withdrawn_at for person in ended.participants)
+    assert {person.sources for person in ended.participants} == {(SOURCE,)}
+    assert ended.participants[0].windows == len(room.windows("Ana"))
+
+
+async def test_the_record_with_a_persons_consent_is_stored_before_their_first_window() -> None:
+    async with open_room() as room:
+        await room.join("Ana", "audio")
+        room.speak(0, 5.0)
+        await until(lambda: room.windows("Ana"))
+    sent = [(kind, getattr(record, "participants", ())) for kind, record in room.producer.published]
+    first_window = next(place for place, (kind, _) in enumerate(sent) if kind == WINDOWS.kind)
+    assert any(people for _, people in sent[:first_window])
+
+
+async def test_nothing_of_a_person_is_captured_after_leaving() -> None:
+    async with open_room() as room:
+        ana = await room.join("Ana", "audio")
+        room.speak(0, 2.0)
+        room.capture.leave(ana.ticket, ana.key)
+        room.speak(0, 5.0)
+        await until(lambda: any(window.final for window in room.windows("Ana")))
+    assert room.windows("Ana")[-1].end_ns <= 2 * NS_PER_S + 100 * NS_PER_MS
+
+
+async def test_what_is_not_shared_is_in_no_window() -> None:
+    async with open_room() as room:
+        await room.join("Ana", "text")
+        room.speak(0, 2.0)
+        room.peers[0].gone.set()
+        await until(lambda: any(window.final for window in room.windows("Ana")))
+    assert all(window.audio is None and not window.faces for window in room.windows("Ana"))
+
+
+async def test_an_offer_that_cannot_be_answered_leaves_nobody_in_the_room() -> None:
+    async with open_room("room.max_participants=1") as room:
+        agreed = room.capture.agree("Ana", ("text",), room.capture.terms.version)
+        with pytest.raises(Refused, match="no offer"):
+            await room.capture.join(agreed.ticket, "nonsense")
+        assert (await room.join("Bo", "text")).name == "Bo"
+        await until(lambda: room.sessions()[-1].participants)
+    assert [person.participant_id for person in room.sessions()[-1].participants] == ["Bo"]
