@@ -22,6 +22,7 @@ from streamer.capture.files import (
     select_streams,
 )
 from streamer.capture.sources import ParticipantSpec, Source
+from streamer.capture.zoom import start_of
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import MEDIA_SUFFIXES, TRANSCRIPT_SUFFIXES
 from streamer.records import NS_PER_S
@@ -33,7 +34,7 @@ _IMAGE_SIZE = re.compile(r"(?<=_Recording)(?:_[a-z]+)*_\d+x\d+$")
 TEXT_CODECS = frozenset({"subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text"})
 
 
-StartOrigin = Literal["creation", "apple", "android", "file"]
+StartOrigin = Literal["name", "creation", "apple", "android", "file"]
 """What tells when a recording began.
 
 `creation` is the container's `creation_time`; `apple` an iPhone's own date, with its time zone;
@@ -242,6 +243,10 @@ def _natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 def _probe_file(source: Source, path: Path) -> Probe:
     probe = replace(_probe_container(source, path), files=(path,))
+    named = start_of(path.stem)
+    if named is not None:
+        start_unix_ns = round(named.timestamp()) * NS_PER_S
+        return replace(probe, start_unix_ns=start_unix_ns, start_origin="name")
     if probe.start_unix_ns is not None:
         return probe
     # A file is last changed when its recording ends.

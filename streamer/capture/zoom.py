@@ -11,11 +11,13 @@ What enters: a path. What leaves: a file by person. Only names of files are read
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 from streamer.media_types import MEDIA_SUFFIXES, exists
 
 FOLDER = "Audio Record"
+_CLOUD = re.compile(r"GMT(\d{8}-\d{6})_.*", re.DOTALL)
 _FILE = re.compile(r"audio(?P<name>\D.*?)\d*", re.IGNORECASE)
 
 
@@ -50,3 +52,14 @@ def _spaced(name: str) -> str:
         .replace("_", " ")
         .split()
     )
+
+
+def start_of(stem: str) -> datetime | None:
+    """Return when a recording of Zoom's cloud began, by its name; None of another file."""
+    match = _CLOUD.fullmatch(stem)
+    if match is None:
+        return None
+    try:
+        return datetime.strptime(match[1] + "+0000", "%Y%m%d-%H%M%S%z")
+    except ValueError:
+        return None

@@ -104,15 +104,13 @@ def examine_faces(config: Config) -> Finding:
 def _speech(config: Config) -> Finding:
     if config.asr.engine not in ("auto", "whisper"):
         return Finding("speech recognition", "ok", f"{config.asr.engine} as configured")
-    from streamer.speech.models import fetch_command, on_disk
+    from streamer.speech.models import on_disk, remedy
 
     name = on_disk(config.asr)
     if name is not None:
         return Finding("speech recognition", "ok", f"{name} on disk")
     state: Literal["missing", "broken"] = "broken" if config.asr.engine == "whisper" else "missing"
-    return Finding(
-        "speech recognition", state, "no Whisper model", f"run `{fetch_command(config.asr)}`"
-    )
+    return Finding("speech recognition", state, "no Whisper model", remedy(config.asr))
 
 
 def _model(config: Config) -> Finding:

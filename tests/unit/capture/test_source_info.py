@@ -39,6 +39,22 @@ def test_a_recording_without_a_creation_time_ends_at_its_modification_time(tmp_p
     assert capture.info(spec(path)).start_unix_ns == 1_599_999_997 * NS_PER_S  # 3 s long
 
 
+@pytest.mark.parametrize(
+    ("name", "start_unix_s", "origin"),
+    [
+        ("GMT20260503-090000_Recording_640x360.mp4", 1_777_798_800, "name"),
+        ("GMT20269903-090000_Recording.mp4", 1_714_979_289, "creation"),
+    ],
+)
+def test_a_recording_of_zooms_cloud_begins_when_its_name_says(
+    tmp_path: Path, name: str, start_unix_s: int, origin: str
+) -> None:
+    """The container's own time is that of the file."""
+    metadata = {"creation_time": "2024-05-06T07:08:09Z"}
+    info = capture.info(spec(media.write(tmp_path / name, Audio(codec="aac"), metadata=metadata)))
+    assert (info.start_unix_ns, info.start_origin) == (start_unix_s * NS_PER_S, origin)
+
+
 @pytest.mark.parametrize("name", ["10:30.mp4", "http:talk.mp4", "-dash.mp4", "concat:a|b.mp4"])
 def test_a_file_is_a_file_whatever_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

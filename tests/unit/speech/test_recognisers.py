@@ -93,8 +93,9 @@ def test_auto_goes_on_without_subtitles_that_cannot_be_read(
         (
             build({"asr": {"whisper_model": "nobody/has-this", "language": "de"}}),
             FakeSource(),
-            "none (no subtitles, no Whisper model on disk; "
-            "run `streamer models get whisper-nobody/has-this`)",
+            "none (no subtitles, no Whisper model on disk; set asr.whisper_model to a folder with "
+            "its CTranslate2 files, or set asr.local_files_only to false to download it from "
+            "the hub)",
         ),
         (
             build({"session": {"modalities": ["audio", "vision"]}}),

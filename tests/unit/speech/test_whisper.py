@@ -132,6 +132,7 @@ def test_a_folder_is_found_only_when_it_is_complete(tiny_whisper: Path, tmp_path
         ({"language": "auto"}, "streamer models get whisper-base"),
         ({"translate": True}, "streamer models get whisper-base"),
         ({"whisper_model": "base"}, "streamer models get whisper-base"),
+        ({"whisper_model": "whisper-base"}, "streamer models get whisper-base"),
     ],
 )
 def test_a_missing_model_names_the_command_that_fetches_it(
@@ -164,6 +165,7 @@ def test_a_better_model_on_disk_is_taken_first(no_weights: Path) -> None:
                 sparse.truncate(file.size)
     assert models.on_disk(asr()) == "whisper-base"
     assert models.on_disk(asr(whisper_model="tiny.en")) == "whisper-tiny.en"
+    assert models.on_disk(asr(whisper_model="whisper-tiny.en")) == "whisper-tiny.en"
 
 
 # --- the engine on random weights -----------------------------------------------------------
