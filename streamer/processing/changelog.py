@@ -70,9 +70,8 @@ class Changelog:
             value_serializer="raw",
             force=True,
         )
-        # Nobody waits for it once the app ends; asyncio would log its error as a traceback.
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await answer
+        # When the app ends, nobody waits any more; Faust cannot answer a cancelled message.
+        return await asyncio.shield(answer)
 
     async def _send_alone(self, key: bytes, partition: int, value: bytes | None) -> Any:
         """As `_send`; None if the broker refuses the value for its own sake."""
