@@ -20,6 +20,7 @@ import torch
 from measure import compare, show
 
 from semi_iin.clips import Clip
+from semi_iin.kept import KeptEncodings
 from semi_iin.predict import Predictor
 from streamer import audio
 from streamer.config import Config, build
@@ -70,6 +71,44 @@ def make_window(index: int, rng: np.random.Generator) -> Window:
         presence=Presence(audio=1.0, text=1.0, vision=1.0),
         context=" ".join(SPOKEN * 5),
     )
+
+
+def overlapping(count: int, rng: np.random.Generator) -> list[Window]:
+    """Return windows of one participant, a second apart: four fifths of their crops are shared.
+
+    Their words differ.
+    """
+    made = [make_window(index, rng) for index in range(count)]
+    crops = [crop for window in made for crop in window.faces]
+    return [
+        msgspec.structs.replace(
+            window,
+            faces=tuple(crops[5 * at : 5 * at + LENGTH_S * 5]),
+            words=(*window.words[at % len(SPOKEN) :], *window.words[: at % len(SPOKEN)]),
+        )
+        for at, window in enumerate(made)
+    ]
+
+
+def revised(windows: Sequence[Window]) -> list[Window]:
+    """Return each window, and after it the same with one more word."""
+    return [
+        each
+        for window in windows
+        for each in (
+            window,
+            msgspec.structs.replace(
+                window, words=(*window.words, Word("late", window.start_ns, window.end_ns))
+            ),
+        )
+    ]
+
+
+def alone(model: Predictor, clips: Sequence[Clip], kept_bytes: int) -> None:
+    """Score clips one by one, beginning with nothing kept."""
+    model.kept = KeptEncodings(kept_bytes)
+    for clip in clips:
+        model.predict([clip])
 
 
 class Memory:
@@ -187,6 +226,23 @@ def main() -> None:
             partial(in_batches, model, clips, size),
         )
     show("Model and encoders alone", "windows", compare(model_alone, options.rounds), options.json)
+
+    series = overlapping(options.windows, rng)
+    silent = [
+        msgspec.structs.replace(window, words=(), presence=Presence(vision=1.0))
+        for window in series
+    ]
+    for title, some in {
+        "Windows of one speaker, one by one": series,
+        "Windows of one listener, only a face": silent,
+        "Windows of one speaker, each revised once": revised(series),
+    }.items():
+        clips_of_them = clips_of(some, config)
+        keeping = {
+            "nothing kept": (len(some), partial(alone, model, clips_of_them, 0)),
+            "kept by content": (len(some), partial(alone, model, clips_of_them, 1 << 25)),
+        }
+        show(title, "windows", compare(keeping, options.rounds), options.json)
 
     worker = {
         "model alone, batch 16": (count, lambda: in_batches(model, clips, 16)),

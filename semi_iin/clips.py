@@ -4,6 +4,7 @@ A clip is the input of every encoder and of the predictor. It holds an utterance
 one window of a stream. It depends on no data sets, media files, encoders or models.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from semi_iin.errors import SemiIINError
 from semi_iin.modalities import Modality
 
 SAMPLE_RATE_HZ = 16_000
+DIGEST_BYTES = 16
 SILENCE_RMS = 1e-4  # of full scale: quieter audio carries no evidence
 
 
@@ -44,6 +46,20 @@ class Clip:
                 return bool(self.text and self.text.strip())
             case "vision":
                 return bool(self.faces)
+
+    def digest(self, modality: Modality) -> bytes:
+        """Return a digest of what the clip holds of a modality; the context is part of the text."""
+        digest = hashlib.blake2b(modality.encode(), digest_size=DIGEST_BYTES)
+        match modality:
+            case "audio" if self.audio is not None:
+                digest.update(np.ascontiguousarray(self.audio).data)
+            case "text":
+                digest.update(f"{self.text}\0{self.context}".encode(errors="surrogatepass"))
+            case "vision":
+                for crop in self.faces or []:
+                    digest.update(repr(crop.shape).encode())
+                    digest.update(np.ascontiguousarray(crop).data)
+        return digest.digest()
 
     def check(self) -> None:
         """Refuse arrays that no encoder can read.

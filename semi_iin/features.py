@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from semi_iin.encoders.text import TextEncoder
 from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.encoders.whisper import WhisperEncoder
 from semi_iin.errors import SemiIINError
+from semi_iin.kept import KeptEncodings
 from semi_iin.modalities import MODALITIES, Modality
 
 # The encoder of each kind that a spec may name.
@@ -177,6 +179,27 @@ class Encoders:
                     rows[index][name] = features.float() if self.bfloat16 else features
         return rows
 
+    def row(self, clip: Clip, kept: KeptEncodings) -> dict[Modality, Tensor]:
+        """Encode one clip part by part, each part alone: what is kept changes no digit.
+
+        Args:
+            clip: see `rows`, also for the result and the errors.
+            kept: gives the parts that it has, and keeps the others.
+        """
+        clip.check()
+        row: dict[Modality, Tensor] = {}
+        with torch.inference_mode(), self._autocast():
+            for name, encoder in self.encoders.items():
+                if clip.has(name):
+                    features = torch.cat(
+                        [
+                            kept.get(part.digest(name), partial(_encoded, encoder, part))
+                            for part in encoder.parts(clip)
+                        ]
+                    )
+                    row[name] = features.float() if self.bfloat16 else features
+        return row
+
     def _autocast(self) -> AbstractContextManager[Any]:
         """Return bfloat16 autocast, or nothing: then the caller's own autocast is in force."""
         if not self.bfloat16 or not self.encoders:
@@ -198,6 +221,10 @@ class Encoders:
                 digest.update(name.encode())
                 digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+def _encoded(encoder: Encoder, clip: Clip) -> Tensor:
+    return encoder.encode([clip])[0]
 
 
 def _check_sizes(modality: Modality, spec: Spec, stored: Mapping[str, Tensor]) -> None:

@@ -20,7 +20,8 @@ from semi_iin.calibration import class_probabilities, combination
 from semi_iin.clips import Clip
 from semi_iin.device import find_device
 from semi_iin.errors import SemiIINError
-from semi_iin.features import Batch, Encoders
+from semi_iin.features import Batch, Encoders, collate
+from semi_iin.kept import KeptEncodings
 from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.model import SemiIIN
 
@@ -55,6 +56,7 @@ class Predictor:
         name: the model's name, which published records carry.
         modalities: those that it reads, in the model's order.
         device: of the model and the encoders.
+        kept: encodings of clips that are scored alone on the CPU.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Predictor:
         temperatures: Mapping[str, float] | None = None,
         device: str = "auto",
         dtype: str = "float32",
+        kept_bytes: int = 0,
     ) -> None:
         """Take a model and the encoders that it was trained on.
 
@@ -77,6 +80,7 @@ class Predictor:
                 modalities in the clip (`calibration.combination`); a missing one is 1.
             device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
             dtype: "float32", or "bfloat16" or "float16" for encoders and model under autocast.
+            kept_bytes: of encodings that are kept by content, see `kept`.
 
         Raises:
             SemiIINError: for an unknown device or dtype, or a width that does not fit.
@@ -96,6 +100,7 @@ class Predictor:
         self._temperatures = dict(temperatures or {})
         self._model = model.to(self.device).eval()
         self._encoders = encoders.to(self.device)
+        self.kept = KeptEncodings(kept_bytes)
         self._lock = threading.Lock()
 
     @classmethod
@@ -105,6 +110,7 @@ class Predictor:
         device: str = "auto",
         dtype: str = "float32",
         modalities: Sequence[str] | None = None,
+        kept_bytes: int = 0,
     ) -> "Predictor":
         """Load a checkpoint.
 
@@ -114,6 +120,7 @@ class Predictor:
             dtype: as for the constructor.
             modalities: the ones to read; others are ignored as if absent. None = all that the
                 checkpoint was trained on.
+            kept_bytes: as for the constructor.
 
         Raises:
             SemiIINError: naming what is wrong with the checkpoint or with an argument.
@@ -141,6 +148,7 @@ class Predictor:
             temperatures=loaded.config.get("temperatures"),
             device=device,
             dtype=dtype,
+            kept_bytes=kept_bytes,
         )
 
     def predict(self, clips: Sequence[Clip]) -> list[Prediction]:
@@ -187,7 +195,7 @@ class Predictor:
             torch.inference_mode(),
             torch.autocast(self.device.type, self._dtype, self._dtype is not torch.float32),
         ):
-            output = self._model(**_cut(self._encoders.encode(clips), self._model).inputs())
+            output = self._model(**_cut(self._encode(clips), self._model).inputs())
         valence = output.valence.float().clamp(-3, 3).tolist()
         logits = output.class_logits.double().cpu().numpy()
         combinations = [combination(used) for used in present]
@@ -203,6 +211,12 @@ class Predictor:
                 valence, probabilities, gates, present, strict=True
             )
         ]
+
+    def _encode(self, clips: Sequence[Clip]) -> Batch:
+        """Encode a batch; one clip alone, as a CPU takes them, by way of what is kept."""
+        if len(clips) == 1 and self.device.type == "cpu":
+            return collate([self._encoders.row(clips[0], self.kept)])
+        return self._encoders.encode(clips)
 
 
 def _cut(batch: Batch, model: SemiIIN) -> Batch:

@@ -34,6 +34,10 @@ class Encoder(nn.Module, ABC):
     def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
         """Return features (L, D) float32 of each clip; every clip has the encoder's modality."""
 
+    def parts(self, clip: Clip) -> Sequence[Clip]:
+        """Return clips whose features, one after another, are the clip's: by default it alone."""
+        return [clip]
+
     @abstractmethod
     def checkpoint_tensors(self) -> dict[str, Tensor]:
         """Return the tensors that a checkpoint stores, to be given back to the constructor."""

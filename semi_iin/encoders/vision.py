@@ -113,6 +113,10 @@ class FaceEncoder(EmotionEncoder):
         pixels = np.stack([self.pixels(crop) for clip in faces for crop in clip])
         return torch.from_numpy(pixels)[:, None].to(self.device), [len(clip) for clip in faces]
 
+    def parts(self, clip: Clip) -> Sequence[Clip]:
+        """Return a clip for each crop that is read."""
+        return [Clip(faces=[crop]) for crop in spread(clip.faces or [], self.spec["max_crops"])]
+
     def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
         """Return features (L, D) float32 of clips that have faces."""
         crops, counts = self.crops(clips)

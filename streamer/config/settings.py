@@ -174,6 +174,8 @@ class InferenceConfig(_Section):
     CPU, where batching gains about a quarter, and not on a GPU, where it gains much. `threads`
     are those of one operation on the CPU (0: as many as cores); more than one gain little on one
     window and lose much where other processes want the cores, so start more workers instead.
+    `kept_bytes` bounds the encodings that are kept by content, where the CPU takes windows one at a
+    time: of faces, sound and words that come again in another window (0: none).
     """
 
     checkpoint: str = "default"
@@ -184,6 +186,7 @@ class InferenceConfig(_Section):
     max_batch: PositiveInt = 16
     max_wait_ms: Annotated[int, Field(ge=0)] = 50
     decode_threads: PositiveInt = 2
+    kept_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
     consumer_group: str = "sentiment-inference"
     max_window_s: PositiveSeconds = 60.0
     max_faces: PositiveInt = 2000

@@ -20,6 +20,7 @@ import torch
 from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
 from semi_iin.predict import Prediction, Predictor
+from streamer import metrics
 from streamer.config import Config
 from streamer.errors import ModelError
 from streamer.records import (
@@ -61,17 +62,20 @@ def load_predictor(config: Config) -> Predictor:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     try:
-        return Predictor.from_checkpoint(
+        predictor = Predictor.from_checkpoint(
             settings.checkpoint,
             device=settings.device,
             dtype=settings.dtype,
             modalities=config.session.modalities,
+            kept_bytes=settings.kept_bytes,
         )
     except (SemiIINError, RuntimeError, OSError) as error:
         raise ModelError(
             f"The model cannot be loaded from {settings.checkpoint} for the device "
             f"{settings.device}: {_one_line(error)}."
         ) from error
+    metrics.watch("encodings", predictor.kept.counters)
+    return predictor
 
 
 def scored_alone(config: Config, model: Model) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,7 +185,7 @@ def test_an_error_describes_an_unreadable_clip(predictor: Predictor) -> None:
     ],
 )
 def test_an_error_names_a_wrong_argument(
-    directory: Path, options: dict[str, str], words: str
+    directory: Path, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(SemiIINError, match=words):
         Predictor.from_checkpoint(directory, **{"device": "cpu", **options})
@@ -196,3 +197,17 @@ def test_encoders_of_another_width_are_refused(directory: Path) -> None:
     model = SemiIIN(replace(SemiIINConfig.from_dict(loaded.config["model"]), text_width=32))
     with pytest.raises(SemiIINError, match="width 16, but the model takes 32"):
         Predictor(model, encoders, device="cpu")
+
+
+def test_predictions_are_the_same_with_and_without_kept_encodings(directory: Path) -> None:
+    clips = [WHOLE, replace(WHOLE, text="it was bad"), replace(WHOLE, faces=FACES[1:]), WHOLE]
+    keeping, forgetting = (
+        Predictor.from_checkpoint(directory, device="cpu", kept_bytes=kept_bytes)
+        for kept_bytes in (1 << 20, 0)
+    )
+    for clip in clips:
+        assert keeping.predict([clip]) == forgetting.predict([clip])
+    # One sound, two texts and three faces; a batch of several is encoded as a whole.
+    assert keeping.kept.counters["kept_misses"] == 6
+    keeping.predict(clips)
+    assert sum(keeping.kept.counters.values()) == sum(forgetting.kept.counters.values())
