@@ -614,8 +614,8 @@ def test_a_stream_of_which_nothing_can_be_decoded_is_named(tmp_path: Path) -> No
     assert f"{path}: nothing of its video could be decoded." in read(path).notices
 
 
-def write_stereo(path: Path, right_over_left: float) -> None:
-    left = 8_000 * np.sin(np.arange(SAMPLE_RATE_HZ) * 0.2)
+def write_stereo(path: Path, right_over_left: float, level: float = 8_000) -> None:
+    left = level * np.sin(np.arange(SAMPLE_RATE_HZ) * 0.2)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
@@ -628,6 +628,13 @@ def test_channels_that_cancel_are_of_one_file_of_a_folder(tmp_path: Path) -> Non
     write_stereo(tmp_path / "2.wav", 1.0)
     notices = [notice for notice in read(tmp_path).notices if "channels cancel" in notice]
     assert [Path(notice.split(": ")[0]).name for notice in notices] == ["1.wav"]
+
+
+def test_soft_channels_that_cancel_are_read_after_a_loud_file(tmp_path: Path) -> None:
+    write_stereo(tmp_path / "1.wav", 1.0, level=30_000)
+    write_stereo(tmp_path / "2.wav", -1.0, level=600)
+    soft = read(tmp_path).audio[SAMPLE_RATE_HZ + SAMPLE_RATE_HZ // 10 :]
+    assert np.abs(soft).max() == pytest.approx(600 / 32_768, rel=0.05)
 
 
 def test_audio_and_video_from_two_files_are_merged(tmp_path: Path) -> None:
