@@ -20,7 +20,7 @@ SAME_PERSON = 0.6
 """Cosine distance, on average, up to which voices are of one person."""
 CLEAR_S = 0.8
 """Speech of one voice alone from which on its vector counts in the clustering."""
-LEAST_S, LEAST_SHARE = 8.0, 0.5
+LEAST_S, LEAST_SHARE = 4.0, 0.5
 """A person has voices of this many seconds in all, counted in each stretch that has them, or this
 share of the person who speaks most; other voices are of the nearest person."""
 LEAST_WEIGHT_S = 0.01

@@ -27,7 +27,7 @@ from streamer.speech.activity import one_thread
 NAME = "speakers"
 """Of the published weights."""
 LENGTH = 5 * SAMPLE_RATE_HZ
-STEP = SAMPLE_RATE_HZ // 2
+STEP = SAMPLE_RATE_HZ
 """Samples of a stretch, and between the ends of two of them."""
 FRAME_S = FRAME_STEP / SAMPLE_RATE_HZ
 LEAST_SPOKEN_S, ENOUGH_ALONE_S = 0.25, 0.4
