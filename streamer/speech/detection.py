@@ -43,13 +43,13 @@ def others(utterances: Iterable[Utterance], languages: Collection[str]) -> Mappi
 def _of_speaker(
     texts: Mapping[Utterance, str], languages: Collection[str]
 ) -> Mapping[Utterance, str]:
-    _, share = likeliest(" ".join(texts.values())[:CHARACTERS_OF_A_SPEAKER], languages)
+    own, share = likeliest(" ".join(texts.values())[:CHARACTERS_OF_A_SPEAKER], languages)
     limit = LIKELY if share < CERTAIN else CERTAIN
     found = {}
     for said, text in texts.items():
         language, share = likeliest(text, languages)
         if share < limit:
-            found[said] = language
+            found[said] = language if share < CERTAIN else own
     return found
 
 

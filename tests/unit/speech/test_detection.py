@@ -16,7 +16,7 @@ from streamer.speech.recognisers import choose
 from streamer.speech.transcripts import parse_text
 
 ENGLISH = ("I really love how this release turned out.", "What?", "Hey.", "Good.", "No.", "Merci!")
-FRENCH = ("Lundi nous avons perdu le client", "et tout le monde est triste.", "Je suis content.")
+FRENCH = ("Lundi nous avons perdu le client", "et tout le monde est triste.", "Merci.")
 GERMAN = ("Das war eine schreckliche Woche für mich.", "Danke.", "Alles klar.")
 
 
@@ -38,7 +38,7 @@ def test_all_cues_of_a_transcript_in_another_language_are_found(
 ) -> None:
     found = detected(cues)
     assert list(found) == list(cues)
-    assert found[cues[0]] == code
+    assert set(found.values()) == {code}
 
 
 def test_short_english_cues_are_read() -> None:
