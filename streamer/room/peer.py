@@ -7,6 +7,7 @@ server of others is asked for addresses: sender and room reach each other direct
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,6 +17,8 @@ from aiortc.mediastreams import MediaStreamError
 from streamer.records import NS_PER_S
 from streamer.room.inbox import Inbox
 from streamer.room.people import Refused
+
+log = logging.getLogger(__name__)
 
 CONNECT_S = 20.0
 """A sender that is not connected after so long has failed."""
@@ -119,6 +122,11 @@ class WebRtcPeer:
                 push(frame, int(frame.pts * frame.time_base * NS_PER_S))
         except MediaStreamError:
             return
+        except Exception:
+            log.warning("The media of a sender cannot be read; the sender has to leave.")
+            log.debug("", exc_info=True)
+            self._connected.set()
+            self._gone.set()
 
     async def _tick(self) -> None:
         while True:

@@ -60,9 +60,8 @@ class Terms:
 def terms_of(config: Config) -> Terms:
     """Return the terms of a session with these settings; `session.consent` is the host's text."""
     persons = config.smoothing.publish == "participant"
-    shared = " and ".join(
-        SHARED[each] for each in ("text", "audio", "vision") if each in config.session.modalities
-    )
+    *most, last = [name for each, name in SHARED.items() if each in config.session.modalities]
+    shared = f"{', '.join(most)} and {last}" if most else last
     result = "of each person" if persons else "of the meeting as a whole, and of no single person"
     text = config.session.consent.strip() or (
         f"The host of this session has a program estimate sentiment from {shared}. The estimates "

@@ -33,6 +33,7 @@ from streamer.dashboard.access import (
     is_loopback,
     is_number,
     known_names,
+    static_file,
 )
 from streamer.dashboard.connections import REQUEST_S, Connections
 from streamer.errors import ConfigError
@@ -231,6 +232,8 @@ class Server:
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
+        if name == "icon.svg":
+            return static_file(name)
         if name not in STATIC:
             raise web.HTTPNotFound
         return _static_file(name)

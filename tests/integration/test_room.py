@@ -23,7 +23,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from streamer.audio import Resampler
-from streamer.records import SAMPLE_RATE_HZ
+from streamer.recording.reader import Recordings
+from streamer.records import SAMPLE_RATE_HZ, Session
 from tests.integration.test_dashboard_page import FLAGS, PATIENCE_S
 from tests.integration.test_live import next_line, started
 
@@ -105,7 +106,7 @@ def test_two_pages_join_and_their_words_and_sentiment_come_out_under_their_names
     sound = sound_of(short["ana"], tmp_path / "speech.wav")
     with started(
         *("room", "--json", "--session", "standup", "--port", "0", "--no-page"),
-        *("--broker", embedded_broker),
+        *("--broker", embedded_broker, "--record", str(tmp_path / "recordings")),
     ) as room:
         link = join_link(room)
         with browser(tmp_path / "profile", sound) as driver:
@@ -126,5 +127,12 @@ def test_two_pages_join_and_their_words_and_sentiment_come_out_under_their_names
         room.send_signal(signal.SIGINT)
         _, errors = room.communicate(timeout=60)
         assert room.returncode == 0, errors
+    recordings = Recordings(tmp_path / "recordings")
+    *_, recorded = recordings.records(recordings.find("standup"), Session)
+    shared = {p.participant_id: p.consent and p.consent.modalities for p in recorded.participants}
+    assert (recorded.state, shared) == (
+        "ended",
+        {"Ana": ("audio", "text", "vision"), "Bo": ("text",)},
+    )
     assert scored["Bo"] == {"text"}
     assert "audio" in scored["Ana"]

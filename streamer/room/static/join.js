@@ -57,7 +57,6 @@ async function start() {
   for (const label of form.querySelectorAll("[data-share]")) {
     const offered = terms.shares.includes(label.dataset.share);
     label.hidden = !offered;
-    label.querySelector("input").checked = offered;
   }
   form.hidden = false;
   showDevices();

@@ -90,3 +90,21 @@ async def test_what_is_no_offer_of_sound_and_image_is_refused(offer: str) -> Non
     with pytest.raises(Refused) as refused:
         await WebRtcPeer(inbox()).answer(offer)
     assert refused.value.status == 400
+
+
+class Unreadable:
+    """A track whose frames have no time."""
+
+    kind = "audio"
+    pts = None
+
+    async def recv(self) -> Unreadable:
+        return self
+
+
+async def test_media_that_cannot_be_read_end_the_stay_of_their_sender() -> None:
+    peer = WebRtcPeer(inbox())
+    await peer._pull(Unreadable())
+    async with asyncio.timeout(PATIENCE_S):
+        await peer.run()
+    await peer.close()

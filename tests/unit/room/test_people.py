@@ -138,6 +138,7 @@ def test_only_the_guests_own_ticket_ends_a_stay() -> None:
 def test_the_terms_name_what_the_session_uses_and_of_whom() -> None:
     words = load(None, ['session.modalities=["text"]'])
     assert "from words." in terms_of(words).statement
+    assert "from words, voice and face." in terms_of(load(None, [])).statement
     meeting = load(None, ['smoothing.publish="session"', "smoothing.session_min_participants=2"])
     assert "of no single person" in terms_of(meeting).statement
     own = load(None, ['session.consent="The team agreed on Monday."'])
