@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """One variant: median seconds of wall time over the rounds, for `units` of work."""
+    """One variant: median seconds over the rounds, for `units` of work."""
 
     name: str
     units: float
@@ -27,20 +27,23 @@ class Result:
 
 
 def compare(
-    variants: Mapping[str, tuple[float, Callable[[], object]]], rounds: int
+    variants: Mapping[str, tuple[float, Callable[[], object]]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[Result]:
     """Time `{name: (units, work)}`; `ratio` is the rate divided by the first variant's.
 
-    Every variant runs once before the first round, untimed.
+    `clock` gives seconds: `time.process_time` counts this process's CPU. Every variant runs once
+    before the first round, untimed.
     """
     for _, work in variants.values():
         work()
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, (_, work) in variants.items():
-            start = time.perf_counter()
+            start = clock()
             work()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     results: list[Result] = []
     for name, (units, _) in variants.items():
         median = statistics.median(seconds[name])
