@@ -268,13 +268,14 @@ class Talk(list[Score]):
     """The scores of a meeting that goes on; `ahead` more windows are published at once, once."""
 
     ahead = 0
+    interval_s = 0.1
 
 
 @asynccontextmanager
 async def talking(
     bench: Bench, people: Sequence[str], held: Collection[str] = ()
 ) -> AsyncIterator[Talk]:
-    """Publish a score of each of these people every 100 ms; at the block's end their final ones.
+    """Publish a score of each of these people every `interval_s`; at the block's end final ones.
 
     The scores of people in `held` wait until they are taken out of it.
     """
@@ -300,7 +301,7 @@ async def talking(
     async def talk(publisher: Producer) -> None:
         while not stop.is_set():
             await turn(publisher)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(scores.interval_s)
         await turn(publisher, final=True)
 
     async with bench.publisher() as publisher:
