@@ -93,7 +93,8 @@ class Talkers:
         """Start without having received anything."""
         self.two = False
         self._rate_hz = 0
-        self._waiting = np.empty((2, 0), np.float32)
+        self._waiting: list[NDArray[np.float32]] = []
+        self._waiting_samples = 0
         self._alone_s = [0.0, 0.0]
         self._both_s = 0.0
         self._loudness = np.zeros(3)  # sums over segments: both variances and the covariance
@@ -104,13 +105,18 @@ class Talkers:
         if self.two:
             return
         if rate_hz != self._rate_hz:
-            self._rate_hz, self._waiting = rate_hz, channels[:, :0]
-        self._waiting = np.concatenate([self._waiting, channels], axis=1)
+            self._rate_hz, self._waiting, self._waiting_samples = rate_hz, [], 0
+        self._waiting.append(channels)
+        self._waiting_samples += channels.shape[1]
         block = max(1, round(BLOCK_S * rate_hz))
         size = round(SEGMENT_S / BLOCK_S) * block
-        while self._waiting.shape[1] >= size:
-            segment, self._waiting = self._waiting[:, :size], self._waiting[:, size:]
-            self._judge(segment.astype(np.float64), block)
+        if self._waiting_samples < size:
+            return
+        waiting = np.concatenate(self._waiting, axis=1)
+        whole = waiting.shape[1] - waiting.shape[1] % size
+        for first in range(0, whole, size):
+            self._judge(waiting[:, first : first + size].astype(np.float64), block)
+        self._waiting, self._waiting_samples = [waiting[:, whole:]], waiting.shape[1] - whole
 
     def _judge(self, segment: NDArray[np.float64], block: int) -> None:
         powers = np.square(segment).reshape(2, -1, block).mean(axis=2)
@@ -147,7 +153,9 @@ class Talkers:
 
 
 def _moments(pair: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([pair[0] @ pair[0], pair[1] @ pair[1], pair[0] @ pair[1]])
+    """Both sums of squares and that of the products; without BLAS, whose threads cost more."""
+    first, second = pair
+    return np.array([np.sum(first * first), np.sum(second * second), np.sum(first * second)])
 
 
 def _correlation(moments: NDArray[np.float64]) -> float:
