@@ -34,6 +34,9 @@ MEDIA_SUFFIXES = frozenset(PLAYABLE_TYPES) | frozenset(
 TRANSCRIPT_SUFFIXES = (".vtt", ".srt")
 """WebVTT and SRT; the earlier one is preferred."""
 
+WRITTEN_SUFFIXES = (*TRANSCRIPT_SUFFIXES, ".txt", ".json", ".rttm")
+"""A source named with one of these is a transcript; of the others, none is looked for."""
+
 
 def playable_path(source: str) -> Path | None:
     """Return the path of a source that a browser can play, None for devices, URLs and others.

@@ -6,7 +6,8 @@ r"""The grammar of participants and their sources, as a user types them.
                  lavfi:GRAPH               a test source of FFmpeg; its commas need no backslash
                  rtsp://…  http://…        any URL that FFmpeg opens
                  PATH  file://PATH         a media file, a folder of media files
-                 PATH.vtt  PATH.srt        a transcript of the other sources
+                 PATH.vtt  PATH.srt        a transcript of the other sources, or alone
+                 PATH.txt .json .rttm      likewise
     fragment     PATH#a:1  URL#a:1         the second audio stream instead of the best one
                  PATH#left  URL#right      one channel of the sound, also of a mic:1#left
                  PATH#ch:3  PATH#a:1#ch:3  the fourth channel (of the second audio stream)
@@ -28,7 +29,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import msgspec
 
 from streamer.errors import ConfigError, SourceError
-from streamer.media_types import TRANSCRIPT_SUFFIXES, exists
+from streamer.media_types import WRITTEN_SUFFIXES, exists
 from streamer.plain_text import public_address, without_secrets
 from streamer.records import NS_PER_MS, NS_PER_S, IdentifiedBy, Name
 from streamer.spans import SpeakerTurn
@@ -288,7 +289,7 @@ def _begins_source(text: str) -> bool:
 
 
 def _is_transcript(text: str) -> bool:
-    return text.lower().endswith(TRANSCRIPT_SUFFIXES) and not _URL.match(text)
+    return text.lower().endswith(WRITTEN_SUFFIXES) and not _URL.match(text)
 
 
 def _split_url(text: str) -> SplitResult:

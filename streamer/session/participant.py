@@ -93,7 +93,7 @@ class Pipeline:
         self._by_voice = bool(source.turns)
         self._everybody = Everybody(source.turns)
         self._decode: set[Modality] = set()
-        if source.speaker is None:
+        if source.speaker is None and spec.media:
             self._decode |= modalities & {"vision"}
         if self._hears:
             self._decode.add("audio")
@@ -144,8 +144,11 @@ class Pipeline:
             yield self._encode(window)
 
     def _read(self, stop: threading.Event) -> Iterator[capture.Chunk]:
+        """Read the sources, or the chunks that are handed in; a transcript alone has none."""
         if self._chunks is not None:
             return self._chunks(stop)
+        if not self.spec.media:
+            return iter(())
         return capture.read(
             self.spec,
             self._config,

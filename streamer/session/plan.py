@@ -18,9 +18,10 @@ import msgspec
 from streamer import capture, session_ids
 from streamer.capture.sources import ParticipantSpec
 from streamer.config import Config
-from streamer.errors import ConfigError
-from streamer.records import Name, wall_clock
+from streamer.errors import ConfigError, SourceError
+from streamer.records import NS_PER_S, Name, wall_clock
 from streamer.session.beginnings import beginnings
+from streamer.speech.transcripts import parse_subtitles
 
 RANDOM = functools.partial(secrets.randbits, 16)
 """Makes the random part of an id."""
@@ -89,7 +90,7 @@ def make_plan(
         raise ConfigError(f"The participant {twice[0]!r} is named twice; give each its own name.")
     if not 0 <= speed < 1000:
         raise ConfigError(f"The speed {speed:g} must lie between 0 (no waiting) and 1000.")
-    sources = {spec.participant_id: capture.info(spec) for spec in participants}
+    sources = {spec.participant_id: source_info(spec) for spec in participants}
     live = any(source.live for source in sources.values())
     if live and not config.session.consent.strip():
         raise ConfigError(
@@ -121,6 +122,30 @@ def make_plan(
         sources=sources,
         begins_ns=begin.at_ns,
         notice=begin.notice,
+    )
+
+
+def source_info(spec: ParticipantSpec) -> capture.SourceInfo:
+    """Describe a participant's sources; a transcript alone lasts to the end of its last cue.
+
+    Raises:
+        ConfigError: live and recorded sources together, or none.
+        SourceError: a source is missing, empty, not media, or a transcript without words.
+    """
+    path = spec.transcript
+    if spec.media or path is None:
+        return capture.info(spec)
+    read = parse_subtitles(path).later(spec.transcript_offset_ns)
+    if not read.words:
+        raise SourceError(f"{path} contains no words; name the recording too.")
+    return capture.SourceInfo(
+        live=False,
+        duration_s=max(word.end_ns for word in read.words) / NS_PER_S,
+        has_audio=False,
+        has_video=False,
+        subtitle_path=path,
+        speaker=spec.speaker,
+        transcript_offset_ns=spec.transcript_offset_ns,
     )
 
 

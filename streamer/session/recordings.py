@@ -185,14 +185,17 @@ def _in_transcript(spec: ParticipantSpec, naming: Naming) -> People:
         )
         for name in read.speakers
     ]
-    return People(tuple(specs), spec.participant_id, tuple(_notices(read, path, named)))
+    return People(
+        tuple(specs), spec.participant_id, tuple(_notices(read, path, named, bool(spec.media)))
+    )
 
 
-def _notices(read: Subtitles, path: Path, named: int) -> Iterator[str]:
+def _notices(read: Subtitles, path: Path, named: int, recorded: bool) -> Iterator[str]:
     yield from read.notices
+    theirs = "without a face, whose sound is the recording's while they speak"
     yield (
-        f"{path.name} names {len(read.speakers)} people: each is a participant, without a face, "
-        "whose sound is the recording's while they speak; --split none makes them one."
+        f"{path.name} names {len(read.speakers)} people: each is a participant, "
+        f"{theirs if recorded else 'with words alone'}; --split none makes them one."
     )
     if unnamed := len(read.utterances) - named:
         yield f"{path.name}: {unnamed} of {len(read.utterances)} cues name nobody; nobody has them."

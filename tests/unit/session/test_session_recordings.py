@@ -239,3 +239,31 @@ def test_windows_of_a_channel_have_its_sound_and_say_how_their_participant_is_kn
         [window] = Pipeline(plan, spec, config).windows(threading.Event())
         assert loudness(window) == pytest.approx(level, abs=0.01)
         assert window.identified_by == "channel"
+
+
+@pytest.mark.parametrize("settings", [[], ['session.modalities=["text"]']])
+def test_a_transcript_alone_gives_its_people_their_words(
+    tmp_path: Path, settings: list[str]
+) -> None:
+    path = tmp_path / "meeting.vtt"
+    path.write_text(NAMED, "utf-8")
+    config = load(None, ["windows.length_s=1", *settings], environment={})
+    people = people_of([str(path)])
+    assert people.session == "meeting"
+    assert any("with words alone" in notice for notice in people.notices)
+    plan = make_plan(people.specs, config, speed=0)
+    assert plan.notice == ""
+    texts = {
+        spec.participant_id: [
+            window.text for window in Pipeline(plan, spec, config).windows(threading.Event())
+        ]
+        for spec in plan.participants
+    }
+    assert texts == {"Ana Berg": ["Good morning", "", ""], "Bo-Li": ["", "", "Hello Ana"]}
+
+
+def test_a_transcript_without_words_is_no_participant(tmp_path: Path) -> None:
+    path = tmp_path / "empty.vtt"
+    path.write_text("WEBVTT\n", "utf-8")
+    with pytest.raises(SourceError, match="contains no words"):
+        make_plan(people_of([str(path)]).specs, load(None, [], environment={}), speed=0)
