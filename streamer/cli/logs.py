@@ -18,8 +18,21 @@ def set_up_logging(config: Config) -> None:
     """Logs on standard error, as text or as one JSON object per line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if config.log.format == "json" else TextFormatter())
+    handler.addFilter(complete)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("streamer").setLevel(config.log.level.upper())
+
+
+def complete(record: logging.LogRecord) -> bool:
+    """Make a message that does not fit its arguments fit them; pass every record.
+
+    aiokafka logs such records, and `logging` would print a traceback for each.
+    """
+    try:
+        record.getMessage()
+    except (TypeError, ValueError):
+        record.msg, record.args = f"{record.msg} {record.args}", ()
+    return True
 
 
 class TextFormatter(logging.Formatter):
