@@ -50,10 +50,12 @@ async def misnamed(embedded_broker: str) -> AsyncIterator[Config]:
     async def relay(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Callable[[bytes], bytes]
     ) -> None:
-        while data := await reader.read(65536):
-            writer.write(change(data))
-            await writer.drain()
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                writer.write(change(data))
+                await writer.drain()
+        finally:
+            writer.close()
 
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_broker, to_broker = await asyncio.open_connection(host, int(port))
@@ -68,6 +70,7 @@ async def misnamed(embedded_broker: str) -> AsyncIterator[Config]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)  # the transports are closed in the loop's next turn
 
 
 USES: dict[str, Callable[[Config], Coroutine[Any, Any, Any]]] = {
