@@ -15,7 +15,7 @@ from streamer.records import NS_PER_MS, NS_PER_S, Session
 from streamer.room.inbox import Inbox
 from streamer.room.people import Guest, Refused
 from streamer.room.server import Address
-from streamer.room.session import SOURCE, RoomCapture, room_plan
+from streamer.room.session import RoomCapture, room_plan
 from streamer.session.sending import InFlight
 from streamer.testing import FakeProducer
 from tests.unit.room.test_inbox import PACKET_NS, sound
@@ -129,32 +129,6 @@ async def test_a_person_who_comes_late_has_windows_from_then_on_only() -> None:
     assert windows[0].end_ns == 101 * NS_PER_S
     assert windows[-1].end_ns // (100 * NS_PER_MS) == 1030
     assert [window.final for window in windows] == [False] * (len(windows) - 1) + [True]
-
-
-async def test_the_sessions_record_holds_each_ones_consent_and_its_withdrawal() -> None:
-    async with open_room('session.consent="We listen."') as room:
-        ana = await room.join("Ana", "audio", "text")
-        await room.join("Bo", "text")
-        await until(lambda: len(room.sessions()) >= 3)
-        room.speak(0, 1.0)
-        room.capture.leave(ana.ticket, ana.key)
-        await until(lambda: len(room.sessions()) >= 4)
-        told = room.sessions()[-1]
-    empty, *_, ended = room.sessions()
-    assert (empty.participants, empty.state, empty.consent) == ((), "started", "We listen.")
-    assert [person.participant_id for person in told.participants] == ["Ana", "Bo"]
-    consents = [person.consent for person in told.participants]
-    assert all(consent is not None for consent in consents)
-    version = room.capture.terms.version
-    assert [c and (c.version, c.modalities) for c in consents] == [
-        (version, ("audio", "text")),
-        (version, ("text",)),
-    ]
-    assert [c is not None and c.withdrawn_at is not None for c in consents] == [True, False]
-    assert ended.state == "ended"
-    assert all(person.consent and person.consent.withdrawn_at for person in ended.participants)
-    assert {person.sources for person in ended.participants} == {(SOURCE,)}
-    assert ended.participants[0].windows == len(room.windows("Ana"))
 
 
 async def test_the_record_with_a_persons_consent_is_stored_before_their_first_window() -> None:
