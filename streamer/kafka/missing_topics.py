@@ -24,9 +24,9 @@ LOOKS = 20
 class MissingTopics(Generic[T]):
     """The records that wait, each topic on its own.
 
-    A topic that was waited for in vain is asked for once more at each further record, so that its
-    records leave soon while it is missing, and are sent once it exists. A look without an answer
-    from the broker does not count. The caller bounds the number of records.
+    After the wait, each further record of the topic makes the broker be asked once more: the record
+    leaves soon while the topic is missing, and is sent once it exists. A request that the broker
+    does not answer does not count. The caller bounds the number of records.
     """
 
     def __init__(
