@@ -84,6 +84,7 @@ class RoomCapture:
         self._delivery = Delivery(self.plan, self.config, self.publisher, self.in_flight)
         self._begun_ns = self.clock_ns() - max(0, time.time_ns() - self.plan.start_unix_ns)
         self._stopping = asyncio.Event()
+        self._announcing = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -177,6 +178,8 @@ class RoomCapture:
         finally:
             self._end(stay)
             await stay.peer.close()
+        if not self._stopping.is_set():
+            await self._announce("started")  # the withdrawal, while the last windows are made
 
     def _end(self, stay: _Stay) -> None:
         stay.inbox.end()
@@ -191,8 +194,6 @@ class RoomCapture:
         self.counters.update(pipeline.counters)
         self.counters.update(stay.inbox.counters)
         log.info("%s left.", stay.guest.name)
-        if not self._stopping.is_set():
-            await self._announce("started")
 
     def _pipeline(self, stay: _Stay) -> Pipeline:
         """Load what the participant's pipeline needs, for what the person shares only."""
@@ -210,8 +211,10 @@ class RoomCapture:
         )
 
     async def _announce(self, state: Literal["started", "ended"]) -> None:
-        people = [self._participant(stay, ended=state == "ended") for stay in self._stays]
-        await self._delivery.announce(state, people, self._asr or {"none"})
+        """Publish the session's record, one at a time: a later record never holds less."""
+        async with self._announcing:
+            people = [self._participant(stay, ended=state == "ended") for stay in self._stays]
+            await self._delivery.announce(state, people, self._asr or {"none"})
 
     def _participant(self, stay: _Stay, *, ended: bool) -> Participant:
         guest = stay.guest

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from streamer.config import load
+from streamer.kafka.messages import Position
 from streamer.kafka.topics import SESSIONS, WINDOWS
-from streamer.records import NS_PER_MS, NS_PER_S, Session
+from streamer.records import NS_PER_MS, NS_PER_S, Session, Window
 from streamer.room.inbox import Inbox
 from streamer.room.people import Guest, Refused
 from streamer.room.server import Address
-from streamer.room.session import RoomCapture, room_plan
+from streamer.room.session import SOURCE, RoomCapture, room_plan
 from streamer.session.sending import InFlight
 from streamer.testing import FakeProducer
 from tests.unit.room.test_inbox import PACKET_NS, sound
@@ -45,9 +46,19 @@ class FakePeer:
 
 
 class Sends(FakeProducer):
-    """A producer with the settings of a broker."""
+    """A producer with the settings of a broker, which takes windows while `windows_pass` is set."""
 
     kafka = load().kafka
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.windows_pass = asyncio.Event()
+        self.windows_pass.set()
+
+    async def publish(self, record: Any, *args: Any, **settings: Any) -> Position:
+        if isinstance(record, Window):
+            await self.windows_pass.wait()
+        return await super().publish(record, *args, **settings)
 
 
 class Room:
@@ -94,6 +105,12 @@ class Room:
         return [w for w in self.producer.records(WINDOWS) if w.participant_id == name]
 
 
+def withdrawn(session: Session) -> list[bool]:
+    """Of each participant in a record: whether they have left."""
+    consents = [person.consent for person in session.participants]
+    return [consent is not None and consent.withdrawn_at is not None for consent in consents]
+
+
 async def room_moves() -> None:
     """Let the room's threads and tasks work."""
     await asyncio.sleep(0.01)
@@ -129,6 +146,44 @@ async def test_a_person_who_comes_late_has_windows_from_then_on_only() -> None:
     assert windows[0].end_ns == 101 * NS_PER_S
     assert windows[-1].end_ns // (100 * NS_PER_MS) == 1030
     assert [window.final for window in windows] == [False] * (len(windows) - 1) + [True]
+
+
+async def test_the_sessions_record_holds_each_ones_consent_and_its_withdrawal() -> None:
+    async with open_room('session.consent="We listen."') as room:
+        ana = await room.join("Ana", "audio", "text")
+        await room.join("Bo", "text")
+        await until(lambda: len(room.sessions()[-1].participants) == 2)
+        room.speak(0, 1.0)
+        room.capture.leave(ana.ticket, ana.key)
+        await until(lambda: withdrawn(room.sessions()[-1]) == [True, False])
+        told = room.sessions()[-1]
+    empty, *_, ended = room.sessions()
+    assert (empty.participants, empty.state, empty.consent) == ((), "started", "We listen.")
+    assert [person.participant_id for person in told.participants] == ["Ana", "Bo"]
+    consents = [person.consent for person in told.participants]
+    assert all(consent is not None for consent in consents)
+    version = room.capture.terms.version
+    assert [c and (c.version, c.modalities) for c in consents] == [
+        (version, ("audio", "text")),
+        (version, ("text",)),
+    ]
+    assert ended.state == "ended"
+    assert withdrawn(ended) == [True, True]
+    assert {person.sources for person in ended.participants} == {(SOURCE,)}
+    assert ended.participants[0].windows == len(room.windows("Ana"))
+
+
+async def test_a_withdrawal_is_announced_while_the_broker_still_waits_for_windows() -> None:
+    async with open_room() as room:
+        ana = await room.join("Ana", "audio")
+        await until(lambda: room.sessions()[-1].participants)
+        room.producer.windows_pass.clear()
+        room.speak(0, 5.0)
+        room.capture.leave(ana.ticket, ana.key)
+        await until(lambda: withdrawn(room.sessions()[-1]) == [True])
+        assert not room.windows("Ana")
+        room.producer.windows_pass.set()
+        await until(lambda: room.windows("Ana"))
 
 
 async def test_the_record_with_a_persons_consent_is_stored_before_their_first_window() -> None:
