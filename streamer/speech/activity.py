@@ -7,6 +7,7 @@ imported with the model and not before: the stages of a session start without wa
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ QUIET_BELOW, FORGET_FRAMES = 0.35, 16
 """After so many frames (0.5 s) below this probability the model starts anew: what it remembers of
 loud music or hum makes it miss soft speech."""
 
+_LOADING = threading.Lock()
+"""Held while a model loads: Python's warning filters belong to all threads."""
+
 
 class VoiceActivity(Protocol):
     """Says how likely each frame of a stream is speech; remembers the frames before."""
@@ -45,7 +49,7 @@ class Silero:
         """Load the model; raises ModelError when the package is not there or damaged."""
         self._quiet_frames = 0
         try:
-            with one_thread(), warnings.catch_warnings():
+            with _LOADING, one_thread(), warnings.catch_warnings():
                 # torch deprecates TorchScript, in which this model is published.
                 warnings.filterwarnings("ignore", r".*torch\.jit\.load.*", DeprecationWarning)
                 import silero_vad  # on import it sets torch to one thread, for everybody

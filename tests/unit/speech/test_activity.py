@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,14 @@ def test_silero_hears_speech_and_not_silence_nor_noise(speak: Callable[[str], So
     assert share(speak("we are talking about the weather again")[8000:-8000]) > 0.6
     assert share(silence(2000)) == 0.0
     assert share(noise) < 0.1
+
+
+def test_people_who_join_at_once_each_get_a_model_and_no_warning() -> None:
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as threads:
+        models = list(threads.map(lambda _: Silero(), range(24)))
+    assert len({id(model) for model in models}) == 24
+    assert warnings.filters == before
 
 
 def test_silero_leaves_torch_its_threads(speak: Callable[[str], Sound]) -> None:
