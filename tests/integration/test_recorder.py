@@ -73,8 +73,14 @@ async def stopped(process: asyncio.subprocess.Process) -> None:
     assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
-async def on_disk(folder: Path, count: int, process: asyncio.subprocess.Process) -> Recording:
-    """The recording once it has so many sentiments; every file must open meanwhile."""
+async def on_disk(
+    folder: Path, count: int, process: asyncio.subprocess.Process, **others: int
+) -> Recording:
+    """The recording once it has so many sentiments, and so many of `others`.
+
+    Each kind of record is on a topic of its own, so one can come later than another. Every file
+    must open meanwhile.
+    """
     deadline = time.monotonic() + DEADLINE_S
     written = 0
     while time.monotonic() < deadline:
@@ -82,7 +88,8 @@ async def on_disk(folder: Path, count: int, process: asyncio.subprocess.Process)
         try:
             recording = Recordings(folder).read("standup")
             written = len(recording.sentiments)
-            if written >= count:
+            counts = recording.summary.counts
+            if written >= count and all(counts.get(kind, 0) >= n for kind, n in others.items()):
                 return recording
         except RecordingError:
             pass
@@ -126,7 +133,7 @@ async def test_a_recorder_killed_in_the_middle_loses_nothing_and_spoils_no_file(
         async with recorder(config, tmp_path) as second:
             await on_disk(tmp_path, 1000, second)
             await publish(publisher, [session_sentiment(499), *steps(500, 600), session("ended")])
-            await on_disk(tmp_path, 1200, second)
+            await on_disk(tmp_path, 1200, second, sessions=2, session_smoothed=1)
             await stopped(second)
     recording = Recordings(tmp_path).read("standup")
     expected = {record.window_id: record for record in steps(0, 600)}
