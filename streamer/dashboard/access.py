@@ -1,4 +1,4 @@
-"""Access to the page: host names, the token, proxies, security headers, static files.
+"""Access to the page: host names, the token, proxies, security headers.
 
 What enters: requests. What leaves: the requests that are allowed, with the host and the scheme
 that a trusted proxy received; a response that says why for the others.
@@ -7,12 +7,11 @@ that a trusted proxy received; a response that says why for the others.
 from __future__ import annotations
 
 import hmac
-import importlib.resources
 import ipaddress
 import re
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -24,12 +23,6 @@ TOKEN_BYTES = 16
 SHORTEST_TOKEN = 16
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-CONTENT_TYPES = {
-    "html": "text/html",
-    "css": "text/css",
-    "js": "text/javascript",
-    "svg": "image/svg+xml",
-}
 STATIC = (
     "page.css",
     "page.js",
@@ -99,7 +92,7 @@ class Access:
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Pass on a request that is allowed; raise an HTTP error for any other."""
         request = self._as_received(request)
-        if not self._is_served(request.host):
+        if not is_served(request.host, self._names):
             raise web.HTTPMisdirectedRequest(
                 text="This page is not served under that name; dashboard.hosts lists its names.\n"
             )
@@ -159,11 +152,6 @@ class Access:
             address = address.ipv4_mapped or address
         return any(address in network for network in self._proxies)
 
-    def _is_served(self, host: str) -> bool:
-        """Whether the host is a number or one of our names (DNS rebinding needs a name)."""
-        name = re.sub(r":\d+$", "", host).strip("[]").rstrip(".").lower()
-        return name in self._names or is_number(name)
-
     def _shows_token(self, request: web.Request, token: str) -> bool:
         shown = (
             request.query.get("token", ""),
@@ -207,15 +195,18 @@ def is_number(name: str) -> bool:
     return True
 
 
-def static_file(name: str) -> web.Response:
-    """Return a static file of the page."""
-    folder = importlib.resources.files("streamer.dashboard") / "static"
-    return web.Response(
-        body=(folder / name).read_bytes(),
-        content_type=CONTENT_TYPES[name.rpartition(".")[2]],
-        charset="utf-8",
-        headers={"Cache-Control": "no-cache"},
-    )
+def is_served(host: str, names: Collection[str]) -> bool:
+    """Return whether a request's host is a number or one of our names.
+
+    Other names are refused: DNS rebinding needs one.
+    """
+    name = re.sub(r":\d+$", "", host).strip("[]").rstrip(".").lower()
+    return name in names or is_number(name)
+
+
+def link_host(host: str) -> str:
+    """Return the host that a link names for an address that is bound."""
+    return socket.gethostname() if host in ("0.0.0.0", "::", "") else host
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import socket
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -28,17 +26,19 @@ import msgspec
 from aiohttp import web
 
 from streamer.config import Config, DashboardConfig
-from streamer.dashboard.access import STATIC, Access, add_security_headers, static_file
-from streamer.dashboard.connections import REQUEST_S, Connections
+from streamer.dashboard.access import STATIC, Access, add_security_headers
+from streamer.dashboard.connections import REQUEST_S
 from streamer.dashboard.events import Cursor, is_complete, message
 from streamer.dashboard.feed import Feed, SessionLog, follow
 from streamer.dashboard.history import History, Recorded, media
-from streamer.errors import ConfigError, StreamerError
+from streamer.dashboard.serving import Serving, static_file
+from streamer.errors import StreamerError
 from streamer.media_types import PLAYABLE_TYPES
 from streamer.recording.reader import Recordings
 
 log = logging.getLogger(__name__)
 
+PACKAGE = "streamer.dashboard"
 HOST = "127.0.0.1"
 PORT = 8710
 MAX_STREAMS = 64
@@ -91,20 +91,14 @@ class Page:
             ConfigError: the token is too short to be one.
         """
         self._access = Access(host, token, settings or DashboardConfig())
-        self._connections = Connections()
+        self._serving = Serving("page", host, port, any_port=any_port, request_s=request_s)
         self._feed = feed
-        self._host = host
-        self._port = port
-        self._any_port = any_port
         self._closing = asyncio.Event()
         self._streams = 0
         self._history = history
         self._media_dir = media_dir
         self._read: OrderedDict[tuple[str, int], asyncio.Task[SessionLog]] = OrderedDict()
         self._looking: asyncio.Task[None] | None = None
-        self._request_s = request_s
-        self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
         """Bind and serve.
@@ -112,7 +106,7 @@ class Page:
         Raises:
             ConfigError: the address cannot be bound.
         """
-        app = web.Application(middlewares=[self._access.guard, self._connections.admit])
+        app = web.Application(middlewares=[self._access.guard, self._serving.connections.admit])
         app.on_response_prepare.append(add_security_headers)
         for base in {"", self._access.base_path}:
             app.router.add_get(f"{base}/", self._index)
@@ -122,15 +116,8 @@ class Page:
             app.router.add_get(f"{base}/api/media", self._media)
             if base:
                 app.router.add_get(base, self._add_slash)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=self._request_s
-        )
-        await self._runner.setup()
-        try:
-            await self._bind(self._runner)
-        except BaseException:
-            await self._runner.cleanup()
-            raise
+        await self._serving.open(app)
+        self._access.port = self._serving.port
         if self._history is not None:
             self._looking = asyncio.create_task(self._look_back(self._history))
         return self
@@ -142,10 +129,7 @@ class Page:
         trace: TracebackType | None,
     ) -> None:
         self._closing.set()
-        if self._server is not None:
-            self._server.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._serving.close()
         tasks = [task for task in (self._looking, *self._read.values()) if task is not None]
         for task in tasks:
             task.cancel()
@@ -154,7 +138,7 @@ class Page:
     @property
     def port(self) -> int:
         """The port that is bound, once the context is entered."""
-        return self._port
+        return self._serving.port
 
     @property
     def token(self) -> str | None:
@@ -163,36 +147,17 @@ class Page:
 
     def url(self, selector: str | None = None) -> str:
         """The address to open, with the token where one is needed."""
-        host = self._host
-        if host in ("0.0.0.0", "::", ""):
-            host = socket.gethostname()
         query = {"session": selector, "token": self._access.token}
         parameters = urlencode(
             {name: value for name, value in query.items() if value}, quote_via=quote
         )
-        host = f"[{host}]" if ":" in host else host
-        return f"http://{host}:{self._port}/" + (f"?{parameters}" if parameters else "")
-
-    async def _bind(self, runner: web.AppRunner) -> None:
-        assert runner.server is not None
-        try:
-            self._server = await self._connections.serve(runner.server, self._host, self._port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE and self._any_port and self._port:
-                self._port = 0
-                await self._bind(runner)
-                return
-            raise ConfigError(
-                f"The page cannot be served at {self._host}:{self._port} "
-                f"({error.strerror or error}); choose another with --host and --port."
-            ) from None
-        self._port = self._access.port = self._server.sockets[0].getsockname()[1]
+        return f"{self._serving.origin()}/" + (f"?{parameters}" if parameters else "")
 
     # --- what there is
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         self._access.keep_token(request)
-        return static_file("index.html")
+        return static_file(PACKAGE, "index.html")
 
     async def _add_slash(self, request: web.Request) -> web.StreamResponse:
         """Redirect to the base path with its slash, which relative addresses need."""
@@ -205,7 +170,7 @@ class Page:
         name = request.match_info["name"]
         if name not in STATIC:
             raise web.HTTPNotFound
-        return static_file(name)
+        return static_file(PACKAGE, name)
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         status = self._feed.status(request.query.get("session"))

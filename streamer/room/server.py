@@ -7,14 +7,9 @@ of the session; everything else needs the join token or the ticket that agreeing
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import hmac
-import importlib.resources
 import logging
-import re
 import secrets
-import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,21 +21,21 @@ from aiohttp import web
 
 from streamer.config import Config
 from streamer.dashboard.access import (
-    CONTENT_TYPES,
     SECURITY,
     TOKEN_BYTES,
     Handler,
     is_loopback,
     is_number,
+    is_served,
     known_names,
-    static_file,
 )
-from streamer.dashboard.connections import REQUEST_S, Connections
+from streamer.dashboard.serving import Serving, static_file
 from streamer.errors import ConfigError
 from streamer.room.people import SHARED, Guest, Refused, Terms
 
 log = logging.getLogger(__name__)
 
+PACKAGE = "streamer.room"
 HOST = "127.0.0.1"
 PORT = 8720
 MAX_BODY_BYTES = 64 * 1024
@@ -140,11 +135,8 @@ class Server:
         self.token = token or secrets.token_urlsafe(TOKEN_BYTES)
         self._door = door
         self._address = address
-        self._port = address.port
         self._names = known_names(address.host) | {name.lower() for name in config.room.hosts}
-        self._connections = Connections()
-        self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
+        self._serving = Serving("room", address.host, address.port)
 
     async def __aenter__(self) -> Self:
         """Bind and serve.
@@ -154,7 +146,8 @@ class Server:
         """
         context = self._address.context()
         app = web.Application(
-            middlewares=[self._guard, self._connections.admit], client_max_size=MAX_BODY_BYTES
+            middlewares=[self._guard, self._serving.connections.admit],
+            client_max_size=MAX_BODY_BYTES,
         )
         app.on_response_prepare.append(_add_headers)
         app.router.add_get("/", self._index)
@@ -163,15 +156,7 @@ class Server:
         app.router.add_post("/api/agree", self._agree)
         app.router.add_post("/whip", self._join)
         app.router.add_delete("/whip/{key}", self._leave)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=REQUEST_S
-        )
-        await self._runner.setup()
-        try:
-            await self._bind(self._runner, context)
-        except BaseException:
-            await self._runner.cleanup()
-            raise
+        await self._serving.open(app, context)
         return self
 
     async def __aexit__(
@@ -180,42 +165,20 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._server is not None:
-            self._server.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._serving.close()
 
     def url(self) -> str:
         """The join link, with the token behind `#`."""
         host = self._address.host
-        if host in ("0.0.0.0", "::", ""):
-            host = socket.gethostname()
-        elif is_loopback(host) and is_number(host):
-            host = "localhost"
-        scheme = "http" if self._address.tls is None else "https"
-        host = f"[{host}]" if ":" in host else host
-        return f"{scheme}://{host}:{self._port}/#{self.token}"
-
-    async def _bind(self, runner: web.AppRunner, context: ssl.SSLContext | None) -> None:
-        assert runner.server is not None
-        host = self._address.host
-        try:
-            self._server = await self._connections.serve(runner.server, host, self._port, context)
-        except OSError as error:
-            why = "is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-            raise ConfigError(
-                f"The room cannot be served at {host}:{self._port} ({why}); choose another "
-                "address with --host and --port."
-            ) from None
-        self._port = self._server.sockets[0].getsockname()[1]
+        local = is_loopback(host) and is_number(host)
+        return f"{self._serving.origin('localhost' if local else None)}/#{self.token}"
 
     # --- requests
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer for our own names and our own page only; a refusal is a sentence."""
-        name = re.sub(r":\d+$", "", request.host).strip("[]").rstrip(".").lower()
-        if name not in self._names and not is_number(name):
+        if not is_served(request.host, self._names):
             raise web.HTTPMisdirectedRequest(
                 text="The room is not served under that name; room.hosts lists its names.\n"
             )
@@ -228,15 +191,15 @@ class Server:
             return web.Response(status=refused.status, text=f"{refused}\n")
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
-        return _static_file("join.html")
+        return static_file(PACKAGE, "join.html")
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         if name == "icon.svg":
-            return static_file(name)
+            return static_file("streamer.dashboard", name)
         if name not in STATIC:
             raise web.HTTPNotFound
-        return _static_file(name)
+        return static_file(PACKAGE, name)
 
     async def _terms(self, request: web.Request) -> web.StreamResponse:
         self._check_token(request)
@@ -296,16 +259,6 @@ def _json(value: dict[str, Any], status: int = 200) -> web.Response:
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
-    )
-
-
-def _static_file(name: str) -> web.Response:
-    folder = importlib.resources.files("streamer.room") / "static"
-    return web.Response(
-        body=(folder / name).read_bytes(),
-        content_type=CONTENT_TYPES[name.rpartition(".")[2]],
-        charset="utf-8",
-        headers={"Cache-Control": "no-cache"},
     )
 
 
