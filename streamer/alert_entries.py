@@ -7,11 +7,14 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from streamer.records import Alert
+from streamer.shown_names import shown
+
+NO_NAMES: Mapping[str, str] = {}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +33,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def alert_entries(alerts: Iterable[Alert]) -> list[Entry]:
-    """Return one entry for each raised alert, by time.
+def alert_entries(alerts: Iterable[Alert], names: Mapping[str, str] = NO_NAMES) -> list[Entry]:
+    """Return one entry for each raised alert, by time; `names` are those that people see.
 
     A cleared record ends the latest alert of its kind and participant. One without a raised record
     has no entry.
@@ -42,11 +45,19 @@ def alert_entries(alerts: Iterable[Alert]) -> list[Entry]:
         key = alert.participant_id, alert.kind
         before = raised.pop(key, None)
         if before is not None:
-            entries.append(_entry(before, alert.end_ms))
+            entries.append(_entry(before, alert.end_ms, names))
         if alert.state == "raised":
             raised[key] = alert
-    entries += [_entry(alert, None) for alert in raised.values()]
+    entries += [_entry(alert, None, names) for alert in raised.values()]
     return sorted(entries, key=lambda entry: entry.begin_ms)
+
+
+def alert_text(alert: Alert, names: Mapping[str, str]) -> str:
+    """Return an alert's own sentence with the name that people see."""
+    who = alert.participant_id
+    if who is None or not alert.message.startswith(f"{who} "):
+        return alert.message
+    return shown(names, who) + alert.message.removeprefix(who)
 
 
 def length_text(milliseconds: int) -> str:
@@ -55,8 +66,8 @@ def length_text(milliseconds: int) -> str:
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
-def _entry(alert: Alert, end_ms: int | None) -> Entry:
-    who = alert.participant_id or "The meeting"
+def _entry(alert: Alert, end_ms: int | None, names: Mapping[str, str]) -> Entry:
+    who = "The meeting" if alert.participant_id is None else shown(names, alert.participant_id)
     if end_ms is None:
         text = "is negative" if alert.kind == "sustained_negative" else "fell sharply"
     else:

@@ -425,6 +425,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             that does not know the field: each reader then takes its own settings.
         min_participants: how many participants a value of the session needs; null likewise.
         counters: what was dropped, late or damaged; filled at the end.
+        revision: 0; higher when the record is published again with other `names`. The names of the
+            highest revision count.
+        names: the name to show for a participant, by `participant_id`; without one, show the id.
     """
 
     schema_version: Index = SCHEMA_VERSION
@@ -440,6 +443,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     min_participants: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     counters: dict[str, Count] = {}
     name: Name | None = None
+    revision: Count = 0
+    names: dict[Name, Name] = {}
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

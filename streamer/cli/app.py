@@ -43,4 +43,6 @@ dead_letter_app = typer.Typer(
 app.add_typer(dead_letter_app, name="dead-letter")
 topics_app = typer.Typer(no_args_is_help=True, help="List and create the system's topics.")
 app.add_typer(topics_app, name="topics")
+speakers_app = typer.Typer(no_args_is_help=True, help="Name the people of a session.")
+app.add_typer(speakers_app, name="speakers")
 screen = Console(stderr=True)

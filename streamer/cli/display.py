@@ -5,7 +5,7 @@ Knows no Kafka and no clock but the records' own event time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -18,11 +18,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from streamer.alert_entries import Entry, alert_entries
+from streamer.alert_entries import Entry, alert_entries, alert_text
 from streamer.clock import clock
 from streamer.conversation import Conversation, SpeechTimes, silence_text
 from streamer.plain_text import printable
-from streamer.records import Alert, Sentiment, SessionSentiment
+from streamer.records import Alert, Sentiment, Session, SessionSentiment
+from streamer.shown_names import merged, shown
 
 if TYPE_CHECKING:
     from streamer.recording.comparison import Comparison
@@ -75,15 +76,22 @@ class Board:
     alerts: list[Alert] = field(default_factory=list)
     speech: SpeechTimes = field(default_factory=SpeechTimes)
     meeting: dict[int, tuple[int, float | None]] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
     _latest: Text = field(default_factory=Text)
 
-    def add(self, record: Sentiment | SessionSentiment | Alert) -> None:
+    def add(self, record: Sentiment | SessionSentiment | Alert | Session) -> None:
         """Take in one published record."""
-        if isinstance(record, Sentiment):
+        if isinstance(record, Session):
+            session_id = record.session_id
+            self.sessions[session_id] = merged(self.sessions.get(session_id), record)
+            named = (f"{who} is shown as {name}" for who, name in record.names.items())
+            self._latest = Text(printable("; ".join(named)))
+        elif isinstance(record, Sentiment):
             row = self.rows.setdefault(record.participant_id, _Row(record))
             row.add(record)
             self.speech.add(record)
-            self._latest = Text("  ").join([Text(record.participant_id), *self._now(record)])
+            who = Text(self._who(record.participant_id))
+            self._latest = Text("  ").join([who, *self._now(record)])
         elif isinstance(record, SessionSentiment):
             if self.session is None or record.window_index >= self.session.window_index:
                 self.session = record
@@ -92,7 +100,16 @@ class Board:
         else:
             self.alerts.append(record)
             style = "bold red" if record.state == "raised" else ""
-            self._latest = Text(f"{clock(record.end_ms)}  {printable(record.message)}", style=style)
+            text = printable(alert_text(record, self.names))
+            self._latest = Text(f"{clock(record.end_ms)}  {text}", style=style)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names that people see, by participant."""
+        return {who: name for each in self.sessions.values() for who, name in each.names.items()}
+
+    def _who(self, participant_id: str) -> str:
+        return printable(shown(self.names, participant_id))
 
     def _note_meeting(self, record: SessionSentiment) -> None:
         """Keep the newest revision of each window's valence, for the mean."""
@@ -100,7 +117,7 @@ class Board:
             self.meeting[record.window_index] = record.revision, record.valence
 
     def latest_line(self) -> Text:
-        """The newest record as one line, for output that is not a terminal."""
+        """The newest record as one line, for output that is not a terminal; empty for nothing."""
         return self._latest
 
     def live(self) -> RenderableType:
@@ -117,13 +134,14 @@ class Board:
             table.add_column(heading, no_wrap=True)
         table.add_column("words", ratio=1, no_wrap=True, overflow="ellipsis")
         for name, row in sorted(self.rows.items()):
-            table.add_row(Text(name), *self._now(row.last))
+            table.add_row(Text(self._who(name)), *self._now(row.last))
         parts: list[RenderableType] = [table]
         if self.session is not None:
             parts.append(self._session_line(self.session))
         if self.length_s:
             parts.append(self._progress(self.length_s))
-        parts += [_alert_line(entry) for entry in alert_entries(self.alerts)[-ALERTS_SHOWN:]]
+        entries = alert_entries(self.alerts, self.names)
+        parts += [_alert_line(entry) for entry in entries[-ALERTS_SHOWN:]]
         return Group(*parts)
 
     def summary(self) -> RenderableType:
@@ -134,7 +152,7 @@ class Board:
         for name, row in sorted(self.rows.items()):
             mean = f"{row.total / row.scored:+z.2f}" if row.scored else "no evidence"
             table.add_row(
-                Text(name),
+                Text(self._who(name)),
                 str(row.windows),
                 str(row.scored),
                 mean,
@@ -148,8 +166,8 @@ class Board:
         parts: list[RenderableType] = [table]
         conversation = self.speech.conversation()
         if conversation.participants:
-            parts.append(talk_table(conversation))
-        if entries := alert_entries(self.alerts):
+            parts.append(talk_table(conversation, self.names))
+        if entries := alert_entries(self.alerts, self.names):
             parts.append(Panel(Group(*map(_alert_line, entries)), title="Alerts"))
         return Group(*parts)
 
@@ -182,7 +200,7 @@ def _alert_line(entry: Entry) -> Text:
     return Text(f"{clock(entry.begin_ms)}  {printable(entry.text)}", style=style)
 
 
-def talk_table(conversation: Conversation) -> RenderableType:
+def talk_table(conversation: Conversation, names: Mapping[str, str]) -> RenderableType:
     """Who spoke how long; what a turn and an interruption is stands in docs/records.md."""
     table = Table(
         title="Who spoke",
@@ -195,7 +213,7 @@ def talk_table(conversation: Conversation) -> RenderableType:
         table.add_column(heading)
     for talk in conversation.participants:
         table.add_row(
-            Text(printable(talk.participant_id)),
+            Text(printable(shown(names, talk.participant_id))),
             clock(talk.talk_ms),
             "" if talk.share is None else f"{talk.share:.0%}",
             str(talk.turns),

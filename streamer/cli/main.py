@@ -15,6 +15,7 @@ from streamer.cli import (
     recordings,
     replaying,
     room,
+    speakers,
     stages,
     topics,
     watch,
@@ -24,7 +25,10 @@ from streamer.cli.terminal import interruptible
 from streamer.errors import ExitCode, StreamerError
 from streamer.plain_text import without_secrets
 
-COMMANDS = (play, room, replaying, stages, watch, recordings, checks, models, letters, topics)
+COMMANDS = (
+    *(play, room, replaying, stages, watch, recordings, speakers),
+    *(checks, models, letters, topics),
+)
 """The modules whose import registers their commands."""
 
 

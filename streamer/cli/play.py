@@ -297,7 +297,12 @@ def live_table(board: Any, as_json: bool) -> Iterator[Callable[[], None]]:
     else:
         with contextlib.ExitStack() as stack:
             stack.callback(lambda: screen.print(board.live()))
-            yield lambda: screen.print(board.latest_line(), soft_wrap=True)
+            yield lambda: _print_line(board.latest_line())
+
+
+def _print_line(line: Any) -> None:
+    if line:
+        screen.print(line, soft_wrap=True)
 
 
 NO_LOSS = ("windows", "notices")

@@ -28,6 +28,8 @@ from streamer.cli.output import print_json, print_line
 from streamer.cli.terminal import until_signal
 from streamer.clock import clock, date_and_time
 from streamer.errors import ConfigError
+from streamer.plain_text import printable
+from streamer.shown_names import shown
 
 
 @app.command()
@@ -108,7 +110,12 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
             Text.assemble((name, "bold"), (rest, "dim")),
             date_and_time(summary.started_at) if summary.started_at else "",
             clock(summary.duration_ms),
-            escape(", ".join(person.participant_id for person in summary.participants)),
+            escape(
+                ", ".join(
+                    printable(shown(summary.names, person.participant_id))
+                    for person in summary.participants
+                )
+            ),
             "" if summary.mean_valence is None else f"{summary.mean_valence:+z.2f}",
             str(summary.alerts),
             "" if summary.complete else "not complete",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -34,6 +35,7 @@ from streamer.cli.output import CSV_COLUMNS, csv_line, print_json, print_line
 from streamer.cli.play import live_table, print_url
 from streamer.cli.terminal import until_signal
 from streamer.config import Config
+from streamer.errors import StreamerError
 
 
 @app.command()
@@ -70,12 +72,20 @@ def subscribe(
             start=start,
             config=chosen.config,
         )
+        names = follow(
+            chosen.config.kafka.broker,
+            session=session,
+            kind="sessions",
+            start="earliest",
+            config=chosen.config,
+        )
         with live_table(board, output is not OutputFormat.table) as refresh:
+            naming = asyncio.create_task(show_names(names, board, output, refresh))
             noticed = watched_for_silence(records, lambda: announce_silence(chosen.config))
             reading = asyncio.create_task(show_each(noticed, board, output, refresh))
             looking = asyncio.create_task(_look_for(chosen.config, session))
             done, _ = await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            others = {reading, looking, stopping} - done
+            others = {reading, looking, naming, stopping} - done
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
@@ -126,6 +136,18 @@ def dashboard(
 async def _look_for(config: Config, session: str | None) -> None:
     if session is not None:
         await announce_unknown_session(config, session)
+
+
+async def show_names(
+    sessions: Any, board: Any, output: OutputFormat, refresh: Callable[[], None]
+) -> None:
+    """Show participants by the names that their sessions' records give them, in the table."""
+    if output is not OutputFormat.table:
+        return
+    with contextlib.suppress(StreamerError):  # the subscription reports a broker that is away
+        async for record in sessions:
+            board.add(record)
+            refresh()
 
 
 async def show_each(

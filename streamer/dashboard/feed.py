@@ -39,6 +39,7 @@ from streamer.notices import Notices
 from streamer.policy import refusal
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 from streamer.session_ids import name_of, newest
+from streamer.shown_names import merged
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -178,6 +179,7 @@ class SessionLog:
             "end_ms": self.end_ms,
             "speed": self._speed.value(),
             "participants": sorted(names),
+            "names": {} if self.started is None else self.started.names,
             "valence": None if self.meeting is None else self.meeting.valence,
             "label": None if self.meeting is None else self.meeting.label,
             "polarity": None if self.meeting is None else self.meeting.polarity,
@@ -207,9 +209,9 @@ class SessionLog:
         return self._conversation
 
     def _know_session(self, session: Session) -> None:
-        self.started = session
+        self.started = merged(self.started, session)
         self.started_ms = round(session.started_at.timestamp() * 1000)
-        self.ended = session.state == "ended"
+        self.ended = self.started.state == "ended"
 
     def _know_sentiment(self, sentiment: Sentiment) -> None:
         known = self.participants.get(sentiment.participant_id)

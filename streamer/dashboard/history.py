@@ -52,6 +52,7 @@ class Recorded:
                 "updated_ms": _unix_ms(summary.last_event_time) or 0,
                 "end_ms": summary.duration_ms,
                 "participants": [person.participant_id for person in summary.participants],
+                "names": summary.names,
                 "valence": summary.mean_valence,
                 "label": None,
                 "polarity": None,

@@ -28,7 +28,14 @@ from streamer.kafka.topics import (
 )
 
 Role = Literal[
-    "capture", "infer", "process", "record", "record --windows", "dashboard", "subscribe"
+    "capture",
+    "infer",
+    "process",
+    "record",
+    "record --windows",
+    "dashboard",
+    "subscribe",
+    "speakers name",
 ]
 """A command that uses a broker; `run`, `replay` and `demo` are capture, infer and process."""
 
@@ -40,6 +47,7 @@ READS: Mapping[Role, tuple[Topic[Any], ...]] = {
     "record --windows": (SESSIONS, SMOOTHED, SESSION_SMOOTHED, ALERTS, WINDOWS),
     "dashboard": (SESSIONS, SMOOTHED, SESSION_SMOOTHED, ALERTS, WINDOWS, SCORES),
     "subscribe": PUBLISHED,
+    "speakers name": (SESSIONS,),
 }
 """What each command reads; processing its changelogs too."""
 WRITES: Mapping[Role, tuple[Topic[Any], ...]] = {
@@ -50,6 +58,7 @@ WRITES: Mapping[Role, tuple[Topic[Any], ...]] = {
     "record --windows": (DEAD_LETTER,),
     "dashboard": (),
     "subscribe": (),
+    "speakers name": (SESSIONS, DEAD_LETTER),
 }
 """What each command writes; processing its changelogs too."""
 GROUPS: Mapping[Role, str] = {
@@ -60,6 +69,7 @@ GROUPS: Mapping[Role, str] = {
     "record --windows": "as `record`",
     "dashboard": "Describe on the groups of `infer` and `process`",
     "subscribe": "Read on the `group` that it is given, if any",
+    "speakers name": "",
 }
 """The rights on consumer groups."""
 CHANGELOGS: Mapping[str, Topic[Any]] = {"participants": SCORES, "sessions": SESSION_INPUT}

@@ -86,6 +86,8 @@ class Topic(Generic[R]):
         """Return the id that the revisions of a record share, and its revision."""
         if isinstance(record, Window | Score | Sentiment | SessionSentiment):
             return record.window_id, record.revision
+        if isinstance(record, Session):
+            return f"{record.session_id}/{record.state}", record.revision
         return self.event_id(record), 0
 
     def encode(self, record: R) -> EncodedRecord:
@@ -169,6 +171,11 @@ def _window_event_id(record: Window | Score | Sentiment | SessionSentiment) -> s
     return f"{record.window_id}/{record.revision}"
 
 
+def _session_event_id(session: Session) -> str:
+    revision = f"/{session.revision}" if session.revision else ""
+    return f"{session.session_id}/{session.state}{revision}"
+
+
 def _score_time(score: Score) -> datetime:
     start_ns = round(score.session_start.timestamp() * 1e6) * 1000
     return records.wall_clock(start_ns, score.end_ms * records.NS_PER_MS)
@@ -232,13 +239,13 @@ SESSIONS: Topic[Session] = Topic(
     struct=Session,
     codec=codecs.JSON,
     partition_key=_session_key,
-    event_id=lambda session: f"{session.session_id}/{session.state}",
+    event_id=_session_event_id,
     event_time=lambda session: session.started_at.astimezone(UTC),
     source="/streamer/capture",
     implausible=implausible_session,
     schema_file="session.v1.json",
 )
-"""Start and end of each session."""
+"""Start and end of each session, and names that its people get."""
 ALERTS: Topic[Alert] = Topic(
     name="alerts",
     struct=Alert,

@@ -20,23 +20,27 @@ from streamer.kafka.topics import (
     DEAD_LETTER,
     SCORES,
     SESSION_SMOOTHED,
+    SESSIONS,
     SMOOTHED,
     WINDOWS,
     Topic,
     topic_of,
 )
 from streamer.policy import own_policy, refusal
-from streamer.records import Alert, DeadLetter, Score, Sentiment, SessionSentiment
+from streamer.records import Alert, DeadLetter, Score, Sentiment, Session, SessionSentiment
 from streamer.session.sending import InFlight, NoProgress
 from streamer.smoothing import longest_silence_s
 
-Published = Sentiment | SessionSentiment | Alert
+Published = Sentiment | SessionSentiment | Alert | Session
 STALL_TIMEOUT_S = 120.0
 STOPPED_TIMEOUT_S = 15.0
 """The same once the user asked for an end; enough for a stage that still loads its model."""
 BATCH = 200
 POLL_MS = 200
-FOLLOWED: tuple[Topic[Any], ...] = (SCORES, SMOOTHED, SESSION_SMOOTHED, ALERTS, DEAD_LETTER)
+FOLLOWED: tuple[Topic[Any], ...] = (
+    *(SCORES, SMOOTHED, SESSION_SMOOTHED, ALERTS, SESSIONS),
+    DEAD_LETTER,
+)
 AFTERMATH_S = 0.5
 """How long session records and alerts are still read once the last sentiment is out."""
 
@@ -85,7 +89,7 @@ class Follower:
         await self._stack.aclose()
 
     async def run(self) -> None:
-        """Read all five topics until cancelled."""
+        """Read all topics until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for reader in self._readers:
                 tasks.create_task(self._read(reader))

@@ -15,6 +15,9 @@ from streamer.records import (
     Session,
 )
 
+MAPS = ("latency_ms", "counters", "names")
+"""Fields that are mappings, which Arrow stores as lists of pairs."""
+
 
 @cache
 def arrow_schema(struct: type[msgspec.Struct]) -> pa.Schema:
@@ -61,7 +64,7 @@ def to_arrow(record: msgspec.Struct) -> dict[str, Any]:
     """Return a record as a row of its Arrow schema."""
     row = msgspec.to_builtins(record, builtin_types=(datetime, bytes))
     if type(record) in (Sentiment, Session):
-        for name in ("latency_ms", "counters"):
+        for name in MAPS:
             if name in row:
                 row[name] = list(row[name].items())
     return dict(row)
@@ -69,7 +72,7 @@ def to_arrow(record: msgspec.Struct) -> dict[str, Any]:
 
 def from_arrow(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as the mapping from which its struct is read."""
-    for name in ("latency_ms", "counters"):
+    for name in MAPS:
         if name in row:
             row[name] = dict(row[name])
     return row

@@ -21,6 +21,7 @@ from streamer.recording.recorded import Recording
 from streamer.recording.report import html
 from streamer.recording.transcript import transcript
 from streamer.records import MODALITIES, Sentiment
+from streamer.shown_names import shown
 
 __all__ = ["CSV_COLUMNS", "FORMATS", "Format", "cue_time", "export"]
 
@@ -45,8 +46,12 @@ CSV_COLUMNS: tuple[str, ...] = (
     "final",
     "identified_by",
     "identity_confidence",
+    "participant_name",
 )
-"""Columns of CSV and Parquet: one row per participant and window, empty without evidence."""
+"""Columns of CSV and Parquet: one row per participant and window, empty without evidence.
+
+`participant_name` is the name that people see: the id where nobody stated one.
+"""
 
 
 def export(recording: Recording, to: Format) -> bytes:
@@ -63,7 +68,7 @@ def to_csv(recording: Recording) -> bytes:
     writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\r\n")
     writer.writeheader()
     for sentiment in recording.sentiments:
-        row = _flat(sentiment)
+        row = _flat(sentiment, recording.names)
         row["event_time"] = row["event_time"].isoformat().replace("+00:00", "Z")
         row["evidence"] = " ".join(row["evidence"])
         row |= {name: csv_cell(value) for name, value in row.items() if isinstance(value, str)}
@@ -82,13 +87,14 @@ def to_parquet(recording: Recording) -> bytes:
             pa.string(),
         ),
         "identified_by": pa.string(),
+        "participant_name": pa.string(),
         "event_time": pa.timestamp("us", tz="UTC"),
         "evidence": pa.list_(pa.string()),
         "final": pa.bool_(),
     }
     about = {"streamer.session": msgspec.json.encode(recording.summary)}
     schema = pa.schema([(name, kinds[name]) for name in CSV_COLUMNS], metadata=about)
-    rows = [_flat(sentiment) for sentiment in recording.sentiments]
+    rows = [_flat(sentiment, recording.names) for sentiment in recording.sentiments]
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
     return sink.getvalue()
@@ -124,7 +130,8 @@ def to_vtt(recording: Recording) -> bytes:
     cues, before_ms = ["WEBVTT\n"], 0
     for end_ms in sorted(ends):
         lines = [
-            f"<v {_caption(s.participant_id)}>{_caption(s.participant_id)}: "
+            f"<v {_caption(shown(recording.names, s.participant_id))}>"
+            f"{_caption(shown(recording.names, s.participant_id))}: "
             f"{s.valence:+z.1f} {_caption(s.label or '')}</v>"
             for s in ends[end_ms]
             if s.valence is not None
@@ -146,7 +153,7 @@ def _caption(text: str) -> str:
     return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _flat(sentiment: Sentiment) -> dict[str, Any]:
+def _flat(sentiment: Sentiment, names: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {name: getattr(sentiment, name) for name in _PLAIN}
     probabilities: Sequence[float | None] = sentiment.class_probabilities or (None,) * 7
     row |= {f"class_{number}": value for number, value in enumerate(probabilities)}
@@ -155,6 +162,7 @@ def _flat(sentiment: Sentiment) -> dict[str, Any]:
     row |= {f"presence_{name}": getattr(sentiment.presence, name) for name in MODALITIES}
     row |= {name: getattr(sentiment, name) for name in _AS_THEY_ARE}
     row["latency_total_ms"] = sentiment.latency_ms.get("total")
+    row["participant_name"] = shown(names, sentiment.participant_id)
     return row
 
 

@@ -29,6 +29,7 @@ from streamer.records import (
     Window,
 )
 from streamer.session_ids import name_of
+from streamer.shown_names import merged
 
 Published = Sentiment | SessionSentiment | Alert
 Recorded = Published | Session | Window
@@ -60,6 +61,7 @@ class Summary(msgspec.Struct, kw_only=True):
         counts: how many different records there are, per kind.
         alerts: how many were raised.
         mean_valence: of the meeting's own records with a value; null without any.
+        names: the name to show for a participant who has one, by `participant_id`.
     """
 
     session_id: str
@@ -77,6 +79,7 @@ class Summary(msgspec.Struct, kw_only=True):
     counts: dict[str, int] = {}
     alerts: int = 0
     mean_valence: float | None = None
+    names: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         """Complete an entry of an older version."""
@@ -88,7 +91,7 @@ class Recording:
     """Everything published in one session, duplicates removed.
 
     Attributes:
-        session: the newest of its own records; None when none was recorded.
+        session: its own record, with its end and its newest names; None when none was recorded.
         sentiments: by window, then participant.
         session_sentiments: by window.
         alerts: by time.
@@ -101,8 +104,13 @@ class Recording:
     alerts: Sequence[Alert]
 
     @property
+    def names(self) -> Mapping[str, str]:
+        """The name to show for a participant who has one."""
+        return {} if self.session is None else self.session.names
+
+    @property
     def participants(self) -> tuple[str, ...]:
-        """Everyone of whom there is a record, by name."""
+        """The id of everyone of whom there is a record, sorted."""
         return tuple(sorted({record.participant_id for record in self.sentiments}))
 
     def of(self, participant_id: str) -> list[Sentiment]:
@@ -132,10 +140,12 @@ def recording_of(session_id: str, records: Iterable[Published | Session]) -> Rec
     distinct: list[Recorded] = [*sessions, *sentiments, *over_all, *alerts.values()]
     for record in distinct:
         state.add(record)
-    sessions.sort(key=lambda session: session.state == "ended")
+    session: Session | None = None
+    for record in sessions:
+        session = merged(session, record)
     return Recording(
         summary=state.summary(),
-        session=sessions[-1] if sessions else None,
+        session=session,
         sentiments=sentiments,
         session_sentiments=over_all,
         alerts=sorted(alerts.values(), key=lambda alert: (alert.event_time, alert.alert_id)),
@@ -166,7 +176,7 @@ def identity_of(record: Recorded) -> str:
     """Return the identity by which a duplicate is recognised within its session and kind."""
     match record:
         case Session():
-            return record.state
+            return f"{record.state}/{record.revision}"
         case Alert():
             return f"{record.alert_id}/{record.state}"
         case _:
@@ -216,8 +226,7 @@ class OpenSession:
         self._note_newest(identity, record)
         match record:
             case Session():
-                if self._session is None or record.state == "ended":
-                    self._session = record
+                self._session = merged(self._session, record)
                 self._started_at = record.started_at
             case Sentiment():
                 self._note_sentiment(record)
@@ -258,12 +267,15 @@ class OpenSession:
             counts=dict(sorted(Counter(kind for kind, _ in newest).items())),
             alerts=self._raised,
             mean_valence=round(fmean(valences), 4) if valences else None,
+            names=dict(session.names) if session else {},
         )
 
     def _note_newest(self, identity: tuple[RecordedKind, str], record: Recorded) -> None:
         """Remember the highest revision of a window, and the valence of the meeting's."""
         revision, valence = 0, None
-        if not isinstance(record, Session | Alert):
+        if isinstance(record, Session):
+            identity, revision = (identity[0], record.state), record.revision
+        elif not isinstance(record, Alert):
             identity, revision = (identity[0], record.window_id), record.revision
         if isinstance(record, SessionSentiment):
             valence = record.valence

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from html import escape
 
-from streamer.alert_entries import alert_entries
+from streamer.alert_entries import alert_entries, alert_text
 from streamer.clock import clock, date_and_time
 from streamer.conversation import silence_text
 from streamer.recording.figures import mean_valence
 from streamer.recording.recorded import Recording
 from streamer.recording.transcript import transcript
 from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
+from streamer.shown_names import shown
 
 __all__ = ["html", "moments"]
 
@@ -82,7 +83,7 @@ def html(recording: Recording) -> str:
         "<h2>Most negative moments</h2>",
         _moments(recording, best=False),
         "<h2>Alerts</h2>",
-        _alerts(recording.alerts),
+        _alerts(recording),
         "<h2>Transcript</h2>",
         _transcript(recording),
         "</main><footer><p class=soft>Valence runs from -3 (negative) to 3 (positive): a model's "
@@ -139,23 +140,25 @@ def _facts(recording: Recording) -> str:
 def _timelines(recording: Recording) -> Iterable[str]:
     span_ms = max(recording.summary.duration_ms, 1)
     if recording.session_sentiments:
-        yield _figure("everybody", recording.session_sentiments, span_ms, _of(recording, None))
+        yield _figure("everybody", recording.session_sentiments, span_ms, _marks(recording, None))
     for name in recording.participants:
-        own = recording.of(name)
-        yield _figure(name, own, span_ms, _of(recording, name))
+        called, own = shown(recording.names, name), recording.of(name)
+        yield _figure(called, own, span_ms, _marks(recording, name))
     if not recording.sentiments and not recording.session_sentiments:
         yield "<p class=soft>Nothing was recorded.</p>"
 
 
-def _of(recording: Recording, participant: str | None) -> list[Alert]:
-    return [alert for alert in recording.alerts if alert.participant_id == participant]
+def _marks(recording: Recording, participant: str | None) -> list[tuple[Alert, str]]:
+    """Return a participant's alerts, each with its sentence."""
+    own = [alert for alert in recording.alerts if alert.participant_id == participant]
+    return [(alert, alert_text(alert, recording.names)) for alert in own]
 
 
 def _figure(
     name: str,
     points: Sequence[Sentiment] | Sequence[SessionSentiment],
     span_ms: int,
-    alerts: Sequence[Alert],
+    alerts: Sequence[tuple[Alert, str]],
 ) -> str:
     def x(time_ms: float) -> float:
         return LEFT + time_ms / span_ms * (WIDTH - LEFT - 8)
@@ -195,11 +198,11 @@ def _figure(
             for time, value in raw
             if value is not None
         ]
-    for alert in alerts:
+    for alert, text in alerts:
         style = "alarm" if alert.state == "raised" else "cleared"
         drawn.append(
             f'<path class="{style}" d="M{x(alert.end_ms):.1f} {TOP}V{bottom}">'
-            f"<title>{escape(alert.message)}</title></path>"
+            f"<title>{escape(text)}</title></path>"
         )
     return f"<figure><figcaption>{escape(name)}, {mean}</figcaption>{''.join(drawn)}</svg></figure>"
 
@@ -255,7 +258,7 @@ def _participants(recording: Recording) -> str:
             ]
         else:
             cells += [""] * 7
-        rows.append([escape(name), _identity(own), *cells])
+        rows.append([escape(shown(recording.names, name)), _identity(own), *cells])
     return _table((*head, *shares), rows, numbers_from=2)
 
 
@@ -275,7 +278,7 @@ def _moments(recording: Recording, *, best: bool) -> str:
         [
             clock(sentiment.end_ms),
             f"<b class={style}>{sentiment.valence:+z.2f}</b>",
-            escape(sentiment.participant_id),
+            escape(shown(recording.names, sentiment.participant_id)),
             f"“{escape(sentiment.text)}”",
         ]
         for sentiment in chosen
@@ -283,8 +286,8 @@ def _moments(recording: Recording, *, best: bool) -> str:
     return _table(("time", "valence", "who", "words"), rows)
 
 
-def _alerts(alerts: Sequence[Alert]) -> str:
-    entries = alert_entries(alerts)
+def _alerts(recording: Recording) -> str:
+    entries = alert_entries(recording.alerts, recording.names)
     if not entries:
         return "<p class=soft>None.</p>"
     rows = [
@@ -308,7 +311,7 @@ def _talk(recording: Recording) -> str:
     )
     rows = [
         [
-            escape(talk.participant_id),
+            escape(shown(recording.names, talk.participant_id)),
             clock(talk.talk_ms),
             "" if talk.share is None else f"{talk.share:.0%}",
             str(talk.turns),
@@ -328,7 +331,7 @@ def _transcript(recording: Recording) -> str:
     rows = [
         [
             clock(line.start_ms),
-            escape(line.participant_id),
+            escape(shown(recording.names, line.participant_id)),
             f"<span class={line.polarity or 'none'}>{escape(line.text)}</span>",
         ]
         for line in lines

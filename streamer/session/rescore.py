@@ -194,4 +194,5 @@ class Rescoring:
             ),
             asr=before.asr if before else "",
             name=name_of(self.new),
+            names=before.names if before else {},
         )

@@ -309,6 +309,10 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     served.add(*both(90), alert(90, alert_id="later"))
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
     browser.until_text("#announcer", "ana fell")
+    served.add(session(revision=1, names={"ana": "Ana Berg"}))
+    browser.until_text(f"{browser.card('ana')} .name", "Ana Berg")
+    browser.until_text("#alerts", "Ana Berg fell sharply")
+    browser.until_text("#lines", "Ana Berg")
     assert browser.windows_seen("bo", 91) == list(range(91))
     browser.run(
         "document.getElementById('scrub').value = 25;"

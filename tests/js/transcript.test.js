@@ -43,6 +43,7 @@ test("a search finds words and names, in any case", () => {
   assert.deepEqual(matching(lines, "sentence 2"), [lines[2]]);
   assert.deepEqual(matching(lines, "BO"), [lines[1], lines[3]]);
   assert.deepEqual(matching(lines, "nothing"), []);
+  assert.deepEqual(matching(lines, "berg", { ana: "Ana Berg" }), [lines[0], lines[2]]);
 });
 
 test("the line at a moment is the last one that has begun", () => {

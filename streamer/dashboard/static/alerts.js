@@ -3,6 +3,8 @@
 // `streamer/alert_entries.py` does the same; tests/golden/alert_entries.json holds both to the same
 // words.
 
+import { shownName } from "./format.js";
+
 // A length in milliseconds as "25 s" or "2 min 5 s".
 export function lengthText(ms) {
   const seconds = Math.round(ms / 1000);
@@ -10,9 +12,16 @@ export function lengthText(ms) {
   return minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
 
+// An alert's own sentence with the name that people see.
+export function alertText({ participant_id: id, message }, names) {
+  if (id === null || !message.startsWith(`${id} `)) return message;
+  return shownName(names, id) + message.slice(id.length);
+}
+
 // An entry for each raised record, by time: participant_id (null for the meeting), begin_ms, end_ms
 // (null while it stands) and text. A cleared record ends the latest alert of its kind and participant.
-export function alertEntries(records) {
+// `names` are those that people see, by participant.
+export function alertEntries(records, names = {}) {
   const raised = new Map();
   const entries = [];
   const inOrder = [...records].sort((a, b) => a.end_ms - b.end_ms
@@ -21,15 +30,15 @@ export function alertEntries(records) {
     const key = JSON.stringify([record.participant_id, record.kind]);
     const before = raised.get(key);
     raised.delete(key);
-    if (before !== undefined) entries.push(entryOf(before, record.end_ms));
+    if (before !== undefined) entries.push(entryOf(before, record.end_ms, names));
     if (record.state === "raised") raised.set(key, record);
   }
-  for (const record of raised.values()) entries.push(entryOf(record, null));
+  for (const record of raised.values()) entries.push(entryOf(record, null, names));
   return entries.sort((a, b) => a.begin_ms - b.begin_ms);
 }
 
-function entryOf({ participant_id, kind, end_ms: begin_ms }, end_ms) {
-  const who = participant_id ?? "The meeting";
+function entryOf({ participant_id, kind, end_ms: begin_ms }, end_ms, names) {
+  const who = participant_id === null ? "The meeting" : shownName(names, participant_id);
   const negative = kind === "sustained_negative";
   if (end_ms === null) {
     return { participant_id, begin_ms, end_ms, text: `${who} ${negative ? "is negative" : "fell sharply"}` };

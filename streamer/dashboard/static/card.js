@@ -17,6 +17,7 @@ export class Card {
   // `name` is null for the meeting; `onPick(seconds)` is called when a moment is chosen.
   constructor(name, onPick) {
     this.name = name;
+    this.shownName = name; // that people see
     this.track = new Track();
     this.visible = true; // whether the card is on the screen, or near it
     this.hasMedia = false;
@@ -34,6 +35,16 @@ export class Card {
     return this.root.querySelector(`.${className}`);
   }
 
+  // Show another name of the participant; the id stays.
+  rename(shownName) {
+    if (shownName === this.shownName) return;
+    this.shownName = shownName;
+    this.labelledAt = -Infinity;
+    setText(this.part("name"), shownName);
+    const video = this.part("media").querySelector("video");
+    if (video !== null) video.setAttribute("aria-label", `Recording of ${shownName}`);
+  }
+
   // Show `from` to `to` (seconds) and the record at `moment`; null is the newest.
   draw(from, to, moment) {
     if (!this.visible) return;
@@ -42,7 +53,7 @@ export class Card {
     if (record !== null) this.#showRecord(record);
     if (performance.now() - this.labelledAt > LABEL_MS) {
       this.labelledAt = performance.now();
-      this.part("chart").setAttribute("aria-label", chartLabel(this.name, record, from, to));
+      this.part("chart").setAttribute("aria-label", chartLabel(this.shownName, record, from, to));
     }
   }
 

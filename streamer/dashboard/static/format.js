@@ -31,6 +31,12 @@ export function wallClock(ms, locales = [], timeZone = undefined) {
   return new Date(ms).toLocaleString(locales, { dateStyle: "medium", timeStyle: "short", timeZone });
 }
 
+// The name that people see of a participant: the id where nobody stated one. `names` is a summary's,
+// which an older server does not send.
+export function shownName(names, id) {
+  return Object.hasOwn(names ?? {}, id) ? names[id] : id;
+}
+
 // "1 participant", "2 participants".
 export function counted(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;

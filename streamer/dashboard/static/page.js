@@ -1,10 +1,10 @@
 // The page: records from the stream go into tracks, and the screen is drawn from them, at most once
 // a frame. The words come from describe.js and status.js, the interval shown from timeline.js.
 
-import { alertEntries } from "./alerts.js";
+import { alertEntries, alertText } from "./alerts.js";
 import { Card } from "./card.js";
 import { byId, resizeList, setPolarity, setText } from "./dom.js";
-import { clock, moodOf } from "./format.js";
+import { clock, moodOf, shownName } from "./format.js";
 import { Player } from "./player.js";
 import {
   bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
@@ -31,6 +31,7 @@ const view = {
   end: 0, // of the session so far, in seconds
   ended: false,
   span: 300, // seconds shown; 0 for everything
+  names: {}, // that people see, by participant
 };
 let drawScheduled = false;
 
@@ -62,6 +63,16 @@ function addCard(name) {
   cardOfElement.set(card.root, card);
   visibility.observe(card.root);
   cards.set(name, card);
+  if (name !== null) card.rename(shownName(view.names, name));
+}
+
+// Show the participants of a session by the names that it has now.
+function showNames(names) {
+  if (JSON.stringify(names) === JSON.stringify(view.names)) return;
+  view.names = names;
+  words.names = names;
+  for (const [name, card] of cards) if (name !== null) card.rename(shownName(names, name));
+  listAlerts();
 }
 
 const words = new Words(choose, scheduleDraw);
@@ -100,13 +111,15 @@ function onAlert(alert) {
   if (alerts.has(key)) return;
   alerts.set(key, alert);
   if (alerts.size > ALERTS_SHOWN) alerts.delete(alerts.keys().next().value);
-  if (view.live && alert.state === "raised") setText(byId("announcer"), alert.message);
+  if (view.live && alert.state === "raised") {
+    setText(byId("announcer"), alertText(alert, view.names));
+  }
   listAlerts();
 }
 
 function listAlerts() {
   byId("no-alerts").hidden = alerts.size > 0;
-  const entries = alertEntries(alerts.values());
+  const entries = alertEntries(alerts.values(), view.names);
   for (const [name, card] of cards) {
     card.chart.alerts = entries.filter((entry) => entry.participant_id === name);
   }
@@ -173,6 +186,7 @@ function draw() {
   setText(byId("title"), name);
   document.title = `${name} · Sentiment`;
   if (summary !== null) setText(byId("facts"), sessionFacts(summary, now_ms));
+  if (summary !== null) showNames(summary.names ?? {});
   showPlaying(summary);
   showMoment();
   const tracks = [...cards.values()].map((card) => card.track);
@@ -242,7 +256,7 @@ function showPlaying(summary) {
     if (!card || card.hasMedia) continue;
     const address = `api/media?${new URLSearchParams({ session: exactly(summary), participant })}`;
     const begin_ms = view.status.media_begin_ms?.[participant] ?? 0;
-    card.addMedia(player.add(participant, address, begin_ms / 1000));
+    card.addMedia(player.add(participant, address, begin_ms / 1000, card.shownName));
   }
 }
 

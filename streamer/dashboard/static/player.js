@@ -23,13 +23,13 @@ export class Player {
   }
 
   // Make the video element of a participant's media file, which begins `begin` seconds into the
-  // session, for the page to show. Call it once for each.
-  add(participant, address, begin) {
+  // session, for the page to show as that of `name`. Call it once for each.
+  add(participant, address, begin, name = participant) {
     const video = document.createElement("video");
     video.preload = "metadata";
     video.playsInline = true;
     video.tabIndex = -1;
-    video.setAttribute("aria-label", `Recording of ${participant}`);
+    video.setAttribute("aria-label", `Recording of ${name}`);
     video.src = address;
     video.addEventListener("error", () => {
       this.recordings.delete(participant);

@@ -4,7 +4,9 @@
 // The parameter `now_ms` is the server's time now, Unix milliseconds.
 
 import { labelText } from "./describe.js";
-import { clock, counted, duration, moodOf, polarityMark, signed, wallClock } from "./format.js";
+import {
+  clock, counted, duration, moodOf, polarityMark, shownName, signed, wallClock,
+} from "./format.js";
 
 const STALE_MS = 15_000; // a live session without news for so long is silent
 const STAGES = [["capture", "Capture"], ["queue", "Queue"], ["inference", "Inference"],
@@ -55,7 +57,7 @@ export function sessionCells(summary, now_ms, began = wallClock) {
     state: sessionState(summary, now_ms),
     began: summary.started_ms === null ? "" : began(summary.started_ms),
     length: clock(summary.end_ms / 1000),
-    who: summary.participants.join(", "),
+    who: summary.participants.map((id) => shownName(summary.names, id)).join(", "),
   };
 }
 

@@ -3,6 +3,8 @@
 // `streamer/recording/transcript.py` does the same; tests/golden/transcript.json holds both to the same
 // lines.
 
+import { shownName } from "./format.js";
+
 const PAUSE_MS = 1_000; // a longer pause begins a line
 const MAX_WORDS = 40; // a longer line is parted
 
@@ -44,11 +46,11 @@ export function inOrder(lists) {
 }
 
 // The lines in which somebody says `query`, or that are of somebody whose name contains it.
-export function matching(lines, query) {
+export function matching(lines, query, names = {}) {
   const wanted = query.trim().toLocaleLowerCase();
   if (wanted === "") return lines;
   return lines.filter(({ text, participant_id }) => text.toLocaleLowerCase().includes(wanted)
-    || participant_id.toLocaleLowerCase().includes(wanted));
+    || shownName(names, participant_id).toLocaleLowerCase().includes(wanted));
 }
 
 // The index of the line that is spoken, or was last, at `seconds`; -1 before the first.

@@ -1,7 +1,7 @@
 // The transcript beside the timelines: the lines of all participants, searched, each one a jump.
 
 import { byId, resizeList, setPolarity, setText } from "./dom.js";
-import { clock, counted } from "./format.js";
+import { clock, counted, shownName } from "./format.js";
 import { inOrder, lineAt, linesOf, matching, shownPart } from "./transcript.js";
 
 const SHOWN = 200; // lines at once: a whole meeting has thousands
@@ -14,6 +14,7 @@ export class Words {
     this.lines = [];
     this.shown = [];
     this.marked = null; // the line shown as the current one
+    this.names = {}; // that people see, by participant
     const list = byId("lines");
     list.addEventListener("click", (event) => {
       const at = [...list.children].indexOf(event.target.closest("li"));
@@ -43,7 +44,7 @@ export class Words {
     byId("transcript").hidden = this.lines.length === 0;
     if (this.lines.length === 0) return;
     const query = byId("find").value;
-    const found = matching(this.lines, query);
+    const found = matching(this.lines, query, this.names);
     const at = moment === null ? found.length - 1 : lineAt(found, moment);
     const part = shownPart(found, moment === null ? null : at, SHOWN);
     this.shown = part.lines;
@@ -59,7 +60,7 @@ export class Words {
     this.shown.forEach(({ participant_id, start_ms, text, record }, at) => {
       const item = items[at];
       setText(item.querySelector(".when"), clock(start_ms / 1000));
-      setText(item.querySelector(".who"), participant_id);
+      setText(item.querySelector(".who"), shownName(this.names, participant_id));
       const said = item.querySelector(".said");
       setText(said, text);
       setPolarity(said, record.polarity);

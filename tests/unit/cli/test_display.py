@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 
 from streamer.cli.display import Board, newest_words, valence_bar
 from streamer.records import SpeechSpan, Spoken
-from tests.made_records import alert, sentiment, session_sentiment
+from tests.made_records import alert, sentiment, session, session_sentiment
 
 
 def shown(renderable: RenderableType, width: int = 80) -> str:
@@ -29,6 +29,21 @@ def test_the_table_shows_everyone_with_value_and_words_in_80_columns() -> None:
     assert "-2.75" in text
     assert "strongly negative" in text
     assert "1:05" in text
+
+
+def test_who_has_a_name_is_shown_by_it() -> None:
+    board = Board("Meeting")
+    board.add(session())
+    assert not board.latest_line()
+    board.add(sentiment(3, -2.0, spoken=Spoken((SpeechSpan(0, 900),))))
+    board.add(alert())
+    assert "ana fell" in board.latest_line().plain
+    board.add(session(revision=1, names={"ana": "Ana Berg"}))
+    assert board.latest_line().plain == "ana is shown as Ana Berg"
+    board.add(session("ended"))
+    for text in (shown(board.live()), shown(board.summary())):
+        assert "Ana Berg" in text
+        assert "ana" not in text
 
 
 def test_a_value_that_rounds_to_nothing_has_no_minus() -> None:

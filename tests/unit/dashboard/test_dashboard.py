@@ -100,6 +100,18 @@ def test_a_record_keeps_the_names_and_values_of_its_topic() -> None:
     assert json.loads(encode(alert(0)))["kind"] == "sharp_drop"
 
 
+def test_names_are_in_the_summary_until_others_are_given_and_ids_stay() -> None:
+    feed = Feed("broker.example:9092")
+    feed.add(session(), 0)
+    feed.add(session(revision=2, names={"ana": "Ana Berg"}), 0)
+    feed.add(session(revision=1, names={"ana": "Ann"}), 0)
+    feed.add(session("ended"), 0)
+    summary = feed.sessions["standup"].summary()
+    assert summary["names"] == {"ana": "Ana Berg"}
+    assert summary["participants"] == ["ana", "bo"]
+    assert summary["ended"] is True
+
+
 def test_a_place_in_the_log_is_where_reading_goes_on() -> None:
     log = SessionLog("standup")
     for index in range(10):

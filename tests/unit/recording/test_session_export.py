@@ -71,6 +71,29 @@ def test_csv_has_one_line_per_sentiment_and_empty_cells_without_evidence(
     assert known == [("source", "")] * 3 + [("diarization", "0.8")]
 
 
+def test_who_has_a_name_is_shown_by_it_everywhere(tmp_path: Path) -> None:
+    named = recorded(
+        tmp_path,
+        session(revision=1, names={"ana": "Ana <Berg>"}),
+        session("ended"),
+        sentiment(0, -1.25, spoken=Spoken((), (SpokenWord("no", 100, 300),))),
+        sentiment(0, 1.0, participant_id="bo"),
+        alert(),
+    )
+    rows = list(csv.DictReader(io.StringIO(export(named, "csv").decode(), newline="")))
+    shown = [(row["participant_id"], row["participant_name"]) for row in rows]
+    assert shown == [("ana", "Ana <Berg>"), ("bo", "bo")]
+    table = pq.read_table(io.BytesIO(export(named, "parquet")))
+    assert table["participant_name"].to_pylist() == ["Ana <Berg>", "bo"]
+    assert "<v Ana &lt;Berg&gt;>Ana &lt;Berg&gt;: -1.2" in export(named, "vtt").decode()
+    whole = json.loads(export(named, "json"))
+    assert whole["session"]["names"] == whole["summary"]["names"] == {"ana": "Ana <Berg>"}
+    page = export(named, "html").decode()
+    assert page.count("Ana &lt;Berg&gt;") >= 7, "timeline, tables, moments, alerts and transcript"
+    assert "Ana &lt;Berg&gt; fell sharply" in page
+    assert not re.search(r">ana\b", page), "the id is not shown"
+
+
 def test_parquet_is_the_same_table_with_types(meeting: Recording) -> None:
     table = pq.read_table(io.BytesIO(export(meeting, "parquet")))
     assert tuple(table.schema.names) == CSV_COLUMNS
