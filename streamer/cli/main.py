@@ -8,6 +8,7 @@ import sys
 from typing import NoReturn
 
 from streamer.cli import (
+    capacity,
     checks,
     letters,
     models,
@@ -27,7 +28,7 @@ from streamer.plain_text import without_secrets
 
 COMMANDS = (
     *(play, room, replaying, stages, watch, recordings, speakers),
-    *(checks, models, letters, topics),
+    *(checks, models, letters, topics, capacity),
 )
 """The modules whose import registers their commands."""
 

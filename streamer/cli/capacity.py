@@ -1,0 +1,81 @@
+"""`bench`: what this machine takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamer.cli.app import app, screen
+from streamer.cli.context import choose
+from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, SetOption
+from streamer.cli.output import print_line
+
+
+class Talk(StrEnum):
+    """Who has sound."""
+
+    turns = "turns"
+    all = "all"
+
+
+TalkOption = Annotated[
+    Talk, typer.Option(help="`turns`: one speaks at a time; `all`: everybody all the time.")
+]
+
+
+@app.command()
+def bench(
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="Recordings of one person each; by default the generated meeting's.",
+            show_default=False,
+        ),
+    ] = None,
+    participants: Annotated[int, typer.Option(min=1, help="How many at a time.")] = 2,
+    talk: TalkOption = Talk.turns,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, help="How long is measured, after the warm-up.")
+    ] = 25.0,
+    warm_up: Annotated[
+        float, typer.Option(min=0.0, help="Seconds from the first record that do not count.")
+    ] = 15.0,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Measure live participants through all stages on this machine, in about a minute."""
+    from streamer.capacity.figures import advice, lines
+    from streamer.capacity.live_load import Load, measure
+    from streamer.demo import meeting
+
+    chosen = choose(config, set_, broker)
+    sources = recordings or list(meeting().values())
+    own = ("--set", "metrics.enabled=false", "--set", "smoothing.publish=participant")
+    load = Load(
+        sources,
+        participants,
+        talk.value,
+        seconds,
+        warm_up,
+        (*chosen.stage_arguments(chosen.config.kafka.broker), *own),
+    )
+    with screen.status(f"Measuring {participants} live participants for {seconds:g} s …"):
+        figures = measure(load)
+    late_ms = chosen.config.windows.allowed_lateness_s * 1000 + 1000
+    sentence = advice(figures, os.cpu_count() or 1, late_ms)
+    if json_:
+        print_line(json.dumps({**asdict(figures), "advice": sentence}))
+        return
+    for line in lines(figures):
+        print_line(line)
+    print_line(sentence)

@@ -1,0 +1,64 @@
+"""The command of a measured session, and the latencies of its records."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from streamer.capacity.live_load import Arrivals, Load, command, memory_mb, source, stages_of
+from streamer.capture import parse_participant
+
+
+def line(index: int, revision: int = 0) -> str:
+    fields = {
+        "window_id": f"s/p1/{index}",
+        "revision": revision,
+        "event_time": f"2026-05-03T09:00:{index:02d}+00:00",
+    }
+    return json.dumps(fields)
+
+
+START_S = 1_777_798_800.0
+
+
+def test_a_window_has_its_first_and_its_last_latency() -> None:
+    arrivals = Arrivals()
+    arrivals.take(line(1), START_S + 1.2)
+    arrivals.take(line(1, revision=1), START_S + 2.5)
+    arrivals.take(json.dumps({"alert_id": "a"}), START_S + 3)
+    assert arrivals.records == 2
+    assert {name: round(ms) for name, ms in arrivals.first_ms.items()} == {"s/p1/1": 200}
+    assert {name: round(ms) for name, ms in arrivals.last_ms.items()} == {"s/p1/1": 1500}
+
+
+def test_the_warm_up_does_not_count() -> None:
+    arrivals = Arrivals()
+    arrivals.take(line(1), START_S + 1.2)
+    arrivals.restart()
+    assert arrivals.first_ms == arrivals.last_ms == {}
+    assert arrivals.records == 1
+
+
+def test_participants_share_the_recordings_and_keep_the_options() -> None:
+    load = Load([Path("a.mp4"), Path("b.mp4")], 3, arguments=("--broker", "kafka:9092"))
+    words = command(load, [Path("/made/0.mp4"), Path("/made/1.mp4")])
+    people = [words[at + 1] for at, word in enumerate(words) if word == "--participant"]
+    assert [person.partition("=")[0] for person in people] == ["p1", "p2", "p3"]
+    assert ["/made/0.mp4" in person for person in people] == [True, False, True]
+    assert words[words.index("--broker") + 1] == "kafka:9092"
+
+
+def test_a_participant_is_one_live_source_that_is_silent_out_of_turn() -> None:
+    turns, always = (source(Path("/made/0.mp4"), 1, 3, talk) for talk in ("turns", "all"))
+    assert len(parse_participant(turns).sources) == 1
+    assert "not(between(mod(t,30),10,20))" in turns
+    assert "volume=0" not in always
+
+
+def test_this_process_has_memory_and_no_stages_but_its_own() -> None:
+    if Path("/proc/self").exists():
+        assert (memory_mb(os.getpid()) or 0) > 1
+        assert stages_of(os.getpid())["capture"] == os.getpid()
+    assert memory_mb(2**22 + 1) is None
+    assert stages_of(2**22 + 1) == {}
