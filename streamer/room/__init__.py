@@ -3,10 +3,13 @@
     people   who has agreed to what, who is in, who has left (pure)
     inbox    decoded frames with RTP times → chunks of one participant
     peer     WebRTC: an offer → an answer, and the frames of its tracks
+    programs a WebSocket for programs without WebRTC
+      messages   its protocol (pure)
+      allowance  how much a sender may send (pure)
     server   the join page and WHIP over HTTP
     session  the live session: a pipeline for each person who joins
     static/  the join page
 
-What enters: browsers, and other senders of WHIP. What leaves: `Window` and `Session` records, as of
-any live session. Nothing here knows the model or the smoothing.
+What enters: browsers, other senders of WHIP, and programs. What leaves: `Window` and `Session`
+records, as of any live session. Nothing here knows the model or the smoothing.
 """

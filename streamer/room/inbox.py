@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import av
+import msgspec
 
 from streamer.capture import Chunk
 from streamer.capture.live import MAX_FILL_NS, LiveQueue
 from streamer.capture.tracks import AudioTrack, VideoTrack
 from streamer.config import Config
-from streamer.records import NS_PER_MS, NS_PER_S, AudioChunk, Modality, StreamEnd
+from streamer.records import NS_PER_MS, NS_PER_S, AudioChunk, Modality, StreamEnd, Word
+from streamer.speech.given import GivenWord, WordQueue
 
 GAP_NS = 10 * NS_PER_MS
 """Half of an Opus packet: a larger step between the times of two packets is a lost packet."""
@@ -39,23 +41,37 @@ class RtpClock:
     def __init__(self) -> None:
         """Start with the first packet."""
         self._offset_ns: int | None = None
-        self._recent: deque[tuple[int, int]] = deque()
+        self._recent: deque[tuple[int, int]] = deque()  # arrival and offset; offsets rise
 
     def at(self, rtp_ns: int, arrival_ns: int) -> int:
         """Return the own time of a packet, from its RTP time and its arrival in own time."""
-        self._recent.append((arrival_ns, arrival_ns - rtp_ns))
+        self.note(rtp_ns, arrival_ns)
+        return self.time_of(rtp_ns)
+
+    def note(self, sent_ns: int, arrival_ns: int) -> None:
+        """Take the time at which something was sent, and its arrival in own time."""
+        offset_ns = arrival_ns - sent_ns
+        while self._recent and self._recent[-1][1] >= offset_ns:
+            self._recent.pop()
+        self._recent.append((arrival_ns, offset_ns))
         while self._recent[0][0] < arrival_ns - HORIZON_NS:
             self._recent.popleft()
-        least = min(offset for _, offset in self._recent)
+        least = self._recent[0][1]
         if self._offset_ns is None or abs(least - self._offset_ns) > DRIFT_NS:
             self._offset_ns = least
-        return max(0, rtp_ns + self._offset_ns)
+
+    def time_of(self, rtp_ns: int) -> int:
+        """Return the own time of a moment on the sender's clock, once a packet is noted."""
+        return max(0, rtp_ns + (self._offset_ns or 0))
 
 
 class Inbox:
     """Takes a participant's frames without waiting; a full queue drops the oldest and counts it.
 
-    `push_audio`, `push_video`, `tick` and `end` belong to the event loop, `chunks` to one thread.
+    `chunks` belongs to one thread, everything else to the event loop.
+
+    Attributes:
+        words: the words that the sender gives; None where they are recognised in the sound.
     """
 
     def __init__(
@@ -71,6 +87,8 @@ class Inbox:
         self.counters: Counter[str] = Counter()
         self.has_audio = bool({"audio", "text"} & set(modalities))
         self.has_video = "vision" in modalities
+        self.words: WordQueue | None = None
+        self._gives_words = "text" in modalities
         self._clock_ns = clock_ns
         self._queue = LiveQueue(config.capture.queue_chunks, self.counters)
         self._audio = AudioTrack(0, GAP_NS, MAX_FILL_NS)
@@ -78,6 +96,29 @@ class Inbox:
         self._audio_clock, self._video_clock = RtpClock(), RtpClock()
         self._ended = threading.Event()
         self._next_rtp_ns: int | None = None
+
+    def use_one_clock(self) -> None:
+        """Take all times of the sender as those of one clock; RTP has one for each track."""
+        self._video_clock = self._audio_clock
+
+    def take_words(self) -> None:
+        """Take the sender's words in place of those that are recognised in the sound."""
+        self.words = WordQueue()
+
+    def note(self, sent_ns: int) -> None:
+        """Take the time on the sender's clock at which a message that has come was sent."""
+        self._audio_clock.note(sent_ns, self._clock_ns())
+
+    def push_words(self, words: Sequence[GivenWord], until_ns: int) -> None:
+        """Take words in the sender's time; those that end before `until_ns` are complete.
+
+        Without consent to words, or after the end, they are dropped.
+        """
+        if self.words is None or not self._gives_words or self._ended.is_set():
+            return
+        placed = [(self._placed(word), language) for word, language in words]
+        if not self.words.put(placed, self._audio_clock.time_of(until_ns)):
+            self.counters["dropped_words"] += len(words)
 
     def push_audio(self, frame: av.AudioFrame, rtp_ns: int) -> None:
         """Take decoded sound; without consent to it, or after the end, it is dropped."""
@@ -122,6 +163,10 @@ class Inbox:
             yield StreamEnd("audio", self._audio.end_ns)
         if self.has_video:
             yield StreamEnd("vision", self._video.end_ns)
+
+    def _placed(self, word: Word) -> Word:
+        start_ns, end_ns = map(self._audio_clock.time_of, (word.start_ns, word.end_ns))
+        return msgspec.structs.replace(word, start_ns=start_ns, end_ns=end_ns)
 
     def _count_loss(self, rtp_ns: int, length_ns: int) -> None:
         if self._next_rtp_ns is not None and rtp_ns - self._next_rtp_ns > GAP_NS:

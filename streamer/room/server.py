@@ -1,4 +1,4 @@
-"""The room's HTTP server: the join page, agreeing to the terms, and WHIP.
+"""The room's HTTP server: the join page, agreeing to the terms, WHIP, and the WebSocket.
 
 What enters: requests. What leaves: calls of a Door. The page itself is public and contains nothing
 of the session; everything else needs the join token or the ticket that agreeing gives, as
@@ -31,7 +31,9 @@ from streamer.dashboard.access import (
 )
 from streamer.dashboard.serving import Serving, static_file
 from streamer.errors import ConfigError
+from streamer.room.peer import MakePeer
 from streamer.room.people import SHARED, Guest, Refused, Terms
+from streamer.room.programs import Programs
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,9 @@ class Door(Protocol):
         """Take a person's agreement; raises Refused."""
         ...
 
-    async def join(self, ticket: str, offer: str) -> tuple[Guest, str]:
+    async def join(
+        self, ticket: str, offer: str, make_peer: MakePeer | None = None
+    ) -> tuple[Guest, str]:
         """Let a guest in; return the answer to the offer. Raises Refused."""
         ...
 
@@ -137,6 +141,7 @@ class Server:
         self._address = address
         self._names = known_names(address.host) | {name.lower() for name in config.room.hosts}
         self._serving = Serving("room", address.host, address.port)
+        self._programs = Programs(door, self._check_token)
 
     async def __aenter__(self) -> Self:
         """Bind and serve.
@@ -156,6 +161,8 @@ class Server:
         app.router.add_post("/api/agree", self._agree)
         app.router.add_post("/whip", self._join)
         app.router.add_delete("/whip/{key}", self._leave)
+        app.router.add_get("/ws", self._programs.serve)
+        app.on_shutdown.append(self._programs.close)
         await self._serving.open(app, context)
         return self
 
@@ -202,7 +209,7 @@ class Server:
         return static_file(PACKAGE, name)
 
     async def _terms(self, request: web.Request) -> web.StreamResponse:
-        self._check_token(request)
+        self._check_token(_bearer(request))
         terms = self._door.terms
         return _json(
             {
@@ -215,7 +222,7 @@ class Server:
         )
 
     async def _agree(self, request: web.Request) -> web.StreamResponse:
-        self._check_token(request)
+        self._check_token(_bearer(request))
         try:
             wish = msgspec.json.decode(await request.read(), type=Agreement)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -243,9 +250,8 @@ class Server:
         self._door.leave(_bearer(request), request.match_info["key"])
         return web.Response(text="You have left.\n")
 
-    def _check_token(self, request: web.Request) -> None:
-        shown = _bearer(request).encode("utf-8", "replace")
-        if not hmac.compare_digest(shown, self.token.encode()):
+    def _check_token(self, shown: str) -> None:
+        if not hmac.compare_digest(shown.encode("utf-8", "replace"), self.token.encode()):
             raise Refused(401, "This link is not complete; open the join link that you were sent.")
 
 

@@ -28,10 +28,11 @@ from streamer.session.delivery import Delivery
 from streamer.session.participant import Pipeline
 from streamer.session.plan import Plan, session_id_of
 from streamer.session.sending import InFlight
+from streamer.speech.recognisers import given
 
 log = logging.getLogger(__name__)
 
-SOURCE = "browser"
+SOURCE, PROGRAM = "browser", "program"
 """What the session's record names as the source of a person who joined; never an address."""
 
 
@@ -56,6 +57,7 @@ class _Stay:
     peer: Peer
     inbox: Inbox
     begin_ns: int
+    source: str
 
 
 @dataclass
@@ -129,8 +131,7 @@ class RoomCapture:
                     metrics.ready()
                     self.on_link(server.url())
                     await self._stopping.wait()
-                for stay in self._stays:
-                    await stay.peer.close()
+                    await asyncio.gather(*(stay.peer.close() for stay in self._stays))
         except* Exception as group:
             raise group.exceptions[0] from None
         finally:
@@ -144,14 +145,18 @@ class RoomCapture:
         """Take a person's agreement; raises Refused."""
         return self._guests.agree(name, modalities, version)
 
-    async def join(self, ticket: str, offer: str) -> tuple[Guest, str]:
-        """Let a guest in; return the answer to the offer. Raises Refused."""
+    async def join(
+        self, ticket: str, offer: str, make_peer: MakePeer | None = None
+    ) -> tuple[Guest, str]:
+        """Let a guest in, by WebRTC or another way; return the answer. Raises Refused."""
         if self._stopping.is_set():
             raise Refused(503, "The session has ended.")
         guest = self._guests.join(ticket)
         begin_ns = self._session_ns()
         inbox = Inbox(guest.modalities, self.config, lambda: self._session_ns() - begin_ns)
-        stay = _Stay(guest, self.make_peer(inbox), inbox, begin_ns)
+        source = SOURCE if make_peer is None else PROGRAM
+        peer = (make_peer or self.make_peer)(inbox)
+        stay = _Stay(guest, peer, inbox, begin_ns, source)
         try:
             answer = await stay.peer.answer(offer)
         except BaseException:
@@ -205,9 +210,10 @@ class RoomCapture:
         plan = replace(self.plan, sources={guest.name: info}, begins_ns={guest.name: stay.begin_ns})
         return Pipeline(
             plan,
-            ParticipantSpec(guest.name, (SOURCE,)),
+            ParticipantSpec(guest.name, (stay.source,)),
             self.config.model_copy(update={"session": session}),
             chunks=inbox.chunks,
+            recogniser=None if inbox.words is None else given(inbox.words, self.config),
         )
 
     async def _announce(self, state: Literal["started", "ended"]) -> None:
@@ -227,7 +233,7 @@ class RoomCapture:
         )
         return Participant(
             guest.name,
-            (SOURCE,),
+            (stay.source,),
             self.published[guest.name] if ended else None,
             stay.begin_ns // NS_PER_MS,
             consent=consent,

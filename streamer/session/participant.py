@@ -65,6 +65,7 @@ class Pipeline:
         pace: Pace | None = None,
         notices: Notices = PROCESS,
         chunks: Chunks | None = None,
+        recogniser: tuple[str, Transcriber] | None = None,
     ) -> None:
         """Choose the recogniser and prepare the windower; opens no device yet.
 
@@ -76,6 +77,7 @@ class Pipeline:
             notices: what a user should know.
             chunks: gives the participant's chunks until an event is set, in place of the
                 sources; such a participant has no windows from before the beginning.
+            recogniser: its name, and what gives the words; None: chosen for the source.
         """
         self._chunks = chunks
         self.spec = spec
@@ -97,7 +99,7 @@ class Pipeline:
             self._decode |= modalities & {"vision"}
         if self._hears:
             self._decode.add("audio")
-        self.asr_name, transcriber = choose(config, source, self._notice)
+        self.asr_name, transcriber = recogniser or choose(config, source, self._notice)
         self._transcriber: Transcriber = (
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )

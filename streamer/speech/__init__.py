@@ -1,6 +1,7 @@
 """Speech: audio (or a transcript) → words with times, and where speech is.
 
     recognisers  which one gives a participant's words, and why
+    given        words that a sender gives while the session runs
     streaming    a running utterance: hypotheses, committed words
     activity     where speech is (Silero)
     whisper      one utterance's audio → words (Whisper through CTranslate2)

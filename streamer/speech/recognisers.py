@@ -22,6 +22,7 @@ from streamer.speech import transcripts as subtitles
 from streamer.speech.activity import Silero
 from streamer.speech.attribution import Everybody, part_of
 from streamer.speech.captions import Captions
+from streamer.speech.given import Given, WordQueue
 from streamer.speech.languages import language_code
 from streamer.speech.models import on_disk, remedy
 from streamer.speech.shared import OnePerson
@@ -132,6 +133,12 @@ def _taken_as(languages: Counter[str], utterances: int) -> str:
         f"another language than the model reads: {named}; if they are not, set "
         "asr.transcript_language."
     )
+
+
+def given(words: WordQueue, config: Config) -> tuple[str, Transcriber]:
+    """Return the recogniser of words that the sender of the sound gives, and its name."""
+    voice = StreamingRecogniser(Silero(), None, config.asr, Given.description)
+    return "sender", Given(words, voice, config.asr.scored_languages)
 
 
 def turns_of(source: Source) -> Turns | None:

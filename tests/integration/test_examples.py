@@ -5,17 +5,21 @@ import json
 import os
 import shutil
 import sys
+import time
+import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from streamer import dashboard
+from streamer import audio, dashboard
 from streamer.config import Config, build
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from tests.made_records import alert, sentiment, with_sessions
+from tests.unit.room.test_room_session import open_room, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_S = 60
@@ -119,3 +123,31 @@ def console_of(url: str, script: str) -> list[list[object]]:
         )
         output_lines: list[list[object]] = driver.execute_script("return window.told")
         return output_lines
+
+
+def tone(path: Path, seconds: float) -> Path:
+    """Write a tone as WAV."""
+    times_s = np.arange(round(seconds * 22_050)) / 22_050
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 22_050, 0, "NONE", ""))
+        out.writeframes((8_000 * np.sin(2_000 * times_s)).astype("<i2").tobytes())
+    return path
+
+
+async def test_join(tmp_path: Path) -> None:
+    sound, begun_ns = tone(tmp_path / "tone.wav", 1.5), time.monotonic_ns()
+    async with open_room() as room:
+
+        def passing() -> list[object]:
+            room.now_ns = time.monotonic_ns() - begun_ns
+            return [window for window in room.windows("Ana") if window.final]
+
+        command = (str(EXAMPLES / "join.py"), room.links[0], str(sound), "Ana")
+        async with running(sys.executable, *command) as output:
+            assert "estimate sentiment" in await line(output)
+            assert await line(output) == "{'type': 'joined', 'name': 'Ana'}"
+            await until(passing)
+        windows = room.windows("Ana")
+    levels = [np.abs(audio.decode(w.audio, w.audio_codec)).max() for w in windows if w.audio]
+    assert max(levels) > 0.2
+    assert windows[-1].end_ns - windows[0].start_ns > 1_000_000_000

@@ -17,6 +17,7 @@ import pytest
 
 from streamer.config import load
 from streamer.errors import ConfigError
+from streamer.room.peer import MakePeer
 from streamer.room.people import Guest, Guests, Terms
 from streamer.room.server import MAX_BODY_BYTES, Address, Server
 
@@ -38,7 +39,9 @@ class FakeDoor:
     def agree(self, name: str, modalities: tuple[str, ...], version: str) -> Guest:
         return self.guests.agree(name, modalities, version)
 
-    async def join(self, ticket: str, offer: str) -> tuple[Guest, str]:
+    async def join(
+        self, ticket: str, offer: str, make_peer: MakePeer | None = None
+    ) -> tuple[Guest, str]:
         guest = self.guests.join(ticket)
         self.media.append(guest.name)
         return guest, f"answer to {offer}"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 
 from streamer.config import load
@@ -16,7 +17,7 @@ from streamer.records import NS_PER_MS, NS_PER_S, Session, Window
 from streamer.room.inbox import Inbox
 from streamer.room.people import Guest, Refused
 from streamer.room.server import Address
-from streamer.room.session import SOURCE, RoomCapture, room_plan
+from streamer.room.session import PROGRAM, SOURCE, RoomCapture, room_plan
 from streamer.session.sending import InFlight
 from streamer.testing import FakeProducer
 from tests.unit.room.test_inbox import PACKET_NS, sound
@@ -223,3 +224,38 @@ async def test_an_offer_that_cannot_be_answered_leaves_nobody_in_the_room() -> N
         assert (await room.join("Bo", "text")).name == "Bo"
         await until(lambda: room.sessions()[-1].participants)
     assert [person.participant_id for person in room.sessions()[-1].participants] == ["Bo"]
+
+
+async def test_a_programs_words_are_the_persons_words_under_the_source_program() -> None:
+    async with open_room() as room, aiohttp.ClientSession() as client:
+        address, token = room.links[0].split("/#")
+        async with client.ws_connect(f"{address}/ws") as socket:
+            await socket.send_json(
+                {
+                    "type": "agree",
+                    "token": token,
+                    "name": "Ana",
+                    "shares": ["text"],
+                    "version": room.capture.terms.version,
+                    "words": True,
+                }
+            )
+            assert await socket.receive_json() == {"type": "joined", "name": "Ana"}
+            words = [{"text": "hello", "start_us": 400_000, "end_us": 900_000}]
+            said = {"type": "words", "sent_us": 1_000_000, "until_us": 2_000_000, "words": words}
+            room.now_ns = NS_PER_S
+            await socket.send_json(said)
+            await until(lambda: time_passes(room) and room.windows("Ana"))
+            await socket.send_json({"type": "leave"})
+            await until(lambda: withdrawn(room.sessions()[-1]) == [True])
+    spoken = [word.text for window in room.windows("Ana") for word in window.spoken.words]
+    assert spoken == ["hello"]
+    assert room.windows("Ana")[0].audio is None
+    assert room.sessions()[-1].participants[0].sources == (PROGRAM,)
+    assert room.sessions()[-1].asr == "sender"
+
+
+def time_passes(room: Room) -> bool:
+    """Let a little time pass, less than a sender's silence may be filled with at once."""
+    room.now_ns += 20 * NS_PER_MS
+    return True
