@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,13 +31,20 @@ if TYPE_CHECKING:
     from streamer.room.server import Address
 
 ONLY_HERE = (
-    "Only browsers on this machine can open it. For others, pass --host 0.0.0.0 with --tls-cert "
-    "and --tls-key: browsers give camera and microphone only on localhost or over HTTPS."
+    "Only browsers on this machine can open it. For others, pass --host 0.0.0.0 --tls self-signed: "
+    "browsers give camera and microphone only on localhost or over HTTPS."
 )
 NO_TLS = (
-    "Browsers give camera and microphone only on localhost or over HTTPS: pass --tls-cert and "
-    "--tls-key, or put a proxy with HTTPS in front (room.hosts names it)."
+    "Browsers give camera and microphone only on localhost or over HTTPS: pass --tls self-signed, "
+    "give files with --tls-cert and --tls-key, or put a proxy with HTTPS in front (room.hosts)."
 )
+TRUST = "The certificate is this machine's own, so browsers warn once. Its SHA-256, to compare: {}"
+
+
+class Tls(StrEnum):
+    """Certificates that the room makes."""
+
+    self_signed = "self-signed"
 
 
 @app.command()
@@ -48,6 +56,10 @@ def room(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Its port; 0 for any free one.")
     ] = 8720,
+    tls: Annotated[
+        Tls | None,
+        typer.Option(help="Make and keep a certificate for this machine.", show_default=False),
+    ] = None,
     tls_cert: Annotated[
         Path | None,
         typer.Option(help="Certificate of the join page (PEM).", show_default=False),
@@ -55,6 +67,9 @@ def room(
     tls_key: Annotated[
         Path | None, typer.Option(help="The certificate's key (PEM).", show_default=False)
     ] = None,
+    qr: Annotated[
+        bool, typer.Option("--qr/--no-qr", help="Draw the join link as a QR code on a terminal.")
+    ] = True,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -68,18 +83,17 @@ def room(
 
     --consent is the text that each of them is shown; without it a general one is.
     """
-    from streamer.room.server import Address
     from streamer.room.session import RoomCapture, room_plan
 
     chosen = choose(config, set_, broker, consent)
     needs_stages(chosen.config, no_stages)
-    address = Address(host, port, _tls(tls_cert, tls_key))
+    address = address_of(host, port, tls, _files(tls_cert, tls_key), chosen.config)
     address.context()
     plan = room_plan(session, session_id)
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: RoomCapture(
-            plan, config, publisher, in_flight, address, lambda url: print_link(url, address)
+            plan, config, publisher, in_flight, address, lambda url: print_link(url, address, qr=qr)
         )
 
     run_pipeline(
@@ -95,8 +109,36 @@ def room(
     )
 
 
-def print_link(url: str, address: Address) -> None:
-    """Print the join link, and who can use it."""
+def address_of(
+    host: str, port: int, tls: Tls | None, files: tuple[Path, Path] | None, config: Config
+) -> Address:
+    """Return where the room is served; makes the certificate of --tls self-signed.
+
+    Raises:
+        ConfigError: there are two certificates, or the new one cannot be kept.
+    """
+    from streamer.dashboard.access import known_names
+    from streamer.directories import data_dir
+    from streamer.room import certificate
+    from streamer.room.server import Address
+
+    if tls is None:
+        return Address(host, port, files)
+    if files is not None:
+        raise ConfigError(
+            "--tls self-signed makes a certificate: leave --tls-cert and --tls-key out."
+        )
+    own = certificate.local_address() if host in ("0.0.0.0", "") else None
+    names = {*known_names(host), *config.room.hosts, "127.0.0.1", own or "127.0.0.1"}
+    files = certificate.self_signed(data_dir(), set(filter(str.isascii, names)))
+    screen.print(TRUST.format(certificate.fingerprint(files[0])), style="dim", highlight=False)
+    return Address(host, port, files, called=own)
+
+
+def print_link(url: str, address: Address, *, qr: bool) -> None:
+    """Print the join link, on a terminal also as a QR code, and who can use it."""
+    if qr and screen.is_terminal and not screen.no_color and address.reaches_others:
+        print_code(url)
     screen.print(f"Join link: {url}", highlight=False, soft_wrap=True)
     if not address.reaches_others:
         screen.print(ONLY_HERE, style="dim", highlight=False)
@@ -104,7 +146,16 @@ def print_link(url: str, address: Address) -> None:
         screen.print(NO_TLS, style="yellow", highlight=False)
 
 
-def _tls(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+def print_code(url: str) -> None:
+    """Draw a link as a QR code, black on white, if the terminal is wide enough."""
+    from streamer.cli.qr import drawn
+
+    code = drawn(url)
+    if code.index("\n") <= screen.width:
+        screen.print(code, style="#000000 on #ffffff", highlight=False, markup=False)
+
+
+def _files(certificate: Path | None, key: Path | None) -> tuple[Path, Path] | None:
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:

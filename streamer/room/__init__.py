@@ -6,6 +6,7 @@
     programs a WebSocket for programs without WebRTC
       messages   its protocol (pure)
       allowance  how much a sender may send (pure)
+    certificate  a self-signed certificate, and the check of one that is given
     server   the join page and WHIP over HTTP
     session  the live session: a pipeline for each person who joins
     static/  the join page

@@ -30,7 +30,7 @@ from streamer.dashboard.access import (
     known_names,
 )
 from streamer.dashboard.serving import Serving, static_file
-from streamer.errors import ConfigError
+from streamer.room import certificate
 from streamer.room.peer import MakePeer
 from streamer.room.people import SHARED, Guest, Refused, Terms
 from streamer.room.programs import Programs
@@ -82,11 +82,13 @@ class Address:
         host: the address to bind.
         port: 0 for any free one.
         tls: the certificate and its key; None for plain HTTP.
+        called: the host in links; None for the one that is bound.
     """
 
     host: str = HOST
     port: int = PORT
     tls: tuple[Path, Path] | None = None
+    called: str | None = None
 
     @property
     def reaches_others(self) -> bool:
@@ -97,21 +99,9 @@ class Address:
         """Return the TLS context, if there is a certificate.
 
         Raises:
-            ConfigError: the files cannot be read or do not belong together.
+            ConfigError: the files cannot be read, do not belong together, or are not valid now.
         """
-        if self.tls is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        certificate, key = self.tls
-        try:
-            context.load_cert_chain(certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"The certificate {certificate} and the key {key} cannot be used "
-                f"({error.strerror or error}); give PEM files that belong together with "
-                "--tls-cert and --tls-key."
-            ) from None
-        return context
+        return None if self.tls is None else certificate.context(self.tls)
 
 
 class Agreement(msgspec.Struct, forbid_unknown_fields=True):
@@ -177,8 +167,8 @@ class Server:
     def url(self) -> str:
         """The join link, with the token behind `#`."""
         host = self._address.host
-        local = is_loopback(host) and is_number(host)
-        return f"{self._serving.origin('localhost' if local else None)}/#{self.token}"
+        local = "localhost" if is_loopback(host) and is_number(host) else None
+        return f"{self._serving.origin(self._address.called or local)}/#{self.token}"
 
     # --- requests
 
