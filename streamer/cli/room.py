@@ -83,12 +83,14 @@ def room(
 
     --consent is the text that each of them is shown; without it a general one is.
     """
+    from streamer.room.peer import check_addresses
     from streamer.room.session import RoomCapture, room_plan
 
     chosen = choose(config, set_, broker, consent)
     needs_stages(chosen.config, no_stages)
     address = address_of(host, port, tls, _files(tls_cert, tls_key), chosen.config)
     address.context()
+    check_addresses(chosen.config.room)
     plan = room_plan(session, session_id)
 
     def source(config: Config) -> Any:

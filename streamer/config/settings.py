@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Annotated, Literal, Self
 
@@ -24,11 +25,22 @@ PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(gt=0)]
 UnitFloat = Annotated[float, Field(ge=0, le=1)]
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
+ICE_URL = r"(stun:[^:?\s/@]+(:\d{1,5})?|turns?:[^:?\s/@]+(:\d{1,5})?(\?transport=(udp|tcp))?)"
 
 
 def to_ns(seconds: float) -> int:
     """Whole nanoseconds in `seconds`."""
     return round(seconds * NS_PER_S)
+
+
+def _check_networks(setting: str, networks: Iterable[str]) -> None:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError(
+                f"{setting}: {network!r} must be an address or a network, as in 10.0.0.0/8"
+            ) from None
 
 
 class _Section(BaseModel):
@@ -334,14 +346,34 @@ class DashboardConfig(_Section):
 
     @model_validator(mode="after")
     def _proxies_are_addresses(self) -> Self:
-        for proxy in self.trusted_proxies:
-            try:
-                ipaddress.ip_network(proxy)
-            except ValueError:
-                raise ValueError(
-                    f"trusted_proxies: {proxy!r} must be an address or a network, as in 10.0.0.0/8"
-                ) from None
+        _check_networks("trusted_proxies", self.trusted_proxies)
         return self
+
+
+class IceServer(_Section):
+    """A STUN server, or a TURN server with its credentials, as browsers name them."""
+
+    url: str
+    username: str = ""
+    credential: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not re.fullmatch(ICE_URL, self.url):
+            raise ValueError(
+                "url must be stun:host, turn:host or turns:host, each with :port if need be, and "
+                "?transport=udp or ?transport=tcp for TURN"
+            )
+        if self.kind == "turn" and not (self.username and self.credential.get_secret_value()):
+            raise ValueError(f"{self.url} needs username and credential")
+        if self.url.startswith("turns:") and self.url.endswith("=udp"):
+            raise ValueError(f"{self.url}: turns goes over TCP only")
+        return self
+
+    @property
+    def kind(self) -> Literal["stun", "turn"]:
+        """Which protocol the server speaks."""
+        return "stun" if self.url.startswith("stun") else "turn"
 
 
 class RoomConfig(_Section):
@@ -349,10 +381,28 @@ class RoomConfig(_Section):
 
     `max_participants` may be in, or about to join, at a time. `hosts` are the names, without a
     port, under which the join page is served besides this machine's own, as behind a proxy.
+    `link_hours` is how long a join link lets people in; those who are in stay. `ice_servers` are at
+    most one STUN and one TURN server, which the room asks for addresses. `ice_addresses` are the
+    addresses or networks of this machine that media may use; empty for all.
     """
 
     max_participants: Annotated[int, Field(ge=1, le=64)] = 12
     hosts: tuple[HostName, ...] = ()
+    link_hours: Annotated[float, Field(gt=0, le=8760)] = 12.0
+    ice_servers: tuple[IceServer, ...] = ()
+    ice_addresses: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_server_of_a_kind(self) -> Self:
+        kinds = [server.kind for server in self.ice_servers]
+        if len(kinds) > len(set(kinds)):
+            raise ValueError("ice_servers: at most one STUN and one TURN server are used")
+        return self
+
+    @model_validator(mode="after")
+    def _ice_addresses_are_addresses(self) -> Self:
+        _check_networks("ice_addresses", self.ice_addresses)
+        return self
 
 
 class LogConfig(_Section):

@@ -1,19 +1,23 @@
 """WebRTC: an offer → an answer, and the frames of its tracks into an inbox.
 
-What enters: an SDP offer. What leaves: the SDP answer, and decoded frames with their RTP times. No
-server of others is asked for addresses: sender and room reach each other directly.
+What enters: an SDP offer. What leaves: the SDP answer, and decoded frames with their RTP times.
+STUN and TURN servers are asked for addresses only where the settings name them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aioice.ice import get_host_addresses
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
+from streamer.config import RoomConfig
+from streamer.errors import ConfigError
 from streamer.records import NS_PER_S
 from streamer.room.inbox import Inbox
 from streamer.room.people import Refused
@@ -24,6 +28,8 @@ CONNECT_S = 20.0
 """A sender that is not connected after so long has failed."""
 TICK_S = 0.5
 ENDED = ("failed", "closed")
+MOST_CANDIDATES = 40
+"""Addresses in an offer; each one is tried."""
 
 
 class Peer(Protocol):
@@ -48,10 +54,17 @@ MakePeer = Callable[[Inbox], Peer]
 class WebRtcPeer:
     """One sender; belongs to one event loop."""
 
-    def __init__(self, inbox: Inbox) -> None:
-        """Prepare; nothing is received before `answer`."""
+    def __init__(self, inbox: Inbox, settings: RoomConfig | None = None) -> None:
+        """Prepare; nothing is received before `answer`.
+
+        Args:
+            inbox: takes the frames.
+            settings: STUN and TURN servers, and addresses for media; None: the defaults.
+        """
+        settings = settings or RoomConfig()
         self._inbox = inbox
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._addresses = settings.ice_addresses
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers(settings)))
         self._gone = asyncio.Event()
         self._connected = asyncio.Event()
         self._tracks: set[asyncio.Task[None]] = set()
@@ -64,6 +77,8 @@ class WebRtcPeer:
         Raises:
             Refused: it is no offer of at most one sound and one image.
         """
+        if offer.count("\na=candidate:") > MOST_CANDIDATES:
+            raise Refused(400, f"Offer at most {MOST_CANDIDATES} candidates.")
         kinds = [line[2:7].lower() for line in offer.splitlines() if line.startswith("m=")]
         if not kinds or sorted(kinds) not in (["audio"], ["video"], ["audio", "video"]):
             raise Refused(400, "Offer one audio track, one video track, or one of each.")
@@ -72,6 +87,8 @@ class WebRtcPeer:
             for transceiver in self._connection.getTransceivers():
                 if not self._allowed(transceiver.kind):
                     transceiver.direction = "inactive"
+                if self._addresses:
+                    _restrict(transceiver, self._addresses)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except Exception as error:
             await self.close()
@@ -132,3 +149,48 @@ class WebRtcPeer:
         while True:
             await asyncio.sleep(TICK_S)
             self._inbox.tick()
+
+
+def ice_servers(settings: RoomConfig) -> list[RTCIceServer]:
+    """Return the servers of the settings as aiortc takes them."""
+    return [
+        RTCIceServer(server.url)
+        if server.kind == "stun"
+        else RTCIceServer(server.url, server.username, server.credential.get_secret_value())
+        for server in settings.ice_servers
+    ]
+
+
+def usable(addresses: Collection[str], allowed: Collection[str]) -> list[str]:
+    """Return which of a machine's addresses media may use; an empty `allowed` allows all."""
+    networks = [ipaddress.ip_network(each) for each in allowed]
+    return [
+        address
+        for address in addresses
+        if not networks or any(ipaddress.ip_address(address) in network for network in networks)
+    ]
+
+
+def check_addresses(settings: RoomConfig) -> None:
+    """Refuse `room.ice_addresses` without any address of this machine.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    own = get_host_addresses(use_ipv4=True, use_ipv6=True)
+    if settings.ice_addresses and not usable(own, settings.ice_addresses):
+        raise ConfigError(
+            "No address of this machine is in room.ice_addresses; it has "
+            f"{', '.join(own) or 'none but the loopback address'}."
+        )
+
+
+def _restrict(transceiver: Any, allowed: Collection[str]) -> None:
+    """Let a transport gather candidates at the allowed addresses only; aiortc has no setting."""
+    connection = transceiver.sender.transport.transport.iceGatherer._connection
+    gather: Callable[..., Awaitable[Any]] = connection.get_component_candidates
+
+    async def restricted(component: int, addresses: list[str], **more: Any) -> Any:
+        return await gather(component, usable(addresses, allowed), **more)
+
+    connection.get_component_candidates = restricted

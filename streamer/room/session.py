@@ -73,7 +73,7 @@ class RoomCapture:
     in_flight: InFlight
     address: Address
     on_link: Callable[[str], None]
-    make_peer: MakePeer = WebRtcPeer
+    make_peer: MakePeer | None = None
     clock_ns: Callable[[], int] = time.monotonic_ns
     _stays: list[_Stay] = field(default_factory=list)
     _asr: set[str] = field(default_factory=set)
@@ -155,7 +155,7 @@ class RoomCapture:
         begin_ns = self._session_ns()
         inbox = Inbox(guest.modalities, self.config, lambda: self._session_ns() - begin_ns)
         source = SOURCE if make_peer is None else PROGRAM
-        peer = (make_peer or self.make_peer)(inbox)
+        peer = (make_peer or self.make_peer or self._web_rtc)(inbox)
         stay = _Stay(guest, peer, inbox, begin_ns, source)
         try:
             answer = await stay.peer.answer(offer)
@@ -166,6 +166,9 @@ class RoomCapture:
         self._tasks.create_task(self._send(stay))
         self._tasks.create_task(self._attend(stay))
         return guest, answer
+
+    def _web_rtc(self, inbox: Inbox) -> Peer:
+        return WebRtcPeer(inbox, self.config.room)
 
     def leave(self, ticket: str, key: str) -> None:
         """End a guest's presence; raises Refused."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
+from aiortc import RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack
 
 from streamer.config import load
 from streamer.kafka.messages import Position
@@ -21,6 +25,7 @@ from streamer.room.session import PROGRAM, SOURCE, RoomCapture, room_plan
 from streamer.session.sending import InFlight
 from streamer.testing import FakeProducer
 from tests.unit.room.test_inbox import PACKET_NS, sound
+from tests.unit.room.test_peer import offering
 
 pytestmark = pytest.mark.slow
 
@@ -259,3 +264,20 @@ def time_passes(room: Room) -> bool:
     """Let a little time pass, less than a sender's silence may be filled with at once."""
     room.now_ns += 20 * NS_PER_MS
     return True
+
+
+async def test_no_record_contains_an_address_of_anybody() -> None:
+    async with open_room() as room:
+        room.capture.make_peer = None
+        agreed = room.capture.agree("Ana", ("audio",), room.capture.terms.version)
+        sender = await offering(AudioStreamTrack())
+        _, answer = await room.capture.join(agreed.ticket, sender.localDescription.sdp)
+        await sender.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await until(lambda: time_passes(room) and room.windows("Ana"))
+        await sender.close()
+    addresses = set(re.findall(r"a=candidate:\S+ \d \S+ \d+ (\S+)", answer))
+    addresses |= set(re.findall(r"a=candidate:\S+ \d \S+ \d+ (\S+)", sender.localDescription.sdp))
+    assert addresses
+    for _, record in room.producer.published:
+        text = msgspec.json.encode(record).decode()
+        assert not [address for address in addresses if address in text]
