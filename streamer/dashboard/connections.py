@@ -31,8 +31,12 @@ class Connections:
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Note that the connection has sent an allowed request; stands behind the guard."""
-        self._admitted.add(request.protocol)
+        self.note(request)
         return await handler(request)
+
+    def note(self, request: web.Request) -> None:
+        """Note that a request is allowed; its connection waits no longer."""
+        self._admitted.add(request.protocol)
 
     async def serve(
         self, server: web.Server, host: str, port: int, tls: ssl.SSLContext | None = None

@@ -7,6 +7,7 @@
       messages   its protocol (pure)
       allowance  how much a sender may send (pure)
     certificate  a self-signed certificate, and the check of one that is given
+    tokens   the join link's token (pure)
     server   the join page and WHIP over HTTP
     session  the live session: a pipeline for each person who joins
     static/  the join page

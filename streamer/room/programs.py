@@ -70,6 +70,7 @@ class Programs:
         self,
         door: Door,
         check_token: Callable[[str], None],
+        admit: Callable[[web.Request], None],
         first_message_s: float = FIRST_MESSAGE_S,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,11 +79,13 @@ class Programs:
         Args:
             door: lets people in.
             check_token: raises Refused for a token that is not the join link's.
+            admit: takes the request of a connection that is in the room.
             first_message_s: how long a connection may wait before it agrees.
             now_s: a clock.
         """
         self._door = door
         self._check_token = check_token
+        self._admit = admit
         self._first_message_s = first_message_s
         self._now_s = now_s
         self._waiting: dict[web.WebSocketResponse, None] = {}
@@ -100,12 +103,12 @@ class Programs:
         )
         await socket.prepare(request)
         try:
-            await self._attend(socket)
+            await self._attend(request, socket)
         except Refused as refused:
             await end(socket, CLOSE + refused.status, str(refused))
         return socket
 
-    async def _attend(self, socket: web.WebSocketResponse) -> None:
+    async def _attend(self, request: web.Request, socket: web.WebSocketResponse) -> None:
         hello = await self._agreed(socket)
         self._check_token(hello.token)
         agreed = self._door.agree(hello.name, hello.shares, hello.version)
@@ -116,6 +119,7 @@ class Programs:
             return peers[-1]
 
         guest, _ = await self._door.join(agreed.ticket, "", make_peer)
+        self._admit(request)
         try:
             with contextlib.suppress(ConnectionError):
                 await socket.send_json({"type": "joined", "name": guest.name})

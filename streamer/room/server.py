@@ -7,9 +7,8 @@ of the session; everything else needs the join token or the ticket that agreeing
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import logging
-import secrets
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ from aiohttp import web
 from streamer.config import Config
 from streamer.dashboard.access import (
     SECURITY,
-    TOKEN_BYTES,
     Handler,
     is_loopback,
     is_number,
@@ -34,6 +32,7 @@ from streamer.room import certificate
 from streamer.room.peer import MakePeer
 from streamer.room.people import SHARED, Guest, Refused, Terms
 from streamer.room.programs import Programs
+from streamer.room.tokens import JoinToken
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +41,8 @@ HOST = "127.0.0.1"
 PORT = 8720
 MAX_BODY_BYTES = 64 * 1024
 """Of a request: an SDP offer is the largest, of a few kilobytes."""
+BODY_S = 10.0
+"""A body that has not come whole after so long is refused."""
 STATIC = ("join.css", "join.js")
 HEADERS = SECURITY | {"Permissions-Policy": "camera=(self), microphone=(self), geolocation=()"}
 
@@ -116,7 +117,12 @@ class Server:
     """The server as an async context manager; leaving it closes every connection."""
 
     def __init__(
-        self, door: Door, address: Address, config: Config, token: str | None = None
+        self,
+        door: Door,
+        address: Address,
+        config: Config,
+        token: JoinToken | None = None,
+        body_s: float = BODY_S,
     ) -> None:
         """Keep the settings; entering the context binds.
 
@@ -124,14 +130,16 @@ class Server:
             door: lets people in.
             address: where to serve.
             config: names of the page.
-            token: what a person must have to agree; None: a random one.
+            token: what a person must have to agree; None: a new one for `room.link_hours`.
+            body_s: how long the body of a request may take.
         """
-        self.token = token or secrets.token_urlsafe(TOKEN_BYTES)
+        self._token = token or JoinToken(config.room.link_hours * 3600)
+        self._body_s = body_s
         self._door = door
         self._address = address
         self._names = known_names(address.host) | {name.lower() for name in config.room.hosts}
         self._serving = Serving("room", address.host, address.port)
-        self._programs = Programs(door, self._check_token)
+        self._programs = Programs(door, self._token.check, self._serving.connections.note)
 
     async def __aenter__(self) -> Self:
         """Bind and serve.
@@ -140,10 +148,7 @@ class Server:
             ConfigError: the address cannot be bound, or the certificate cannot be used.
         """
         context = self._address.context()
-        app = web.Application(
-            middlewares=[self._guard, self._serving.connections.admit],
-            client_max_size=MAX_BODY_BYTES,
-        )
+        app = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(_add_headers)
         app.router.add_get("/", self._index)
         app.router.add_get("/static/{name}", self._static)
@@ -168,7 +173,7 @@ class Server:
         """The join link, with the token behind `#`."""
         host = self._address.host
         local = "localhost" if is_loopback(host) and is_number(host) else None
-        return f"{self._serving.origin(self._address.called or local)}/#{self.token}"
+        return f"{self._serving.origin(self._address.called or local)}/#{self._token.text}"
 
     # --- requests
 
@@ -199,7 +204,7 @@ class Server:
         return static_file(PACKAGE, name)
 
     async def _terms(self, request: web.Request) -> web.StreamResponse:
-        self._check_token(_bearer(request))
+        self._check_token(request)
         terms = self._door.terms
         return _json(
             {
@@ -212,9 +217,9 @@ class Server:
         )
 
     async def _agree(self, request: web.Request) -> web.StreamResponse:
-        self._check_token(_bearer(request))
+        self._check_token(request)
         try:
-            wish = msgspec.json.decode(await request.read(), type=Agreement)
+            wish = msgspec.json.decode(await self._body(request), type=Agreement)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(400, "The request is not what the page sends.") from None
         guest = self._door.agree(wish.name, wish.shares, wish.version)
@@ -225,10 +230,11 @@ class Server:
         if request.content_type != "application/sdp":
             raise Refused(415, "Send the offer as application/sdp.")
         try:
-            offer = await request.text()
-        except (UnicodeDecodeError, LookupError):
+            offer = (await self._body(request)).decode()
+        except UnicodeDecodeError:
             raise Refused(400, "The SDP offer is not UTF-8 text.") from None
         guest, answer = await self._door.join(ticket, offer)
+        self._serving.connections.note(request)
         return web.Response(
             status=201,
             text=answer,
@@ -236,13 +242,22 @@ class Server:
             headers={"Location": f"/whip/{guest.key}", "Cache-Control": "no-store"},
         )
 
+    def _check_token(self, request: web.Request) -> None:
+        """Pass whoever has the token; until then a connection may give way to others."""
+        self._token.check(_bearer(request))
+        self._serving.connections.note(request)
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Return the body of a request; raises Refused for one that is slow."""
+        try:
+            async with asyncio.timeout(self._body_s):
+                return await request.read()
+        except TimeoutError:
+            raise Refused(408, "The request did not come in time.") from None
+
     async def _leave(self, request: web.Request) -> web.StreamResponse:
         self._door.leave(_bearer(request), request.match_info["key"])
         return web.Response(text="You have left.\n")
-
-    def _check_token(self, shown: str) -> None:
-        if not hmac.compare_digest(shown.encode("utf-8", "replace"), self.token.encode()):
-            raise Refused(401, "This link is not complete; open the join link that you were sent.")
 
 
 def _bearer(request: web.Request) -> str:

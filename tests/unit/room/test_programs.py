@@ -95,7 +95,9 @@ def check(shown: str) -> None:
 @contextlib.asynccontextmanager
 async def room(first_message_s: float = PATIENCE_S) -> AsyncIterator[Room]:
     door = FakeDoor()
-    programs = Programs(door, check, first_message_s, lambda: door.now_ns / NS_PER_S)
+    programs = Programs(
+        door, check, lambda request: None, first_message_s, lambda: door.now_ns / NS_PER_S
+    )
     app, serving = web.Application(), Serving("room", "127.0.0.1", 0)
     app.router.add_get("/ws", programs.serve)
     app.on_shutdown.append(programs.close)

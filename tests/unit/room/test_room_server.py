@@ -16,15 +16,18 @@ import aiohttp
 import pytest
 
 from streamer.config import load
+from streamer.dashboard.connections import MAX_WAITING
 from streamer.errors import ConfigError
 from streamer.room.peer import MakePeer
 from streamer.room.people import Guest, Guests, Terms
 from streamer.room.server import MAX_BODY_BYTES, Address, Server
+from streamer.room.tokens import JoinToken
 
 TERMS = Terms("We listen.", ("audio", "text"), persons=True)
 TOKEN = "a token of the test"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 WISH = {"name": "Ana", "shares": ["text"], "version": TERMS.version}
+PATIENCE_S = 30
 
 
 class FakeDoor:
@@ -54,7 +57,9 @@ class FakeDoor:
 async def visiting(
     door: FakeDoor, *settings: str, **headers: str
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    async with Server(door, Address(port=0), load(None, list(settings)), TOKEN) as server:
+    async with Server(
+        door, Address(port=0), load(None, list(settings)), JoinToken(3600, TOKEN)
+    ) as server:
         base = server.url().partition("#")[0]
         async with aiohttp.ClientSession(base, headers=headers) as client:
             yield client
@@ -156,7 +161,7 @@ async def test_the_join_link_carries_the_token_where_no_server_logs_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with Server(FakeDoor(), Address(port=0), load(), TOKEN) as server:
+    async with Server(FakeDoor(), Address(port=0), load(), JoinToken(3600, TOKEN)) as server:
         address, _, token = server.url().partition("/#")
         assert address.startswith("http://localhost:")
         assert token == TOKEN
@@ -196,3 +201,63 @@ def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     nothing = tmp_path / "none.pem"
     with pytest.raises(ConfigError, match=r"none\.pem.*--tls-cert"):
         Address(tls=(nothing, nothing)).context()
+
+
+class Clock:
+    """Seconds that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def test_an_expired_link_lets_nobody_in_and_those_who_are_in_stay() -> None:
+    door, clock = FakeDoor(), Clock()
+    token = JoinToken(3600, TOKEN, clock)
+    async with Server(door, Address(port=0), load(), token) as server:
+        async with aiohttp.ClientSession(server.url().partition("#")[0]) as client:
+            ticket = (await agreed(client))["ticket"]
+            clock.now_s = 3600
+            for method, path in (("GET", "/api/terms"), ("POST", "/api/agree")):
+                async with client.request(method, path, json=WISH, headers=BEARER) as response:
+                    assert response.status == 401
+                    assert "expired" in await response.text()
+            async with client.ws_connect("/ws") as socket:
+                hello = {"type": "agree", "token": TOKEN, "name": "Bo", "shares": ["text"]}
+                await socket.send_json({**hello, "version": TERMS.version})
+                message = await socket.receive()
+                assert (message.data, "expired" in str(message.extra)) == (4401, True)
+            async with client.post("/whip", data="offer", headers=sdp(ticket)) as response:
+                assert response.status == 201
+
+
+async def test_a_body_that_does_not_come_is_refused() -> None:
+    async with Server(FakeDoor(), Address(port=0), load(), body_s=0.01) as server:
+        port = int(server.url().split(":")[2].partition("/")[0])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = "POST /whip HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n"
+        writer.write(f"{head}Content-Length: 1000\r\n\r\nv=0".encode())
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+        writer.close()
+
+
+async def test_visitors_without_the_token_cannot_keep_others_out() -> None:
+    async with Server(FakeDoor(), Address(port=0), load(), JoinToken(60, TOKEN)) as server:
+        base = server.url().partition("#")[0]
+        port = int(base.split(":")[2].strip("/"))
+        async with aiohttp.ClientSession(base) as client, asyncio.timeout(PATIENCE_S):
+            ticket = (await agreed(client))["ticket"]
+            idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_WAITING)]
+            for _, writer in idle:  # they read the public page, and stay
+                writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            for reader, _ in idle:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            more = await asyncio.open_connection("127.0.0.1", port)
+            await idle[0][0].read()  # until it is closed
+            async with client.post("/whip", data="offer", headers=sdp(ticket)) as response:
+                assert response.status == 201
+        for _, writer in (*idle, more):
+            writer.close()
