@@ -265,6 +265,11 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     shown = browser.driver.find_element(By.CSS_SELECTOR, f"{browser.card('ana')} .value")
     assert float(browser.attribute(f"{browser.card('ana')} .value", "data-valence")) == last.valence
     assert shown.text == f"{last.valence:+.2f}".replace("-", "−")
+    assert not browser.driver.find_element(By.CSS_SELECTOR, ".card .details").is_displayed()
+    browser.shot("session")
+    browser.driver.find_element(By.ID, "detailed").click()
+    browser.until_text(".card.meeting .tally", "2 negative")
+    browser.until_text(f"{browser.card('ana')} .label", last.label or "")
     ana = browser.text(browser.card("ana"))
     for text in (
         last.label or "",
@@ -277,7 +282,7 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     ):
         assert text in ana
     whole = browser.text(".card.meeting")
-    for text in ("2 participants", "0.75", "↘ −0.20 a minute"):
+    for text in ("2 participants", "0.75", "→ −0.20 a minute", "→ steady"):
         assert text in whole
     browser.until_text("#alerts", "1:02 ana fell sharply")
     browser.until_text("#health", "80 ms")
@@ -286,7 +291,7 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     browser.until_text(f"{browser.card('ana')} .talk", "0:54, 69 % of all in 9 turns")
     browser.until_text(".card.meeting .talk", "for 0:04, in 1 silence")
     assert browser.text(".card.meeting .spoke dt") == "Nobody spoke"
-    browser.shot("session")
+    browser.shot("session-detailed")
     browser.driver.find_element(By.ID, "find").send_keys("Answers 47")
     browser.until_text("#found", "1 line of 17")
     browser.driver.find_element(By.CSS_SELECTOR, "#lines button").click()
@@ -338,7 +343,7 @@ def test_dark_and_on_a_phone_nothing_is_wider_than_the_screen(
         {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True},
     )
     browser.open(served.url + "?session=standup")
-    browser.until_text(f"{browser.card('ana')} .words", "the words of window 89")
+    browser.until_text(f"{browser.card('ana')} .label", "weakly negative")
     browser.shot("phone-dark")
     assert browser.run("return document.documentElement.scrollWidth") <= 375
     assert (
@@ -384,7 +389,9 @@ def test_all_text_can_be_read(browser: Browser, served: Served, scheme: str) -> 
     for page in ("?all", "?session=standup"):
         browser.open(served.url + page)
         browser.until_text("#banner", "has not answered")
+        browser.run("document.getElementById('stages').open = true")
         browser.until_text("#health", "away")
+        browser.run("document.getElementById('detailed').click()")
         assert browser.run(CONTRASTS) == []
 
 
@@ -397,7 +404,15 @@ def test_the_keyboard_reaches_everything(browser: Browser, served: Served) -> No
         browser.driver.switch_to.active_element.send_keys(Keys.TAB)
         focused = browser.driver.switch_to.active_element
         reached.append(focused.get_attribute("id") or focused.text)
-    assert reached[:5] == ["Skip to the content", "All sessions", "span", "scrub", "alerts"]
+    assert reached == [
+        "Skip to the content",
+        "All sessions",
+        "The meeting as a whole",
+        "alerts",
+        "0:04 ana fell sharply",
+        "ana",
+        "bo",
+    ]
     browser.driver.find_element(By.ID, "scrub").send_keys(Keys.ARROW_LEFT)
     browser.until_text(f"{browser.card('ana')} .words", "window 28")
     for chart in browser.driver.find_elements(By.CSS_SELECTOR, ".chart"):
@@ -408,7 +423,8 @@ def test_a_meeting_without_persons_is_shown_as_a_whole(browser: Browser, served:
     served.add(session(), *(session_sentiment(index) for index in range(29)))
     served.add(session_sentiment(29, -0.1, spread=2.1, divided=True))
     browser.open(served.url + "?session=standup")
-    browser.until_text(".card.meeting .now", "−0.10 divided")
+    browser.until_text(".card.meeting .now", "divided")
+    browser.until_text(".card.meeting .sure", "spread 2.10")
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".card")) == 1
     assert not browser.driver.find_element(By.ID, "transcript").is_displayed()
     assert not browser.driver.find_element(By.CSS_SELECTOR, ".card .talk").is_displayed()

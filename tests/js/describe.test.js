@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  chartLabel, evidenceParts, gateText, identityText, labelText, participantsText,
-  silenceText, spreadText, talkText, tipText, trendText, uncertaintyText, valueText,
+  chartLabel, evidenceParts, gateText, goingText, identityText, labelText, participantsText,
+  silenceText, spreadText, sureText, talkText, tallyText, tipText, trendText, uncertaintyText, valueText,
 } from "../../streamer/dashboard/static/describe.js";
 
 const sentiment = { valence: -1.25, uncertainty: 0.256, label: "negative", trend_per_min: 0.4 };
@@ -27,14 +27,36 @@ test("a valence of zero is a value, not missing evidence", () => {
   assert.match(chartLabel("ana", { valence: 0, label: "neutral" }, 0, 60), /0\.00, neutral$/);
 });
 
-test("the trend's arrow is level up to 0.05 a minute", () => {
-  const trend = (trend_per_min) => trendText({ trend_per_min });
-  assert.equal(trend(0.4), "↗ +0.40 a minute");
-  assert.equal(trend(0.051), "↗ +0.05 a minute");
-  assert.equal(trend(0.05), "→ +0.05 a minute");
-  assert.equal(trend(0), "→ 0.00 a minute");
-  assert.equal(trend(-0.05), "→ −0.05 a minute");
-  assert.equal(trend(-0.2), "↘ −0.20 a minute");
+test("a trend of up to a quarter a minute is steady", () => {
+  const both = (trend_per_min) => [trendText({ trend_per_min }), goingText({ trend_per_min })];
+  assert.deepEqual(both(0.4), ["↗ +0.40 a minute", "↗ rising"]);
+  assert.deepEqual(both(0.251), ["↗ +0.25 a minute", "↗ rising"]);
+  assert.deepEqual(both(0.25), ["→ +0.25 a minute", "→ steady"]);
+  assert.deepEqual(both(0), ["→ 0.00 a minute", "→ steady"]);
+  assert.deepEqual(both(-0.25), ["→ −0.25 a minute", "→ steady"]);
+  assert.deepEqual(both(-0.4), ["↘ −0.40 a minute", "↘ falling"]);
+  assert.deepEqual(both(null), ["–", ""]);
+});
+
+test("a mood is sure where its uncertainty reaches no other polarity", () => {
+  const sure = (valence, uncertainty) => sureText({ valence, uncertainty });
+  assert.equal(sure(1, 0.5), "sure");
+  assert.equal(sure(1, 0.51), "perhaps neutral");
+  assert.equal(sure(-1, 0.5), "perhaps neutral"); // −0.5 is neutral, and 0.5 positive
+  assert.equal(sure(-1, 0.4), "sure");
+  assert.equal(sure(-1, 2), "perhaps positive");
+  assert.equal(sure(0.4, 0.2), "perhaps positive");
+  assert.equal(sure(0, 0.6), "perhaps negative or positive");
+  assert.equal(sure(null, null), "");
+  assert.equal(sure(1, null), "");
+  assert.equal(sureText({ valence: 0, uncertainty: 0.1, divided: true, spread: 2.104 }), "spread 2.10");
+});
+
+test("people are counted by their mood", () => {
+  const moods = (...polarities) => tallyText(polarities.map((polarity) => ({ polarity })));
+  assert.equal(moods("negative", "positive", null, "positive"), "2 positive, 1 negative, 1 without evidence");
+  assert.equal(moods("neutral"), "1 neutral");
+  assert.equal(moods(), "");
 });
 
 test("the meeting shows its participants and their spread", () => {

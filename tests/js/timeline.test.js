@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  chosenMoment, nextName, oldestMoment, playFrom, shownRange,
+  chosenMoment, oldestMoment, playFrom, shownRange, snapped,
 } from "../../streamer/dashboard/static/timeline.js";
 
 const range = (view, tracks = []) => shownRange({ moment: null, ended: false, ...view }, tracks);
@@ -55,13 +55,10 @@ test("playing starts at the chosen moment, and anew from the end", () => {
   assert.equal(playFrom(90, 90), 0);
 });
 
-test("cards stand by name in every order of arrival, the meeting first", () => {
-  for (const arrivals of [["bo", null, "ana", "cy"], ["cy", "bo", "ana", null], [null, "ana", "bo", "cy"]]) {
-    const cards = [];
-    for (const name of arrivals) {
-      const next = nextName(cards, name);
-      cards.splice(next === undefined ? cards.length : cards.indexOf(next), 0, name);
-    }
-    assert.deepEqual(cards, [null, "ana", "bo", "cy"]);
-  }
+test("a click near a tick means the nearest alert", () => {
+  const alerts = [{ begin_ms: 10_000 }, { begin_ms: 14_000 }];
+  assert.equal(snapped(11.9, 3, alerts), 10);
+  assert.equal(snapped(12.1, 3, alerts), 14);
+  assert.equal(snapped(11.9, 1, alerts), 11.9);
+  assert.equal(snapped(11.9, 3, []), 11.9);
 });

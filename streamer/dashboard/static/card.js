@@ -1,15 +1,18 @@
-// One participant, or the meeting as a whole: its track, its timeline and its newest values.
+// One participant, or the meeting as a whole: its track, its timeline, its newest values; and its
+// details, which are behind one click.
 
 import { Chart } from "./chart.js";
 import {
-  chartLabel, evidenceParts, gateText, identityText, labelText, participantsText, silenceText,
-  spreadText, talkText, trendText, uncertaintyText, valueText,
+  chartLabel, evidenceParts, gateText, goingText, identityText, labelText, participantsText,
+  silenceText, spreadText, sureText, talkText, trendText, uncertaintyText, valueText,
 } from "./describe.js";
 import { fromTemplate, setPolarity, setText } from "./dom.js";
 import { moodOf, polarityMark } from "./format.js";
+import { heardMs, presenceText } from "./people.js";
 import { Track } from "./store.js";
 
 const LABEL_MS = 5_000; // how often the timeline's accessible name is renewed
+const MEETING = "The meeting as a whole";
 const GATE_TITLE = "Share of the interaction between voice, words and face (all together) "
   + "against the interaction within each of them (each alone)";
 
@@ -19,16 +22,22 @@ export class Card {
     this.name = name;
     this.shownName = name; // that people see
     this.track = new Track();
+    this.heard_ms = Infinity; // when this person first spoke
     this.visible = true; // whether the card is on the screen, or near it
     this.hasMedia = false;
+    this.detailed = false;
+    this.alarmed = false;
+    this.shown = null; // the record that the card shows
     this.labelledAt = -Infinity;
     this.evidenceText = null;
     this.root = fromTemplate("card");
     this.root.classList.toggle("meeting", name === null);
     if (name !== null) this.root.dataset.name = name;
     else setText(this.root.querySelector(".spoke dt"), "Nobody spoke");
-    setText(this.part("name"), name ?? "The meeting as a whole");
-    this.chart = new Chart(this.part("chart"), onPick);
+    this.more = this.part("more");
+    setText(this.more, name ?? MEETING);
+    this.more.addEventListener("click", () => this.setDetailed(!this.detailed));
+    this.chart = new Chart(this.part("chart"), onPick, name === null);
   }
 
   part(className) {
@@ -40,17 +49,40 @@ export class Card {
     if (shownName === this.shownName) return;
     this.shownName = shownName;
     this.labelledAt = -Infinity;
-    setText(this.part("name"), shownName);
+    setText(this.more, shownName);
     const video = this.part("media").querySelector("video");
     if (video !== null) video.setAttribute("aria-label", `Recording of ${shownName}`);
   }
 
-  // Show `from` to `to` (seconds) and the record at `moment`; null is the newest.
-  draw(from, to, moment) {
+  add(record) {
+    if (!this.track.add(record)) return false;
+    this.heard_ms = heardMs(record, this.heard_ms);
+    return true;
+  }
+
+  setDetailed(detailed) {
+    this.detailed = detailed;
+    this.root.classList.toggle("detailed", detailed);
+    this.more.setAttribute("aria-expanded", String(detailed));
+    this.part("details").hidden = !detailed;
+    this.chart.setDetailed(detailed);
+  }
+
+  // `entries` are the alerts that the timeline shows, `alarmed` whether one of this person stands.
+  setAlerts(entries, alarmed) {
+    this.chart.alerts = entries;
+    this.alarmed = alarmed;
+    this.root.classList.toggle("alarmed", alarmed);
+    this.part("alarm").hidden = !alarmed;
+  }
+
+  // Show `from` to `to` (seconds) and the record at `moment`; null is the newest, at `end`.
+  draw(from, to, moment, end) {
+    const record = moment === null ? this.track.last : this.track.at(moment);
+    this.shown = record;
     if (!this.visible) return;
     this.chart.show(this.track, from, to, moment);
-    const record = moment === null ? this.track.last : this.track.at(moment);
-    if (record !== null) this.#showRecord(record);
+    if (record !== null) this.#showRecord(record, moment ?? end);
     if (performance.now() - this.labelledAt > LABEL_MS) {
       this.labelledAt = performance.now();
       this.part("chart").setAttribute("aria-label", chartLabel(this.shownName, record, from, to));
@@ -64,6 +96,10 @@ export class Card {
     setText(this.part("talk"), text);
   }
 
+  showTally(text) {
+    setText(this.part("tally"), text);
+  }
+
   addMedia(video) {
     this.hasMedia = true;
     this.part("media").hidden = false;
@@ -75,7 +111,7 @@ export class Card {
     this.root.remove();
   }
 
-  #showRecord(record) {
+  #showRecord(record, seconds) {
     const mood = moodOf(record);
     setPolarity(this.part("now"), mood);
     setText(this.part("mark"), polarityMark(mood));
@@ -86,17 +122,28 @@ export class Card {
     setText(this.part("label"), labelText(record));
     setText(this.part("uncertainty"), uncertaintyText(record));
     setText(this.part("trend"), trendText(record));
-    if (this.name === null) {
-      setText(this.part("counted"), participantsText(record));
-      setText(this.part("spread"), spreadText(record));
-    } else {
-      this.#showEvidence(evidenceParts(record));
-      this.#showGate(record.gate);
-      setText(this.part("words"), record.text);
-      const identity = identityText(record);
-      this.part("identity").hidden = identity === "";
-      setText(this.part("identity"), identity);
-    }
+    if (this.name === null) this.#showMeeting(record);
+    else this.#showPerson(record, seconds);
+  }
+
+  #showMeeting(record) {
+    setText(this.part("sure"), sureText(record));
+    setText(this.part("going"), goingText(record));
+    setText(this.part("counted"), participantsText(record));
+    setText(this.part("spread"), spreadText(record));
+  }
+
+  #showPerson(record, seconds) {
+    this.#showEvidence(evidenceParts(record));
+    this.#showGate(record.gate);
+    setText(this.part("words"), record.text);
+    const presence = presenceText(record, seconds);
+    this.part("presence").hidden = presence === "";
+    this.root.classList.toggle("speaks", presence === "speaking");
+    setText(this.part("presence"), presence);
+    const identity = identityText(record);
+    this.part("identity").hidden = identity === "";
+    setText(this.part("identity"), identity);
   }
 
   #showEvidence(parts) {

@@ -5,7 +5,9 @@
 import { clock, counted, signed } from "./format.js";
 
 const MODALITIES = [["audio", "voice"], ["text", "words"], ["vision", "face"]];
-const STEADY_PER_MIN = 0.05; // a trend up to this size has a level arrow
+const STEADY_PER_MIN = 0.25; // a trend up to this size is steady
+const POLAR = 0.5; // the size of valence from which on it is positive or negative
+const MOODS = ["positive", "neutral", "negative", null];
 
 export function valueText({ valence }) {
   return valence === null ? "" : signed(valence);
@@ -20,10 +22,41 @@ export function uncertaintyText({ uncertainty }) {
   return uncertainty === null ? "–" : `± ${uncertainty.toFixed(2)}`;
 }
 
+// Where a trend goes: its arrow and a word.
+function wayOf(trend) {
+  if (trend > STEADY_PER_MIN) return ["↗", "rising"];
+  return trend < -STEADY_PER_MIN ? ["↘", "falling"] : ["→", "steady"];
+}
+
 export function trendText({ trend_per_min: trend }) {
-  if (trend === null) return "–";
-  const arrow = trend > STEADY_PER_MIN ? "↗" : trend < -STEADY_PER_MIN ? "↘" : "→";
-  return `${arrow} ${signed(trend)} a minute`;
+  return trend === null ? "–" : `${wayOf(trend)[0]} ${signed(trend)} a minute`;
+}
+
+// Where the mood is going, in a word; "" where that is not known.
+export function goingText({ trend_per_min: trend }) {
+  return trend === null ? "" : wayOf(trend).join(" ");
+}
+
+function polarityOf(valence) {
+  if (valence < -POLAR) return "negative";
+  return valence >= POLAR ? "positive" : "neutral";
+}
+
+// How sure the polarity is: "sure" where one uncertainty more or less does not change it, otherwise
+// what it may be as well. A divided meeting has its spread instead; "" where nothing is known.
+export function sureText({ valence, uncertainty, divided, spread }) {
+  if (divided) return `spread ${spread.toFixed(2)}`;
+  if (valence === null || uncertainty === null) return "";
+  const ends = [valence - uncertainty, valence + uncertainty].map(polarityOf);
+  const others = ends.filter((polarity) => polarity !== polarityOf(valence));
+  return others.length ? `perhaps ${others.join(" or ")}` : "sure";
+}
+
+// How many people are of which mood, by one record of each; "" for nobody.
+export function tallyText(records) {
+  const counts = MOODS.map((mood) => records.filter(({ polarity }) => polarity === mood).length);
+  return MOODS.map((mood, at) => [counts[at], mood ?? "without evidence"])
+    .filter(([count]) => count > 0).map(([count, mood]) => `${count} ${mood}`).join(", ");
 }
 
 export function participantsText({ participants }) {

@@ -29,3 +29,10 @@ export function setPolarity(element, polarity) {
   element.classList.remove(...POLARITIES);
   element.classList.add(polarityClass(polarity));
 }
+
+// Put the children of `parent` in the order of `elements`, which are all of them.
+export function arrange(parent, elements) {
+  elements.forEach((element, at) => {
+    if (parent.children[at] !== element) parent.insertBefore(element, parent.children[at]);
+  });
+}

@@ -1,10 +1,14 @@
 // The page: records from the stream go into tracks, and the screen is drawn from them, at most once
 // a frame. The words come from describe.js and status.js, the interval shown from timeline.js.
 
+import { standingAt } from "./alarms.js";
 import { alertEntries, alertText } from "./alerts.js";
 import { Card } from "./card.js";
-import { byId, resizeList, setPolarity, setText } from "./dom.js";
+import { keep, kept } from "./choices.js";
+import { tallyText } from "./describe.js";
+import { arrange, byId, resizeList, setPolarity, setText } from "./dom.js";
 import { clock, moodOf, shownName } from "./format.js";
+import { ordered, presenceText } from "./people.js";
 import { Player } from "./player.js";
 import {
   bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
@@ -12,16 +16,18 @@ import {
 } from "./status.js";
 import { keepLong } from "./store.js";
 import { connect } from "./stream.js";
-import { chosenMoment, nextName, playFrom, shownRange } from "./timeline.js";
+import { chosenMoment, playFrom, shownRange } from "./timeline.js";
 import { Words } from "./words.js";
 
 const ALERTS_SHOWN = 200;
+const FEW = 4; // so many people have room for larger timelines
 
 const query = new URLSearchParams(location.search);
 const session = query.get("session"); // an id, or a name: the newest session of that name
 
 const cards = new Map(); // participant, or null for the meeting → Card
 const alerts = new Map(); // alert_id and state → record
+let entries = []; // of the alerts, by time
 const view = {
   link: "connecting", // or "up", "down"
   status: null, // the newest from the server
@@ -58,8 +64,8 @@ function cardOf(name) {
 
 function addCard(name) {
   const card = new Card(name, choose);
-  const next = nextName(cards.keys(), name);
-  byId("cards").insertBefore(card.root, next === undefined ? null : cards.get(next).root);
+  byId(name === null ? "meeting" : "cards").append(card.root);
+  card.setDetailed(byId("detailed").checked);
   cardOfElement.set(card.root, card);
   visibility.observe(card.root);
   cards.set(name, card);
@@ -73,6 +79,28 @@ function showNames(names) {
   words.names = names;
   for (const [name, card] of cards) if (name !== null) card.rename(shownName(names, name));
   listAlerts();
+}
+
+function people() {
+  return [...cards.values()].filter((card) => card.name !== null);
+}
+
+// How many of the people who are there at `seconds` are of which mood.
+function showTally(seconds) {
+  const shown = people().map((card) => card.shown)
+    .filter((record) => record !== null && presenceText(record, seconds) !== "left");
+  cards.get(null)?.showTally(tallyText(shown));
+}
+
+// Put the tiles in the chosen order, unless somebody is using one of them or a media file plays: to
+// move it would take the focus, or stop the file.
+function arrangeCards() {
+  const parent = byId("cards");
+  parent.classList.toggle("few", people().length <= FEW);
+  if (parent.contains(document.activeElement) || player.playing) return;
+  const facts = people().map(({ shownName: name, heard_ms, alarmed, root, shown }) => (
+    { name, heard_ms, alarmed, root, polarity: shown?.polarity ?? null }));
+  arrange(parent, ordered(facts, byId("order").value).map(({ root }) => root));
 }
 
 const words = new Words(choose, scheduleDraw);
@@ -89,7 +117,7 @@ function onRecords(records) {
 }
 
 function addToTrack(name, record) {
-  if (!cardOf(name).track.add(record)) return;
+  if (!cardOf(name).add(record)) return;
   view.end = Math.max(view.end, record.end_ms / 1000);
   words.note(name, record);
 }
@@ -102,6 +130,7 @@ function onReset() {
   cards.clear();
   words.clear();
   alerts.clear();
+  listAlerts();
   view.end = 0;
   scheduleDraw();
 }
@@ -119,12 +148,9 @@ function onAlert(alert) {
 
 function listAlerts() {
   byId("no-alerts").hidden = alerts.size > 0;
-  const entries = alertEntries(alerts.values(), view.names);
-  for (const [name, card] of cards) {
-    card.chart.alerts = entries.filter((entry) => entry.participant_id === name);
-  }
+  entries = alertEntries(alerts.values(), view.names);
   const items = resizeList(byId("alerts"), "alert", entries.length);
-  entries.reverse().forEach(({ begin_ms, end_ms, text }, at) => {
+  [...entries].reverse().forEach(({ begin_ms, end_ms, text }, at) => {
     const button = items[at].querySelector("button");
     button.dataset.seconds = begin_ms / 1000;
     setText(button.querySelector(".when"), clock(begin_ms / 1000));
@@ -191,10 +217,15 @@ function draw() {
   showMoment();
   const tracks = [...cards.values()].map((card) => card.track);
   const [from, to] = shownRange(view, tracks);
+  const standing = standingAt(entries, moment);
   for (const card of cards.values()) {
+    const isOwn = (entry) => entry.participant_id === card.name;
+    card.setAlerts(card.name === null ? entries : entries.filter(isOwn), standing.some(isOwn));
     card.showTalk(status?.conversation ?? null);
-    card.draw(from, to, moment);
+    card.draw(from, to, moment, view.end);
   }
+  showTally(moment ?? view.end);
+  arrangeCards();
   words.draw((name) => cards.get(name).track.records, moment);
 }
 
@@ -296,10 +327,27 @@ byId("span").addEventListener("change", (event) => {
   view.span = Number(event.target.value);
   scheduleDraw();
 });
+byId("order").addEventListener("change", (event) => {
+  keep("order", event.target.value);
+  scheduleDraw();
+});
+byId("detailed").addEventListener("change", (event) => {
+  keep("detailed", event.target.checked ? "yes" : "no");
+  showDetails(event.target.checked);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const card of cards.values()) card.chart.redraw();
 });
 setInterval(scheduleDraw, 1000); // ages grow even when no record comes
 
+function showDetails(detailed) {
+  for (const card of cards.values()) card.setDetailed(detailed);
+  byId("stages").open = detailed;
+  scheduleDraw();
+}
+
+byId("order").value = kept("order", "name");
+byId("detailed").checked = kept("detailed", "no") === "yes";
+showDetails(byId("detailed").checked);
 connect(session, { onStatus, onRecords, onReset, onLive, onLink });
 scheduleDraw();

@@ -1,4 +1,4 @@
-// Which part of a session the timelines show, and in which order things stand. Knows no document.
+// Which part of a session the timelines show, and which moment is chosen. Knows no document.
 
 const SHORTEST_S = 60; // a young session's timeline is at least so long, or as long as the span
 const MIN_ALL_S = 10; // the same where everything is shown
@@ -30,9 +30,9 @@ export function playFrom(moment, end) {
   return begin < end ? begin : 0;
 }
 
-// The name before whose card the card of `name` stands; undefined for the last place. The meeting
-// (null) is first, then the participants by name.
-export function nextName(names, name) {
-  const following = [...names].filter((other) => other !== null && (name === null || other > name));
-  return following.sort((a, b) => (a < b ? -1 : 1))[0];
+// The moment that a click at `seconds` means: the beginning of the nearest alert within `reach`.
+export function snapped(seconds, reach, alerts) {
+  const distance = (moment) => Math.abs(moment - seconds);
+  const begins = alerts.map(({ begin_ms }) => begin_ms / 1000).filter((moment) => distance(moment) <= reach);
+  return begins.sort((one, other) => distance(one) - distance(other))[0] ?? seconds;
 }

@@ -1,0 +1,48 @@
+// The people of a session: who is speaking, who has left, and in which order their tiles stand. Knows
+// no document.
+//
+// A person has a `name`, `heard_ms` (when they first spoke, Infinity while they have not), `alarmed`
+// (whether an alert stands) and a `polarity`.
+
+const SPEAKING_MS = 1_500; // so long after the end of speech somebody still counts as speaking
+const ATTENTION = ["negative", "none", "neutral", "positive"];
+const collator = new Intl.Collator(undefined, { numeric: true });
+
+const ORDERS = {
+  name: () => 0,
+  heard: (one, other) => one.heard_ms - other.heard_ms,
+  attention: (one, other) => Number(other.alarmed) - Number(one.alarmed) || rank(one) - rank(other),
+};
+
+function rank({ polarity }) {
+  return ATTENTION.indexOf(polarity ?? "none");
+}
+
+function byName(one, other) {
+  return collator.compare(one.name, other.name) || (one.name < other.name ? -1 : 1);
+}
+
+// The people by name in the reader's language, by their first words, or with alerts and negative
+// moods first. Within `heard` and `attention` they stand by name, so that values alone move nobody.
+export function ordered(people, order) {
+  const compare = ORDERS[order] ?? ORDERS.name;
+  return [...people].sort((one, other) => compare(one, other) || byName(one, other));
+}
+
+// When somebody first spoke, by a record and by what was known before.
+export function heardMs(record, before) {
+  return Math.min(before, ...(record.spoken?.speech ?? []).map((span) => span.start_ms));
+}
+
+// Whether the participant of a record speaks at `seconds`.
+export function isSpeaking(record, seconds) {
+  const now_ms = seconds * 1000;
+  return (record?.spoken?.speech ?? [])
+    .some(({ start_ms, end_ms }) => start_ms <= now_ms && now_ms - end_ms < SPEAKING_MS);
+}
+
+// The state beside a name at `seconds`: "speaking", "left", or "".
+export function presenceText(record, seconds) {
+  if (record?.final && record.end_ms < seconds * 1000 - SPEAKING_MS) return "left";
+  return isSpeaking(record, seconds) ? "speaking" : "";
+}

@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { heardMs, isSpeaking, ordered, presenceText } from "../../streamer/dashboard/static/people.js";
+
+function person(name, changes = {}) {
+  return { name, heard_ms: Infinity, alarmed: false, polarity: "neutral", ...changes };
+}
+
+function recordOf(end_ms, spans, changes = {}) {
+  return { end_ms, spoken: { speech: spans.map(([start, end]) => ({ start_ms: start, end_ms: end })) }, ...changes };
+}
+
+const names = (people, order) => ordered(people, order).map(({ name }) => name);
+
+test("people stand by name in the reader's collation, in every order of arrival", () => {
+  for (const arrivals of [["Zoë", "ana", "Émile", "Dan", "p10", "p9"], ["p9", "p10", "Dan", "Émile", "ana", "Zoë"]]) {
+    assert.deepEqual(names(arrivals.map((name) => person(name)), "name"), ["ana", "Dan", "Émile", "p9", "p10", "Zoë"]);
+  }
+});
+
+test("names that collate alike still have one order", () => {
+  const alike = ["e\u0301", "\u00e9"].map((name) => person(name)); // one letter, written in two ways
+  assert.deepEqual(names(alike, "name"), names([...alike].reverse(), "name"));
+});
+
+test("an order that this page does not have is by name", () => {
+  assert.deepEqual(names([person("bo"), person("ana")], "age"), ["ana", "bo"]);
+});
+
+test("first heard first; those who have not spoken stand by name behind", () => {
+  const people = [person("dan"), person("ana"), person("cy", { heard_ms: 500 }), person("bo", { heard_ms: 9 })];
+  assert.deepEqual(names(people, "heard"), ["bo", "cy", "ana", "dan"]);
+});
+
+test("alerts, then negative moods, then missing evidence need attention", () => {
+  const people = [person("ana", { polarity: "positive" }), person("bo", { polarity: null }), person("cy"),
+    person("dan", { polarity: "negative" }), person("eve", { polarity: "positive", alarmed: true }),
+    person("al", { polarity: "negative" })];
+  assert.deepEqual(names(people, "attention"), ["eve", "al", "dan", "bo", "cy", "ana"]);
+});
+
+test("somebody was first heard at their earliest speech, which may be reported late", () => {
+  assert.equal(heardMs(recordOf(1000, []), Infinity), Infinity);
+  assert.equal(heardMs({ spoken: null }, Infinity), Infinity);
+  assert.equal(heardMs(recordOf(4000, [[3200, 3900], [3950, 4000]]), Infinity), 3200);
+  assert.equal(heardMs(recordOf(4000, [[1200, 1900]]), 3200), 1200);
+});
+
+test("somebody speaks until a second and a half after the end of their speech", () => {
+  const record = recordOf(4000, [[3200, 3900]]);
+  assert.deepEqual([3.1, 3.2, 4, 5.3, 5.4].map((seconds) => isSpeaking(record, seconds)),
+    [false, true, true, true, false]);
+  assert.equal(isSpeaking(null, 4), false);
+  assert.equal(isSpeaking({ spoken: null }, 4), false);
+});
+
+test("a name has the state speaking or left beside it, or none", () => {
+  assert.equal(presenceText(recordOf(4000, [[3200, 3900]]), 4), "speaking");
+  assert.equal(presenceText(recordOf(4000, []), 4), "");
+  assert.equal(presenceText(recordOf(4000, [], { final: true }), 5.5), "");
+  assert.equal(presenceText(recordOf(4000, [], { final: true }), 5.6), "left");
+  assert.equal(presenceText(null, 5), "");
+});
