@@ -90,16 +90,18 @@ class Pipeline:
         self._begin_ns = plan.begins_ns.get(spec.participant_id, 0)
         source = plan.sources[spec.participant_id]
         modalities: set[Modality] = set(config.session.modalities)
-        self._hears = source.has_audio and bool(modalities & {"audio", "text"})
         self._turns = turns_of(source)
         self._by_voice = bool(source.turns)
         self._everybody = Everybody(source.turns)
         self._decode: set[Modality] = set()
         if source.speaker is None and spec.media:
             self._decode |= modalities & {"vision"}
+        self.asr_name, transcriber = recogniser or choose(config, source, self._notice)
+        self._hears = source.has_audio and (
+            "audio" in modalities or ("text" in modalities and not self._reads_only_words)
+        )
         if self._hears:
             self._decode.add("audio")
-        self.asr_name, transcriber = recogniser or choose(config, source, self._notice)
         self._transcriber: Transcriber = (
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )
@@ -144,6 +146,12 @@ class Pipeline:
         self.counters.update(self._windower.counters)
         for window in tail:
             yield self._encode(window)
+
+    @property
+    def _reads_only_words(self) -> bool:
+        """Whether a transcript gives the words, and event time passes without sound."""
+        length_s = self._plan.sources[self.spec.participant_id].duration_s
+        return self.asr_name == "subtitles" and length_s is not None and not self._decode
 
     def _read(self, stop: threading.Event) -> Iterator[capture.Chunk]:
         """Read the sources, or the chunks that are handed in; a transcript alone has none."""

@@ -88,7 +88,8 @@ def choose(
     if read is not None:
         for notice in read.notices:
             give(notice)
-        voice = _recogniser(None, source, config.asr, why) if source.has_audio else None
+        scored = source.has_audio and "audio" in config.session.modalities
+        voice = _recogniser(None, source, config.asr, why) if scored else None
         transcriber: Transcriber = _captions(read, voice, why, config.asr, give)
     elif source.has_audio:
         transcriber = _recogniser(_engine(name, config.asr), source, config.asr, why)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import wave
-from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from streamer.config import AsrConfig, WindowsConfig
 from streamer.conversation import conversation
@@ -17,6 +13,7 @@ from streamer.records import SAMPLE_RATE_HZ, AudioChunk, Modality, StreamEnd
 from streamer.speech.activity import Silero
 from streamer.speech.streaming import StreamingRecogniser
 from streamer.windows import Windower
+from tests.made_recordings import Sound, spoken
 
 SENTENCES = (
     "We are talking about the weather again, because the summer was so long this year.",
@@ -24,28 +21,14 @@ SENTENCES = (
     "Tomorrow morning the new colleagues will arrive, and we should show them around.",
 )
 AUDIO: tuple[Modality, ...] = ("audio",)
-Sound = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def sentences(tmp_path_factory: pytest.TempPathFactory) -> list[Sound]:
+def sentences() -> list[Sound]:
     """Synthetic sentences at 16 kHz without the silence around them."""
-    program = shutil.which("espeak-ng")
-    if program is None:
+    if shutil.which("espeak-ng") is None:
         pytest.skip("espeak-ng is not installed; scripts/setup installs it")
-    folder = tmp_path_factory.mktemp("sentences")
-    return [_sentence(program, text, folder / f"{k}.wav") for k, text in enumerate(SENTENCES)]
-
-
-def _sentence(program: str, text: str, path: Path) -> Sound:
-    subprocess.run([program, "-v", "en-us+f3", "-s", "150", "-w", path, text], check=True)
-    with wave.open(str(path)) as file:
-        rate_hz, data = file.getframerate(), file.readframes(file.getnframes())
-    read = np.frombuffer(data, "<i2") / 32_768
-    at = np.arange(0, len(read) / rate_hz, 1 / SAMPLE_RATE_HZ)
-    sound = np.interp(at, np.arange(len(read)) / rate_hz, read).astype(np.float32)
-    loud = np.flatnonzero(np.abs(sound) > 0.01)
-    return sound[loud[0] : loud[-1] + 1]
+    return [spoken("en-us+f3", text) for text in SENTENCES]
 
 
 def speech_ms(sound: Sound) -> list[tuple[int, int]]:
