@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 
-from streamer.cli.app import dead_letter_app
+from streamer.cli.app import dead_letter_app, screen
 from streamer.cli.context import choose, needs_running_broker
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, ReasonOption, SetOption
 from streamer.cli.output import print_line
@@ -36,7 +37,7 @@ def dead_letter_list(
     needs_running_broker(chosen.config, "dead-letter")
     table = Table("id", "written", "bytes", "reason")
 
-    async def everything() -> None:
+    async def everything(status: Status) -> None:
         async for letter in dead_letters.letters(chosen.config, reason):
             if json_:
                 fields = {
@@ -50,8 +51,10 @@ def dead_letter_list(
                 written = date_and_time(letter.written_at, seconds=True)
                 row = (letter.letter_id, written, str(letter.full_bytes), letter.reason)
                 table.add_row(*map(escape, map(printable, row)))
+                status.update(f"Reading the dead-letter topic: {table.row_count} letters …")
 
-    asyncio.run(everything())
+    with screen.status("Reading the dead-letter topic …") as status:
+        asyncio.run(everything(status))
     if not json_:
         Console().print(table if table.rows else "There are no dead letters.")
 

@@ -67,6 +67,8 @@ class Letter:
 async def letters(config: Config, reason: str = "") -> AsyncGenerator[Letter, None]:
     """Yield each dead letter that is on the topic now, oldest first within a partition.
 
+    A topic of several gigabytes takes minutes; each letter comes as soon as it is read.
+
     Args:
         config: where the broker is.
         reason: yield only letters whose reason contains this text.
@@ -112,35 +114,36 @@ async def retry(config: Config, letter_ids: Collection[str] | None, reason: str 
         ConfigError: an id is unknown, or a named letter was cut and cannot be published again, or
             it names a topic that is not one of this system.
     """
-    chosen = [
-        letter
-        async for letter in letters(config, reason)
-        if (letter.complete if letter_ids is None else letter.letter_id in letter_ids)
-    ]
-    missing = sorted(set(letter_ids or ()) - {letter.letter_id for letter in chosen})
+    chosen: set[str] = set()
+    async for letter in letters(config, reason):
+        if letter.complete if letter_ids is None else letter.letter_id in letter_ids:
+            _check(letter, config)
+            chosen.add(letter.letter_id)
+    missing = sorted(set(letter_ids or ()) - chosen)
     if missing:
         raise _unknown(missing[0])
-    for letter in chosen:
-        if not letter.complete:
-            raise ConfigError(
-                f"The dead letter {letter.letter_id} contains only "
-                f"{len(letter.original.value or b'')} of {letter.full_bytes} bytes and cannot be "
-                "published again."
-            )
-    ours = {topic.full_name(config.kafka.topic_prefix) for topic in TOPICS}
-    for letter in chosen:
-        if letter.original.topic not in ours:
-            raise ConfigError(
-                f"The dead letter {letter.letter_id} names the topic {letter.original.topic}, "
-                "which is not one of this system; nothing was published."
-            )
+    published = []
     async with Producer(config) as producer:
-        places = [await producer.publish_again(letter.original) for letter in chosen]
-    return [
-        letter.letter_id
-        for letter, place in zip(chosen, places, strict=True)
-        if place.partition != NO_PARTITION
-    ]
+        async for letter in letters(config, reason):  # again: all at once can be gigabytes
+            if letter.letter_id in chosen:
+                place = await producer.publish_again(letter.original)
+                if place.partition != NO_PARTITION:
+                    published.append(letter.letter_id)
+    return published
+
+
+def _check(letter: Letter, config: Config) -> None:
+    if not letter.complete:
+        raise ConfigError(
+            f"The dead letter {letter.letter_id} contains only "
+            f"{len(letter.original.value or b'')} of {letter.full_bytes} bytes and cannot be "
+            "published again."
+        )
+    if letter.original.topic not in {t.full_name(config.kafka.topic_prefix) for t in TOPICS}:
+        raise ConfigError(
+            f"The dead letter {letter.letter_id} names the topic {letter.original.topic}, "
+            "which is not one of this system; nothing was published."
+        )
 
 
 def _letter(received: Received[DeadLetter]) -> Letter:
