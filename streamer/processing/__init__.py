@@ -8,6 +8,8 @@ session, over the internal topic session-input. `smoothing` defines the values, 
     stage      an agent's body: order, outputs, states, commits
     inputs     topics that are cut, made again or widened
     changelog  states into a table and its changelog
+    lease      whether a worker that stood still may write
+    takeover   whether taking over partitions has come to a standstill
     faust_app  Faust with the repairs that the stages need
     app        topics, tables, agents and settings
     worker     the process

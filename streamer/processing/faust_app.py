@@ -29,6 +29,7 @@ from streamer.kafka.consumer import FETCH_WAIT_MS
 from streamer.kafka.topic_ids import topic_states
 from streamer.processing.inputs import Start, commit_metadata, find_starts
 from streamer.processing.lease import RENEW_S, Lease
+from streamer.processing.takeover import LOOK_S, PATIENCE_S, Takeover
 
 log = logging.getLogger(__name__)
 
@@ -234,6 +235,21 @@ class App(faust.App):  # type: ignore[misc]
             await asyncio.sleep(RENEW_S)
             held = self.lease.renew()
         self.may_write()
+
+    async def watch_takeover(self) -> None:
+        """Start over when taking over partitions stands still."""
+        takeover, stands_still = Takeover(), False
+        while not stands_still:
+            await asyncio.sleep(LOOK_S)
+            stands_still = takeover.stands_still(self.takeover_place())
+        self.start_over(f"taking over partitions made no progress for {PATIENCE_S:.0f} s")
+
+    def takeover_place(self) -> Any:
+        """Return how far the changelogs are read after a rebalance; None when that is done."""
+        if not self.rebalancing:
+            return None
+        offsets = dict(self.tables.recovery.active_offsets)
+        return self.rebalancing_count, self.consumer_generation_id, offsets
 
     def _is_out_of_group(self) -> bool:
         """Whether the broker has refused this worker's membership since it last joined."""

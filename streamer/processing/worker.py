@@ -149,6 +149,7 @@ async def _work(
         for work in (stage.commit_loop(), stage.maintenance_loop())
     ]
     stages.append(asyncio.create_task(app.keep_lease()))
+    stages.append(asyncio.create_task(app.watch_takeover()))
     if inputs is not None:
         stages.append(asyncio.create_task(watch(kafka, inputs, app.topic_ids)))
     waited = [app.ended, living, stopping, *stages]
