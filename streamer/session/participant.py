@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 
 import msgspec
 
@@ -31,6 +31,7 @@ from streamer.records import (
     Word,
 )
 from streamer.session.level import LevelWatch
+from streamer.session.one_reading import Chunks
 from streamer.session.plan import Plan
 from streamer.speech.attribution import Everybody
 from streamer.speech.recognisers import choose, turns_of
@@ -42,7 +43,6 @@ SEVERAL_FACES = (
     "several faces are in the image; the largest one is followed, the others are ignored. Give "
     "each person a camera of their own."
 )
-Chunks = Callable[[threading.Event], Iterator[capture.Chunk]]
 BEHIND_NS = NS_PER_S
 """Audio that may wait for the recogniser before it decodes only whole utterances."""
 
@@ -80,6 +80,7 @@ class Pipeline:
             recogniser: its name, and what gives the words; None: chosen for the source.
         """
         self._chunks = chunks
+        self._shared: Chunks | None = None
         self.spec = spec
         self._notices = notices
         self._pace = pace or Pace(plan.speed)
@@ -153,10 +154,24 @@ class Pipeline:
         length_s = self._plan.sources[self.spec.participant_id].duration_s
         return self.asr_name == "subtitles" and length_s is not None and not self._decode
 
+    @property
+    def reads(self) -> Hashable | None:
+        """What of which recordings it reads, and from when on; None if it shares it with nobody."""
+        if self._chunks is not None or self._plan.live or not self._decode:
+            return None
+        return tuple(self.spec.media), frozenset(self._decode), self._begin_ns
+
+    def take(self, chunks: Chunks) -> None:
+        """Read these chunks, which are those of the sources."""
+        self._shared = chunks
+
     def _read(self, stop: threading.Event) -> Iterator[capture.Chunk]:
-        """Read the sources, or the chunks that are handed in; a transcript alone has none."""
-        if self._chunks is not None:
-            return self._chunks(stop)
+        """Read the sources, or the chunks that are handed in."""
+        chunks = self._chunks or self._shared or self.read
+        return chunks(stop)
+
+    def read(self, stop: threading.Event) -> Iterator[capture.Chunk]:
+        """Read the sources; a transcript alone has no chunks."""
         if not self.spec.media:
             return iter(())
         return capture.read(

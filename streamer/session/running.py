@@ -19,6 +19,7 @@ from streamer.kafka.producer import Producer
 from streamer.plain_text import public_address
 from streamer.records import NS_PER_MS, Participant
 from streamer.session.delivery import Delivery
+from streamer.session.one_reading import share
 from streamer.session.participant import Pipeline
 from streamer.session.plan import Plan
 from streamer.session.sending import InFlight
@@ -64,6 +65,7 @@ class Capture:
             await asyncio.to_thread(Pipeline, self.plan, spec, self.config, pace)
             for spec in self.plan.participants
         ]
+        share(pipelines)
         asr = [pipeline.asr_name for pipeline in pipelines]
         await self._delivery.announce("started", list(self._people(ended=False)), asr)
         metrics.ready()
