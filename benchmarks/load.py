@@ -10,9 +10,10 @@ From one number of participants to `--to` each is measured in turn, until the 95
 `--limit-ms` or something is dropped: the last one before that is the capacity.
 
 A latency is from a window's end to its record on standard output, after a warm-up of 15 s; `first`
-counts a window's first record, `last` its last revision. CPU is in seconds per second and
-participant, by process: `capture` contains the subscriber, and the broker where it is the embedded
-one. It is read from /proc, so this script needs Linux. Percentiles hold on idle cores only.
+counts a window's first record, `last` its last revision; `word` is from a word's end to the first
+record that carries it with its time. CPU is in seconds per second and participant, by process:
+`capture` contains the subscriber, and the broker where it is the embedded one. It is read from
+/proc, so this script needs Linux. Percentiles hold on idle cores only.
 `streamer bench` measures the same for a machine of your own.
 """
 

@@ -4,7 +4,7 @@
         print(sentiment.participant_id, sentiment.valence)
 
 What enters: a broker's address and a selection of records. What leaves: typed records of `records`,
-each revision once. This module does not know what they mean.
+each once, or each revision once. This module does not know what they mean.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Selection(TypedDict, total=False):
     participant: str | None
     start: Start
     group: str | None
+    revisions: bool
     prefix: str | None
     config: Config | None
 
@@ -71,6 +72,7 @@ async def subscribe(
     kind: PublishedKind = "smoothed",
     start: Start = "latest",
     group: str | None = None,
+    revisions: bool = False,
     prefix: str | None = None,
     config: Config | None = None,
 ) -> AsyncGenerator[Any, None]:
@@ -90,14 +92,17 @@ async def subscribe(
         group: a consumer group: its members share the partitions, and a record is committed
             when the next one is asked for, so that a program that starts again goes on where it
             was. None to read everything alone.
+        revisions: yield a window's record again in each higher revision: in a live session, with
+            words that came late and the values that follow from them. Keep the highest of each
+            `window_id`.
         prefix: of the topics' names; None for the configured one (`sentiment`).
         config: settings for more than that: security, timeouts.
 
     Yields:
-        Records of the type of `kind`, each once; none in a lower revision than before (the
-        latest 65,536 identities are remembered). Of a session that publishes no single person,
-        those of the session as a whole only; of a session whose own record is not on the topics,
-        none.
+        Records of the type of `kind`: one of each window, or with `revisions` one of each revision,
+        none lower than before (the latest 65,536 identities are remembered). Of a session that
+        publishes no single person, those of the session as a whole only; of a session whose own
+        record is not on the topics, none.
 
     Raises:
         BrokerError: nothing answers at `broker`.
@@ -113,10 +118,11 @@ async def subscribe(
             try:
                 for received in await reader.batch(BATCH_RECORDS, BATCH_WAIT_MS):
                     record = received.record
+                    identity, revision = topic.identity(record)
                     if (
                         _is_selected(record, followed, participant)
                         and not refusal(await policies.policy(record.session_id), record)
-                        and duplicates.is_new(*topic.identity(record))
+                        and duplicates.is_new(identity, revision if revisions else 0)
                     ):
                         yield record
                     used.append(received)
@@ -151,6 +157,7 @@ def subscribe_sync(
     kind: PublishedKind = "smoothed",
     start: Start = "latest",
     group: str | None = None,
+    revisions: bool = False,
     prefix: str | None = None,
     config: Config | None = None,
 ) -> Generator[Any, None, None]:
@@ -166,6 +173,7 @@ def subscribe_sync(
         kind=kind,
         start=start,
         group=group,
+        revisions=revisions,
         prefix=prefix,
         config=config,
     )

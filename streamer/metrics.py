@@ -155,7 +155,12 @@ class Metrics:
         self._components.add_lag(kind, lag)
 
     def sent(self, record: object, kind: str) -> None:
-        """Observe the latencies of a record on its way to its topic; each stage's once."""
+        """Observe the latencies of a record on its way to its topic; each stage's once.
+
+        A window's later revisions are left out: their latency is the wait for words.
+        """
+        if isinstance(record, Score | Sentiment) and record.revision > 0:
+            return
         if isinstance(record, Score):
             for stage, spent_ms in record.latency_ms.items():
                 self._latency.labels(stage).observe(spent_ms / 1000)

@@ -164,8 +164,8 @@ class SpokenWord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Spoken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A participant's speech and words before the window's end that no earlier window carries.
 
-    So all of a participant's windows together carry each word once. What became known late is in
-    a later window than its time.
+    So all of a participant's windows together, each in its highest revision, carry each word once.
+    What became known late is in a later window than its time, or in a later revision.
 
     Attributes:
         speech: when the participant speaks, by the voice detector; by the words where there is no
@@ -324,7 +324,7 @@ class SessionSentiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     Attributes:
         window_id: `session_id/*/window_index`.
-        revision: 0; higher when participants' reports that came late change the record.
+        revision: 0; higher when participants' reports that came late or were revised change it.
         valence: mean of the participants' smoothed valence weighted by certainty; who is silent
             counts with the last valence, ever less certain. Null when nobody gave evidence in
             this window, or fewer count than the session's `min_participants`.

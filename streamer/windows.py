@@ -1,9 +1,10 @@
 """Audio, words and face crops → aligned windows of one participant.
 
 Input: AudioChunk, Word, speech spans and FaceCrop in session time, each from its own stream, in
-any interleaving. Output: Window records, in order, each exactly once. The same input gives the
-same windows byte for byte, at any speed and, within the allowed lateness, in any arrival order.
-This module does not depend on clocks, threads, devices, codecs, Kafka or models.
+any interleaving. Output: Window records, in order, each once or, where windows are revised, again
+with its late words. The same input gives the same windows byte for byte, at any speed and, within
+the allowed lateness, in any arrival order. This module does not depend on clocks, threads, devices,
+codecs, Kafka or models.
 
 Window k ends at `(k+1)·hop` and is the half-open `[max(0, end − length), end)`; a stream of D
 seconds has `ceil(D/hop)` windows, the last one cut at D and marked `final`:
@@ -17,16 +18,20 @@ seconds has `ceil(D/hop)` windows, the last one cut at D and marked `final`:
 
 A window closes as soon as the watermark reaches its end and the stream is known to continue after
 it (so that the last window, and only the last one, is final); `finish` closes the rest.
+
+A windower that revises does not wait for words. It keeps a window that is out until its words are
+complete, and gives it out again as revision 1 if they differ: 0, 1, 0 (revision 1), 2, …
 """
 
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left, insort
-from collections import Counter
+from bisect import insort
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +49,10 @@ from streamer.records import (
     Word,
 )
 from streamer.spans import Span, covered, union
-from streamer.spoken import Untold
+from streamer.spoken import Untold, WordsAtHand, span_of
+
+MAX_UNSETTLED = 8
+"""Most windows that are out and may be revised; beyond it the oldest is settled as it is."""
 
 
 @dataclass(slots=True)
@@ -65,13 +73,15 @@ class Windower:
     more than `stall_timeout` behind the furthest one stops holding the watermark back until it
     has caught up. A stream that has ended does not hold it back.
 
-    Data that belongs to a window that has already closed is late. It is counted in `counters`
-    (`late_words`, `late_audio_samples`, `late_faces`) and still goes into the later windows that
-    cover it. `counters` also has `windows`, `stalled` (how often a stream began to stall) and
-    `words_past_end` (words that begin after the stream's end and so are in no window).
+    Data that belongs to a window that has already closed (words: that is not revised any more) is
+    late. It is counted in `counters` (`late_words`, `late_audio_samples`, `late_faces`) and still
+    goes into the later windows that cover it. `counters` also has `windows`, `stalled` (how often a
+    stream began to stall) and `words_past_end` (words that begin after the stream's end and so are
+    in no window).
 
     Memory: audio, words and faces of at most length + max(stall_timeout, allowed_lateness) + one
-    hop of the furthest stream, `context_words` earlier words, and words given ahead of their time.
+    hop of the furthest stream, `context_words` earlier words, words given ahead of their time, and
+    MAX_UNSETTLED windows.
     """
 
     def __init__(
@@ -85,6 +95,7 @@ class Windower:
         *,
         session_participants: int = 0,
         identified_by: IdentifiedBy = "source",
+        revises: bool = False,
     ) -> None:
         """Start at session time 0.
 
@@ -99,6 +110,7 @@ class Windower:
             face_rate_hz: crops per second to expect, for `Presence.vision`.
             session_participants: written into every window.
             identified_by: written into every window.
+            revises: close windows before their words are complete, and revise them.
         """
         if not modalities_expected:
             raise ValueError("a windower needs at least one expected modality")
@@ -116,17 +128,18 @@ class Windower:
         self._words_reached_ns = 0
         self._speech_reached_ns = 0
         self._text_ended = False
-        self._watermark_ns = 0
+        self._watermark_ns = self._complete_ns = 0
 
         self._next_index = self._skipped = 0
         self._closed_ns = 0
         self._audio: list[tuple[int, NDArray[np.int16]]] = []
         self._faces: list[FaceCrop] = []
-        self._words: list[Word] = []
-        self._context: list[Word] = []
-        self._unread: set[Word] = set()
+        self._words = WordsAtHand(windows.context_words)
         self._speech: list[Span] = []
         self._untold = Untold(voice="audio" in self._expected, words="text" in self._expected)
+        self._revises = revises and "text" in self._expected
+        self._unsettled: deque[Window] = deque()
+        self._again_before = 0
         self.counters: Counter[str] = Counter()
 
     @property
@@ -143,7 +156,7 @@ class Windower:
             chunk: float32 mono; values outside [-1, 1] are clipped, NaN is silence.
 
         Returns:
-            The windows that this closes, oldest first.
+            The windows that this closes or revises, in order.
         """
         first = _sample_at(chunk.event_time_ns)
         late = min(len(chunk.samples), max(0, _sample_at(self._closed_ns) - first))
@@ -158,7 +171,7 @@ class Windower:
         Frames must come in event-time order.
 
         Returns:
-            The windows that this closes, oldest first.
+            The windows that this closes or revises, in order.
         """
         if face is not None:
             self.counters["late_faces"] += face.event_time_ns < self._closed_ns
@@ -182,14 +195,12 @@ class Windower:
                 (a transcript is complete from the start).
 
         Returns:
-            The windows that this closes, oldest first.
+            The windows that this closes or revises, in order.
         """
         for word in (*words, *unread):
-            self.counters["late_words"] += word.start_ns < self._closed_ns
-            if "text" in self._expected and not self._finished:
-                insort(self._words, word, key=_word_order)
+            self.counters["late_words"] += word.start_ns < self._settled_ns
         if "text" in self._expected and not self._finished:
-            self._unread.update(unread)
+            self._words.add(words, unread)
             self._untold.add_words([*words, *unread])
         self._words_reached_ns = max(self._words_reached_ns, watermark_ns)
         return self._close_ready()
@@ -202,7 +213,7 @@ class Windower:
             watermark_ns: all speech before this time has been given.
 
         Returns:
-            The windows that this closes, oldest first.
+            The windows that this closes or revises, in order.
         """
         if not self._finished:
             self._speech = union([*self._speech, *spans])
@@ -217,7 +228,7 @@ class Windower:
         windows through this method.
 
         Returns:
-            The windows that this closes, oldest first.
+            The windows that this closes or revises, in order.
         """
         self._advanced_ns = max(self._advanced_ns, event_time_ns)
         return self._close_ready()
@@ -228,7 +239,7 @@ class Windower:
         None of them has anything before this time, so none holds the watermark back or stalls.
 
         Returns:
-            The windows that this closes, oldest first.
+            The windows that this closes or revises, in order.
         """
         for stream in self._media.values():
             stream.reached_ns = max(stream.reached_ns, event_time_ns)
@@ -254,7 +265,7 @@ class Windower:
         The end of a modality that is not expected lets event time pass, as `advance` does.
 
         Returns:
-            The windows that this closes, oldest first.
+            The windows that this closes or revises, in order.
         """
         if end.modality in self._media:
             self._media[end.modality].ended = True
@@ -263,23 +274,31 @@ class Windower:
         return self._close_ready() if end.modality == "text" else self.advance(end.event_time_ns)
 
     def finish(self) -> list[Window]:
-        """Close every remaining window at the end of the stream; the last one is final.
+        """Revise what may be revised and close every remaining window; the last one is final.
 
         The stream's end D is the latest time that audio, faces or `advance` reached. An empty
         stream (D = 0) has no window. Data pushed afterwards is late.
         """
-        end_ns, closed = self._extent_ns, []
+        self._complete_ns = sys.maxsize
+        end_ns, closed = self._extent_ns, self._settle()
         while self._closed_ns < end_ns and not self._finished:
             closed.append(self._close(end_ns))
-        self.counters["words_past_end"] += sum(word.start_ns >= end_ns for word in self._words)
-        self._audio, self._faces, self._words, self._speech = [], [], [], []
-        self._unread = set()
+        self.counters["words_past_end"] += self._words.beginning_from(end_ns)
+        self._audio, self._faces, self._speech = [], [], []
+        self._words = WordsAtHand(0)
         self._closed_ns = sys.maxsize
         return closed
 
     @property
     def _finished(self) -> bool:
         return self._closed_ns == sys.maxsize
+
+    @property
+    def _settled_ns(self) -> int:
+        """End of the last window that takes no more words."""
+        if self._unsettled:
+            return self._unsettled[0].end_ns - self._settings.hop_ns
+        return self._closed_ns
 
     @property
     def _extent_ns(self) -> int:
@@ -293,12 +312,16 @@ class Windower:
 
     def _close_ready(self) -> list[Window]:
         self._mark_stalled()
-        self._watermark_ns = max(self._watermark_ns, self._computed_watermark_ns())
-        extent_ns, closed = self._extent_ns, []
+        media_ns = self._media_watermark_ns()
+        self._complete_ns = max(self._complete_ns, self._words_watermark_ns(media_ns))
+        closing_ns = media_ns if self._revises else self._complete_ns
+        self._watermark_ns = max(self._watermark_ns, closing_ns)
+        extent_ns, closed = self._extent_ns, self._settle()
         while (next_end_ns := self._closed_ns + self._settings.hop_ns) <= self._watermark_ns:
             if next_end_ns >= extent_ns:
                 break
             closed.append(self._close(extent_ns))
+            closed += self._settle()
         return closed
 
     def _mark_stalled(self) -> None:
@@ -309,9 +332,12 @@ class Windower:
             self.counters["stalled"] += stalled and not stream.stalled
             stream.stalled = stalled
 
-    def _computed_watermark_ns(self) -> int:
+    def _media_watermark_ns(self) -> int:
         holding = [s.reached_ns for s in self._media.values() if not (s.ended or s.stalled)]
-        media_ns = min(holding, default=self._extent_ns)
+        return min(holding, default=self._extent_ns)
+
+    def _words_watermark_ns(self, media_ns: int) -> int:
+        """Windows that end at or before this time take no more words."""
         latest_wait_ns = media_ns - self._settings.allowed_lateness_ns
         return min(media_ns, max(self._text_watermark_ns(), latest_wait_ns))
 
@@ -325,14 +351,30 @@ class Windower:
             return watermark_ns
         return min(watermark_ns, self._speech_reached_ns)
 
+    def _settle(self) -> list[Window]:
+        """Revise the windows whose words are complete by now.
+
+        Those that went out between a window and its revision are revised too, with or without
+        other words, so that smoothing takes each again after the windows before it.
+        """
+        revised = []
+        while self._unsettled and (
+            self._unsettled[0].end_ns <= self._complete_ns or len(self._unsettled) > MAX_UNSETTLED
+        ):
+            sent = self._unsettled.popleft()
+            complete = self._with_words(sent)
+            if sent.window_index < self._again_before or _says(complete) != _says(sent):
+                if complete != sent:
+                    self._again_before = self._next_index
+                spoken = self._untold.take(sent.end_ns, sent.spoken)
+                revised.append(msgspec.structs.replace(complete, revision=1, spoken=spoken))
+        return revised
+
     def _close(self, extent_ns: int) -> Window:
         settings, nominal_end_ns = self._settings, self._closed_ns + self._settings.hop_ns
         start_ns = max(0, nominal_end_ns - settings.length_ns)
         end_ns = min(nominal_end_ns, extent_ns)
-        self._retire_words(start_ns)
-        audio = self._audio_between(start_ns, end_ns)
-        words = tuple(word for word in self._words_before(end_ns) if _span(word)[1] > start_ns)
-        faces = tuple(face for face in self._faces if start_ns <= face.event_time_ns < end_ns)
+        self._words.retire(self._kept_from_ns(start_ns))
         window = Window(
             session_id=self._session_id,
             participant_id=self._participant_id,
@@ -340,40 +382,44 @@ class Windower:
             session_start_unix_ns=self._session_start_unix_ns,
             start_ns=start_ns,
             end_ns=end_ns,
-            audio=audio,
-            words=words,
-            faces=faces,
-            presence=self._presence(start_ns, end_ns, audio, words, faces),
-            context=" ".join(word.text for word in self._context),
+            audio=self._audio_between(start_ns, end_ns),
+            faces=tuple(f for f in self._faces if start_ns <= f.event_time_ns < end_ns),
             final=nominal_end_ns >= extent_ns,
             session_participants=self._session_participants,
             identified_by=self._identified_by,
             spoken=self._untold.take(end_ns),
             skipped=self._skipped,
         )
+        window = self._with_words(window)
+        if self._revises and end_ns > self._complete_ns:
+            self._unsettled.append(window)
         self._next_index, self._skipped = self._next_index + 1, 0
         self._closed_ns = nominal_end_ns
         self.counters["windows"] += 1
         self._prune(max(0, nominal_end_ns + settings.hop_ns - settings.length_ns))
         return window
 
-    def _presence(
-        self,
-        start_ns: int,
-        end_ns: int,
-        audio: bytes | None,
-        words: Sequence[Word],
-        faces: Sequence[FaceCrop],
-    ) -> Presence:
+    def _with_words(self, window: Window) -> Window:
+        """Return the window with its words, context and presence as they are known by now."""
+        words = self._words.between(window.start_ns, window.end_ns)
+        return msgspec.structs.replace(
+            window,
+            words=words,
+            presence=self._presence(window, words),
+            context=" ".join(word.text for word in self._words.before(window.start_ns)),
+        )
+
+    def _presence(self, window: Window, words: Sequence[Word]) -> Presence:
+        start_ns, end_ns = window.start_ns, window.end_ns
         length_ns = end_ns - start_ns
         speech_ns = covered(self._speech, start_ns, end_ns)
-        read = not self._unread.intersection(words)
-        spoken_ns = covered((_span(word) for word in words), start_ns, end_ns)
+        read = self._words.are_read(words)
+        spoken_ns = covered(map(span_of, words), start_ns, end_ns)
         expected_faces = max(1, round(length_ns * self._face_rate_hz / NS_PER_S))
         return Presence(
-            audio=_share(speech_ns, length_ns) if audio is not None else 0.0,
+            audio=_share(speech_ns, length_ns) if window.audio is not None else 0.0,
             text=_share(spoken_ns, speech_ns or spoken_ns) if words and read else 0.0,
-            vision=_share(len(faces), expected_faces),
+            vision=_share(len(window.faces), expected_faces),
         )
 
     def _audio_between(self, start_ns: int, end_ns: int) -> bytes | None:
@@ -387,25 +433,17 @@ class Windower:
                 has_audio = True
         return samples.tobytes() if has_audio else None
 
-    def _words_before(self, end_ns: int) -> list[Word]:
-        return self._words[: bisect_left(self._words, end_ns, key=lambda word: word.start_ns)]
-
-    def _retire_words(self, start_ns: int) -> None:
-        """Move words that ended by `start_ns` to the context, which holds the newest read ones."""
-        begun = self._words_before(start_ns)
-        ended = [word for word in begun if _span(word)[1] <= start_ns]
-        self._words[: len(begun)] = [word for word in begun if _span(word)[1] > start_ns]
-        read = [word for word in ended if word not in self._unread]
-        self._unread.difference_update(ended)
-        past = sorted([*self._context, *read], key=_word_order)
-        self._context = past[max(0, len(past) - self._settings.context_words) :]
+    def _kept_from_ns(self, start_ns: int) -> int:
+        """Words and speech from this time on are kept; the next window starts at `start_ns`."""
+        return self._unsettled[0].start_ns if self._unsettled else start_ns
 
     def _prune(self, start_ns: int) -> None:
         """Drop data from before the start of the next window."""
         first = _sample_at(start_ns)
         self._audio = [(at, chunk) for at, chunk in self._audio if at + len(chunk) > first]
         self._faces = [face for face in self._faces if face.event_time_ns >= start_ns]
-        self._speech = [span for span in self._speech if span[1] > start_ns]
+        kept_from_ns = self._kept_from_ns(start_ns)
+        self._speech = [span for span in self._speech if span[1] > kept_from_ns]
 
 
 def _sample_at(time_ns: int) -> int:
@@ -419,16 +457,14 @@ def _pcm16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.rint(np.clip(scaled, -32768.0, 32767.0)).astype(np.int16)
 
 
-def _word_order(word: Word) -> tuple[int, int, str]:
-    return word.start_ns, word.end_ns, word.text
+def _says(window: Window) -> tuple[object, ...]:
+    """What must differ for a window to be revised: words, and which of audio and text count."""
+    presence = window.presence
+    return window.words, window.context, presence.audio > 0, presence.text > 0
 
 
 def _face_order(face: FaceCrop) -> tuple[int, bytes]:
     return face.event_time_ns, face.jpeg
-
-
-def _span(word: Word) -> Span:
-    return word.start_ns, max(word.end_ns, word.start_ns + 1)
 
 
 def _share(part: int, whole: int) -> float:

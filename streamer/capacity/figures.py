@@ -6,7 +6,7 @@ It does not know how they were measured.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Talk = Literal["turns", "all"]
@@ -35,6 +35,7 @@ class Figures:
         cpu_per_participant: CPU seconds per second and participant, by process and in `all`.
         memory_mb: the most resident memory of each process.
         losses: what capture counted as lost, as printed at its end.
+        word_ms: percentiles of the time from a word's end to the first record that carries it.
     """
 
     participants: int
@@ -47,6 +48,7 @@ class Figures:
     cpu_per_participant: Mapping[str, float]
     memory_mb: Mapping[str, int]
     losses: Sequence[str]
+    word_ms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def keeps_up(self) -> bool:
@@ -81,6 +83,7 @@ def lines(figures: Figures) -> list[str]:
         f"({figures.windows} of {figures.expected} came)",
         f"window end to subscriber  {_latency(figures.first_ms)}",
         f"  its last revision       {_latency(figures.last_ms)}",
+        *([f"word end to subscriber    {_latency(figures.word_ms)}"] if figures.word_ms else []),
         f"CPU per participant       {_shares(figures.cpu_per_participant)}",
         f"largest memory            {_megabytes(figures.memory_mb)}",
     ]

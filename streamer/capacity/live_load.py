@@ -65,10 +65,14 @@ class Load:
 
 @dataclass
 class Arrivals:
-    """The printed records: window id → its first and last latency in milliseconds."""
+    """The printed records: window id → its first and last latency in milliseconds.
+
+    `words_ms` holds for each word the time from its end to the first record that carries it.
+    """
 
     first_ms: dict[str, float] = field(default_factory=dict)
     last_ms: dict[str, float] = field(default_factory=dict)
+    words_ms: dict[tuple[str, int, str], float] = field(default_factory=dict)
     records: int = 0
 
     def take(self, line: str, now_s: float) -> None:
@@ -80,10 +84,13 @@ class Arrivals:
         late_ms = (now_s - datetime.fromisoformat(record["event_time"]).timestamp()) * 1000
         self.first_ms.setdefault(record["window_id"], late_ms)
         self.last_ms[record["window_id"]] = late_ms
+        for word in (record.get("spoken") or {}).get("words", ()):
+            key = record["participant_id"], word["start_ms"], word["text"]
+            self.words_ms.setdefault(key, late_ms + record["end_ms"] - word["end_ms"])
 
     def restart(self) -> None:
         """Discard the latencies so far."""
-        self.first_ms, self.last_ms = {}, {}
+        self.first_ms, self.last_ms, self.words_ms = {}, {}, {}
 
 
 def source(recording: Path, number: int, count: int, talk: Talk) -> str:
@@ -135,6 +142,7 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
             length_s = time.monotonic() - begun_s
             used = {stage: after - before[stage] for stage, after in _cpu(pids).items()}
             first, last = list(arrivals.first_ms.values()), list(arrivals.last_ms.values())
+            words = list(arrivals.words_ms.values())
             memory = {stage: mb for stage, pid in pids.items() if (mb := peak_memory_mb(pid))}
         losses = [line.strip() for line in log_path.read_text().splitlines() if LOSSES in line]
     return Figures(
@@ -148,6 +156,7 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
         cpu_per_participant=_shares(used, length_s * load.participants),
         memory_mb=memory,
         losses=losses,
+        word_ms=percentiles(words),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
@@ -35,31 +35,40 @@ FROM = (("audio", "A"), ("text", "T"), ("vision", "V"))
 ALERTS_SHOWN = 4
 
 
+class _Moment(NamedTuple):
+    """A window with evidence, as the summary shows it."""
+
+    valence: float
+    end_ms: int
+    words: str
+
+
 @dataclass
 class _Row:
-    """What the summary needs of one participant, without keeping its records."""
+    """What the summary needs of one participant, without keeping its records.
+
+    Attributes:
+        last: the record of the newest window.
+        moments: by window, its highest revision and what that says; None without evidence.
+    """
 
     last: Sentiment
-    windows: int = 0
-    scored: int = 0
-    total: float = 0.0
-    lowest: Sentiment | None = None
-    highest: Sentiment | None = None
-    words: str = ""
+    moments: dict[int, tuple[int, _Moment | None]] = field(default_factory=dict)
 
     def add(self, sentiment: Sentiment) -> None:
-        self.last = sentiment
-        self.windows += 1
-        if sentiment.text:
-            self.words = printable(sentiment.text)
-        if sentiment.valence is None:
+        """Take in a record; a lower revision of a window changes nothing."""
+        index, revision, valence = sentiment.window_index, sentiment.revision, sentiment.valence
+        if revision < self.moments.get(index, (0, None))[0]:
             return
-        self.scored += 1
-        self.total += sentiment.valence
-        if self.lowest is None or sentiment.valence < (self.lowest.valence or 0.0):
-            self.lowest = sentiment
-        if self.highest is None or sentiment.valence > (self.highest.valence or 0.0):
-            self.highest = sentiment
+        words = newest_words(printable(sentiment.text))
+        moment = None if valence is None else _Moment(valence, sentiment.end_ms, words)
+        self.moments[index] = revision, moment
+        if index >= self.last.window_index:
+            self.last = sentiment
+
+    def scored(self) -> list[_Moment]:
+        """The windows with evidence."""
+        return [moment for _, moment in self.moments.values() if moment is not None]
 
 
 @dataclass
@@ -150,14 +159,15 @@ class Board:
         for heading in ("who", "windows", "evidence", "mean", "lowest", "highest"):
             table.add_column(heading)
         for name, row in sorted(self.rows.items()):
-            mean = f"{row.total / row.scored:+z.2f}" if row.scored else "no evidence"
+            scored = row.scored()
+            mean = f"{fmean(each.valence for each in scored):+z.2f}" if scored else "no evidence"
             table.add_row(
                 Text(self._who(name)),
-                str(row.windows),
-                str(row.scored),
+                str(len(row.moments)),
+                str(len(scored)),
                 mean,
-                _moment(row.lowest),
-                _moment(row.highest),
+                _moment(min(scored, key=lambda each: each.valence, default=None)),
+                _moment(max(scored, key=lambda each: each.valence, default=None)),
             )
         known = [valence for _, valence in self.meeting.values() if valence is not None]
         if known:
@@ -282,8 +292,7 @@ def valence_bar(valence: float | None) -> Text:
     return Text(f"{cells} {valence:+z.2f}", style=colour)
 
 
-def _moment(sentiment: Sentiment | None) -> Text:
-    if sentiment is None:
+def _moment(moment: _Moment | None) -> Text:
+    if moment is None:
         return Text("-")
-    words = newest_words(printable(sentiment.text))
-    return Text(f"{sentiment.valence:+z.2f} at {clock(sentiment.end_ms)} {words}")
+    return Text(f"{moment.valence:+z.2f} at {clock(moment.end_ms)} {moment.words}")

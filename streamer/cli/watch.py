@@ -70,6 +70,7 @@ def subscribe(
             session=session,
             participant=participant,
             start=start,
+            revisions=output is not OutputFormat.csv,
             config=chosen.config,
         )
         names = follow(

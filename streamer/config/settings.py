@@ -138,7 +138,13 @@ class FacesConfig(_Section):
 
 
 class WindowsConfig(_Section):
-    """Length and step of windows, and how long the slow and the stalled are waited for."""
+    """Length and step of windows, and how long the slow and the stalled are waited for.
+
+    With `revisions` a window of a live session goes out at its close, and again with words that
+    come up to `allowed_lateness_s` later (or 8 windows later, if that is sooner). Without, and in a
+    replay, it waits for its words and goes out once; so it does where `smoothing.publish` is
+    `session`, because two values of a meeting would show whose words were late.
+    """
 
     length_s: PositiveSeconds = 5.0
     hop_s: PositiveSeconds = 1.0
@@ -146,6 +152,7 @@ class WindowsConfig(_Section):
     stall_timeout_s: PositiveSeconds = 3.0
     audio_codec: Literal["flac", "pcm16"] = "flac"
     context_words: Annotated[int, Field(ge=0, le=500)] = 60
+    revisions: bool = True
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:

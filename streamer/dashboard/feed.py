@@ -58,8 +58,8 @@ OMITTED = (
 )
 """Not passed on: said once elsewhere, or of no use to a page; they make up half of a record."""
 
-MAX_RECORDS = 100_000
-"""Of one session (2 hours of 10 participants at 1 Hz are 79,200); the oldest are forgotten."""
+MAX_RECORDS = 120_000
+"""Of one session (2 hours of 10 participants at 1 Hz are 79,200, and revisions)."""
 MAX_RECORDS_IN_ALL = 300_000
 """Of all sessions; whole sessions are forgotten, the one longest without news first."""
 MAX_SESSIONS = 200
@@ -219,7 +219,8 @@ class SessionLog:
             self.participants[sentiment.participant_id] = sentiment
         self._speech.add(sentiment)
         self._conversation = None
-        for stage, value in sentiment.latency_ms.items():
+        spent_ms = {} if sentiment.revision else sentiment.latency_ms  # revisions wait for words
+        for stage, value in spent_ms.items():
             self._latencies.setdefault(stage, deque(maxlen=LATENCIES)).append(value)
         self._know_time(sentiment)
 

@@ -148,7 +148,7 @@ class Follower:
                 result = self._results[letter.topic].decode(letter.value)
                 if result is not None and result.session_id == self._session_id:
                     self._news.set()
-                    await self._in_flight.refused(result.window_id)
+                    await self._in_flight.refused((result.window_id, result.revision))
 
     async def _take(self, record: Score | Published | DeadLetter) -> None:
         if isinstance(record, DeadLetter):
@@ -161,13 +161,13 @@ class Follower:
         if not self._duplicates[topic].is_new(*topic.identity(record)):
             return
         if isinstance(record, Score):
-            await self._in_flight.scored(record.window_id)
+            await self._in_flight.scored((record.window_id, record.revision))
             if self._by_session:
-                await self._in_flight.published(record.window_id)
+                await self._in_flight.published((record.window_id, record.revision))
             return
         if isinstance(record, Sentiment):
-            self.sentiments += 1
-            await self._in_flight.published(record.window_id)
+            self.sentiments += record.revision == 0
+            await self._in_flight.published((record.window_id, record.revision))
         if isinstance(record, SessionSentiment):
             self._whole |= record.final
         if not refusal(self._policy, record):

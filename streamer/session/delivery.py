@@ -63,6 +63,8 @@ class Delivery:
             await send_queue.abandon()
             await asyncio.gather(sender, reader, return_exceptions=True)
         self.counters["dropped_windows"] += send_queue.dropped
+        if send_queue.dropped_revisions:
+            self.counters["dropped_revisions"] += send_queue.dropped_revisions
 
     def _fill(
         self, pipeline: Pipeline, send_queue: SendQueue, loop: asyncio.AbstractEventLoop
@@ -84,7 +86,7 @@ class Delivery:
         async for window in send_queue:
             headers = functools.partial(self._headers, window)
             await deliver(window, self.publisher, self.in_flight, self.stop, headers)
-            self.published[window.participant_id] += 1
+            self.published[window.participant_id] += window.revision == 0
 
     async def _patiently(self, work: Coroutine[Any, Any, object]) -> None:
         await wait_for_delivery(work, self.publisher, self.stop)

@@ -6,6 +6,7 @@ runs in one thread; live, the recogniser has a thread of its own. This module do
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections import Counter
@@ -20,6 +21,7 @@ from streamer.config import Config, to_ns
 from streamer.errors import SourceError
 from streamer.faces import FaceTracker
 from streamer.notices import PROCESS, Notices
+from streamer.policy import own_policy
 from streamer.records import (
     NS_PER_S,
     AudioChunk,
@@ -36,7 +38,7 @@ from streamer.session.plan import Plan
 from streamer.speech.attribution import Everybody
 from streamer.speech.recognisers import choose, turns_of
 from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
-from streamer.windows import Windower
+from streamer.windows import MAX_UNSETTLED, Windower
 
 ASR_QUEUE_CHUNKS = 512
 SEVERAL_FACES = (
@@ -51,7 +53,8 @@ class Pipeline:
     """One participant: chunks in, encoded windows out, all in the caller's thread.
 
     In a replay everything happens in the order of event time, so that the same recording gives
-    the same windows whatever the speed. Live, recognition has a thread of its own.
+    the same windows whatever the speed, each once. Live, recognition has a thread of its own, and
+    windows are revised with late words (`windows.revisions`).
 
     The recogniser works in the recording's own time, everything behind it in session time; the
     recording begins at `plan.begins_ns`. Before it the participant has windows without evidence.
@@ -119,6 +122,8 @@ class Pipeline:
                 f"{', '.join(sorted(modalities))}; "
                 "add a source that has one, or widen session.modalities."
             )
+        again = revises(plan, config)
+        self._flac = functools.lru_cache(MAX_UNSETTLED + 1 if again else 0)(_flac)
         self._windower = Windower(
             session_id=plan.session_id,
             participant_id=spec.participant_id,
@@ -128,6 +133,7 @@ class Pipeline:
             face_rate_hz=config.faces.rate_hz,
             session_participants=len(plan.participants),
             identified_by=spec.identified_by,
+            revises=again,
         )
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:
@@ -276,8 +282,7 @@ class Pipeline:
             window = msgspec.structs.replace(window, identity_confidence=sure)
         if window.audio is None or self._config.windows.audio_codec == "pcm16":
             return window
-        flac = audio.encode_flac(audio.decode(window.audio, "pcm16"))
-        return msgspec.structs.replace(window, audio=flac, audio_codec="flac")
+        return msgspec.structs.replace(window, audio=self._flac(window.audio), audio_codec="flac")
 
 
 class ThreadedRecogniser:
@@ -348,6 +353,19 @@ class ThreadedRecogniser:
             speech_watermark_ns=self._newest.speech_watermark_ns,
             unread=[word for part in parts for word in part.unread],
         )
+
+
+def revises(plan: Plan, config: Config) -> bool:
+    """Return whether windows go out before their words are complete, and again with late ones.
+
+    A replay never does so, and no session that publishes no single person: two values of the
+    meeting in one window would tell whose words were late.
+    """
+    return plan.live and config.windows.revisions and own_policy(config).persons
+
+
+def _flac(pcm16: bytes) -> bytes:
+    return audio.encode_flac(audio.decode(pcm16, "pcm16"))
 
 
 def _later(words: Sequence[Word], by_ns: int) -> list[Word]:

@@ -76,7 +76,43 @@ class Trend(msgspec.Struct, frozen=True):
     product_s: float = 0.0
 
 
-def evidence_weight(score: Score, config: SmoothingConfig) -> float:
+class Evidence(msgspec.Struct, frozen=True, array_like=True):
+    """The part of a score that the estimate depends on; `valence` None where nothing counts."""
+
+    end_ms: int
+    valence: float | None
+    weight: float
+    class_probabilities: Probabilities
+
+
+class Knowledge(msgspec.Struct, frozen=True, array_like=True):
+    """What the evidence so far tells; both None before any, and after it has been discarded."""
+
+    estimate: Estimate | None = None
+    trend: Trend | None = None
+
+
+def evidence_of(score: Score, config: SmoothingConfig) -> Evidence:
+    """Return what a score adds."""
+    weight = _weight(score, config)
+    counts = score.valence is not None and weight > 0
+    return Evidence(score.end_ms, score.valence if counts else None, weight, _probabilities(score))
+
+
+def learn(known: Knowledge, evidence: Evidence, config: SmoothingConfig) -> Knowledge:
+    """Return what is known after one more window, which may be without evidence."""
+    estimate = known.estimate
+    if evidence.valence is not None:
+        estimate = _add(estimate, evidence, evidence.valence, config)
+        at_ms, value = evidence.end_ms, estimate.valence
+        trend = extend_trend(known.trend, at_ms, value, evidence.weight, config)
+        return Knowledge(estimate, trend)
+    if estimate is not None and uncertainty_at(estimate, evidence.end_ms, config) == NO_KNOWLEDGE:
+        return Knowledge()
+    return known
+
+
+def _weight(score: Score, config: SmoothingConfig) -> float:
     """Confidence times the presence of what counted; 0 when nothing did."""
     presence = score.presence
     present = {
@@ -104,15 +140,14 @@ def _expected_error(probabilities: Probabilities, valence: float) -> float:
     return sum(squares) + 1 / 12
 
 
-def add_score(
-    estimate: Estimate | None, score: Score, valence: float, weight: float, config: SmoothingConfig
+def _add(
+    estimate: Estimate | None, evidence: Evidence, valence: float, config: SmoothingConfig
 ) -> Estimate:
-    """Return the estimate after a score of this valence and weight."""
-    probabilities = _probabilities(score)
+    probabilities, weight = evidence.class_probabilities, evidence.weight
     noise = _expected_error(probabilities, valence)
     if estimate is None:
-        return Estimate(valence, probabilities, weight, noise, 1.0, 0.0, score.end_ms)
-    elapsed_s = max(0, score.end_ms - estimate.at_ms) / 1000
+        return Estimate(valence, probabilities, weight, noise, 1.0, 0.0, evidence.end_ms)
+    elapsed_s = max(0, evidence.end_ms - estimate.at_ms) / 1000
     decayed = estimate.weight * math.exp(-elapsed_s / config.time_constant_s)
     gain = weight / (decayed + weight)
     return Estimate(
@@ -125,7 +160,7 @@ def add_score(
         noise=_towards(estimate.noise, noise, gain),
         concentration=(1 - gain) ** 2 * estimate.concentration + gain**2,
         age_s=(1 - gain) * (estimate.age_s + elapsed_s),
-        at_ms=max(estimate.at_ms, score.end_ms),
+        at_ms=max(estimate.at_ms, evidence.end_ms),
     )
 
 

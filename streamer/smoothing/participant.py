@@ -1,6 +1,7 @@
 """(state, Score) → (state, Sentiment and Alert) of one participant.
 
-What enters: scores in any order within lateness. What leaves: one record per window, in order.
+What enters: scores in any order within lateness. What leaves: one record per window, in order, and
+one more for each newer revision of a window that is out.
 """
 
 from __future__ import annotations
@@ -20,19 +21,29 @@ from streamer.records import (
 )
 from streamer.smoothing.alerts import AlertState, alert_records, update_alerts
 from streamer.smoothing.estimate import (
-    NO_KNOWLEDGE,
     Estimate,
+    Evidence,
+    Knowledge,
     Trend,
-    add_score,
-    evidence_weight,
-    extend_trend,
+    evidence_of,
+    learn,
     slope_per_min,
     uncertainty_at,
 )
 
 HELD_LIMIT = 256
 """Most scores (and most windows of a session) held back; beyond it the oldest goes out."""
+RECENT_WINDOWS = 10
+"""Windows that are out and may be revised; capture revises none that is further back."""
 Outputs = list[Sentiment | Alert]
+
+
+class Recent(msgspec.Struct, frozen=True, array_like=True):
+    """A window that is out and may be revised: the revision that counts, and its evidence."""
+
+    window_index: int
+    revision: int
+    evidence: Evidence
 
 
 class ParticipantState(
@@ -49,6 +60,8 @@ class ParticipantState(
         estimate: None before evidence, and after it has been discarded.
         trend: None likewise.
         alert_state: which alerts stand, and what they compare with.
+        recent: the newest windows that are out, in order, at most RECENT_WINDOWS.
+        before: what was known before the first of them.
     """
 
     next_index: int = 0
@@ -57,6 +70,8 @@ class ParticipantState(
     estimate: Estimate | None = None
     trend: Trend | None = None
     alert_state: AlertState = AlertState()
+    recent: tuple[Recent, ...] = ()
+    before: Knowledge = Knowledge()
 
 
 def step(
@@ -73,6 +88,10 @@ def step(
     nothing. The final score ends the waiting: a partition keeps its order, so what is missing
     before it was lost.
 
+    A newer revision of a recent window counts in place of the one that is out: its record is
+    published again, without alerts, and later ones start from the corrected estimate. Those that
+    are out after it are published again with their own revisions, which follow.
+
     Args:
         state: None at first.
         score: of the one participant whose state this is.
@@ -83,7 +102,9 @@ def step(
         The new state, and what to publish, in order. `latency_ms` is the score's own.
     """
     state = state or ParticipantState()
-    if score.window_index < state.next_index or any(
+    if score.window_index < state.next_index:
+        return _revise(state, score, config)
+    if any(
         held.window_index == score.window_index and held.revision >= score.revision
         for held in state.held
     ):
@@ -127,46 +148,86 @@ def _is_due(state: ParticipantState, config: SmoothingConfig) -> bool:
     )
 
 
+def _revise(
+    state: ParticipantState, score: Score, config: SmoothingConfig
+) -> tuple[ParticipantState, Outputs]:
+    """Smooth the recent windows again, with this score in place of its window's last one."""
+    if not any(
+        each.window_index == score.window_index and each.revision < score.revision
+        for each in state.recent
+    ):
+        return state, []
+    known, recent, outputs = state.before, list[Recent](), list[Sentiment | Alert]()
+    for each in state.recent:
+        if each.window_index == score.window_index:
+            each = Recent(score.window_index, score.revision, evidence_of(score, config))
+        known = learn(known, each.evidence, config)
+        if each.window_index == score.window_index:
+            outputs.append(_sentiment(score, each.evidence, known, config))
+        recent.append(each)
+    state = msgspec.structs.replace(
+        state, estimate=known.estimate, trend=known.trend, recent=tuple(recent)
+    )
+    return state, outputs
+
+
 def _publish(
     state: ParticipantState, score: Score, config: SmoothingConfig, alerts: AlertsConfig
 ) -> tuple[ParticipantState, Outputs]:
-    estimate, trend, valence = state.estimate, state.trend, None
-    weight = evidence_weight(score, config)
-    if score.valence is not None and weight > 0:
-        estimate = add_score(estimate, score, score.valence, weight, config)
-        trend = extend_trend(trend, score.end_ms, estimate.valence, weight, config)
-        valence = estimate.valence
-    uncertainty = uncertainty_at(estimate, score.end_ms, config) if estimate is not None else None
-    forgotten = valence is None and uncertainty == NO_KNOWLEDGE
-    if forgotten:
-        estimate = trend = uncertainty = None
-    event_time = score.session_start + timedelta(milliseconds=score.end_ms)
+    before, evidence = Knowledge(state.estimate, state.trend), evidence_of(score, config)
+    known = learn(before, evidence, config)
+    sentiment = _sentiment(score, evidence, known, config)
     alert_state, signals = update_alerts(
         state.alert_state,
         score.end_ms,
-        valence,
+        sentiment.valence,
         alerts,
-        forgotten=forgotten,
+        forgotten=before.estimate is not None and known.estimate is None,
         final=score.final,
     )
-    sentiment = Sentiment(
+    oldest = state.before if state.recent else before
+    recent = (*state.recent, Recent(score.window_index, score.revision, evidence))
+    if len(recent) > RECENT_WINDOWS:
+        oldest, recent = learn(oldest, recent[0].evidence, config), recent[1:]
+    state = msgspec.structs.replace(
+        state,
+        estimate=known.estimate,
+        trend=known.trend,
+        alert_state=alert_state,
+        recent=recent,
+        before=oldest,
+    )
+    return state, [
+        sentiment,
+        *alert_records(
+            signals, score.session_id, score.participant_id, sentiment.event_time, score.end_ms
+        ),
+    ]
+
+
+def _sentiment(
+    score: Score, evidence: Evidence, known: Knowledge, config: SmoothingConfig
+) -> Sentiment:
+    """Return the record of a score; `known` is what is known after its `evidence`."""
+    estimate = known.estimate
+    counts = estimate is not None and evidence.valence is not None
+    valence = estimate.valence if estimate is not None and counts else None
+    return Sentiment(
         session_id=score.session_id,
         participant_id=score.participant_id,
         window_id=score.window_id,
         window_index=score.window_index,
         revision=score.revision,
-        event_time=event_time,
+        event_time=score.session_start + timedelta(milliseconds=score.end_ms),
         start_ms=score.start_ms,
         end_ms=score.end_ms,
         valence=valence,
         valence_raw=score.valence,
-        uncertainty=uncertainty,
+        uncertainty=None if estimate is None else uncertainty_at(estimate, score.end_ms, config),
         label=None if valence is None else CLASS_LABELS[class_index(valence)],
         polarity=None if valence is None else polarity_of(valence),
-        class_probabilities=(
-            None if estimate is None or valence is None else estimate.class_probabilities
-        ),
-        trend_per_min=None if valence is None else slope_per_min(trend, config),
+        class_probabilities=estimate.class_probabilities if estimate and counts else None,
+        trend_per_min=slope_per_min(known.trend, config) if counts else None,
         gate=score.gate,
         presence=score.presence,
         evidence=score.evidence,
@@ -179,11 +240,6 @@ def _publish(
         identity_confidence=score.identity_confidence,
         spoken=score.spoken,
     )
-    state = msgspec.structs.replace(state, estimate=estimate, trend=trend, alert_state=alert_state)
-    return state, [
-        sentiment,
-        *alert_records(signals, score.session_id, score.participant_id, event_time, score.end_ms),
-    ]
 
 
 def lateness_ms(config: SmoothingConfig) -> int:

@@ -1,7 +1,8 @@
 """(state, Sentiment) → (state, SessionSentiment and Alert) of one session.
 
 What enters: the smoothed sentiment of the session's participants. What leaves: one record per
-window, in order; again, in a higher revision, when a participant's reports come later than that.
+window, in order; again, in a higher revision, when a participant's reports come later than that, or
+in a newer revision of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from streamer.policy import Policy
 from streamer.records import Alert, Sentiment, SessionSentiment
 from streamer.smoothing.alerts import AlertState, alert_records, update_alerts
 from streamer.smoothing.meeting import Carry, Meeting, Report, digest_of, evaluate, record_of
-from streamer.smoothing.participant import HELD_LIMIT, lateness_ms
+from streamer.smoothing.participant import HELD_LIMIT, RECENT_WINDOWS, lateness_ms
 
 SESSION_PATIENCE_MS = 20_000
 """How much longer than lateness a session waits for a participant: partitions are read unevenly."""
@@ -56,6 +57,7 @@ class SessionState(msgspec.Struct, frozen=True, rename={"alert_state": "watch"})
         after: what the windows below `next_index` say of the next one.
         changed_from: the lowest window that is out and may have to be revised; None without one.
         final_index: the window that is out as `final`; None without one.
+        unhurried: all that has changed are revised reports, and they wait for the next window.
     """
 
     session_id: str
@@ -71,6 +73,7 @@ class SessionState(msgspec.Struct, frozen=True, rename={"alert_state": "watch"})
     changed_from: int | None = None
     final_index: int | None = None
     alert_state: AlertState = AlertState()
+    unhurried: bool = False
 
 
 def session_step(
@@ -91,10 +94,11 @@ def session_step(
     A report of a window that is out revises it and those after it: each goes out again, in the
     next revision, if its content changes, once no participant who is late has still to report it.
     So in the end the highest revisions are the same in whatever order participants' records
-    arrive, as far back as REVISABLE_WINDOWS and STATE_BUDGET_BYTES reach. Where no single person
-    may be published, a window that is out with a value takes no further report: the difference of
-    two revisions would be the value of whoever came late. Alerts are judged when
-    a window goes out first; a revision raises none, and clears them only when it is the final one.
+    arrive, as far back as REVISABLE_WINDOWS and STATE_BUDGET_BYTES reach. What newer revisions of
+    reports change goes out with the next window, many at once. Where no single person may be
+    published, a window that is out with a value takes no further report: the difference of two
+    revisions would be the value of whoever came late. Alerts are judged when a window goes out
+    first; a revision raises none, and clears them only when it is the final one.
 
     Args:
         state: None at first.
@@ -154,14 +158,20 @@ def _admit(state: SessionState, sentiment: Sentiment, policy: Policy) -> Session
         expected=max(state.expected, sentiment.session_participants),
         members=dict(sorted({**state.members, name: member}.items())),
     )
-    changed = {state.changed_from, *_moved_final(state)}
+    changed = _moved_final(state)
+    unhurried = sentiment.revision > 0 and not changed
     meeting = state.windows.get(index)
     if index >= state.floor and (meeting is None or _is_news(meeting, sentiment, policy)):
         windows = {**state.windows, index: _joined(meeting, sentiment)}
         state = msgspec.structs.replace(state, windows=dict(sorted(windows.items())))
         changed.add(index)
     out = [each for each in changed if each is not None and each < state.next_index]
-    return msgspec.structs.replace(state, changed_from=min(out, default=None))
+    if not out:
+        return state
+    if state.changed_from is not None:
+        out.append(state.changed_from)
+        unhurried = unhurried and state.unhurried
+    return msgspec.structs.replace(state, changed_from=min(out), unhurried=unhurried)
 
 
 def _is_news(meeting: Meeting, sentiment: Sentiment, policy: Policy) -> bool:
@@ -218,7 +228,9 @@ def _publish(
     *,
     everything: bool,
 ) -> tuple[SessionState, SessionOutputs]:
-    state, revised = _revise(state, config, alerts, policy, everything=everything)
+    revised: SessionOutputs = []
+    if everything or not state.unhurried or _everyone_ended(state) or _next_is_due(state, config):
+        state, revised = _revise(state, config, alerts, policy, everything=everything)
     state, released = _release(state, config, alerts, policy, everything=everything)
     return _prune(state, config, policy), [*revised, *released]
 
@@ -251,7 +263,10 @@ def _revise(
         outputs += published
     changed_from = max(first, limit)
     return msgspec.structs.replace(
-        state, after=carry, changed_from=changed_from if changed_from < state.next_index else None
+        state,
+        after=carry,
+        changed_from=changed_from if changed_from < state.next_index else None,
+        unhurried=False,
     ), outputs
 
 
@@ -282,6 +297,11 @@ def _release(
         state, published = _out(state, record, alerts, first=True)
         outputs += published
     return state, outputs
+
+
+def _next_is_due(state: SessionState, config: SmoothingConfig) -> bool:
+    waiting = [index for index in state.windows if index >= state.next_index]
+    return bool(waiting) and _is_due(state, waiting[0], len(waiting), config)
 
 
 def _is_due(state: SessionState, index: int, waiting: int, config: SmoothingConfig) -> bool:
@@ -344,7 +364,10 @@ def _prune(state: SessionState, config: SmoothingConfig, policy: Policy) -> Sess
 
 
 def _floor(state: SessionState) -> int:
-    """Windows below this one are not to be revised any more; the last one always may be."""
+    """Windows below this one are not to be revised any more; the last one always may be.
+
+    A window that everybody has reported may be for RECENT_WINDOWS: reports have revisions.
+    """
     out = [index for index in state.windows if index < state.next_index]
     excess = len(out) - REVISABLE_WINDOWS
     floor = max(state.floor, out[excess - 1] + 1 if excess > 0 else 0)
@@ -356,7 +379,8 @@ def _floor(state: SessionState) -> int:
             floor = index + 1
             size_bytes -= _weight(state.windows[index])
     if 0 < state.expected <= len(state.members):
-        reported = [each.next_index for each in state.members.values() if not each.ended]
+        going_on = [each for each in state.members.values() if not each.ended]
+        reported = [each.next_index - RECENT_WINDOWS for each in going_on]
         unchanged = state.next_index if state.changed_from is None else state.changed_from
         floor = max(floor, min([*reported, unchanged, _last_index(state)]))
     return floor

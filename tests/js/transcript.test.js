@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { Track } from "../../streamer/dashboard/static/store.js";
 import {
   inOrder, lineAt, linesOf, matching, shownPart,
 } from "../../streamer/dashboard/static/transcript.js";
@@ -58,4 +59,15 @@ test("the part shown is the newest, or surrounds the line chosen", () => {
   assert.deepEqual(shownPart(many, -1, 4), { from: 0, lines: [0, 1, 2, 3] });
   assert.deepEqual(shownPart(many, 9, 4), { from: 6, lines: [6, 7, 8, 9] });
   assert.deepEqual(shownPart(many, 0, 40), { from: 0, lines: many });
+});
+
+test("a word that a later revision carries again is in the transcript once", () => {
+  const good = ["good", 100, 300];
+  const first = recordOf({ participant_id: "ana", valence: 1, words: [good] });
+  const again = recordOf({ participant_id: "ana", valence: -1, words: [good, ["day", 500, 900]] });
+  const track = new Track();
+  const slot = { window_index: 4, end_ms: 5000, uncertainty: 0.25 };
+  track.add({ ...first, ...slot, revision: 0 });
+  track.add({ ...again, ...slot, revision: 1 });
+  assert.deepEqual(linesOf(track.records).map((line) => line.text), ["good day"]);
 });

@@ -1,5 +1,6 @@
 """What smoothing keeps whatever the scores are."""
 
+from collections import deque
 from collections.abc import Collection
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ from streamer.smoothing.estimate import NO_KNOWLEDGE
 from streamer.smoothing.participant import ParticipantState, flush, step
 from streamer.smoothing.session import SessionState, session_flush, session_step
 from streamer.testing import ALL_ALLOWED
+from streamer.windows import MAX_UNSETTLED
 from tests import made_records
 
 ALERTS = AlertsConfig(negative_for_s=2.0, drop_by=0.5)
@@ -222,7 +224,104 @@ def test_the_state_stays_small_over_four_hours(talk: float) -> None:
             }
         state, _ = step(state, make_score(index, **fields), SmoothingConfig(), ALERTS)
 
-    assert len(msgspec.msgpack.encode(state)) < 2_000
+    assert len(msgspec.msgpack.encode(state)) < 3_000
+
+
+# --- revisions ----------------------------------------------------------------------------------
+
+
+@st.composite
+def revised(draw: st.DrawFn, scores: list[Score]) -> list[Score]:
+    """The scores in the order in which capture revises their windows; some get another value.
+
+    Those that went out between a window and its revision are revised behind it (`windows.py`).
+    """
+    arriving: list[Score] = []
+    unsettled, again_before = deque[Score](), 0
+    for score in scores:
+        everything = score is scores[-1]
+        while unsettled and (everything or len(unsettled) > MAX_UNSETTLED or draw(st.booleans())):
+            sent = unsettled.popleft()
+            changes = draw(st.one_of(st.none(), spoken()))
+            if changes is not None:
+                again_before = score.window_index
+            if sent.window_index < again_before:
+                arriving.append(msgspec.structs.replace(sent, revision=1, **(changes or {})))
+        arriving.append(score)
+        unsettled.append(score)
+    return arriving
+
+
+def last_scores(scores: list[Score]) -> list[Score]:
+    return [score for _, score in sorted({s.window_index: s for s in scores}.items())]
+
+
+def last_sentiments(outputs: list[Sentiment | Alert]) -> list[Sentiment]:
+    return [s for _, s in sorted({s.window_index: s for s in sentiments(outputs)}.items())]
+
+
+@calm
+@given(sequences(), configs, st.data())
+def test_the_highest_revisions_are_what_the_last_scores_give(
+    scores: list[Score], config: SmoothingConfig, data: st.DataObject
+) -> None:
+    scores[-1] = msgspec.structs.replace(scores[-1], final=True)
+    arriving = data.draw(revised(scores))
+    state, outputs = run(arriving, config)
+    expected, once = run(last_scores(arriving), config)
+
+    assert len(sentiments(outputs)) == len(arriving)
+    assert (state.estimate, state.trend) == (expected.estimate, expected.trend)
+    assert last_sentiments(outputs) == sentiments(once)
+    alerts = [output for output in outputs if isinstance(output, Alert)]
+    assert len({alert.alert_id for alert in alerts}) == len(alerts)
+    for kind in ("sustained_negative", "sharp_drop"):
+        states = [alert.state for alert in alerts if alert.kind == kind]
+        assert states == ["raised", "cleared"] * (len(states) // 2)
+
+
+@calm
+@given(sequences(), configs, st.data())
+def test_a_replayed_revision_changes_nothing(
+    scores: list[Score], config: SmoothingConfig, data: st.DataObject
+) -> None:
+    arriving = data.draw(revised(scores))
+    again = data.draw(st.lists(st.integers(0, len(arriving) - 1), max_size=10))
+    with_replays = []
+    for index, score in enumerate(arriving):
+        with_replays += [score, *(arriving[k] for k in again if k <= index)]
+
+    assert run(with_replays, config) == run(arriving, config)
+
+
+@calm
+@given(sequences(max_size=12), st.integers(1, 3), st.booleans(), st.data())
+def test_the_meeting_ends_in_what_the_last_reports_give(
+    scores: list[Score], count: int, known: bool, data: st.DataObject
+) -> None:
+    config, everyone = SmoothingConfig(), []
+    for name in ["ana", "bo", "cy"][:count]:
+        own = [
+            msgspec.structs.replace(
+                score,
+                participant_id=name,
+                window_id=f"s/{name}/{score.window_index}",
+                end_ms=(score.window_index + 1) * 1000,
+                session_participants=count if known else 0,
+                final=score is scores[-1],
+            )
+            for score in scores
+        ]
+        everyone.append(sentiments(run(data.draw(revised(own)), config)[1]))
+    arriving = shuffled(data, everyone)
+    flushes = data.draw(st.sets(st.integers(0, len(arriving) - 1)))
+    last = [s for reports in everyone for s in last_sentiments([*reports])]
+
+    outputs = meet(arriving, config, flushes)
+    assert highest(outputs) == highest(meet(sorted(last, key=lambda s: s.end_ms), config))
+    assert meet(arriving, config, flushes) == outputs
+    alerts = [output for output in outputs if isinstance(output, Alert)]
+    assert len({alert.alert_id for alert in alerts}) == len(alerts)
 
 
 # --- the session --------------------------------------------------------------------------------

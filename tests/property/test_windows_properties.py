@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streamer.config import WindowsConfig
 from streamer.records import AudioChunk, FaceCrop, Modality, StreamEnd, Window, Word
-from streamer.windows import Windower
+from streamer.windows import MAX_UNSETTLED, Windower
 
 MS = 1_000_000
 Push = Callable[[Windower], list[Window]]
@@ -57,14 +57,16 @@ class Stream:
         ends = [(k + 1) * self.hop_ms for k in range(count)]
         return [(max(0, e - self.length_ms), min(e, self.duration_ms)) for e in ends]
 
-    def windower(self, *, lateness_s: float = 1e6, stall_s: float = 1e6) -> Windower:
+    def windower(
+        self, *, lateness_s: float = 1e6, stall_s: float = 1e6, revises: bool = False
+    ) -> Windower:
         config = WindowsConfig(
             length_s=self.length_ms / 1000,
             hop_s=self.hop_ms / 1000,
             allowed_lateness_s=lateness_s,
             stall_timeout_s=stall_s,
         )
-        return Windower("s", "p", 0, ALL, config, 5.0)
+        return Windower("s", "p", 0, ALL, config, 5.0, revises=revises)
 
     def ends(self) -> list[Push]:
         def end(modality: Modality) -> Push:
@@ -81,8 +83,8 @@ def face_push(face: FaceCrop) -> Push:
     return lambda windower: windower.push_face(face, face.event_time_ns)
 
 
-def word_push(word: Word) -> Push:
-    return lambda windower: windower.push_words([word], 0)
+def word_push(word: Word, complete_ns: int = 0) -> Push:
+    return lambda windower: windower.push_words([word], complete_ns)
 
 
 def overlaps(word: Word, start_ns: int, end_ns: int) -> bool:
@@ -209,6 +211,41 @@ def test_windows_stay_in_order_and_missing_data_is_counted_in_any_arrival_order(
     assert windower.counters["late_faces"] == len(missed_faces)
     carried = [word.text for w in windows if w.spoken is not None for word in w.spoken.words]
     assert sorted(carried) == sorted(word.text for word in stream.words)
+
+
+@calm
+@given(streams(), st.data())
+def test_the_highest_revisions_are_the_windows_that_waited_for_their_words(
+    stream: Stream, data: st.DataObject
+) -> None:
+    lateness_ms = data.draw(st.integers(0, (MAX_UNSETTLED - 1) * stream.hop_ms))
+    arrivals = [(chunk.end_ns, chunk_push(chunk)) for chunk in stream.chunks]
+    arrivals += [(face.event_time_ns, face_push(face)) for face in stream.faces]
+    for word in stream.words:
+        delay_ns = data.draw(st.integers(0, lateness_ms + 500)) * MS
+        complete_ns = word.start_ns - data.draw(st.integers(0, 500)) * MS
+        arrivals.append((word.start_ns + delay_ns, word_push(word, max(0, complete_ns))))
+    pushes = [push for _, push in sorted(arrivals, key=lambda arrival: arrival[0])]
+    waiting, revising = (
+        stream.windower(lateness_s=lateness_ms / 1000, revises=each) for each in (False, True)
+    )
+    waited = feed(waiting, [*pushes, *stream.ends()])
+    out = [w for push in [*pushes, *stream.ends()] for w in push(revising)] + revising.finish()
+
+    first = [w for w in out if w.revision == 0]
+    assert [w.window_index for w in first] == [w.window_index for w in waited]
+    highest = {w.window_index: w for w in out}
+    assert [without_spoken(w) for w in highest.values()] == [without_spoken(w) for w in waited]
+    assert [w.window_index for w in out if w.revision == 1] == sorted(
+        w.window_index for w in highest.values() if w.revision == 1
+    )
+    assert revising.counters == waiting.counters
+    carried = [word.text for w in highest.values() if w.spoken for word in w.spoken.words]
+    assert sorted(carried) == sorted(word.text for word in stream.words)
+
+
+def without_spoken(window: Window) -> Window:
+    return msgspec.structs.replace(window, revision=0, spoken=None)
 
 
 @calm

@@ -45,11 +45,14 @@ async def take(records: Any, count: int) -> list[Any]:
         return [await anext(records) for _ in range(count)]
 
 
-async def test_each_record_comes_once_and_revisions_too(config: Config) -> None:
+async def test_each_window_comes_once_and_with_revisions_each_of_them(config: Config) -> None:
     first = [sentiment(0), sentiment(0), sentiment(1), sentiment(0, revision=1), sentiment(1)]
     await publish(config, *first, sentiment(2))
-    taken = await take(streamer.subscribe(config.kafka.broker, start="earliest"), 4)
-    assert [(item.window_index, item.revision) for item in taken] == [
+    broker = config.kafka.broker
+    once = await take(streamer.subscribe(broker, start="earliest"), 3)
+    assert [(item.window_index, item.revision) for item in once] == [(0, 0), (1, 0), (2, 0)]
+    everything = streamer.subscribe(broker, start="earliest", revisions=True)
+    assert [(item.window_index, item.revision) for item in await take(everything, 4)] == [
         (0, 0),
         (1, 0),
         (0, 1),

@@ -1,6 +1,7 @@
 """Talk time, turns, interruptions and silences in drawn conversations: one character is 100 ms."""
 
 from streamer.conversation import Conversation, SpeechTimes, Talk, conversation
+from streamer.records import SpeechSpan, Spoken
 from tests import made_records as made
 
 
@@ -82,3 +83,11 @@ def test_who_never_speaks_is_counted_with_nothing() -> None:
         interruptions=0,
         longest_silence_ms=4_000,
     )
+
+
+def test_speech_that_a_revision_carries_again_counts_once() -> None:
+    first = made.sentiment(3, spoken=Spoken((SpeechSpan(1_000, 2_000),)))
+    again = made.sentiment(3, revision=1, spoken=Spoken((SpeechSpan(1_000, 2_600),)))
+    following = made.sentiment(4, spoken=Spoken((SpeechSpan(2_600, 3_000),)))
+    (ana,) = SpeechTimes([first, following, again, first]).conversation().participants
+    assert (ana.talk_ms, ana.turns) == (2_000, 1)

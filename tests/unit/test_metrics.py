@@ -105,6 +105,8 @@ async def test_latencies_are_histograms_each_stage_once(broker: int, metrics: Me
     metrics.sent(spoken, "smoothed")
     metrics.sent(spoken, "session_input")
     metrics.sent(sentiment(1, None, latency_ms={}), "smoothed")
+    again = sentiment(0, revision=1, latency_ms={"total": 4000.0})
+    metrics.sent(again, "smoothed")  # its latency is the wait for words
     after = await metrics.watched(config, "processing", fetch_metrics(config), answers)
     assert counts(after, "total") == 1
     assert counts(after, "inference") == 0

@@ -1,5 +1,6 @@
 """Windows: their spans, contents and closing times, drawn above the assertions."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from streamer.records import (
     Window,
     Word,
 )
-from streamer.windows import Windower
+from streamer.windows import MAX_UNSETTLED, Windower
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -31,6 +32,7 @@ def windower(
     stall_s: float = 3.0,
     context_words: int = 60,
     face_rate_hz: float = 5.0,
+    revises: bool = False,
 ) -> Windower:
     settings = WindowsConfig(
         length_s=length_s,
@@ -39,7 +41,8 @@ def windower(
         stall_timeout_s=stall_s,
         context_words=context_words,
     )
-    return Windower("standup", "ana", 1_700_000_000 * S, expected, settings, face_rate_hz)
+    start_ns = 1_700_000_000 * S
+    return Windower("standup", "ana", start_ns, expected, settings, face_rate_hz, revises=revises)
 
 
 def audio(start_s: float, end_s: float, value: int = 1) -> AudioChunk:
@@ -533,3 +536,116 @@ def test_who_joins_late_has_windows_from_then_on_and_the_first_tells_how_many_ar
     samples = np.frombuffer(closed[0].audio, "<i2")
     assert not samples[: round(3.4 * 16_000)].any()
     assert samples[round(3.4 * 16_000) :].all()
+
+
+# --- revisions ----------------------------------------------------------------------------------
+
+
+def numbers(windows: list[Window]) -> list[tuple[int, int]]:
+    return [(window.window_index, window.revision) for window in windows]
+
+
+def test_a_window_that_may_be_revised_goes_out_at_its_close_and_again_with_late_words() -> None:
+    #            0    1    2    3 s
+    # frames     •      •
+    # words       ───            arrives when the frames are at 1.5
+    # out               0        0 again
+    windows = windower("vision", "text", revises=True)
+    [first] = see(windows, 0.0) + see(windows, 1.5)
+    [again] = windows.push_words([word("hello", 0.2, 0.6)], round(1.5 * S))
+
+    assert (first.revision, first.text, first.presence.text) == (0, "", 0.0)
+    assert (again.revision, again.text, again.presence.text) == (1, "hello", 1.0)
+    assert (again.window_id, again.faces, again.audio) == (first.window_id, first.faces, None)
+    assert windows.counters["windows"] == 1
+    assert windows.counters["late_words"] == 0
+
+
+def test_a_window_whose_words_were_known_goes_out_once() -> None:
+    windows = windower("vision", "text", revises=True)
+    out = windows.push_words([word("hello", 0.2, 0.6)], round(0.7 * S))
+    out += see(windows, 0.0) + see(windows, 1.5)
+    out += windows.push_words([], round(1.5 * S)) + see(windows, 2.5) + windows.finish()
+
+    assert numbers(out) == [(0, 0), (1, 0), (2, 0)]
+    assert out[0].text == "hello"
+
+
+def test_windows_that_went_out_before_a_revision_are_revised_behind_it() -> None:
+    # 0 gets a word after 1 went out, so 1 follows, although it says the same; 2 need not
+    windows = windower("vision", "text", length_s=1.0, context_words=0, revises=True)
+    out = see(windows, 0.0) + see(windows, 1.5) + see(windows, 2.5)
+    out += windows.push_words([word("hello", 0.2, 0.6)], 1 * S)
+    out += see(windows, 3.5) + windows.push_words([], round(3.5 * S))
+
+    assert numbers(out) == [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1)]
+    assert msgspec.structs.replace(out[4], revision=0) == out[1]
+
+
+def test_the_words_of_a_window_are_waited_for_no_longer_than_the_lateness() -> None:
+    windows = windower("vision", "text", length_s=1.0, lateness_s=2.0, revises=True)
+    out = see(windows, 0.0) + see(windows, 1.5) + see(windows, 3.5)
+    assert windows.push_words([word("late", 0.2, 0.6), word("not", 1.2, 1.6)], 0) == []
+    assert windows.counters["late_words"] == 1
+    out += windows.finish()
+
+    assert numbers(out) == [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (3, 0)]
+    assert [w.text for w in out] == ["", "", "", "not", "", ""]
+    assert out[3].context == "late", "a word too late for its own window"
+
+
+def test_the_end_of_the_stream_revises_what_is_out_before_the_last_window() -> None:
+    windows = windower("vision", "text", revises=True)
+    out = see(windows, 0.0) + see(windows, 1.5)
+    windows.push_words([word("hello", 0.2, 0.6)], 0)
+    out += windows.finish()
+
+    assert numbers(out) == [(0, 0), (0, 1), (1, 0)]
+    assert [w.final for w in out] == [False, False, True]
+
+
+def test_a_bounded_number_of_windows_may_be_revised() -> None:
+    windows = windower("vision", "text", length_s=30.0, lateness_s=1e6, revises=True)
+    out = [w for tick in range(20) for w in see(windows, tick + 0.5)]
+    assert numbers(out) == [(k, 0) for k in range(19)]
+    windows.push_words([word("late", 0.2, 0.6)], 0)
+
+    revised = [(k, 1) for k in range(19 - MAX_UNSETTLED, 19)]
+    assert numbers(windows.finish()) == [*revised, (19, 0)]
+
+
+def test_late_speech_revises_a_window_only_if_it_makes_the_voice_count() -> None:
+    windows = windower("audio", "text", length_s=1.0, revises=True)
+    windows.push_audio(audio(0.0, 2.5))
+    out = windows.push_speech([(0, 2 * S)], round(2.5 * S))
+    out += windows.push_words([], round(2.5 * S))
+
+    assert numbers(out) == [(0, 1), (1, 1)]
+    windows = windower("audio", "text", length_s=1.0, revises=True)
+    windows.push_speech([(0, round(0.5 * S))], 0)
+    [first] = windows.push_audio(audio(0.0, 1.5))
+    assert first.presence.audio == 0.5
+    windows.push_speech([(0, 1 * S)], round(1.5 * S))
+    assert windows.push_words([], round(1.5 * S)) == []
+
+
+def test_a_revision_carries_again_what_its_window_carried() -> None:
+    """Each word is in one window of the highest revisions, and speech counts once."""
+    windows = windower("audio", "text", revises=True)
+    windows.push_speech([(0, round(0.9 * S))], round(0.9 * S))
+    windows.push_words([word("good", 0.1, 0.3)], round(0.3 * S))
+    [first] = windows.push_audio(audio(0.0, 1.5))
+    windows.push_speech([(round(0.9 * S), round(1.4 * S))], round(1.5 * S))
+    [again] = windows.push_words([word("day", 0.5, 0.9)], round(1.5 * S))
+    [last] = windows.finish()
+
+    assert first.spoken == Spoken((SpeechSpan(0, 900),), (SpokenWord("good", 100, 300),))
+    both = (SpokenWord("good", 100, 300), SpokenWord("day", 500, 900))
+    assert again.spoken == Spoken((SpeechSpan(0, 1000),), both)
+    assert last.spoken == Spoken((SpeechSpan(1000, 1400),), ())
+
+
+def test_without_words_to_expect_nothing_is_revised() -> None:
+    windows = windower("audio", revises=True)
+    assert windows.push_audio(audio(0.0, 1.5)) == []
+    assert numbers(windows.push_speech([(0, 1 * S)], round(1.4 * S))) == [(0, 0)]

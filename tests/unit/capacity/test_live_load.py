@@ -32,6 +32,19 @@ def test_a_window_has_its_first_and_its_last_latency() -> None:
     assert {name: round(ms) for name, ms in arrivals.last_ms.items()} == {"s/p1/1": 1500}
 
 
+def test_a_word_has_the_latency_of_the_first_record_that_carries_it() -> None:
+    word = {"text": "hello", "start_ms": 300, "end_ms": 700}
+    fields = {"participant_id": "p1", "end_ms": 1_000, "spoken": {"words": [word]}}
+    arrivals = Arrivals()
+    arrivals.take(line(1), START_S + 1.2)
+    for revision, now_s in ((1, 2.5), (2, 4.0)):
+        again = json.loads(line(1, revision)) | fields
+        arrivals.take(json.dumps(again), START_S + now_s)
+    assert {name: round(ms) for name, ms in arrivals.words_ms.items()} == {
+        ("p1", 300, "hello"): 1_800
+    }
+
+
 def test_the_warm_up_does_not_count() -> None:
     arrivals = Arrivals()
     arrivals.take(line(1), START_S + 1.2)

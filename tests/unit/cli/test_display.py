@@ -154,3 +154,25 @@ def test_the_bar_reaches_from_the_middle_to_the_value(valence: float) -> None:
 def test_only_the_newest_words_fit() -> None:
     assert newest_words("one two three", 8) == "…o three"
     assert newest_words("short", 8) == "short"
+
+
+def test_the_highest_revision_of_a_window_counts_in_table_and_summary() -> None:
+    board = Board("Meeting")
+    for record in (
+        sentiment(0, 2.0, text="a wonderful"),
+        sentiment(1, 1.0, text="wonderful day"),
+        sentiment(0, -2.0, revision=1, text="not a wonderful"),
+        sentiment(0, 2.0, text="a wonderful"),
+    ):
+        board.add(record)
+    assert "wonderful day" in shown(board.live()), "the newest window, not the newest record"
+    summary = shown(board.summary(), 120)
+    assert re.search(r"ana +2 +2 +-0\.50 +-2\.00 at 0:01 not a wonderful +\+1\.00", summary)
+
+
+def test_speech_that_is_published_again_counts_once_as_talk_time() -> None:
+    board = Board("Meeting")
+    board.add(sentiment(59, spoken=Spoken((SpeechSpan(0, 30_000),))))
+    board.add(sentiment(59, revision=1, spoken=Spoken((SpeechSpan(0, 30_500),))))
+    assert "0:30" in shown(board.summary())
+    assert "1:00" not in shown(board.summary()).partition("Who spoke")[2].partition("Nobody")[0]

@@ -176,6 +176,20 @@ async def test_the_page_s_meeting_is_the_highest_revision(feed: Feed) -> None:
     assert log.summary()["valence"] == -1.0
 
 
+async def test_a_revision_replaces_its_window_and_adds_nothing_else(feed: Feed) -> None:
+    spoken = Spoken((SpeechSpan(0, 600),))
+    waited = {"capture": 2_000.0, "total": 2_100.0}
+    feed.add(sentiment(0, spoken=spoken), 0)
+    feed.add(sentiment(1, 1.0), 1)
+    longer = Spoken((SpeechSpan(0, 900),))
+    feed.add(sentiment(0, -1.0, revision=1, spoken=longer, latency_ms=waited), 2)
+    log = feed.sessions["standup"]
+
+    assert log.participants["ana"].window_index == 1, "the newest window, not the newest record"
+    assert log.conversation()["participants"][0]["talk_ms"] == 900
+    assert log.latencies()["total"] == {"median": 110.0, "p95": 110.0}, "not the wait for words"
+
+
 async def test_sessions_are_bounded_and_the_one_longest_silent_goes_first(feed: Feed) -> None:
     for number in range(feeds.MAX_SESSIONS):
         feed.add(sentiment(0, session_id=f"s{number}"), number)

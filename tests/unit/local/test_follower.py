@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from streamer.config import load
-from streamer.local.follower import Follower
+from streamer.local.follower import Follower, Published
 from streamer.session.sending import InFlight, NoProgress
+from tests.made_records import score, sentiment
 
 
 async def test_after_ctrl_c_silent_stages_are_not_waited_for_long() -> None:
     in_flight = InFlight(None)
-    await in_flight.room("standup/ana/0", 1)
+    await in_flight.room(("standup/ana/0", 0), 1)
     follower = Follower(load(None, []), "standup", in_flight, lambda record: None)
     draining = asyncio.create_task(follower.drain(stall_s=3600, stopped_s=0.01))
     await asyncio.sleep(0)
@@ -19,3 +20,20 @@ async def test_after_ctrl_c_silent_stages_are_not_waited_for_long() -> None:
     follower.hurry()
     with pytest.raises(NoProgress, match="1 windows of standup were not answered"):
         await asyncio.wait_for(draining, 30)
+
+
+async def test_a_session_is_followed_until_every_revision_is_published() -> None:
+    shown: list[Published] = []
+    in_flight = InFlight(None)
+    follower = Follower(load(None, []), "standup", in_flight, shown.append)
+    for revision in (0, 1):
+        await in_flight.room(("standup/ana/0", revision), 1)
+    for revision in (0, 1):
+        assert in_flight.open_windows == 2 - revision
+        await follower._take(score(0, revision=revision))
+        await follower._take(sentiment(0, revision=revision))
+        await follower._take(sentiment(0, revision=0))
+
+    assert in_flight.open_windows == 0
+    assert shown == [sentiment(0), sentiment(0, revision=1)]
+    assert follower.sentiments == 1

@@ -14,7 +14,7 @@ from streamer.config import Config, build
 from streamer.errors import ConfigError, TopicChanged
 from streamer.kafka.groups import consumer_group
 from streamer.kafka.provision import changelogs
-from streamer.kafka.topics import ALERTS, SESSION_INPUT
+from streamer.kafka.topics import ALERTS, SCORES, SESSION_INPUT
 from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing import app, spec
 from streamer.processing.stored import changes_in
@@ -161,6 +161,30 @@ async def test_a_changelog_of_other_partitions_ends_it_before_anything_is_smooth
     assert bench.journal == []
     with pytest.raises(TopicChanged, match="4 partitions but changelog has 3"):
         bench.app.ended.result()
+
+
+async def test_a_revision_is_published_once_and_with_the_same_values_after_a_crash() -> None:
+    """The windows before it were another worker's; this one is killed after publishing."""
+    bench = Bench()
+    async with bench.working():
+        await bench.feed(*map(bench.event, wire(0, 1)))
+    rows, revised = dict(bench.table.rows), SCORES.encode(score(0, 1.0, revision=1)).value
+    answers = []
+    for _ in range(2):
+        bench.table.rows, bench.offset = dict(rows), 2
+        bench.journal.clear()
+        bench.restart()
+        async with bench.working():
+            await bench.feed(bench.event(revised))
+        answers.append([plain(record) for _, record in bench.journal.of("acknowledged")])
+    assert answers[0] == answers[1]
+    assert [(s.window_index, s.revision, s.valence) for s in answers[0]] == [(0, 1, 1.0)] * 2
+
+    bench.journal.clear()
+    async with bench.working():
+        await bench.feed(bench.event(revised), *map(bench.event, wire(0, 1)))
+    assert bench.journal.of("acknowledged") == []
+    assert bench.stage.counters["duplicates"] == 3
 
 
 async def test_old_keys_are_forgotten() -> None:

@@ -1,6 +1,8 @@
 """Recorded sessions on disk: whole after any kill, each record once, names safe as folders."""
 
+import csv
 import dataclasses
+import io
 import string
 from pathlib import Path
 
@@ -13,13 +15,18 @@ from hypothesis import strategies as st
 from streamer.recording import recorded
 from streamer.recording import writer as writing
 from streamer.recording.arrow import arrow_schema
+from streamer.recording.export import to_csv
 from streamer.recording.files import media_file
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError, folder_name
+from streamer.recording.transcript import transcript
 from streamer.recording.writer import Writer
 from streamer.records import (
     Participant,
     Sentiment,
+    SpeechSpan,
+    Spoken,
+    SpokenWord,
 )
 from tests.made_records import (
     START,
@@ -207,6 +214,19 @@ def test_the_highest_revision_counts_in_whatever_order_it_comes(tmp_path: Path) 
     assert entry == recording.summary
     assert (entry.counts["smoothed"], entry.counts["session_smoothed"]) == (1, 1)
     assert entry.mean_valence == 0.5
+
+
+def test_words_and_speech_of_a_revised_window_are_in_a_recording_once(tmp_path: Path) -> None:
+    good, day = SpokenWord("good", 100, 300), SpokenWord("day", 500, 900)
+    first = sentiment(0, 1.0, spoken=Spoken((SpeechSpan(0, 600),), (good,)))
+    again = sentiment(0, -1.0, revision=1, spoken=Spoken((SpeechSpan(0, 900),), (good, day)))
+    write(tmp_path, session(), first, sentiment(1, final=True), again)
+    recording = Recordings(tmp_path).read("standup")
+
+    assert [line.text for line in transcript(recording.sentiments)] == ["good day"]
+    assert recording.conversation.participants[0].talk_ms == 900
+    exported = csv.DictReader(io.StringIO(to_csv(recording).decode()))
+    assert [(row["revision"], row["valence"]) for row in exported] == [("1", "-1.0"), ("0", "0.5")]
 
 
 def test_without_a_session_record_the_start_follows_from_event_time(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 import asyncio
 import itertools
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streamer.capture.sources import ParticipantSpec
-from streamer.config import load
+from streamer.config import build, load
 from streamer.errors import ConfigError
 from streamer.kafka.producer import Producer
 from streamer.records import NS_PER_S
+from streamer.session.participant import revises
 from streamer.session.plan import Plan, make_plan, session_id_of
 from streamer.session.sending import InFlight, NoProgress, SendQueue, deliver
 from tests import media
@@ -57,10 +60,42 @@ async def test_a_replay_outbox_waits_and_drops_nothing() -> None:
     assert send_queue.dropped == 0
 
 
+async def test_a_full_queue_drops_a_revision_before_a_window() -> None:
+    send_queue = SendQueue(2, drop_oldest=True)
+    for each in (window(3, revision=1), window(5), window(6), window(4, revision=1)):
+        await send_queue.put(each)
+    await send_queue.close()
+    assert (send_queue.dropped, send_queue.dropped_revisions) == (0, 2)
+    assert await taken(send_queue) == [(5, 0), (6, 0)]
+
+
+async def test_a_window_that_has_not_gone_out_yet_goes_out_with_its_late_words() -> None:
+    send_queue = SendQueue(2, drop_oldest=True)
+    for each in (window(0), window(1), window(2), window(1, "late words", revision=1)):
+        await send_queue.put(each)
+    await send_queue.close()
+    out = [w async for w in send_queue]
+    assert [(w.window_index, w.revision, w.skipped) for w in out] == [(1, 0, 1), (2, 0, 0)]
+    assert out[0].text == "late words"
+    assert send_queue.dropped_revisions == 0
+
+
+async def test_no_revision_goes_out_of_a_window_that_was_dropped() -> None:
+    send_queue = SendQueue(1, drop_oldest=True)
+    await send_queue.put(window(0))
+    await send_queue.put(window(1))
+    waiting = aiter(send_queue)
+    assert (await anext(waiting)).window_index == 1
+    await send_queue.put(window(0, revision=1))
+    await send_queue.put(window(2))
+    assert (await anext(waiting)).window_index == 2
+    assert send_queue.dropped == 1
+
+
 async def test_after_a_stop_windows_that_nobody_scores_are_not_waited_for() -> None:
     config = load(None, ["kafka.broker=localhost:9092", "kafka.connect_timeout_s=0.01"])
     in_flight, stop = InFlight(1), threading.Event()
-    await in_flight.room("standup/ana/0", 1)
+    await in_flight.room(("standup/ana/0", 0), 1)
     stop.set()
     with pytest.raises(NoProgress, match=r"1 windows of .* were not scored"):
         await deliver(window(1), Producer(config), in_flight, stop)
@@ -80,43 +115,84 @@ async def test_an_abandoned_outbox_lets_its_filler_go() -> None:
 
 async def test_the_ledger_holds_back_what_does_not_fit_until_something_is_scored() -> None:
     in_flight = InFlight(100)
-    await in_flight.room("a", 60)
-    waiting = asyncio.create_task(in_flight.room("b", 60))
+    await in_flight.room(("a", 0), 60)
+    waiting = asyncio.create_task(in_flight.room(("b", 0), 60))
     await asyncio.sleep(0)
     assert not waiting.done()
-    await in_flight.scored("a")
+    await in_flight.scored(("a", 0))
     await waiting
     assert in_flight.open_windows == 2
-    await in_flight.published("a")
-    await in_flight.published("b")
+    await in_flight.published(("a", 0))
+    await in_flight.published(("b", 0))
     assert in_flight.open_windows == 0
 
 
 async def test_one_window_larger_than_the_limit_still_passes() -> None:
     in_flight = InFlight(10)
-    await asyncio.wait_for(in_flight.room("huge", 1000), 30)
+    await asyncio.wait_for(in_flight.room(("huge", 0), 1000), 30)
     assert in_flight.open_windows == 1
 
 
 async def test_a_dead_letter_settles_its_window_whichever_comes_first() -> None:
     in_flight = InFlight(None)
-    await in_flight.room("a", 1)
-    await in_flight.sent("a", 2, 7)
+    await in_flight.room(("a", 0), 1)
+    await in_flight.sent(("a", 0), 2, 7)
     await in_flight.dead(2, 7)
-    await in_flight.room("b", 1)
+    await in_flight.room(("b", 0), 1)
     await in_flight.dead(2, 8)
     assert in_flight.open_windows == 1
-    await in_flight.sent("b", 2, 8)
+    await in_flight.sent(("b", 0), 2, 8)
     assert (in_flight.open_windows, in_flight.dead_letters) == (0, 2)
 
 
 async def test_foreign_ids_and_places_change_nothing() -> None:
     in_flight = InFlight(100)
-    await in_flight.room("a", 60)
-    await in_flight.scored("other")
-    await in_flight.published("other")
+    await in_flight.room(("a", 0), 60)
+    await in_flight.scored(("other", 0))
+    await in_flight.published(("other", 0))
     await in_flight.dead(0, 0)
     assert (in_flight.open_windows, in_flight.dead_letters) == (1, 0)
+
+
+async def test_each_revision_is_accounted_for_by_itself() -> None:
+    in_flight = InFlight(100)
+    for revision in (0, 1):
+        await in_flight.room(("standup/ana/4", revision), 50)
+        await in_flight.sent(("standup/ana/4", revision), 2, 7 + revision)
+    await in_flight.published(("standup/ana/4", 0))
+    assert in_flight.open_windows == 1
+    await in_flight.room(("standup/ana/5", 0), 50)
+    await in_flight.dead(2, 8)
+    assert (in_flight.open_windows, in_flight.dead_letters) == (1, 1)
+
+
+async def test_what_smoothing_leaves_out_is_settled_by_what_was_sent_later() -> None:
+    """A revision that comes too late is not published, nor is what one replaced in smoothing."""
+    in_flight = InFlight(None)
+    sent = [("s/ana/4", 1), ("s/bo/4", 1), ("s/ana/5", 0), ("s/ana/5", 1), ("s/ana/6", 0)]
+    for each in sent:
+        await in_flight.room(each, 1)
+    await in_flight.published(("s/ana/5", 1))
+    assert in_flight.open_windows == 2
+    await in_flight.published(("s/bo/4", 1))
+    await in_flight.published(("s/ana/6", 0))
+    assert (in_flight.open_windows, in_flight.dead_letters) == (0, 0)
+
+
+def test_windows_of_a_live_session_alone_are_revised() -> None:
+    spec = ParticipantSpec("me", ("lavfi:sine=frequency=440",))
+    live = {"session": {"consent": "yes"}}
+
+    def answer(*, speed: float = 1, is_live: bool = True, **settings: Any) -> bool:
+        config = build({**live, **settings})
+        plan = replace(make_plan([spec], config, speed=speed), live=is_live)
+        return revises(plan, config)
+
+    assert answer()
+    assert not answer(is_live=False)
+    assert not answer(windows={"revisions": False})
+    hidden = {"publish": "session", "session_min_participants": 2}
+    assert not answer(smoothing=hidden), "two values in one window would tell who was late"
 
 
 def test_live_without_consent_is_refused_and_told_how() -> None:

@@ -7,11 +7,21 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from streamer.config import SmoothingConfig
+from streamer.config import AlertsConfig, SmoothingConfig
 from streamer.records import (
+    Alert,
     Gate,
 )
-from streamer.smoothing.participant import HELD_LIMIT, ParticipantState, flush, step
+from streamer.smoothing.alerts import AlertState
+from streamer.smoothing.estimate import Estimate, Trend
+from streamer.smoothing.participant import (
+    HELD_LIMIT,
+    RECENT_WINDOWS,
+    ParticipantState,
+    flush,
+    step,
+)
+from streamer.windows import MAX_UNSETTLED
 from tests import made_records
 from tests.made_records import START, class_probabilities
 from tests.smoothing_runs import (
@@ -134,6 +144,90 @@ def test_the_stored_state_keeps_its_names_in_the_changelog() -> None:
         "level",
         "line",
         "watch",
+        "recent",
+        "before",
     ]
     encoded = msgspec.msgpack.encode(state)
     assert msgspec.msgpack.decode(encoded, type=ParticipantState) == state
+
+
+# --- revisions ----------------------------------------------------------------------------------
+
+
+def test_a_newer_revision_of_a_window_that_is_out_is_published_again_and_counts() -> None:
+    late = score(1, 2.0, revision=1)
+    _, outputs = run([score(0, 1.0), score(1, -1.0), late, score(2, 0.5)])
+    out = sentiments(outputs)
+
+    assert [(s.window_index, s.revision) for s in out] == [(0, 0), (1, 0), (1, 1), (2, 0)]
+    assert [out[0], *out[2:]] == smooth([score(0, 1.0), late, score(2, 0.5)])
+
+
+def test_a_revision_corrects_what_later_windows_start_from() -> None:
+    # out 0 1 2, then again 0 1 2: as if the second values had been the only ones
+    first = [score(k, -1.0) for k in range(3)]
+    again = [score(k, 1.0 + k / 2, revision=1) for k in range(3)]
+    state, outputs = run([*first, *again])
+
+    assert sentiments(outputs)[3:] == smooth(again)
+    assert state.estimate == run(again)[0].estimate
+
+
+def test_a_revision_without_evidence_takes_the_value_back() -> None:
+    _, outputs = run([score(0, 2.0), score(0, None, revision=1)])
+    assert sentiments(outputs)[1].valence is None
+    assert sentiments(outputs)[1] == smooth([score(0, None, revision=1)])[0]
+
+
+def test_a_lower_or_equal_revision_changes_nothing() -> None:
+    state, _ = run([score(0, 1.0), score(0, 2.0, revision=2)])
+    for again in (score(0, 3.0), score(0, 3.0, revision=1), score(0, 3.0, revision=2)):
+        assert step(state, again, SmoothingConfig(), QUIET) == (state, [])
+
+
+def test_a_bounded_number_of_windows_may_be_revised() -> None:
+    state, _ = run([score(k, 1.0) for k in range(50)])
+    oldest = 50 - RECENT_WINDOWS
+    assert len(state.recent) == RECENT_WINDOWS > MAX_UNSETTLED, "capture revises no older one"
+    assert step(state, score(oldest - 1, 3.0, revision=1), SmoothingConfig(), QUIET) == (state, [])
+    _, outputs = step(state, score(oldest, 3.0, revision=1), SmoothingConfig(), QUIET)
+    assert [(s.window_index, s.revision) for s in sentiments(outputs)] == [(oldest, 1)]
+
+
+def test_a_revision_raises_no_alert_and_repeats_none() -> None:
+    quick, alerts = SmoothingConfig(time_constant_s=0.01), AlertsConfig(negative_for_s=99)
+    state, outputs = run([score(0, 1.0), score(1, -1.0)], quick, alerts)
+    assert [out.kind for out in outputs if isinstance(out, Alert)] == ["sharp_drop"]
+
+    for value in (-3.0, 1.0):
+        revised, outputs = step(state, score(1, value, revision=1), quick, alerts)
+        assert [s.valence for s in sentiments(outputs)] == [value]
+        assert revised.alert_state == state.alert_state
+
+
+class _Before(
+    msgspec.Struct,
+    frozen=True,
+    rename={"estimate": "level", "trend": "line", "alert_state": "watch"},
+):
+    """The state of the version that took no revisions."""
+
+    next_index: int = 0
+    newest_ms: int = 0
+    estimate: Estimate | None = None
+    trend: Trend | None = None
+    alert_state: AlertState = AlertState()
+
+
+def test_states_pass_between_this_version_and_the_one_before() -> None:
+    state, _ = run([score(k, 1.0) for k in range(3)])
+    before = msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=_Before)
+    assert (before.next_index, before.estimate) == (3, state.estimate)
+
+    old = msgspec.msgpack.decode(msgspec.msgpack.encode(before), type=ParticipantState)
+    assert step(old, score(2, 2.0, revision=1), SmoothingConfig(), QUIET) == (old, [])
+    state, outputs = run([score(3, -1.0), score(3, 2.0, revision=1)], state=old)
+    assert (
+        sentiments(outputs)[1]
+        == smooth([*(score(k, 1.0) for k in range(3)), score(3, 2.0, revision=1)])[3]
+    )

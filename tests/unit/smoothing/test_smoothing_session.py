@@ -372,3 +372,45 @@ def test_silence_is_waited_for_longer_while_someone_is_missing() -> None:
     assert session_silence_s(state, config) == 35.0
     state, _ = meet([sentiment("bo", 1, 1.0, final=True)], state=state)
     assert session_silence_s(state, config) == 5.0
+
+
+def test_a_revised_report_goes_out_with_the_next_window_that_does() -> None:
+    """ana  0    0'   1          ' = revised
+    bo   0         1    2
+    """
+    state, _ = meet([sentiment("ana", 0, 1.0), sentiment("bo", 0, 0.0)])
+    revised = msgspec.structs.replace(sentiment("ana", 0, 2.0), revision=1)
+    state, outputs = meet([revised, sentiment("bo", 1, 0.0)], state=state)
+    assert outputs == []
+    assert session_holds(state)
+
+    state, outputs = meet([sentiment("ana", 1, 1.0)], state=state)
+    out = session_sentiments(outputs)
+    assert [(each.window_index, each.revision) for each in out] == [(0, 1), (1, 0)]
+    assert [each.valence for each in out] == [1.0, 0.5]
+    assert not session_holds(state)
+
+
+def test_a_revised_report_that_no_window_follows_goes_out_with_a_flush() -> None:
+    state, _ = meet([sentiment("ana", 0, 1.0), sentiment("bo", 0, 0.0)])
+    revised = msgspec.structs.replace(sentiment("ana", 0, 2.0), revision=1)
+    state, outputs = flush(meet([revised], state=state)[0])
+    assert [(each.window_index, each.revision, each.valence) for each in outputs] == [(0, 1, 1.0)]
+
+
+def test_a_late_report_does_not_wait_behind_a_revised_one() -> None:
+    state, _ = flush(meet([sentiment("ana", 0, 1.0)])[0])
+    revised = msgspec.structs.replace(sentiment("ana", 0, 2.0), revision=1)
+    state, outputs = meet([revised], state=state)
+    assert outputs == []
+    _, [record] = meet([sentiment("bo", 0, 0.0)], state=state)
+    assert record.valence == 1.0
+
+
+def test_a_revised_report_changes_nothing_of_a_meeting_that_hides_its_people() -> None:
+    crowd = Policy("session", 2, MODALITIES)
+    state, _ = meet([sentiment("ana", 0, 1.0), sentiment("bo", 0, 0.0)], policy=crowd)
+    revised = msgspec.structs.replace(sentiment("ana", 0, 2.0), revision=1)
+    _, outputs = meet([revised, *(sentiment(n, 1, 1.0) for n in ("ana", "bo"))],
+                      state=state, policy=crowd)  # fmt: skip
+    assert [(out.window_index, out.revision) for out in session_sentiments(outputs)] == [(1, 0)]
