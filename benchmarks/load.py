@@ -7,7 +7,7 @@ Each participant is a live source: a recording that repeats at real speed. With 
 after another has sound, 10 s each, and the others are silent with a face; with `all` everybody has
 sound all the time. `streamer run` captures them, and its printed records are the subscriber's.
 From one number of participants to `--to` each is measured in turn, until the 95th percentile passes
-`--limit-ms` or something is dropped: the last one before that is the capacity.
+`--limit-ms` or something is dropped or missing: the last one before that is the capacity.
 
 A latency is from a window's end to its record on standard output, after a warm-up of 15 s; `first`
 counts a window's first record, `last` its last revision; `word` is from a word's end to the first
@@ -45,7 +45,8 @@ def main() -> None:
             Load(options.recordings, count, options.talk, options.seconds, arguments=arguments)
         )
         print(json.dumps(asdict(figures)) if options.json else _lines(figures), flush=True)
-        if figures.losses or figures.first_ms.get("p95", options.limit_ms + 1) > options.limit_ms:
+        late_ms = figures.first_ms.get("p95", options.limit_ms + 1)
+        if not figures.keeps_up or late_ms > options.limit_ms:
             break
         capacity = count
     print(json.dumps({"capacity": capacity}) if options.json else f"Capacity: {capacity}")

@@ -8,7 +8,7 @@
     models      models list, get, verify
     letters     dead-letter
     topics      topics list, create
-    capacity    bench
+    capacity    plan, bench
 
 `options` and `context` hold what the commands share; `terminal`, `output`, `logs` and `display`
 write to the terminal. The exit codes are `streamer.errors.ExitCode`.

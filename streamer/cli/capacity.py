@@ -1,4 +1,4 @@
-"""`bench`: what this machine takes."""
+"""`plan` and `bench`: what a number of participants needs, and what this machine takes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,36 @@ class Talk(StrEnum):
 TalkOption = Annotated[
     Talk, typer.Option(help="`turns`: one speaks at a time; `all`: everybody all the time.")
 ]
+
+
+@app.command()
+def plan(
+    participants: Annotated[
+        list[int], typer.Option(min=1, help="How many at a time; repeatable, a column each.")
+    ],
+    per_session: Annotated[
+        int, typer.Option(min=1, help="How many of them are in one session.")
+    ] = 10,
+    talk: TalkOption = Talk.turns,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    broker: BrokerOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Print what participants need: workers, partitions, brokers, network, disk.
+
+    The figures follow from measured costs (streamer/capacity/unit_costs.py) and the settings.
+    """
+    from streamer.capacity.plan import Demand, lines
+    from streamer.capacity.plan import plan as planned
+
+    chosen = choose(config, set_, broker)
+    plans = [
+        planned(chosen.config, Demand(count, per_session, talk.value)) for count in participants
+    ]
+    as_json = [json.dumps(asdict(each)) for each in plans]
+    for line in as_json if json_ else lines(chosen.config, plans):
+        print_line(line)
 
 
 @app.command()

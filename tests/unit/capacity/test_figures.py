@@ -56,6 +56,8 @@ def test_missing_windows_losses_and_lateness_are_told_from_each_other() -> None:
     assert "falls behind" in advice(lost, 8, 3000)
     assert lost.losses[0] in lines(lost)
     assert "come late, 240 ms" in advice(GOOD, 8, 200)
+    late = replace(GOOD, losses=["Losses: late words 3."])
+    assert "about" in advice(late, 8, 3000) and late.losses[0] in lines(late)
     nothing = replace(GOOD, windows=0, first_ms={}, last_ms={})
     assert "falls behind" in advice(nothing, 8, 3000)
     assert "no record came" in "\n".join(lines(nothing))

@@ -1,0 +1,71 @@
+"""What one participant costs, measured; each figure with the command that measures it.
+
+`plan` multiplies these. CPU is in seconds of one core of an Intel Xeon, which other work shared;
+measure your own machine with `streamer bench`. Sizes depend on how loud the sound is and how sharp
+the faces are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+# --- bytes: python benchmarks/unit_costs.py RECORDING …, of two people who speak -----------------
+
+AUDIO_BYTES_PER_S: Mapping[Literal["flac", "pcm16"], int] = {"flac": 21_966, "pcm16": 32_000}
+"""Sound of one second at 16 kHz."""
+CROP_BYTES = 4_589
+"""One face of CROP_PX pixels square at CROP_QUALITY."""
+CROP_PX, CROP_QUALITY = 112, 85
+TEXT_BYTES = 1_859
+"""Words, context and all else in a window, with key and headers."""
+SCORE_BYTES = 1_426
+SENTIMENT_BYTES = 1_632
+SESSION_SENTIMENT_BYTES = 751
+PARTICIPANT_STATE_BYTES = 482
+"""A participant's state in the changelog, written once a window."""
+MEMBER_STATE_BYTES = 180
+"""A session's state, per member; all of it goes to the changelog once a member's window.
+
+Reports that come late make it larger, to 160 kB for the session at most.
+"""
+
+# --- CPU: python benchmarks/load.py RECORDING RECORDING … ----------------------------------------
+#
+# Two runs each of `--participants 1 --talk all --seconds 25` and `--participants 3 --talk turns
+# --seconds 30`, embedded broker, two cores with a load average of 11 to 13; the means. The two
+# unknowns of each stage follow from the two kinds of run: who listens costs half of what three in
+# turns cost together less one who speaks. Of processing the unknowns are a worker and a window.
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds per second of a participant who speaks, and of one who only listens."""
+
+    speaking: float
+    listening: float
+
+    def at(self, share: float) -> float:
+        """Return the cost of a participant who speaks for this share of the time."""
+        return self.listening + share * (self.speaking - self.listening)
+
+
+CAPTURE_CPU = Cost(speaking=0.425, listening=0.108)
+INFERENCE_CPU = Cost(speaking=0.057, listening=0.030)
+"""At one window a second."""
+PROCESSING_CPU = 0.0057
+"""At one window a second, whoever speaks."""
+PROCESSING_IDLE_CPU = 0.033
+"""Of a worker with nothing to do."""
+
+# --- memory: the same runs, with one participant and with three ----------------------------------
+
+CAPTURE_MB = 798.0
+"""A capture process, with its recogniser."""
+CAPTURE_PARTICIPANT_MB = 105.0
+"""Each participant in it."""
+INFERENCE_MB = 756.0
+"""An inference worker with the default checkpoint."""
+PROCESSING_MB = 91.0
+"""A processing worker, without the states of its participants."""
