@@ -233,10 +233,12 @@ def served() -> Iterator[Served]:
 
 
 def said(index: int, text: str) -> Spoken:
-    """One second of speech with some words."""
+    """One second of speech with some words; the recogniser is unsure of the number."""
     start_ms = index * 1000
     words = (
-        SpokenWord(word, start_ms + 300 * k, start_ms + 300 * k + 250)
+        SpokenWord(
+            word, start_ms + 300 * k, start_ms + 300 * k + 250, 0.4 if word.isdigit() else 0.9
+        )
         for k, word in enumerate([*text.split(), str(index)])
     )
     return Spoken((SpeechSpan(start_ms, start_ms + 1000),), tuple(words))
@@ -284,10 +286,11 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     whole = browser.text(".card.meeting")
     for text in ("2 participants", "0.75", "→ −0.20 a minute", "→ steady"):
         assert text in whole
-    browser.until_text("#alerts", "1:02 ana fell sharply")
+    browser.until_text("#alerts", "1:02 ana fell sharply 28 s ago, after “so says ana 60 so")
     browser.until_text("#health", "80 ms")
     browser.until_text("#facts", "live")
     browser.until_text("#lines", "so says ana 80")
+    assert browser.text("#lines .unsure").isdigit()
     browser.until_text(f"{browser.card('ana')} .talk", "0:54, 69 % of all in 9 turns")
     browser.until_text(".card.meeting .talk", "for 0:04, in 1 silence")
     assert browser.text(".card.meeting .spoke dt") == "Nobody spoke"
@@ -314,6 +317,7 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     served.add(*both(90), alert(90, alert_id="later"))
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
     browser.until_text("#announcer", "ana fell")
+    assert browser.driver.title == "(1 alert) standup · Sentiment"
     served.add(session(revision=1, names={"ana": "Ana Berg"}))
     browser.until_text(f"{browser.card('ana')} .name", "Ana Berg")
     browser.until_text("#alerts", "Ana Berg fell sharply")
@@ -400,16 +404,17 @@ def test_the_keyboard_reaches_everything(browser: Browser, served: Served) -> No
     browser.open(served.url + "?session=standup")
     browser.until_text("#alerts", "ana fell")
     reached = []
-    for _ in range(7):
+    for _ in range(8):
         browser.driver.switch_to.active_element.send_keys(Keys.TAB)
         focused = browser.driver.switch_to.active_element
         reached.append(focused.get_attribute("id") or focused.text)
-    assert reached == [
+    assert [name.partition(" fell")[0] for name in reached] == [
         "Skip to the content",
         "All sessions",
         "The meeting as a whole",
+        "notify",
         "alerts",
-        "0:04 ana fell sharply",
+        "0:04 ana",
         "ana",
         "bo",
     ]
@@ -482,17 +487,29 @@ def test_the_states_without_data(browser: Browser, served: Served) -> None:
     browser.shot("connecting")
     served.state("up")
     browser.until_text("#banner", "No session yet")
+    browser.until_text("#commands", "streamer replay talk.mp4 --broker broker.example:9092")
     browser.shot("empty")
     served.state("down")
     browser.until_text("#banner", "The broker at broker.example:9092 has not answered")
     browser.shot("broker-down-empty")
     served.state("none")
     browser.until_text("#banner", "Nothing is recorded here, and no broker is followed.")
+    served.feed.stages = {
+        "capture": {"windows_per_s": 1.0},
+        "inference": {"waiting": 2, "workers": 1},
+        "smoothing": {"waiting": 0, "workers": 0},
+    }
     served.state("up")
     browser.open(served.url + "?session=retro")
     browser.until_text("#banner", "Nothing yet of session retro")
+    browser.until_text("#steps", "Session: retro has not begun.")
+    browser.until_text("#steps", "Model: 2 windows in the queue.")
+    browser.until_text("#steps", "streamer process --broker broker.example:9092")
+    browser.shot("starting")
+    served.feed.stages = {}
     served.add(sentiment(0, session_id="retro"), timestamp_ms=1_000)
     browser.until_text("#banner", "Nothing new for")
+    assert not browser.driver.find_element(By.ID, "steps").is_displayed()
     browser.shot("stale")
     served.add(session("ended", session_id="retro"))
     browser.until_text("#banner", "This session has ended.")
@@ -636,6 +653,7 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(
                     participant_id=name,
                     session_id="retro",
                     final=index == 19,
+                    spoken=said(index, "and so on"),
                 )
                 writer.add(of_name)
             writer.add(session_sentiment(index, session_id="retro"))
@@ -673,6 +691,18 @@ def test_a_recorded_session_opens_with_its_recording_beside_it(
             f"return document.querySelector('{browser.card('ana')} .value').dataset.window"
         )
         assert abs(at - (int(window) + 1)) <= 1.5
+        for control in ("mute", "captions"):
+            browser.driver.find_element(By.ID, control).click()
+        browser.driver.find_element(By.CSS_SELECTOR, "#rate option[value='2']").click()
+        assert browser.run(f"return [{video}.muted, {video}.playbackRate]") == [True, 2]
+        captions = f"{video}.textTracks[0]"
+        assert browser.run(f"return {captions}.mode") == "showing"
+        assert browser.run(f"return {captions}.cues[0].text").startswith("and so on 0 and so on 1")
+        browser.driver.find_element(By.ID, "next-alert").click()
+        browser.until_text("#play", "Pause")
+        browser.until_text(f"{browser.card('bo')} .words", "window 12")
+        browser.driver.find_element(By.ID, "play").click()
+        browser.until_text("#play", "Play")
         browser.shot("recorded")
     finally:
         served.close()

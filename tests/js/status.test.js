@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import {
   bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
-  sessionFacts, sessionState,
+  sessionFacts, sessionState, titleOf,
 } from "../../streamer/dashboard/static/status.js";
 
 const NOW_MS = 1_000_000;
@@ -254,6 +254,11 @@ test("the health rows name the broker's state", () => {
   assert.deepEqual(rows("connecting").at(-1), ["Broker", "broker:9092, connecting"]);
   assert.deepEqual(rows("none", summaryWith({ recorded: true })),
     [["Broker", "none: recorded sessions only"]]);
+});
+
+test("the title counts the alerts that stand", () => {
+  assert.equal(titleOf("standup", 0), "standup · Sentiment");
+  assert.equal(titleOf("standup", 1), "(1 alert) standup · Sentiment");
 });
 
 test("a single session opens by itself", () => {

@@ -100,3 +100,10 @@ test("a recorded session's track keeps ten hours", () => {
   assert.equal(track.first, 0);
   assert.equal(track.records.length, 36_000);
 });
+
+test("the records back from a moment leave out gaps", () => {
+  const track = trackOf(0, 1, 4);
+  assert.deepEqual([...track.back(5)].map((entry) => entry.window_index), [4, 1, 0]);
+  assert.deepEqual([...track.back(4.5)].map((entry) => entry.window_index), [1, 0]);
+  assert.deepEqual([...track.back(0.5)], []);
+});

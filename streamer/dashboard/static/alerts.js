@@ -12,15 +12,9 @@ export function lengthText(ms) {
   return minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
 
-// An alert's own sentence with the name that people see.
-export function alertText({ participant_id: id, message }, names) {
-  if (id === null || !message.startsWith(`${id} `)) return message;
-  return shownName(names, id) + message.slice(id.length);
-}
-
-// An entry for each raised record, by time: participant_id (null for the meeting), begin_ms, end_ms
-// (null while it stands) and text. A cleared record ends the latest alert of its kind and participant.
-// `names` are those that people see, by participant.
+// An entry for each raised record, by time: participant_id (null for the meeting), kind, threshold,
+// begin_ms, end_ms (null while it stands) and text. A cleared record ends the latest alert of its kind
+// and participant. `names` are those that people see, by participant.
 export function alertEntries(records, names = {}) {
   const raised = new Map();
   const entries = [];
@@ -37,12 +31,11 @@ export function alertEntries(records, names = {}) {
   return entries.sort((a, b) => a.begin_ms - b.begin_ms);
 }
 
-function entryOf({ participant_id, kind, end_ms: begin_ms }, end_ms, names) {
+function entryOf({ participant_id, kind, threshold, end_ms: begin_ms }, end_ms, names) {
   const who = participant_id === null ? "The meeting" : shownName(names, participant_id);
   const negative = kind === "sustained_negative";
-  if (end_ms === null) {
-    return { participant_id, begin_ms, end_ms, text: `${who} ${negative ? "is negative" : "fell sharply"}` };
-  }
+  const entry = { participant_id, kind, threshold, begin_ms, end_ms };
+  if (end_ms === null) return { ...entry, text: `${who} ${negative ? "is negative" : "fell sharply"}` };
   const stayed = negative ? "stayed negative" : "fell sharply, down";
-  return { participant_id, begin_ms, end_ms, text: `${who} ${stayed} for ${lengthText(end_ms - begin_ms)}` };
+  return { ...entry, text: `${who} ${stayed} for ${lengthText(end_ms - begin_ms)}` };
 }

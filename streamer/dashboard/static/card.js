@@ -10,8 +10,10 @@ import { fromTemplate, setPolarity, setText } from "./dom.js";
 import { moodOf, polarityMark } from "./format.js";
 import { heardMs, presenceText } from "./people.js";
 import { Track } from "./store.js";
+import { cleanText } from "./unsure.js";
 
 const LABEL_MS = 5_000; // how often the timeline's accessible name is renewed
+const RECENT_MS = 20_000; // longer than any window
 const MEETING = "The meeting as a whole";
 const GATE_TITLE = "Share of the interaction between voice, words and face (all together) "
   + "against the interaction within each of them (each alone)";
@@ -136,7 +138,7 @@ export class Card {
   #showPerson(record, seconds) {
     this.#showEvidence(evidenceParts(record));
     this.#showGate(record.gate);
-    setText(this.part("words"), record.text);
+    setText(this.part("words"), cleanText(record.text, () => this.#recentWords(record)));
     const presence = presenceText(record, seconds);
     this.part("presence").hidden = presence === "";
     this.root.classList.toggle("speaks", presence === "speaking");
@@ -144,6 +146,16 @@ export class Card {
     const identity = identityText(record);
     this.part("identity").hidden = identity === "";
     setText(this.part("identity"), identity);
+  }
+
+  // The words that the windows up to `record` carry, for as long as a window may be.
+  #recentWords(record) {
+    const recent = [];
+    for (const { end_ms, spoken } of this.track.back(record.end_ms / 1000)) {
+      if (end_ms < record.end_ms - RECENT_MS) break;
+      recent.push(...(spoken?.words ?? []));
+    }
+    return recent;
   }
 
   #showEvidence(parts) {

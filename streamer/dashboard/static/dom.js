@@ -36,3 +36,24 @@ export function arrange(parent, elements) {
     if (parent.children[at] !== element) parent.insertBefore(element, parent.children[at]);
   });
 }
+
+const partsOfElement = new WeakMap();
+
+// Set a text of several parts, of which the `unsure` ones are marked, where it differs.
+export function setParts(element, parts) {
+  const key = JSON.stringify(parts);
+  if (partsOfElement.get(element) === key) return;
+  partsOfElement.set(element, key);
+  element.replaceChildren(...parts.flatMap(({ text, unsure }, at) => {
+    const shown = unsure ? marked(text) : text;
+    return at === 0 ? [shown] : [" ", shown];
+  }));
+}
+
+function marked(text) {
+  const span = document.createElement("span");
+  span.className = "unsure";
+  span.title = "The recogniser is unsure of these words";
+  span.textContent = text;
+  return span;
+}

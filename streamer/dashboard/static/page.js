@@ -1,36 +1,36 @@
 // The page: records from the stream go into tracks, and the screen is drawn from them, at most once
 // a frame. The words come from describe.js and status.js, the interval shown from timeline.js.
 
-import { standingAt } from "./alarms.js";
-import { alertEntries, alertText } from "./alerts.js";
+import { alarmText, nextAlert, previousAlert, standingAt, turnedMs, wordsBefore } from "./alarms.js";
+import { AlertList } from "./alertlist.js";
 import { Card } from "./card.js";
+import { nextCommands, startSteps, stepMark } from "./checklist.js";
 import { keep, kept } from "./choices.js";
 import { tallyText } from "./describe.js";
 import { arrange, byId, resizeList, setPolarity, setText } from "./dom.js";
 import { clock, moodOf, shownName } from "./format.js";
+import { Notifier } from "./notifier.js";
 import { ordered, presenceText } from "./people.js";
 import { Player } from "./player.js";
 import {
   bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
-  sessionFacts,
+  sessionFacts, titleOf,
 } from "./status.js";
 import { keepLong } from "./store.js";
 import { connect } from "./stream.js";
 import { chosenMoment, playFrom, shownRange } from "./timeline.js";
 import { Words } from "./words.js";
 
-const ALERTS_SHOWN = 200;
 const FEW = 4; // so many people have room for larger timelines
 
 const query = new URLSearchParams(location.search);
 const session = query.get("session"); // an id, or a name: the newest session of that name
 
 const cards = new Map(); // participant, or null for the meeting → Card
-const alerts = new Map(); // alert_id and state → record
-let entries = []; // of the alerts, by time
 const view = {
   link: "connecting", // or "up", "down"
   status: null, // the newest from the server
+  record: null, // the session's own, where it has come
   clockShiftMs: 0, // the server's clock less this one
   live: false, // whether all stored records have come
   moment: null, // the chosen moment in seconds; null follows the newest
@@ -78,7 +78,7 @@ function showNames(names) {
   view.names = names;
   words.names = names;
   for (const [name, card] of cards) if (name !== null) card.rename(shownName(names, name));
-  listAlerts();
+  alerts.rename(names);
 }
 
 function people() {
@@ -103,7 +103,9 @@ function arrangeCards() {
   arrange(parent, ordered(facts, byId("order").value).map(({ root }) => root));
 }
 
-const words = new Words(choose, scheduleDraw);
+const words = new Words((name) => cards.get(name).track.records, choose, scheduleDraw);
+const alerts = new AlertList(jump);
+const notifier = new Notifier(byId("notify"));
 
 // --- events of the stream
 
@@ -112,7 +114,9 @@ function onRecords(records) {
     if (record.topic === "smoothed") addToTrack(record.participant_id, record);
     else if (record.topic === "session_smoothed") addToTrack(null, record);
     else if (record.topic === "alerts") onAlert(record);
+    else if (record.topic === "sessions") view.record = record;
   }
+  showTitle();
   scheduleDraw();
 }
 
@@ -130,33 +134,23 @@ function onReset() {
   cards.clear();
   words.clear();
   alerts.clear();
-  listAlerts();
   view.end = 0;
+  view.record = null;
   scheduleDraw();
 }
 
 function onAlert(alert) {
-  const key = `${alert.alert_id} ${alert.state}`;
-  if (alerts.has(key)) return;
-  alerts.set(key, alert);
-  if (alerts.size > ALERTS_SHOWN) alerts.delete(alerts.keys().next().value);
-  if (view.live && alert.state === "raised") {
-    setText(byId("announcer"), alertText(alert, view.names));
-  }
-  listAlerts();
+  if (!alerts.add(alert) || !view.live || alert.state !== "raised") return;
+  const text = sentence(alerts.entryOf(alert), null);
+  setText(byId("announcer"), text);
+  notifier.tell(text, () => jump(alert.end_ms / 1000));
 }
 
-function listAlerts() {
-  byId("no-alerts").hidden = alerts.size > 0;
-  entries = alertEntries(alerts.values(), view.names);
-  const items = resizeList(byId("alerts"), "alert", entries.length);
-  [...entries].reverse().forEach(({ begin_ms, end_ms, text }, at) => {
-    const button = items[at].querySelector("button");
-    button.dataset.seconds = begin_ms / 1000;
-    setText(button.querySelector(".when"), clock(begin_ms / 1000));
-    setText(button.querySelector(".what"), text);
-    button.querySelector(".what").classList.toggle("negative", end_ms === null);
-  });
+// What an alert is about, since when (before `now_ms`; null leaves it out) and after which words.
+function sentence(entry, now_ms) {
+  const back = cards.get(entry.participant_id)?.track.back(entry.begin_ms / 1000) ?? [];
+  const turned_ms = turnedMs(entry, back);
+  return alarmText(entry, { turned_ms, said: wordsBefore(words.lines, turned_ms), now_ms, names: view.names });
 }
 
 function onStatus(status) {
@@ -165,7 +159,16 @@ function onStatus(status) {
   if (status.recorded) keepLong();
   const only = session === null && !query.has("all") ? onlySession(status) : null;
   if (only !== null) location.replace(sessionAddress(only));
+  view.ended = session !== null && (status.sessions[0]?.ended ?? false);
+  showTitle();
   scheduleDraw();
+}
+
+// The title of the tab, which is renewed in the background too, where nothing is drawn.
+function showTitle() {
+  if (session === null) return;
+  const standing = view.ended ? [] : standingAt(alerts.entries, null);
+  document.title = titleOf(view.status?.sessions[0]?.name ?? session, standing.length);
 }
 
 function onLive() {
@@ -196,6 +199,8 @@ function draw() {
   const now_ms = Date.now() + view.clockShiftMs;
   const banner = bannerOf({ link, status, session, summary, hasCards: cards.size > 0, now_ms });
   showBanner(banner);
+  showStart(startSteps({ session, status, summary, record: view.record, hasCards: cards.size > 0, link }));
+  showCommands(nextCommands({ session, status }));
   if (status !== null) showNotices(noticesOf(status));
   if (status !== null) showHealth(healthRows(status, summary, now_ms));
   const shownLink = linkOf({ link, status, summary });
@@ -210,23 +215,24 @@ function draw() {
   byId("all").hidden = false;
   const name = summary?.name ?? session;
   setText(byId("title"), name);
-  document.title = `${name} · Sentiment`;
   if (summary !== null) setText(byId("facts"), sessionFacts(summary, now_ms));
   if (summary !== null) showNames(summary.names ?? {});
   showPlaying(summary);
   showMoment();
+  showAlertSteps();
   const tracks = [...cards.values()].map((card) => card.track);
   const [from, to] = shownRange(view, tracks);
-  const standing = standingAt(entries, moment);
+  const standing = standingAt(alerts.entries, moment);
   for (const card of cards.values()) {
     const isOwn = (entry) => entry.participant_id === card.name;
-    card.setAlerts(card.name === null ? entries : entries.filter(isOwn), standing.some(isOwn));
+    card.setAlerts(card.name === null ? alerts.entries : alerts.entries.filter(isOwn), standing.some(isOwn));
     card.showTalk(status?.conversation ?? null);
     card.draw(from, to, moment, view.end);
   }
   showTally(moment ?? view.end);
   arrangeCards();
-  words.draw((name) => cards.get(name).track.records, moment);
+  words.draw(moment);
+  alerts.draw((entry) => sentence(entry, view.ended ? null : view.end * 1000));
 }
 
 function showBanner({ text, warn }) {
@@ -234,6 +240,26 @@ function showBanner({ text, warn }) {
   element.hidden = text === "";
   element.classList.toggle("warn", warn);
   setText(element, text);
+}
+
+function showStart(steps) {
+  byId("start").hidden = steps === null;
+  const items = resizeList(byId("steps"), "step", steps?.length ?? 0);
+  steps?.forEach((step, at) => {
+    items[at].className = step.state;
+    setText(items[at].querySelector(".mark"), stepMark(step));
+    setText(items[at].querySelector(".what"), step.text);
+    setText(items[at].querySelector("code"), step.command ?? "");
+  });
+}
+
+function showCommands(commands) {
+  byId("next").hidden = commands.length === 0;
+  const items = resizeList(byId("commands"), "command", commands.length);
+  commands.forEach(([command, text], at) => {
+    setText(items[at].querySelector("code"), command);
+    setText(items[at].querySelector(".what"), text);
+  });
 }
 
 function showNotices(notices) {
@@ -277,17 +303,21 @@ const player = new Player((seconds) => { view.moment = seconds; scheduleDraw(); 
 
 function showPlaying(summary) {
   const button = byId("play");
-  view.ended = summary?.ended ?? false;
   button.hidden = !view.ended;
+  byId("playback").hidden = !view.ended;
+  for (const id of ["mute", "captions"]) byId(id).hidden = !view.status?.media?.length;
   setText(byId("newest"), view.ended ? "To the end" : "Newest");
   button.setAttribute("aria-pressed", String(player.playing));
   setText(button, player.playing ? "Pause" : "Play");
   for (const participant of view.status?.media ?? []) {
     const card = cards.get(participant);
-    if (!card || card.hasMedia) continue;
-    const address = `api/media?${new URLSearchParams({ session: exactly(summary), participant })}`;
-    const begin_ms = view.status.media_begin_ms?.[participant] ?? 0;
-    card.addMedia(player.add(participant, address, begin_ms / 1000, card.shownName));
+    if (!card) continue;
+    if (!card.hasMedia) {
+      const address = `api/media?${new URLSearchParams({ session: exactly(summary), participant })}`;
+      const begin_ms = view.status.media_begin_ms?.[participant] ?? 0;
+      card.addMedia(player.add(participant, address, begin_ms / 1000, card.shownName));
+    }
+    player.setLines(participant, words.linesOf(participant));
   }
 }
 
@@ -309,6 +339,27 @@ function choose(seconds) {
   scheduleDraw();
 }
 
+// Go to an alert, and play from there where there is something to play.
+function jump(seconds) {
+  choose(seconds);
+  if (view.ended && view.moment !== null && !player.playing) player.play(view.moment, view.end);
+}
+
+function alertBefore() {
+  return previousAlert(alerts.entries, view.moment ?? view.end);
+}
+
+function alertAfter() {
+  return nextAlert(alerts.entries, view.moment ?? view.end);
+}
+
+function showAlertSteps() {
+  for (const [id, entry] of [["previous-alert", alertBefore()], ["next-alert", alertAfter()]]) {
+    byId(id).hidden = alerts.entries.length === 0;
+    byId(id).disabled = entry === null;
+  }
+}
+
 byId("play").addEventListener("click", () => {
   if (player.playing) {
     player.stop();
@@ -317,9 +368,16 @@ byId("play").addEventListener("click", () => {
   player.play(playFrom(view.moment, view.end), view.end);
   scheduleDraw();
 });
-byId("alerts").addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (button) choose(Number(button.dataset.seconds));
+byId("previous-alert").addEventListener("click", () => jump(alertBefore().begin_ms / 1000));
+byId("next-alert").addEventListener("click", () => jump(alertAfter().begin_ms / 1000));
+byId("rate").addEventListener("change", (event) => player.setRate(Number(event.target.value)));
+byId("mute").addEventListener("click", () => {
+  player.setMuted(!player.muted);
+  byId("mute").setAttribute("aria-pressed", String(player.muted));
+});
+byId("captions").addEventListener("click", () => {
+  keep("captions", player.captioned ? "no" : "yes");
+  showCaptions(!player.captioned);
 });
 byId("scrub").addEventListener("input", (event) => choose(Number(event.target.value)));
 byId("newest").addEventListener("click", () => choose(Infinity));
@@ -346,6 +404,12 @@ function showDetails(detailed) {
   scheduleDraw();
 }
 
+function showCaptions(captioned) {
+  player.setCaptioned(captioned);
+  byId("captions").setAttribute("aria-pressed", String(captioned));
+}
+
+showCaptions(kept("captions", "no") === "yes");
 byId("order").value = kept("order", "name");
 byId("detailed").checked = kept("detailed", "no") === "yes";
 showDetails(byId("detailed").checked);

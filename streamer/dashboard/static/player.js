@@ -3,6 +3,8 @@
 // The first media file that plays is the clock, so that video and timeline cannot drift apart;
 // without one the moment advances by the computer's clock.
 
+import { captionsOf } from "./captions.js";
+
 const DRIFT_S = 0.3;
 const STEP_MS = 200;
 
@@ -11,11 +13,14 @@ export class Player {
   constructor(onMoment, onStop) {
     this.onMoment = onMoment;
     this.onStop = onStop;
-    this.recordings = new Map(); // participant → { video, begin }: element, and its start (s) in the session
+    this.recordings = new Map(); // participant → { video, begin, lines, track }: begin (s) in the session
     this.timer = 0;
     this.from = 0; // the moment (s) at which playing began
     this.since = 0; // the computer's clock (ms) at that time
     this.end = 0;
+    this.rate = 1; // session time per time
+    this.muted = false;
+    this.captioned = false;
   }
 
   get playing() {
@@ -31,12 +36,43 @@ export class Player {
     video.tabIndex = -1;
     video.setAttribute("aria-label", `Recording of ${name}`);
     video.src = address;
+    video.muted = this.muted;
+    video.playbackRate = video.defaultPlaybackRate = this.rate;
     video.addEventListener("error", () => {
       this.recordings.delete(participant);
       video.remove();
     });
     this.recordings.set(participant, { video, begin });
     return video;
+  }
+
+  setRate(rate) {
+    this.#begin(this.#elapsed());
+    this.rate = rate;
+    for (const { video } of this.recordings.values()) video.playbackRate = video.defaultPlaybackRate = rate;
+  }
+
+  setMuted(muted) {
+    this.muted = muted;
+    for (const { video } of this.recordings.values()) video.muted = muted;
+  }
+
+  setCaptioned(captioned) {
+    this.captioned = captioned;
+    for (const { track } of this.recordings.values()) if (track) track.mode = captioned ? "showing" : "hidden";
+  }
+
+  // Give a participant's media file the captions of `lines`, where they are others than before.
+  setLines(participant, lines) {
+    const recording = this.recordings.get(participant);
+    if (recording === undefined || lines === undefined || recording.lines === lines) return;
+    recording.lines = lines;
+    recording.track ??= recording.video.addTextTrack("captions", "Words");
+    recording.track.mode = this.captioned ? "showing" : "hidden";
+    for (const cue of [...recording.track.cues]) recording.track.removeCue(cue);
+    for (const { start, end, text } of captionsOf(lines, recording.begin)) {
+      recording.track.addCue(new VTTCue(start, end, text));
+    }
   }
 
   play(from, end) {
@@ -66,6 +102,10 @@ export class Player {
     else if (this.playing) video.play().catch(() => {}); // one that cannot play does not stop the others
   }
 
+  #elapsed() {
+    return this.from + (performance.now() - this.since) / 1000 * this.rate;
+  }
+
   #begin(from) {
     this.from = from;
     this.since = performance.now();
@@ -74,8 +114,7 @@ export class Player {
   #step() {
     const all = [...this.recordings.values()];
     const running = all.filter(({ video }) => !video.paused && !video.ended && video.readyState > 2);
-    const elapsed = this.from + (performance.now() - this.since) / 1000;
-    const now = running.length ? running[0].begin + running[0].video.currentTime : elapsed;
+    const now = running.length ? running[0].begin + running[0].video.currentTime : this.#elapsed();
     if (running.length) this.#begin(now);
     for (const { video, begin } of running) if (Math.abs(begin + video.currentTime - now) > DRIFT_S) video.currentTime = now - begin;
     for (const recording of all) {

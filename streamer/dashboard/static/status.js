@@ -199,6 +199,11 @@ export function healthRows(status, summary, now_ms) {
   return rows;
 }
 
+// The title of the page: how many alerts stand, and the session.
+export function titleOf(name, standing) {
+  return `${standing ? `(${counted(standing, "alert")}) ` : ""}${name} · Sentiment`;
+}
+
 // The only session there is, which the page opens by itself; null when there is a choice.
 export function onlySession(status) {
   return status.sessions.length === 1 ? status.sessions[0] : null;

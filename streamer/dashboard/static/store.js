@@ -46,8 +46,8 @@ export class Track {
     return null;
   }
 
-  // The newest record whose window had ended by `seconds`; null when there is none.
-  at(seconds) {
+  // The records whose windows had ended by `seconds`, the newest first.
+  *back(seconds) {
     let low = 0;
     let high = this.end.length;
     while (low < high) {
@@ -55,8 +55,12 @@ export class Track {
       if (this.end[middle] <= seconds + 1e-6) low = middle + 1;
       else high = middle;
     }
-    for (let at = low - 1; at >= 0; at -= 1) if (this.records[at] !== null) return this.records[at];
-    return null;
+    for (let at = low - 1; at >= 0; at -= 1) if (this.records[at] !== null) yield this.records[at];
+  }
+
+  // The newest record whose window had ended by `seconds`; null when there is none.
+  at(seconds) {
+    return this.back(seconds).next().value ?? null;
   }
 
   #put(at, record) {

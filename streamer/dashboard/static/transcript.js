@@ -26,6 +26,7 @@ export function linesOf(records) {
       continue;
     }
     line.text += ` ${word.text}`;
+    line.words.push(word);
     line.last_ms = word.end_ms;
     line.end_ms = Math.max(line.end_ms, word.end_ms);
     line.record = record;
@@ -36,7 +37,7 @@ export function linesOf(records) {
 
 function newLine(word, record) {
   const { text, start_ms, end_ms } = word;
-  return { participant_id: record.participant_id, start_ms, end_ms, last_ms: end_ms, text, record };
+  return { participant_id: record.participant_id, start_ms, end_ms, last_ms: end_ms, text, words: [word], record };
 }
 
 // The lines of several participants by time.

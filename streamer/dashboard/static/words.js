@@ -1,17 +1,20 @@
 // The transcript beside the timelines: the lines of all participants, searched, each one a jump.
 
-import { byId, resizeList, setPolarity, setText } from "./dom.js";
+import { byId, resizeList, setParts, setPolarity, setText } from "./dom.js";
 import { clock, counted, shownName } from "./format.js";
 import { inOrder, lineAt, linesOf, matching, shownPart } from "./transcript.js";
+import { partsOf } from "./unsure.js";
 
 const SHOWN = 200; // lines at once: a whole meeting has thousands
 
 export class Words {
-  // `onPick(seconds)` is called when a line is chosen; `onSearch()` when another text is searched.
-  constructor(onPick, onSearch) {
+  // `recordsOf(name)` gives the records of a participant. `onPick(seconds)` is called when a line is
+  // chosen, `onSearch()` when another text is searched.
+  constructor(recordsOf, onPick, onSearch) {
+    this.recordsOf = recordsOf;
     this.lists = new Map(); // participant → lines
     this.changed = new Set(); // participants whose lines are not up to date
-    this.lines = [];
+    this.all = [];
     this.shown = [];
     this.marked = null; // the line shown as the current one
     this.names = {}; // that people see, by participant
@@ -23,7 +26,7 @@ export class Words {
     byId("find").addEventListener("input", onSearch);
   }
 
-  // Take note of a record of `name`; its track is read at the next `draw`.
+  // Take note of a record of `name`; its records are read when lines are next asked for.
   note(name, record) {
     if (record.spoken?.words.length) this.changed.add(name);
   }
@@ -31,24 +34,35 @@ export class Words {
   clear() {
     this.lists.clear();
     this.changed.clear();
-    this.lines = [];
+    this.all = [];
   }
 
-  // Show the lines around `moment` (seconds); null is the newest. `recordsOf(name)` gives a track's.
-  draw(recordsOf, moment) {
+  // The lines of everybody, by time.
+  get lines() {
     if (this.changed.size > 0) {
-      for (const name of this.changed) this.lists.set(name, linesOf(recordsOf(name)));
+      for (const name of this.changed) this.lists.set(name, linesOf(this.recordsOf(name)));
       this.changed.clear();
-      this.lines = inOrder([...this.lists.values()]);
+      this.all = inOrder([...this.lists.values()]);
     }
-    byId("transcript").hidden = this.lines.length === 0;
-    if (this.lines.length === 0) return;
+    return this.all;
+  }
+
+  // The lines of one participant, an array that is the same until they change.
+  linesOf(name) {
+    return this.lines.length > 0 ? this.lists.get(name) : undefined;
+  }
+
+  // Show the lines around `moment` (seconds); null is the newest.
+  draw(moment) {
+    const { lines } = this;
+    byId("transcript").hidden = lines.length === 0;
+    if (lines.length === 0) return;
     const query = byId("find").value;
-    const found = matching(this.lines, query, this.names);
+    const found = matching(lines, query, this.names);
     const at = moment === null ? found.length - 1 : lineAt(found, moment);
     const part = shownPart(found, moment === null ? null : at, SHOWN);
     this.shown = part.lines;
-    const ofAll = `${counted(found.length, "line")} of ${this.lines.length}`;
+    const ofAll = `${counted(found.length, "line")} of ${lines.length}`;
     setText(byId("found"), query.trim() === "" ? "" : ofAll);
     this.#show(at - part.from);
   }
@@ -57,12 +71,12 @@ export class Words {
     const list = byId("lines");
     const wasAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     const items = resizeList(list, "line", this.shown.length);
-    this.shown.forEach(({ participant_id, start_ms, text, record }, at) => {
+    this.shown.forEach(({ participant_id, start_ms, words: spoken, record }, at) => {
       const item = items[at];
       setText(item.querySelector(".when"), clock(start_ms / 1000));
       setText(item.querySelector(".who"), shownName(this.names, participant_id));
       const said = item.querySelector(".said");
-      setText(said, text);
+      setParts(said, partsOf(spoken));
       setPolarity(said, record.polarity);
       if (at === current) item.setAttribute("aria-current", "true");
       else item.removeAttribute("aria-current");
