@@ -1,4 +1,4 @@
-"""Video frames → crops of the one face that a participant's camera shows.
+"""Video frames → crops of one face: the largest, or the one at a chosen place.
 
 Input: upright RGB frames in event-time order. Output: for each frame a FaceCrop of the tracked
 face, or None. The same frames give the same bytes. `semi_iin.faces` cuts the crops, for training
@@ -21,6 +21,14 @@ from semi_iin.errors import SemiIINError
 from semi_iin.faces import CASCADE_BASE_PX, Box, Detector, FaceCutter, cascade
 from streamer.config import FacesConfig
 from streamer.errors import ConfigError
+from streamer.followed_face import (
+    CONFIRMATIONS,
+    SAME_FACE_OVERLAP,
+    FollowedFace,
+    area,
+    blend,
+    overlap,
+)
 from streamer.records import NS_PER_MS, NS_PER_S, FaceCrop, VideoFrame
 
 SEARCH_FACE_PX = 28
@@ -37,10 +45,6 @@ HOLD_NS = 800 * NS_PER_MS
 LONGEST_INTERVAL_NS = 5 * NS_PER_S
 TAKEOVER_RATIO = 1.3
 """A second face replaces the tracked one when its area is larger by this factor."""
-CONFIRMATIONS = 2
-"""A face is used from its second detection on."""
-SAME_FACE_OVERLAP = 0.3
-"""Boxes with a larger intersection over union show the same face."""
 OTHER_FACE_SHARE = 0.5
 """Another face counts when its side is at least this share of the tracked one's."""
 COUNT_EVERY_NS, CONFIRMED_TIMES = 3 * NS_PER_S, 4
@@ -80,23 +84,32 @@ class _Others:
 
     def add(self, tracked: Box, boxes: list[Box]) -> None:
         """Take the faces of a frame: others must stay where they are for CONFIRMED_TIMES."""
-        others = [box for box in boxes if _overlap(box, tracked) <= 0]
-        stayed = any(_overlap(box, old) > 0 for box in others for old in self._before)
+        others = [box for box in boxes if overlap(box, tracked) <= 0]
+        stayed = any(overlap(box, old) > 0 for box in others for old in self._before)
         self._times = self._times + 1 if stayed else int(bool(others))
         self._before = others
         self.confirmed |= self._times >= CONFIRMED_TIMES
 
 
 class FaceTracker:
-    """Tracks the largest face that stays in view; call `push` with every frame.
+    """Tracks the largest face that stays in view, or one by its place; push every frame.
 
-    A face is used from its second detection on. While a face is tracked, only its surroundings
-    are searched, and the whole frame once a second; a larger face takes over after two
-    detections. A face that the detector misses for a moment is tracked by template matching.
+    Without a place, a face is used from its second detection on. While a face is tracked, only its
+    surroundings are searched, and the whole frame once a second; a larger face takes over after
+    two detections. A face that the detector misses for a moment is tracked by template matching.
+
+    With a place, all faces are tracked, and `FollowedFace` tells which is the chosen one.
     """
 
-    def __init__(self, config: FacesConfig, detector: Detector | None = None) -> None:
+    def __init__(
+        self, config: FacesConfig, detector: Detector | None = None, place: str | None = None
+    ) -> None:
         """Load the detector of the settings, unless one is given.
+
+        Args:
+            config: the settings.
+            detector: in place of the one of the settings.
+            place: of the face to follow, as of FollowedFace; None for the largest face.
 
         Raises:
             ConfigError: the model cannot be loaded.
@@ -109,6 +122,9 @@ class FaceTracker:
         self._detected: tuple[NDArray[np.uint8], Box] | None = None  # the last frame with the face
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
         self._others = _Others()
+        self._place = place
+        self._followed = FollowedFace(place) if place is not None else None
+        self._shown: Box | None = None  # the followed face in the last frame
         self._frame_shape: tuple[int, ...] = ()
         self._last_frame_ns = 0
 
@@ -117,37 +133,69 @@ class FaceTracker:
         if frame.image.shape != self._frame_shape:
             self._reset()
             self._frame_shape = frame.image.shape
-        self._track(frame.image, frame.event_time_ns)
-        face = self._face
-        if face is None or face.detections < CONFIRMATIONS:
+        if self._followed is not None:
+            box = self._follow(self._followed, frame.image, frame.event_time_ns)
+        else:
+            box = self._track(frame.image, frame.event_time_ns)
+        if box is None:
             return None
-        return FaceCrop(frame.event_time_ns, self._cutter.jpeg(frame.image, face.box))
+        return FaceCrop(frame.event_time_ns, self._cutter.jpeg(frame.image, box))
 
     @property
     def several(self) -> bool:
         """Whether another face of at least half the size has stayed in view."""
         return self._others.confirmed
 
+    @property
+    def still_needed(self) -> int:
+        """How many faces must be in view at once before one is chosen; 0 when it is."""
+        return 0 if self._followed is None or self._followed.chosen else self._followed.needed
+
     def _reset(self) -> None:
-        self._face = self._challenger = self._detected = None
+        self._face = self._challenger = self._detected = self._shown = None
+        if self._place is not None:
+            self._followed = FollowedFace(self._place)
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
 
-    def _track(self, image: NDArray[np.uint8], now_ns: int) -> None:
+    def _follow(self, followed: FollowedFace, image: NDArray[np.uint8], now_ns: int) -> Box | None:
+        """Search for all faces; return the box of the chosen one."""
+        boxes = [box for known in followed.known for box in self._search_near(image, known)]
+        short_side = min(image.shape[:2])
+        smallest_px = self._config.min_face_share * short_side
+        if now_ns - self._full_search_ns >= FULL_SEARCH_EVERY_NS:
+            self._full_search_ns = now_ns
+            boxes += self._search(image, smallest_px)
+        elif not followed.known:
+            boxes += self._search(image, max(smallest_px, QUICK_FACE_SHARE * short_side))
+        box, before = followed.push(boxes, now_ns, self._oldest_ns(now_ns)), self._shown
+        if box is not None and before is not None and overlap(box, before) > SAME_FACE_OVERLAP:
+            box = blend(before, box, SMOOTHING)
+        self._shown = box
+        return box
+
+    def _track(self, image: NDArray[np.uint8], now_ns: int) -> Box | None:
+        """Track the largest face; return its box when it is confirmed."""
         self._drop_expired(now_ns)
         boxes = self._find_faces(image, now_ns)
         if self._face is not None:
             self._update_face(self._face, boxes, image, now_ns)
         self._update_challenger(boxes, now_ns)
         if self._face is not None and self._others.due(now_ns):
-            side_px = OTHER_FACE_SHARE * math.sqrt(_area(self._face.box))
+            side_px = OTHER_FACE_SHARE * math.sqrt(area(self._face.box))
             self._others.add(self._face.box, self._search(image, side_px))
-        if self._face is not None and self._face.detected_ns == now_ns:
-            self._detected = image, self._face.box
+        face = self._face
+        if face is not None and face.detected_ns == now_ns:
+            self._detected = image, face.box
+        return None if face is None or face.detections < CONFIRMATIONS else face.box
 
-    def _drop_expired(self, now_ns: int) -> None:
+    def _oldest_ns(self, now_ns: int) -> int:
+        """The time since which a face must have been detected to be in view; once a frame."""
         interval_ns = min(now_ns - self._last_frame_ns, LONGEST_INTERVAL_NS)
         self._last_frame_ns = now_ns
-        oldest_ns = now_ns - max(HOLD_NS, 2 * interval_ns)
+        return now_ns - max(HOLD_NS, 2 * interval_ns)
+
+    def _drop_expired(self, now_ns: int) -> None:
+        oldest_ns = self._oldest_ns(now_ns)
         if self._face is not None and self._face.detected_ns < oldest_ns:
             self._face = None
         if self._challenger is not None and self._challenger.detected_ns < oldest_ns:
@@ -162,7 +210,7 @@ class FaceTracker:
         short_side = min(image.shape[:2])
         smallest_px = self._config.min_face_share * short_side
         if self._face is not None:
-            smallest_px = max(smallest_px, math.sqrt(TAKEOVER_RATIO * _area(self._face.box)))
+            smallest_px = max(smallest_px, math.sqrt(TAKEOVER_RATIO * area(self._face.box)))
         if now_ns - self._full_search_ns >= FULL_SEARCH_EVERY_NS:
             self._full_search_ns = now_ns
             boxes += self._search(image, smallest_px)
@@ -174,9 +222,9 @@ class FaceTracker:
         self, face: _Track, boxes: list[Box], image: NDArray[np.uint8], now_ns: int
     ) -> None:
         """Move the tracked face to its new box, or drop it when nothing matches."""
-        nearest = max(boxes, key=lambda box: _overlap(box, face.box), default=None)
-        if nearest is not None and _overlap(nearest, face.box) > SAME_FACE_OVERLAP:
-            face.box = _blend(face.box, nearest)
+        nearest = max(boxes, key=lambda box: overlap(box, face.box), default=None)
+        if nearest is not None and overlap(nearest, face.box) > SAME_FACE_OVERLAP:
+            face.box = blend(face.box, nearest, SMOOTHING)
             face.detected_ns = now_ns
             face.detections += 1
             return
@@ -193,15 +241,15 @@ class FaceTracker:
     def _update_challenger(self, boxes: list[Box], now_ns: int) -> None:
         """Track a new face where there is none, or a larger one until it takes over."""
         face = self._face
-        others = [b for b in boxes if face is None or _overlap(b, face.box) <= SAME_FACE_OVERLAP]
-        largest = max(others, key=_area, default=None)
+        others = [b for b in boxes if face is None or overlap(b, face.box) <= SAME_FACE_OVERLAP]
+        largest = max(others, key=area, default=None)
         if largest is None:
             return
-        if face is not None and _area(largest) < TAKEOVER_RATIO * _area(face.box):
+        if face is not None and area(largest) < TAKEOVER_RATIO * area(face.box):
             self._challenger = None
             return
         challenger = self._challenger
-        if challenger is not None and _overlap(challenger.box, largest) > SAME_FACE_OVERLAP:
+        if challenger is not None and overlap(challenger.box, largest) > SAME_FACE_OVERLAP:
             challenger.box, challenger.detected_ns = largest, now_ns
             challenger.detections += 1
         else:
@@ -285,26 +333,7 @@ def yunet(model: str) -> Detector:
     return detect
 
 
-# --- boxes --------------------------------------------------------------------------------------
-
-
-def _area(box: Box) -> float:
-    return box[2] * box[3]
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / (_area(a) + _area(b) - common)
-
-
-def _blend(old: Box, new: Box) -> Box:
-    x, y, w, h = (o + SMOOTHING * (n - o) for o, n in zip(old, new, strict=True))
-    return x, y, w, h
+# --- templates ----------------------------------------------------------------------------------
 
 
 def _grey_around(image: NDArray[np.uint8], box: Box, reach: float) -> NDArray[np.uint8] | None:

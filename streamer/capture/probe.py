@@ -21,7 +21,7 @@ from streamer.capture.files import (
     open_file,
     select_streams,
 )
-from streamer.capture.sources import ParticipantSpec, Source
+from streamer.capture.sources import ParticipantSpec, Source, face_fragment
 from streamer.capture.zoom import start_of
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import MEDIA_SUFFIXES, TRANSCRIPT_SUFFIXES
@@ -57,10 +57,11 @@ class SourceInfo:
         start_unix_ns: when the recording began; None when live or unknown.
         start_origin: what tells so; None when nothing does.
         path: the first recording, which contains `subtitle_stream`; None when live.
-        speaker: as of ParticipantSpec; such a participant has no video, as a face in the recording
-            may be anybody's.
+        speaker: as of ParticipantSpec; such a participant has no video unless a face is chosen, as
+            a face in the recording may be anybody's.
         transcript_offset_ns: as of ParticipantSpec.
         turns: as of ParticipantSpec.
+        face: place of the face to follow; None for the largest one.
     """
 
     live: bool
@@ -75,6 +76,7 @@ class SourceInfo:
     speaker: str | None = None
     transcript_offset_ns: int = 0
     turns: tuple[SpeakerTurn, ...] = ()
+    face: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ class Probe:
         source: the source.
         live: whether it is a device or a stream without an end.
         has_audio: whether it has audio to read.
-        has_video: whether it has video to read; a source of one channel has none, as a face in it
-            may be anybody's.
+        has_video: whether it has video to read; a source of one channel has none unless a face is
+            chosen, as a face in it may be anybody's.
         files: the files to read one after another; empty for devices and URLs.
         duration_s: the declared length; None when live or unknown.
         subtitle_stream: container index of its first text subtitle stream.
@@ -121,11 +123,13 @@ def info(spec: ParticipantSpec) -> SourceInfo:
     probes = probe_all(spec)
     recorded = [probe for probe in probes if not probe.live]
     first = recorded[0] if recorded else None
+    seen = next((probe.source for probe in probes if probe.has_video), None)
+    face = None if seen is None else seen.face
     return SourceInfo(
         live=first is None,
         duration_s=max(_known([probe.duration_s for probe in recorded]), default=None),
         has_audio=any(probe.has_audio for probe in probes),
-        has_video=spec.speaker is None and any(probe.has_video for probe in probes),
+        has_video=seen is not None and (spec.speaker is None or face is not None),
         subtitle_path=_transcript(spec, first),
         subtitle_stream=first.subtitle_stream if first else None,
         start_unix_ns=first.start_unix_ns if first else None,
@@ -134,6 +138,7 @@ def info(spec: ParticipantSpec) -> SourceInfo:
         speaker=spec.speaker,
         transcript_offset_ns=spec.transcript_offset_ns,
         turns=spec.turns,
+        face=face,
     )
 
 
@@ -260,6 +265,11 @@ def _probe_container(source: Source, path: Path | None = None) -> Probe:
         streams = select_streams(container, source.name, source.audio_stream)
         channels = 0 if streams.audio is None else streams.audio.codec_context.layout.nb_channels
         check_channel(source, channels)
+        own_picture = source.channel is None or source.face is not None
+        if streams.video is None and source.face is not None:
+            raise SourceError(
+                f"{source.name} has no video, so there is no {face_fragment(source.face)}."
+            )
         length_ns = declared_length_ns(container)
         texts = container.streams.subtitles if source.channel is None else ()
         start_unix_ns, start_origin = _start(container.metadata, length_ns)
@@ -267,7 +277,7 @@ def _probe_container(source: Source, path: Path | None = None) -> Probe:
             source,
             live=path is None and _is_live(source, container, length_ns),
             has_audio=streams.audio is not None,
-            has_video=streams.video is not None and source.channel is None,
+            has_video=streams.video is not None and own_picture,
             duration_s=None if length_ns is None else length_ns / NS_PER_S,
             subtitle_stream=next(
                 (s.index for s in texts if s.codec_context.name in TEXT_CODECS), None
@@ -276,7 +286,7 @@ def _probe_container(source: Source, path: Path | None = None) -> Probe:
             start_origin=start_origin,
             notices=tuple(_unread_audio(source, container, streams)),
             channels=channels,
-            shared_picture=streams.video is not None and source.channel is not None,
+            shared_picture=streams.video is not None and not own_picture,
         )
 
 

@@ -11,6 +11,8 @@ r"""The grammar of participants and their sources, as a user types them.
     fragment     PATH#a:1  URL#a:1         the second audio stream instead of the best one
                  PATH#left  URL#right      one channel of the sound, also of a mic:1#left
                  PATH#ch:3  PATH#a:1#ch:3  the fourth channel (of the second audio stream)
+                 PATH#face:left  webcam:0#face:right  PATH#face:2  PATH#face:largest
+                                           one of several faces, counted from the left
     beginning    PATH@+20s  PATH@+1.5m     the recording begins 20 s (ms, s, m, h) into the session,
                                            unless a file of that whole name exists
 
@@ -23,7 +25,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
@@ -43,6 +45,8 @@ _BEGINNING = re.compile(r"(.+)@\+(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)", re.DOTALL)
 _NS_PER_UNIT = {"ms": NS_PER_MS, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
 MOST_BEGIN_NS = 24 * 3600 * NS_PER_S
 """The latest beginning of a recording in the session."""
+_PLACE = r"left|right|largest|[1-9]\d?"
+_FACE = re.compile(rf"(.*?)(?:#face:({_PLACE}))?", re.DOTALL)
 _FRAGMENTS = re.compile(r"(.*?)(?:#a:(\d{1,4}))?(?:#(left|right|ch:\d{1,4}))?", re.DOTALL)
 _SIDES = ("left", "right")
 
@@ -97,12 +101,14 @@ class Source:
         address: a device's number or name, a filter graph, a URL or a path, without prefix.
         audio_stream: index of the audio stream to read; None for the best one.
         channel: index of the channel whose sound is read; None for a mix of all.
+        face: place of the face to follow, as in `#face:left`; None for the largest one in view.
     """
 
     kind: Kind
     address: str
     audio_stream: int | None = None
     channel: int | None = None
+    face: str | None = None
 
     @property
     def name(self) -> str:
@@ -138,14 +144,21 @@ def participant_of(file: str) -> ParticipantSpec:
     Raises:
         ConfigError: the file's name cannot be a participant's name, or the address is no URL.
     """
-    path, _, channel = _split_fragments(_split_beginning(file)[0])
+    path, _, channel, face = _split_fragments(_split_beginning(file)[0])
     if _URL.match(file):
         parts = _split_url(path)
         path = unquote(parts.path).rstrip("/") or parts.hostname or ""
     name = Path(path.rstrip("/")).stem or "participant"
     if channel is not None:
         name = f"{name}-{_label(channel)}"
-    return _spec(checked_name(name.replace("=", "-").strip()), file)
+    if face is not None:
+        name = f"{name}-{face}"
+    try:
+        checked = checked_name(name.replace("=", "-").strip())
+    except ConfigError as error:
+        example = f"-p ana={public_address(file)}"
+        raise ConfigError(f"{error} State another name, as in {example!r}.") from None
+    return _spec(checked, file)
 
 
 def by_channel(spec: ParticipantSpec, count: int) -> list[ParticipantSpec]:
@@ -170,13 +183,27 @@ def channel_fragment(channel: int, count: int = 2) -> str:
     return f"#{_SIDES[channel]}" if count == 2 and channel < 2 else f"#ch:{channel}"
 
 
+def face_fragment(place: str) -> str:
+    """Return what a person types behind a source for the face at a place.
+
+    Raises:
+        ConfigError: there is no such place.
+    """
+    if re.fullmatch(_PLACE, place) is None:
+        raise ConfigError(
+            f"{place!r} is no place of a face: it is left, right, largest, or a number counted "
+            "from the left."
+        )
+    return f"#face:{place}"
+
+
 def _label(channel: int, count: int = 2) -> str:
     return channel_fragment(channel, count).strip("#").replace(":", "")
 
 
 def _spec(participant_id: str, text: str) -> ParticipantSpec:
     spec = _with_beginning(participant_id, text)
-    if all(_split_fragments(source)[2] is None for source in spec.sources):
+    if all(_split_fragments(source).channel is None for source in spec.sources):
         return spec
     return replace(spec, identified_by="channel")
 
@@ -204,7 +231,7 @@ def _split_beginning(text: str) -> tuple[str, int | None]:
     match = _BEGINNING.fullmatch(text)
     if match is None or exists(Path(text).expanduser()):
         return text, None
-    if not exists(Path(_split_fragments(match[1])[0]).expanduser()):
+    if not exists(Path(_split_fragments(match[1]).address).expanduser()):
         return text, None
     begin_ns = round(float(match[2]) * _NS_PER_UNIT[match[3]])
     if begin_ns > MOST_BEGIN_NS:
@@ -212,20 +239,34 @@ def _split_beginning(text: str) -> tuple[str, int | None]:
     return match[1], begin_ns
 
 
-def _split_fragments(text: str) -> tuple[str, int | None, int | None]:
-    """Split a source from the audio stream and the channel that are stated behind it.
+class _Parts(NamedTuple):
+    """A source and what is stated behind it."""
 
-    A file of that whole name has neither, nor has a camera or a graph.
+    address: str
+    audio_stream: int | None = None
+    channel: int | None = None
+    face: str | None = None
+
+
+def _split_fragments(text: str) -> _Parts:
+    """Split a source from the audio stream, the channel and the face that are stated behind it.
+
+    A file of that whole name has none; a camera has only a face, a microphone no face.
     """
-    match = _FRAGMENTS.fullmatch(text)
-    whole = text.startswith(("webcam:", "lavfi:")) or exists(Path(text).expanduser())
-    if match is None or whole:
-        return text, None, None
+    if text.startswith("lavfi:") or exists(Path(text).expanduser()):
+        return _Parts(text)
+    rest, face = text, None
+    if not text.startswith("mic:") and (match := _FACE.fullmatch(text)) is not None:
+        rest, face = match[1], match[2]
+    match = _FRAGMENTS.fullmatch(rest)
+    if match is None or rest.startswith("webcam:") or exists(Path(rest).expanduser()):
+        return _Parts(rest, face=face)
     stream, channel = match[2], match[3]
-    return (
+    return _Parts(
         match[1],
         None if stream is None else int(stream),
         None if channel is None else _channel(channel),
+        face,
     )
 
 
@@ -256,8 +297,9 @@ def parse_source(text: str) -> Source:
     for kind in _PREFIXES:
         if text.startswith(f"{kind}:"):
             return _parse_device(kind, text)
-    if _CAMERA_PATH.fullmatch(text):
-        return Source("webcam", text)
+    address, *_, face = _split_fragments(text)
+    if _CAMERA_PATH.fullmatch(address):
+        return Source("webcam", address, face=face)
     if _URL.match(text):
         return _parse_url(text)
     return _parse_path(text)
@@ -285,7 +327,8 @@ def checked_name(name: str) -> str:
 
 def _begins_source(text: str) -> bool:
     known = text.startswith(tuple(f"{kind}:" for kind in _PREFIXES)) or _URL.match(text)
-    return bool(known or _CAMERA_PATH.fullmatch(text)) or exists(Path(text))
+    camera = _CAMERA_PATH.fullmatch(_split_fragments(text).address)
+    return bool(known or camera) or exists(Path(text))
 
 
 def _is_transcript(text: str) -> bool:
@@ -309,17 +352,16 @@ def _parse_url(text: str) -> Source:
 
 
 def _parse_device(kind: Kind, text: str) -> Source:
-    address, audio_stream, channel = _split_fragments(text)
+    address, audio_stream, channel, face = _split_fragments(text)
     if audio_stream is not None:
         address, channel = text, None
-    return Source(kind, address.removeprefix(f"{kind}:"), channel=channel)
+    return Source(kind, address.removeprefix(f"{kind}:"), channel=channel, face=face)
 
 
 def _parse_path(text: str) -> Source:
-    address, audio_stream, channel = _split_fragments(text)
-    path = Path(address).expanduser()
-    if exists(path) and path.is_dir():
-        return Source("folder", str(path), audio_stream, channel)
-    if exists(path) and not path.is_file():
+    parts = _split_fragments(text)
+    path = Path(parts.address).expanduser()
+    kind: Kind = "folder" if exists(path) and path.is_dir() else "file"
+    if kind == "file" and exists(path) and not path.is_file():
         raise SourceError(f"{path} is neither a file nor a folder; name one of these or a URL.")
-    return Source("file", str(path), audio_stream, channel)
+    return Source(kind, str(path), parts.audio_stream, parts.channel, parts.face)

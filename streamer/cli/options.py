@@ -151,6 +151,16 @@ TranscriptOffsetOption = Annotated[
     float, typer.Option(help="Seconds to add to the transcript's times, such as -2.5.")
 ]
 
+FaceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--face",
+        help="Whose face is where in the image, as in 'Ana Berg=left': left, right, 2 (from the "
+        "left) or largest; repeatable.",
+        show_default=False,
+    ),
+]
+
 HostOption = Annotated[
     str,
     typer.Option(help="Address to listen on; any but the loopback address requires the token."),

@@ -29,6 +29,7 @@ from streamer.cli.options import (
     BrokerOption,
     ConfigOption,
     DirOption,
+    FaceOption,
     FilesArgument,
     JsonOption,
     KeepMediaOption,
@@ -75,6 +76,7 @@ def replay(
     split: SplitOption = Split.transcript,
     transcript: TranscriptOption = None,
     transcript_offset: TranscriptOffsetOption = 0.0,
+    face: FaceOption = None,
     config: ConfigOption = None,
     set_: SetOption = None,
     broker: BrokerOption = None,
@@ -105,7 +107,8 @@ def replay(
     recorder = Recorder(record, record_windows, record_media)
     if not abs(transcript_offset) <= LONGEST_OFFSET_S:
         raise ConfigError("--transcript-offset is a number of seconds, at most a day.")
-    naming = Naming(split.value, transcript, to_ns(transcript_offset))
+    faces = tuple(_face(text) for text in face or [])
+    naming = Naming(split.value, transcript, to_ns(transcript_offset), faces)
     people = _people(files or [], naming, chosen.config)
     for notice in people.notices:
         PROCESS.give(notice)
@@ -133,6 +136,14 @@ def replay(
             folder, chosen = Path(spool), windows_of(chosen, topic, from_, end, Path(spool))
         new = (session, session_id)
         again(chosen, folder, recorded, new, speed, not no_stages, recorder, json_)
+
+
+def _face(text: str) -> tuple[str, str]:
+    """Return the participant and the place of `Ana Berg=left`."""
+    name, equals, place = text.rpartition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--face takes a name and a place, as in 'Ana Berg=left', not {text!r}.")
+    return name.strip(), place.strip()
 
 
 def _people(files: list[str], naming: Naming, config: Config) -> People:

@@ -11,6 +11,7 @@ import queue
 import threading
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -21,6 +22,7 @@ from streamer.config import Config, to_ns
 from streamer.errors import SourceError
 from streamer.faces import FaceTracker
 from streamer.notices import PROCESS, Notices
+from streamer.plain_text import public_address
 from streamer.policy import own_policy
 from streamer.records import (
     NS_PER_S,
@@ -43,7 +45,11 @@ from streamer.windows import MAX_UNSETTLED, Windower
 ASR_QUEUE_CHUNKS = 512
 SEVERAL_FACES = (
     "several faces are in the image; the largest one is followed, the others are ignored. Give "
-    "each person a camera of their own."
+    "each person a camera of their own"
+)
+CHOOSE_FACE = (
+    ", or choose a face with #face:left, #face:right, #face:2 (the second from the left) or "
+    "#face:largest, as in {}={}#face:left"
 )
 BEHIND_NS = NS_PER_S
 """Audio that may wait for the recogniser before it decodes only whole utterances."""
@@ -98,7 +104,7 @@ class Pipeline:
         self._by_voice = bool(source.turns)
         self._everybody = Everybody(source.turns)
         self._decode: set[Modality] = set()
-        if source.speaker is None and spec.media:
+        if (source.speaker is None or source.face is not None) and spec.media:
             self._decode |= modalities & {"vision"}
         self.asr_name, transcriber = recogniser or choose(config, source, self._notice)
         self._hears = source.has_audio and (
@@ -110,7 +116,9 @@ class Pipeline:
             ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
         )
         self._level = LevelWatch(live=plan.live)
-        self._faces = FaceTracker(config.faces) if "vision" in self._decode else None
+        self._faces = (
+            FaceTracker(config.faces, place=source.face) if "vision" in self._decode else None
+        )
         expected: set[Modality] = {"text"}
         if source.has_audio:
             expected.add("audio")
@@ -148,6 +156,7 @@ class Pipeline:
         for window in self._only_words(stop):
             yield self._encode(window)
         self._notice(self._level.finish())
+        self._notice(self._no_face())
         transcript = self._transcriber.finish()
         tail = [*self._hear(transcript), *self._windower.finish()]
         self.counters.update(self._windower.counters)
@@ -165,7 +174,8 @@ class Pipeline:
         """What of which recordings it reads, and from when on; None if it shares it with nobody."""
         if self._chunks is not None or self._plan.live or not self._decode:
             return None
-        return tuple(self.spec.media), frozenset(self._decode), self._begin_ns
+        sources = tuple(replace(source, face=None) for source in self.spec.media)
+        return sources, frozenset(self._decode), self._begin_ns
 
     def take(self, chunks: Chunks) -> None:
         """Read these chunks, which are those of the sources."""
@@ -252,7 +262,7 @@ class Pipeline:
                     frame = VideoFrame(self._begin_ns + chunk.event_time_ns, chunk.image)
                     crop = self._faces.push(frame)
                     if self._faces.several:
-                        self._notice(SEVERAL_FACES)
+                        self._notice(self._several_faces())
                     yield from self._windower.push_face(crop, frame.event_time_ns)
             case StreamEnd():
                 if chunk.modality == "audio":
@@ -262,6 +272,25 @@ class Pipeline:
             case Notice():
                 self.counters["notices"] += 1
                 self._notices.give(f"{self.spec.participant_id}: {chunk.message}")
+
+    def _several_faces(self) -> str:
+        """What to do about several faces; who joins from a browser cannot name a face."""
+        seen = [text for text in self.spec.sources if not text.startswith("mic:")]
+        if self._chunks is not None or not seen:
+            return f"{SEVERAL_FACES}."
+        example = CHOOSE_FACE.format(self.spec.participant_id, public_address(seen[0]))
+        return f"{SEVERAL_FACES}{example}."
+
+    def _no_face(self) -> str:
+        """Why no face was chosen; empty where one was, or none was asked for."""
+        needed = 0 if self._faces is None else self._faces.still_needed
+        if not needed:
+            return ""
+        faces = "a face is" if needed == 1 else f"{needed} faces are"
+        return (
+            f"no face was followed: one is chosen when {faces} in the image for a second"
+            f"{'' if needed == 1 else ' together'}, which never happened."
+        )
 
     def _hear(self, transcript: Transcript) -> Iterator[Window]:
         begin_ns = self._begin_ns

@@ -19,6 +19,7 @@ from streamer.capture.sources import (
     ParticipantSpec,
     by_channel,
     checked_name,
+    face_fragment,
     parse_source,
     participant_of,
 )
@@ -55,11 +56,13 @@ class Naming:
             participant.
         transcript: the transcript of the only recording; None for the one beside it.
         offset_ns: added to the transcript's times.
+        faces: of participants, by name: the place of each one's face in the image.
     """
 
     split: Split = "transcript"
     transcript: Path | None = None
     offset_ns: int = 0
+    faces: tuple[tuple[str, str], ...] = ()
 
 
 AS_FOUND = Naming()
@@ -94,6 +97,7 @@ def people_of(
         raise ConfigError("--split speakers is of one recording of several people: name one.")
     groups = [group if group.session else _in(group.specs[0], naming, listen) for group in groups]
     specs = tuple(spec for group in groups for spec in group.specs)
+    specs = tuple(_with_faces(specs, naming.faces))
     notices = tuple(notice for group in groups for notice in group.notices)
     if len(groups) != 1:
         return People(specs, None, notices)
@@ -102,6 +106,25 @@ def people_of(
         for spec in specs
     )
     return People(specs, groups[0].session, notices)
+
+
+def _with_faces(
+    specs: Sequence[ParticipantSpec], faces: Sequence[tuple[str, str]]
+) -> Iterator[ParticipantSpec]:
+    """Yield the participants, with the faces that were chosen for some of them."""
+    places = dict(faces)
+    if len(set(places.values())) < len(faces):
+        raise ConfigError("Each --face is of another participant and at another place.")
+    if unknown := places.keys() - {spec.participant_id for spec in specs}:
+        names = ", ".join(spec.participant_id for spec in specs)
+        raise ConfigError(f"--face names {min(unknown)!r}, who is not one of: {names}.")
+    for spec in specs:
+        place = places.get(spec.participant_id)
+        if place is None:
+            yield spec
+            continue
+        first, *rest = spec.sources
+        yield replace(spec, sources=(f"{first}{face_fragment(place)}", *rest))
 
 
 def _in_folder(spec: ParticipantSpec) -> People:
@@ -119,6 +142,11 @@ def _in_folder(spec: ParticipantSpec) -> People:
 
 def _in(spec: ParticipantSpec, naming: Naming, listen: Listen | None) -> People:
     """Return the participants of one recording."""
+    if naming.split in ("channels", "speakers") and _has_face(spec):
+        raise ConfigError(
+            f"A face is one participant's: leave #face out with --split {naming.split}, and "
+            "choose it with --face NAME=left."
+        )
     if naming.split == "channels":
         return _in_channels(spec, naming)
     if naming.split == "speakers":
@@ -163,7 +191,7 @@ def _in_transcript(spec: ParticipantSpec, naming: Naming) -> People:
     if path is None and naming.offset_ns:
         raise ConfigError(f"{spec.participant_id} has no transcript; name one with --transcript.")
     spec = replace(spec, transcript_file=naming.transcript, transcript_offset_ns=naming.offset_ns)
-    if path is None or naming.split == "none":
+    if path is None or naming.split == "none" or _has_face(spec):
         return People((spec,))
     try:
         read = parse_subtitles(path)
@@ -199,6 +227,11 @@ def _notices(read: Subtitles, path: Path, named: int, recorded: bool) -> Iterato
     )
     if unnamed := len(read.utterances) - named:
         yield f"{path.name}: {unnamed} of {len(read.utterances)} cues name nobody; nobody has them."
+
+
+def _has_face(spec: ParticipantSpec) -> bool:
+    """Whether a face is chosen; a recording is then one participant."""
+    return any(source.face is not None for source in spec.media)
 
 
 def _beside(spec: ParticipantSpec) -> Path | None:

@@ -76,6 +76,15 @@ def test_invalid_participants_are_refused(text: str) -> None:
         ("mic:1#a:1", Source("mic", "1#a:1"), "mic:1#a:1"),
         ("lavfi:sine#left", Source("lavfi", "sine#left"), "lavfi:sine#left"),
         ("file:///nowhere/a.mp4", Source("file", "/nowhere/a.mp4"), "/nowhere/a.mp4"),
+        ("webcam:0#face:left", Source("webcam", "0", face="left"), "webcam:0"),
+        ("/dev/video2#face:2", Source("webcam", "/dev/video2", face="2"), "webcam:/dev/video2"),
+        ("http://host/a.mp4?k=1#face:largest",
+         Source("url", "http://host/a.mp4?k=1", face="largest"), "http://host/a.mp4"),
+        ("/nowhere/a.mp4#a:1#left#face:right", Source("file", "/nowhere/a.mp4", 1, 0, "right"),
+         "/nowhere/a.mp4"),
+        ("/nowhere/a.mp4#face:0", Source("file", "/nowhere/a.mp4#face:0"), "/nowhere/a.mp4#face:0"),
+        ("mic:1#face:left", Source("mic", "1#face:left"), "mic:1#face:left"),
+        ("lavfi:sine#face:left", Source("lavfi", "sine#face:left"), "lavfi:sine#face:left"),
     ],
 )  # fmt: skip
 def test_sources_are_parsed(text: str, source: Any, name: str) -> None:
@@ -87,7 +96,7 @@ def test_a_folder_is_a_source(tmp_path: Path) -> None:
     assert parse_source(str(tmp_path)) == Source("folder", str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["take#a:1", "take#left", "take#ch:2"])
+@pytest.mark.parametrize("name", ["take#a:1", "take#left", "take#ch:2", "take#face:2"])
 def test_a_file_whose_name_ends_like_a_fragment_is_read_whole(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.touch()
@@ -207,9 +216,17 @@ def test_a_test_source_is_shown_without_the_secrets_in_it() -> None:
     assert source.name == r"lavfi:movie=https\://host/a.mp4"
 
 
-def test_a_file_that_cannot_name_a_participant_is_refused() -> None:
-    with pytest.raises(ConfigError, match="participant's name"):
-        participant_of("a\nb.mp4")
+def test_a_file_that_cannot_name_a_participant_is_refused_with_what_to_type() -> None:
+    with pytest.raises(ConfigError, match=r"participant's name .* as in .-p ana=a") as refused:
+        participant_of("a\x7fb.mp4")
+    assert parse_participant("ana=a\x7fb.mp4").sources == ("a\x7fb.mp4",)
+    assert "\x7f" not in str(refused.value)
+
+
+def test_the_place_of_a_face_names_its_participant() -> None:
+    spec = participant_of("talks/panel.mp4#face:2")
+    assert (spec.participant_id, spec.sources) == ("panel-2", ("talks/panel.mp4#face:2",))
+    assert spec.identified_by == "source"
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "a\0b.mp4", "lavfi:" + "sine," * 300 + "anull"])
