@@ -36,13 +36,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def alert_entries(alerts: Iterable[Alert], names: Mapping[str, str] = NO_NAMES) -> list[Entry]:
     """Return one entry for each raised alert, by time; `names` are those that people see.
 
-    A cleared record ends the latest alert of its kind and participant. One without a raised record
-    has no entry.
+    A cleared record ends the latest alert of its kind, participant and rule. One without a raised
+    record has no entry.
     """
-    raised: dict[tuple[str | None, str], Alert] = {}
+    raised: dict[tuple[str | None, str, str | None], Alert] = {}
     entries = []
     for alert in sorted(alerts, key=lambda alert: (alert.end_ms, alert.state == "raised")):
-        key = alert.participant_id, alert.kind
+        key = alert.participant_id, alert.kind, alert.rule
         before = raised.pop(key, None)
         if before is not None:
             entries.append(_entry(before, alert.end_ms, names))
@@ -55,7 +55,7 @@ def alert_entries(alerts: Iterable[Alert], names: Mapping[str, str] = NO_NAMES) 
 def alert_text(alert: Alert, names: Mapping[str, str]) -> str:
     """Return an alert's own sentence with the name that people see."""
     who = alert.participant_id
-    if who is None or not alert.message.startswith(f"{who} "):
+    if who is None or not alert.message.startswith((f"{who} ", f"{who}: ")):
         return alert.message
     return shown(names, who) + alert.message.removeprefix(who)
 
@@ -68,14 +68,13 @@ def length_text(milliseconds: int) -> str:
 
 def _entry(alert: Alert, end_ms: int | None, names: Mapping[str, str]) -> Entry:
     who = "The meeting" if alert.participant_id is None else shown(names, alert.participant_id)
-    if end_ms is None:
-        text = "is negative" if alert.kind == "sustained_negative" else "fell sharply"
+    length = None if end_ms is None else length_text(end_ms - alert.end_ms)
+    if alert.rule is not None:
+        text = f"{who}: {alert.rule}" + (f", for {length}" if length else "")
+    elif alert.kind == "sustained_negative":
+        text = f"{who} stayed negative for {length}" if length else f"{who} is negative"
     else:
-        stayed = "stayed negative" if alert.kind == "sustained_negative" else "fell sharply, down"
-        text = f"{stayed} for {length_text(end_ms - alert.end_ms)}"
+        text = f"{who} fell sharply" + (f", down for {length}" if length else "")
     return Entry(
-        participant_id=alert.participant_id,
-        begin_ms=alert.end_ms,
-        end_ms=end_ms,
-        text=f"{who} {text}",
+        participant_id=alert.participant_id, begin_ms=alert.end_ms, end_ms=end_ms, text=text
     )

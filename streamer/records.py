@@ -363,19 +363,32 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A condition that began or ended (JSON); hysteresis keeps it from flickering.
 
     `alert_id` is deterministic. `participant_id` is null for the session as a whole.
+
+    Attributes:
+        kind: `sustained_negative`: below a threshold for some time; `sharp_drop`: fell fast;
+            `rule`: a rule of the settings (`alerts.rules`).
+        valence: the smoothed valence at that time; null, in the alert of a rule, without evidence.
+        threshold: the setting that was crossed: of a rule in the unit of its number, else in
+            valence units.
+        rule: the name of the rule; null for other kinds.
+        number: the number that the rule watches; null likewise.
+        value: that number at that time; null likewise.
     """
 
     schema_version: Index = SCHEMA_VERSION
     alert_id: Text
     session_id: Name
     participant_id: Name | None
-    kind: Literal["sustained_negative", "sharp_drop"]
+    kind: Literal["sustained_negative", "sharp_drop", "rule"]
     state: Literal["raised", "cleared"]
     event_time: Moment
     end_ms: Count
-    valence: Valence
+    valence: Valence | None
     threshold: float
     message: Label
+    rule: Name | None = None
+    number: Label | None = None
+    value: float | None = None
 
 
 class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

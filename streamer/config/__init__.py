@@ -3,9 +3,9 @@
 `settings` is the tree; `loading` reads it.
 """
 
+from streamer.config.alerts import AlertsConfig, RuleConfig
 from streamer.config.loading import as_toml, build, dump, load
 from streamer.config.settings import (
-    AlertsConfig,
     AsrConfig,
     CaptureConfig,
     Config,
@@ -39,6 +39,7 @@ __all__ = [
     "LogConfig",
     "MetricsConfig",
     "RoomConfig",
+    "RuleConfig",
     "SecurityConfig",
     "SessionConfig",
     "SmoothingConfig",

@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -94,21 +94,24 @@ def _one_sentence(error: ValidationError) -> str:
     where = [str(part) for part in first["loc"]]
     dotted = ".".join(where)
     if first["type"] == "extra_forbidden":
-        hint = did_you_mean(dotted, _known_keys(Config), "`streamer config show` lists them all.")
+        key = ".".join(part for part in where if not part.isdigit())  # without places in lists
+        hint = did_you_mean(key, _known_keys(Config), "`streamer config show` lists them all.")
         return f"The setting {dotted!r} is unknown; {hint}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"The setting {dotted!r} is wrong: {message}." if dotted else f"{message}."
+    sentence = f"The setting {dotted!r} is wrong: {message}" if dotted else message
+    return sentence if sentence.endswith("?") else f"{sentence}."
 
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, field in model.model_fields.items():
         keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _known_keys(field.annotation, f"{prefix}{name}.")
+        for kind in (field.annotation, *get_args(field.annotation)):  # a section, or a list of them
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                keys += _known_keys(kind, f"{prefix}{name}.")
     return keys
 
 
 def as_toml(config: Config) -> str:
     """The tree as TOML text, secrets masked."""
-    return msgspec.toml.encode(dump(config)).decode()
+    return msgspec.toml.encode(config.model_dump(mode="json", exclude_none=True)).decode()

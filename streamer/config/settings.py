@@ -11,8 +11,17 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from streamer.config.alerts import AlertsConfig
+from streamer.config.section import (
+    HostName,
+    PositiveInt,
+    PositiveSeconds,
+    Seconds,
+    Section,
+    UnitFloat,
+)
 from streamer.records import MODALITIES, NS_PER_S, SAMPLE_RATE_HZ, Modality, Publish
 
 KAFKA_MESSAGE_LIMIT_BYTES = 1_048_576
@@ -20,11 +29,6 @@ KAFKA_PORT = 9092
 FLAC_RATIO = 0.75
 """Upper planning figure for FLAC against PCM16 on speech; `pcm16` plans with 1."""
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PositiveInt = Annotated[int, Field(gt=0)]
-UnitFloat = Annotated[float, Field(ge=0, le=1)]
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
 ICE_URL = r"(stun:[^:?\s/@]+(:\d{1,5})?|turns?:[^:?\s/@]+(:\d{1,5})?(\?transport=(udp|tcp))?)"
 
 
@@ -43,11 +47,7 @@ def _check_networks(setting: str, networks: Iterable[str]) -> None:
             ) from None
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class SessionConfig(_Section):
+class SessionConfig(Section):
     """What is captured and whether it may be.
 
     `consent` states under which agreement a live session is recorded; live capture refuses to
@@ -65,7 +65,7 @@ class SessionConfig(_Section):
         return self
 
 
-class CaptureConfig(_Section):
+class CaptureConfig(Section):
     """Devices and back-pressure.
 
     `queue_windows` bounds finished windows that wait for the broker: live capture drops the
@@ -88,7 +88,7 @@ class CaptureConfig(_Section):
 LanguageCode = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
 
 
-class AsrConfig(_Section):
+class AsrConfig(Section):
     """Speech recognition: the engine that gives the words, and when.
 
     `auto` takes subtitles beside or inside a recording, else Whisper. `whisper_model` is a short
@@ -114,13 +114,13 @@ class AsrConfig(_Section):
     min_silence_s: PositiveSeconds = 0.4
 
 
-class SpeechConfig(_Section):
+class SpeechConfig(Section):
     """Who speaks: at most `max_speakers` people are told apart in a recording of several."""
 
     max_speakers: Annotated[int, Field(ge=1, le=50)] = 8
 
 
-class FacesConfig(_Section):
+class FacesConfig(Section):
     """Face detection and crops.
 
     `detector` is `blazeface`, OpenCV's bundled `cascade`, or `auto`: BlazeFace where its weights
@@ -137,7 +137,7 @@ class FacesConfig(_Section):
     min_face_share: UnitFloat = 0.08
 
 
-class WindowsConfig(_Section):
+class WindowsConfig(Section):
     """Length and step of windows, and how long the slow and the stalled are waited for.
 
     With `revisions` a window of a live session goes out at its close, and again with words that
@@ -184,7 +184,7 @@ class WindowsConfig(_Section):
         return to_ns(self.stall_timeout_s)
 
 
-class InferenceConfig(_Section):
+class InferenceConfig(Section):
     """One worker: one model on one device.
 
     A batch closes at `max_batch` windows or `max_wait_ms` after its first, whichever is first.
@@ -212,7 +212,7 @@ class InferenceConfig(_Section):
     max_face_px: PositiveInt = 2048
 
 
-class SmoothingConfig(_Section):
+class SmoothingConfig(Section):
     """Smoothing over event time.
 
     `time_constant_s` is the exponential's time constant; `lateness_s` how long (event time) a
@@ -251,30 +251,7 @@ class SmoothingConfig(_Section):
         return self
 
 
-class AlertsConfig(_Section):
-    """When an alert is raised and when it is cleared (hysteresis).
-
-    Sustained negative: smoothed valence below `negative_below` for `negative_for_s`; cleared
-    above `negative_clear_above`. Sharp drop: a fall of `drop_by` within `drop_within_s`; cleared
-    when half of it has been made up or after `drop_clear_s`.
-    """
-
-    enabled: bool = True
-    negative_below: float = -1.0
-    negative_for_s: PositiveSeconds = 10.0
-    negative_clear_above: float = -0.5
-    drop_by: Annotated[float, Field(gt=0)] = 1.5
-    drop_within_s: PositiveSeconds = 15.0
-    drop_clear_s: PositiveSeconds = 30.0
-
-    @model_validator(mode="after")
-    def _hysteresis(self) -> Self:
-        if self.negative_clear_above < self.negative_below:
-            raise ValueError("negative_clear_above must not lie below negative_below")
-        return self
-
-
-class SecurityConfig(_Section):
+class SecurityConfig(Section):
     """How clients prove themselves to the broker; names follow Kafka's own."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -296,7 +273,7 @@ class SecurityConfig(_Section):
         return self
 
 
-class KafkaConfig(_Section):
+class KafkaConfig(Section):
     """Topics and the way to the broker.
 
     `broker` is `embedded` or `host[:port][,host[:port]…]`; the port is 9092 where none is given.
@@ -325,7 +302,7 @@ class KafkaConfig(_Section):
         return ",".join(_with_port(address.strip()) for address in broker.split(","))
 
 
-class MetricsConfig(_Section):
+class MetricsConfig(Section):
     """Prometheus metrics, `/healthz` and `/readyz` of each stage, over HTTP.
 
     `port` 0 is each stage's own: capture 9101, inference 9102, processing 9103, recording 9104.
@@ -337,7 +314,7 @@ class MetricsConfig(_Section):
     port: Annotated[int, Field(ge=0, le=65533)] = 0
 
 
-class DashboardConfig(_Section):
+class DashboardConfig(Section):
     """The live page behind a proxy.
 
     `hosts` are the names, without a port, that visitors may use for the page besides this
@@ -357,7 +334,7 @@ class DashboardConfig(_Section):
         return self
 
 
-class IceServer(_Section):
+class IceServer(Section):
     """A STUN server, or a TURN server with its credentials, as browsers name them."""
 
     url: str
@@ -383,7 +360,7 @@ class IceServer(_Section):
         return "stun" if self.url.startswith("stun") else "turn"
 
 
-class RoomConfig(_Section):
+class RoomConfig(Section):
     """The room that people join from a browser (`streamer room`).
 
     `max_participants` may be in, or about to join, at a time. `hosts` are the names, without a
@@ -412,14 +389,14 @@ class RoomConfig(_Section):
         return self
 
 
-class LogConfig(_Section):
+class LogConfig(Section):
     """What is logged on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
 
 
-class Config(_Section):
+class Config(Section):
     """The whole tree; `load` makes one."""
 
     session: SessionConfig = SessionConfig()

@@ -102,7 +102,7 @@ class SessionLog:
         self.recorded = False
         self.participants: dict[str, Sentiment] = {}
         self.meeting: SessionSentiment | None = None
-        self.raised: dict[tuple[str | None, str], Alert] = {}
+        self.raised: dict[tuple[str | None, str, str | None], Alert] = {}
         self._token = secrets.token_hex(4)
         self._limit = limit
         self._first = 0
@@ -230,9 +230,10 @@ class SessionLog:
             self.started_ms = round(record.event_time.timestamp() * 1000) - record.end_ms
 
     def _know_alert(self, alert: Alert) -> None:
-        self.raised.pop((alert.participant_id, alert.kind), None)
+        key = alert.participant_id, alert.kind, alert.rule
+        self.raised.pop(key, None)
         if alert.state == "raised":
-            self.raised[alert.participant_id, alert.kind] = alert
+            self.raised[key] = alert
 
 
 def encode(record: Shown) -> bytes:

@@ -101,9 +101,7 @@ COMMON: Mapping[str, str] = {
     "sample_rate_hz": "Always 16000.",
     "audio_codec": "Encoding of `audio`.",
     "alert_id": "The same for duplicates of one record; the raised and the cleared one differ.",
-    "kind": "`sustained_negative`: below a threshold for some time. `sharp_drop`: fell fast.",
     "state": "`raised` or `started` at the beginning, `cleared` or `ended` at the end.",
-    "threshold": "The setting that was crossed, in valence units.",
     "message": "One sentence for people.",
     "name": "The session's name, for people: the part of `session_id` before the start; null in "
     "records of older versions.",
@@ -131,7 +129,6 @@ _OWN: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
     Alert: {
         "participant_id": "Null for the session as a whole.",
         "event_time": "Wall clock, RFC 3339.",
-        "valence": "The smoothed valence at that time.",
         "end_ms": "Session time, milliseconds.",
     },
     Score: {
@@ -247,7 +244,7 @@ windows that have one. `compare` shows the same number; its differences are over
 `spread` is negative and `valence` + `spread` is positive. Summary, page and report show this word \
 instead of `label`. |
 | length of an alert | From the record with `raised` to the next one with `cleared` of the same \
-kind and participant. |
+kind, participant and rule. |
 | talk time | The length of a participant's speech (`spoken.speech`), with pauses up to \
 {PAUSE_MS / 1000:g} s. |
 | talk share | Talk time divided by the sum of all participants' talk times. |

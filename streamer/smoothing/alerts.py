@@ -1,23 +1,19 @@
-"""Alerts: sustained negative valence and sharp drops, raised and cleared.
+"""Alerts: sustained negative valence, sharp drops and rules of one's own, raised and cleared.
 
-What enters: the alert state, a smoothed valence and its time. What leaves: the next state and the
-alerts raised or cleared.
+What enters: the alert state and a record. What leaves: the next state and the alerts raised or
+cleared. The rules are in `rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
 
 import msgspec
 
 from streamer.config import AlertsConfig
-from streamer.records import (
-    Alert,
-)
-
-AlertKind = Literal["sustained_negative", "sharp_drop"]
+from streamer.records import Sentiment, SessionSentiment
+from streamer.smoothing.rules import RuleState, update_rules
+from streamer.smoothing.signals import Signal
 
 
 class Drop(msgspec.Struct, frozen=True):
@@ -38,6 +34,7 @@ class AlertState(msgspec.Struct, frozen=True):
         negative: whether `sustained_negative` stands.
         peaks: (time, valence) that a fall may still start from: ever later, ever lower.
         drop: the sharp drop that stands.
+        rules: of the rules, by name.
     """
 
     last_ms: int = 0
@@ -46,46 +43,43 @@ class AlertState(msgspec.Struct, frozen=True):
     negative: bool = False
     peaks: tuple[tuple[int, float], ...] = ()
     drop: Drop | None = None
-
-
-class _Signal(msgspec.Struct, frozen=True):
-    kind: AlertKind
-    state: Literal["raised", "cleared"]
-    valence: float
-    threshold: float
-    message: str
+    rules: dict[str, RuleState] = {}
 
 
 def update_alerts(
     state: AlertState,
-    at_ms: int,
-    valence: float | None,
+    record: Sentiment | SessionSentiment,
     config: AlertsConfig,
     *,
     forgotten: bool = False,
-    final: bool = False,
-) -> tuple[AlertState, list[_Signal]]:
-    """Take one smoothed valence (None: no evidence).
+    revision: bool = False,
+) -> tuple[AlertState, list[Signal]]:
+    """Take one record; without a valence it gives no evidence.
 
-    What stands is cleared when the estimate is `forgotten`, and at the end, which is no event of
-    its own: the message tells that it lasted until then.
+    What stands is cleared when the estimate is `forgotten`, and by the final record, which is no
+    event of its own: the message tells that it lasted until then. A `revision` only clears, and
+    only when it is final.
     """
     if not config.enabled:
         return state, []
-    signals: list[_Signal] = []
+    at_ms, valence = record.end_ms, None if revision else record.valence
+    rules, of_rules = update_rules(
+        state.rules, record, config.rules, revision=revision, final=record.final
+    )
+    signals: list[Signal] = []
     if valence is not None:
         state = _update_negative(state, at_ms, valence, config, signals)
         state = _update_drop(state, at_ms, valence, config, signals)
         state = msgspec.structs.replace(state, last_ms=at_ms, last_valence=valence)
     if state.drop is not None and at_ms - state.drop.raised_ms >= config.drop_clear_s * 1000:
         state = _clear_drop(state, at_ms, config, "has stayed down, and the drop is over", signals)
-    if forgotten or final:
-        state = _stand_down(state, at_ms, config, signals, ended=final)
-    return state, signals
+    if forgotten or record.final:
+        state = _stand_down(state, at_ms, config, signals, ended=record.final)
+    return msgspec.structs.replace(state, rules=rules), [*signals, *of_rules]
 
 
 def _update_negative(
-    state: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[_Signal]
+    state: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[Signal]
 ) -> AlertState:
     """Below the threshold for long enough; a silence of that length starts the count anew."""
     if state.negative:
@@ -101,7 +95,7 @@ def _update_negative(
     raised = at_ms - since_ms >= needed_ms
     if raised:
         signals.append(
-            _Signal(
+            Signal(
                 "sustained_negative",
                 "raised",
                 valence,
@@ -113,7 +107,7 @@ def _update_negative(
 
 
 def _update_drop(
-    state: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[_Signal]
+    state: AlertState, at_ms: int, valence: float, config: AlertsConfig, signals: list[Signal]
 ) -> AlertState:
     """A fall from the highest value within the time allowed; one drop at a time."""
     if state.drop is not None:
@@ -127,7 +121,7 @@ def _update_drop(
     if peak - valence < config.drop_by:
         return msgspec.structs.replace(state, peaks=peaks)
     signals.append(
-        _Signal(
+        Signal(
             "sharp_drop",
             "raised",
             valence,
@@ -154,18 +148,18 @@ def _peaks(
 
 
 def _clear_drop(
-    state: AlertState, at_ms: int, config: AlertsConfig, why: str, signals: list[_Signal]
+    state: AlertState, at_ms: int, config: AlertsConfig, why: str, signals: list[Signal]
 ) -> AlertState:
-    signals.append(_Signal("sharp_drop", "cleared", state.last_valence, config.drop_by, why))
+    signals.append(Signal("sharp_drop", "cleared", state.last_valence, config.drop_by, why))
     return msgspec.structs.replace(state, drop=None, peaks=((at_ms, state.last_valence),))
 
 
-def _negative_cleared(valence: float, config: AlertsConfig, why: str) -> _Signal:
-    return _Signal("sustained_negative", "cleared", valence, config.negative_clear_above, why)
+def _negative_cleared(valence: float, config: AlertsConfig, why: str) -> Signal:
+    return Signal("sustained_negative", "cleared", valence, config.negative_clear_above, why)
 
 
 def _stand_down(
-    state: AlertState, at_ms: int, config: AlertsConfig, signals: list[_Signal], *, ended: bool
+    state: AlertState, at_ms: int, config: AlertsConfig, signals: list[Signal], *, ended: bool
 ) -> AlertState:
     """Clear what stands: it is over, or nothing more is known."""
     unknown = "has given no evidence for long"
@@ -176,29 +170,3 @@ def _stand_down(
         why = "stayed down to the end" if ended else unknown
         _clear_drop(state, at_ms, config, why, signals)
     return AlertState()
-
-
-def alert_records(
-    signals: Sequence[_Signal],
-    session_id: str,
-    participant_id: str | None,
-    event_time: datetime,
-    end_ms: int,
-) -> list[Alert]:
-    """Return the records of alerts that were raised or cleared in one window."""
-    who = participant_id or "The session"
-    return [
-        Alert(
-            alert_id=f"{session_id}/{participant_id or '*'}/{signal.kind}/{signal.state}/{end_ms}",
-            session_id=session_id,
-            participant_id=participant_id,
-            kind=signal.kind,
-            state=signal.state,
-            event_time=event_time,
-            end_ms=end_ms,
-            valence=signal.valence,
-            threshold=signal.threshold,
-            message=f"{who} {signal.message}; valence is {signal.valence:+z.2f}.",
-        )
-        for signal in signals
-    ]

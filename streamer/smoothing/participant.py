@@ -19,7 +19,7 @@ from streamer.records import (
     class_index,
     polarity_of,
 )
-from streamer.smoothing.alerts import AlertState, alert_records, update_alerts
+from streamer.smoothing.alerts import AlertState, update_alerts
 from streamer.smoothing.estimate import (
     Estimate,
     Evidence,
@@ -30,6 +30,7 @@ from streamer.smoothing.estimate import (
     slope_per_min,
     uncertainty_at,
 )
+from streamer.smoothing.signals import alert_records
 
 HELD_LIMIT = 256
 """Most scores (and most windows of a session) held back; beyond it the oldest goes out."""
@@ -179,11 +180,9 @@ def _publish(
     sentiment = _sentiment(score, evidence, known, config)
     alert_state, signals = update_alerts(
         state.alert_state,
-        score.end_ms,
-        sentiment.valence,
+        sentiment,
         alerts,
         forgotten=before.estimate is not None and known.estimate is None,
-        final=score.final,
     )
     oldest = state.before if state.recent else before
     recent = (*state.recent, Recent(score.window_index, score.revision, evidence))

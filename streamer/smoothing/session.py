@@ -12,9 +12,10 @@ import msgspec
 from streamer.config import AlertsConfig, SmoothingConfig
 from streamer.policy import Policy
 from streamer.records import Alert, Sentiment, SessionSentiment
-from streamer.smoothing.alerts import AlertState, alert_records, update_alerts
+from streamer.smoothing.alerts import AlertState, update_alerts
 from streamer.smoothing.meeting import Carry, Meeting, Report, digest_of, evaluate, record_of
 from streamer.smoothing.participant import HELD_LIMIT, RECENT_WINDOWS, lateness_ms
+from streamer.smoothing.signals import alert_records
 
 SESSION_PATIENCE_MS = 20_000
 """How much longer than lateness a session waits for a participant: partitions are read unevenly."""
@@ -333,10 +334,7 @@ def _out(
     )
     alert_state, published = state.alert_state, list[Alert]()
     if first or record.final:
-        valence = record.valence if first else None
-        alert_state, signals = update_alerts(
-            alert_state, record.end_ms, valence, alerts, final=record.final
-        )
+        alert_state, signals = update_alerts(alert_state, record, alerts, revision=not first)
         published = alert_records(signals, state.session_id, None, record.event_time, record.end_ms)
     still_final = None if state.final_index == index else state.final_index
     state = msgspec.structs.replace(

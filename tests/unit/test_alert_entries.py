@@ -25,3 +25,5 @@ def test_who_has_a_name_is_called_by_it() -> None:
     assert alert_text(made.alert(), names) == "Ana Berg fell by 1.75 within 15 s; valence is -1.25."
     meeting = made.alert(participant_id=None, message="The meeting fell.")
     assert alert_text(meeting, names) == "The meeting fell."
+    rule = made.alert(message="ana: hardly speaks; presence.audio is 0.")
+    assert alert_text(rule, names) == "Ana Berg: hardly speaks; presence.audio is 0."

@@ -13,15 +13,15 @@ export function lengthText(ms) {
 }
 
 // An entry for each raised record, by time: participant_id (null for the meeting), kind, threshold,
-// begin_ms, end_ms (null while it stands) and text. A cleared record ends the latest alert of its kind
-// and participant. `names` are those that people see, by participant.
+// begin_ms, end_ms (null while it stands) and text. A cleared record ends the latest alert of its
+// kind, participant and rule. `names` are those that people see, by participant.
 export function alertEntries(records, names = {}) {
   const raised = new Map();
   const entries = [];
   const inOrder = [...records].sort((a, b) => a.end_ms - b.end_ms
     || Number(a.state === "raised") - Number(b.state === "raised"));
   for (const record of inOrder) {
-    const key = JSON.stringify([record.participant_id, record.kind]);
+    const key = JSON.stringify([record.participant_id, record.kind, record.rule ?? null]);
     const before = raised.get(key);
     raised.delete(key);
     if (before !== undefined) entries.push(entryOf(before, record.end_ms, names));
@@ -31,10 +31,14 @@ export function alertEntries(records, names = {}) {
   return entries.sort((a, b) => a.begin_ms - b.begin_ms);
 }
 
-function entryOf({ participant_id, kind, threshold, end_ms: begin_ms }, end_ms, names) {
+function entryOf({ participant_id, kind, rule, threshold, end_ms: begin_ms }, end_ms, names) {
   const who = participant_id === null ? "The meeting" : shownName(names, participant_id);
   const negative = kind === "sustained_negative";
   const entry = { participant_id, kind, threshold, begin_ms, end_ms };
+  if (kind === "rule") {
+    const length = end_ms === null ? "" : `, for ${lengthText(end_ms - begin_ms)}`;
+    return { ...entry, text: `${who}: ${rule}${length}` };
+  }
   if (end_ms === null) return { ...entry, text: `${who} ${negative ? "is negative" : "fell sharply"}` };
   const stayed = negative ? "stayed negative" : "fell sharply, down";
   return { ...entry, text: `${who} ${stayed} for ${lengthText(end_ms - begin_ms)}` };
