@@ -91,6 +91,8 @@ def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
     """List the recorded sessions, newest first."""
     from streamer.recording.reader import Recordings
 
+    if folder.is_file():
+        raise ConfigError(f"{folder} is a file; name the folder of the recordings with --dir.")
     summaries = Recordings(folder).index()
     if json_:
         for summary in summaries:

@@ -107,7 +107,7 @@ def replay(
     recorder = Recorder(record, record_windows, record_media)
     if not abs(transcript_offset) <= LONGEST_OFFSET_S:
         raise ConfigError("--transcript-offset is a number of seconds, at most a day.")
-    faces = tuple(_face(text) for text in face or [])
+    faces = tuple(face_of(text) for text in face or [])
     naming = Naming(split.value, transcript, to_ns(transcript_offset), faces)
     people = _people(files or [], naming, chosen.config)
     for notice in people.notices:
@@ -138,7 +138,7 @@ def replay(
         again(chosen, folder, recorded, new, speed, not no_stages, recorder, json_)
 
 
-def _face(text: str) -> tuple[str, str]:
+def face_of(text: str) -> tuple[str, str]:
     """Return the participant and the place of `Ana Berg=left`."""
     name, equals, place = text.rpartition("=")
     if not equals or not name.strip():

@@ -175,7 +175,8 @@ class Pipeline:
         if self._chunks is not None or self._plan.live or not self._decode:
             return None
         sources = tuple(replace(source, face=None) for source in self.spec.media)
-        return sources, frozenset(self._decode), self._begin_ns
+        seen = self._plan.sources[self.spec.participant_id].has_video
+        return sources, seen, frozenset(self._decode), self._begin_ns
 
     def take(self, chunks: Chunks) -> None:
         """Read these chunks, which are those of the sources."""

@@ -69,6 +69,7 @@ def skin(windows: Sequence[Window]) -> set[str]:
     return colours
 
 
+@pytest.mark.slow
 def test_each_person_has_the_face_at_the_chosen_place(panel: Path) -> None:
     specs = [
         parse_participant(f"{name}={panel}#face:{place}")
@@ -79,6 +80,16 @@ def test_each_person_has_the_face_at_the_chosen_place(panel: Path) -> None:
     assert windows["ana"][-1].presence.vision > 0.5
 
 
+def test_who_has_no_face_in_a_recording_does_not_share_its_images(panel: Path) -> None:
+    sources = {name: f"{panel}#left{face}" for name, face in (("ana", "#face:left"), ("bo", ""))}
+    specs = [parse_participant(f"{name}={source}") for name, source in sources.items()]
+    config = load(None, ["asr.engine=none"], environment={})
+    plan = make_plan(specs, config, speed=0)
+    ana, bo = (Pipeline(plan, spec, config).reads for spec in specs)
+    assert ana is not None and bo is not None and ana != bo
+
+
+@pytest.mark.slow
 def test_several_faces_give_a_notice_with_what_to_type(tmp_path: Path) -> None:
     video = media.Video(seconds=14.0, rate=1, draw=two_faces, codec="mpeg4")
     path = media.write(tmp_path / "panel.mkv", video)
@@ -89,6 +100,7 @@ def test_several_faces_give_a_notice_with_what_to_type(tmp_path: Path) -> None:
     assert parse_participant(typed).media[0] == Source("file", str(path), face="left")
 
 
+@pytest.mark.slow
 def test_a_face_that_is_never_in_view_with_others_is_not_chosen(tmp_path: Path) -> None:
     video = media.Video(rate=5, draw=media.face(), codec="mpeg4")
     alone = media.write(tmp_path / "alone.mkv", video)
@@ -99,6 +111,7 @@ def test_a_face_that_is_never_in_view_with_others_is_not_chosen(tmp_path: Path) 
     assert "2 faces are in the image for a second together, which never happened" in said
 
 
+@pytest.mark.slow
 def test_people_of_a_transcript_have_a_face_only_where_one_is_chosen(panel: Path) -> None:
     panel.with_suffix(".vtt").write_text(NAMED, "utf-8")
     specs = people_of([str(panel)], Naming(faces=(("Bo Li", "right"),))).specs

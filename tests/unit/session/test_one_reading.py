@@ -162,6 +162,7 @@ def meeting(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_people_of_one_recording_share_a_reading_and_have_the_same_windows(meeting: Path) -> None:
     config = load(None, [], environment={})
     plan = plan_of(meeting, config)
