@@ -80,6 +80,17 @@ def demo(
         open_page=True,
         recorder=Recorder(record, record_windows, record_media),
     )
+    screen.print(
+        f"Open a room that two browser tabs can join:\n    {room_command(sys.argv[0])}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def room_command(called: str) -> str:
+    """Return the command that opens a room, where this program was called as `called`."""
+    own = called if os.path.basename(called) == "streamer" else "streamer"
+    return f"{own} room --session standup"
 
 
 @app.command()
@@ -179,12 +190,14 @@ def run_pipeline(
     open_page: bool = False,
     recorder: Recorder = NO_RECORDER,
     also: Callable[[Any], None] = lambda record: None,
+    page_token: str | None = None,
 ) -> None:
     """Run a source through all stages; show and, where asked, record the published records.
 
     `source` makes, from settings with the broker's address, what `run.run_stages` takes; `pace` is
     of a replay, None for a live session, which no signal makes a failure; `length_s` is the length
-    of all recordings together; `also` is called with every published record.
+    of all recordings together; `also` is called with every published record; `page_token` is
+    what visitors of the page must show, None for nothing.
     """
     from streamer import metrics
     from streamer.cli import display
@@ -200,7 +213,7 @@ def run_pipeline(
             config = await stack.enter_async_context(reachable_broker(chosen.config))
             await start_recorder(stack, recorder, config, session, stop)
             if page:
-                await show_page(stack, config, session, open_page and not as_json)
+                await show_page(stack, config, session, open_page and not as_json, page_token)
             if not start_stages:
                 await stack.enter_async_context(absence_announced(config))
             if pace is not None:
@@ -261,13 +274,19 @@ async def start_recorder(
 
 
 async def show_page(
-    stack: contextlib.AsyncExitStack, config: Config, session: str, open_it: bool
+    stack: contextlib.AsyncExitStack,
+    config: Config,
+    session: str,
+    open_it: bool,
+    token: str | None = None,
 ) -> None:
     """Serve the live page until `stack` closes; if that fails, the run continues without it."""
     from streamer import dashboard
 
     try:
-        page = await stack.enter_async_context(dashboard.showing(config, any_port=True))
+        page = await stack.enter_async_context(
+            dashboard.showing(config, token=token, any_port=True)
+        )
     except StreamerError as error:
         screen.print(f"No live page: {error}", style="yellow", highlight=False)
         return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from streamer.cli.app import app, screen
 from streamer.cli.context import Recorder, choose, needs_stages
@@ -108,6 +110,7 @@ def room(
         start_stages=not no_stages,
         page=page,
         recorder=Recorder(record, record_windows),
+        page_token=secrets.token_urlsafe(),
     )
 
 
@@ -137,10 +140,10 @@ def address_of(
     return Address(host, port, files, called=own)
 
 
-def print_link(url: str, address: Address, *, qr: bool) -> None:
+def print_link(url: str, address: Address, *, qr: bool, screen: Console = screen) -> None:
     """Print the join link, on a terminal also as a QR code, and who can use it."""
     if qr and screen.is_terminal and not screen.no_color and address.reaches_others:
-        print_code(url)
+        print_code(url, screen)
     screen.print(f"Join link: {url}", highlight=False, soft_wrap=True)
     if not address.reaches_others:
         screen.print(ONLY_HERE, style="dim", highlight=False)
@@ -148,7 +151,7 @@ def print_link(url: str, address: Address, *, qr: bool) -> None:
         screen.print(NO_TLS, style="yellow", highlight=False)
 
 
-def print_code(url: str) -> None:
+def print_code(url: str, screen: Console) -> None:
     """Draw a link as a QR code, black on white, if the terminal is wide enough."""
     from streamer.cli.qr import drawn
 
