@@ -98,7 +98,8 @@ class FaceTracker:
     surroundings are searched, and the whole frame once a second; a larger face takes over after
     two detections. A face that the detector misses for a moment is tracked by template matching.
 
-    With a place, all faces are tracked, and `FollowedFace` tells which is the chosen one.
+    With a place, or once several faces are certain, all of them are tracked, and `FollowedFace`
+    tells which is the chosen one, or the largest so far.
     """
 
     def __init__(
@@ -137,6 +138,8 @@ class FaceTracker:
             box = self._follow(self._followed, frame.image, frame.event_time_ns)
         else:
             box = self._track(frame.image, frame.event_time_ns)
+            if box is not None and self.several:
+                self._followed = FollowedFace("largest", box)
         if box is None:
             return None
         return FaceCrop(frame.event_time_ns, self._cutter.jpeg(frame.image, box))
@@ -153,8 +156,7 @@ class FaceTracker:
 
     def _reset(self) -> None:
         self._face = self._challenger = self._detected = self._shown = None
-        if self._place is not None:
-            self._followed = FollowedFace(self._place)
+        self._followed = None if self._place is None else FollowedFace(self._place)
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
 
     def _follow(self, followed: FollowedFace, image: NDArray[np.uint8], now_ns: int) -> Box | None:

@@ -50,11 +50,14 @@ class FollowedFace:
     the same person's.
     """
 
-    def __init__(self, place: str) -> None:
-        """Follow the face at `place`: left, right, largest, or a number from 1."""
+    def __init__(self, place: str, chosen: Box | None = None) -> None:
+        """Follow the face at `place`: left, right, largest, or a number from 1.
+
+        It is `chosen` where it is known already.
+        """
         self._choice = place
         self._faces: list[_Face] = []
-        self._place: Box | None = None
+        self._place = chosen
         self._hidden_beside = 0  # faces that were in view when one near the place vanished
 
     @property

@@ -44,8 +44,8 @@ from streamer.windows import MAX_UNSETTLED, Windower
 
 ASR_QUEUE_CHUNKS = 512
 SEVERAL_FACES = (
-    "several faces are in the image; the largest one is followed, the others are ignored. Give "
-    "each person a camera of their own"
+    "several faces are in the image; the largest one is followed at its place, and vision is "
+    "absent while it is away. Give each person a camera of their own"
 )
 CHOOSE_FACE = (
     ", or choose a face with #face:left, #face:right, #face:2 (the second from the left) or "

@@ -319,6 +319,22 @@ def test_another_face_that_stays_is_reported_once_it_is_certain() -> None:
     assert together.several
 
 
+def test_a_face_among_several_is_never_swapped_for_another() -> None:
+    """When it leaves there is no face; when it is back, it is followed again."""
+    both = np.full((240, 640, 3), 120, np.uint8)
+    both[:, :320] = draw_face(0.0, 0)
+    both[40:220, 380:620] = draw_face(0.0, 0, (240, 180))
+    alone = both.copy()
+    alone[:, :320] = 120
+    seconds = 3 * faces.CONFIRMED_TIMES + 3
+    images = [both] * seconds + [alone] * 10 + [both] * 3
+    tracker = FaceTracker(FacesConfig())
+    seen = [tracker.push(frame) is not None for frame in frames(images, rate_hz=1)]
+    assert tracker.several
+    assert seen[1:seconds].count(False) <= 1  # one is found anew once they are certain
+    assert seen[seconds:] == [False] * 11 + [True] * 2
+
+
 def track_from(tracker: FaceTracker, first_s: int, end_s: int) -> None:
     for n in range(first_s * 5, end_s * 5):
         tracker.push(VideoFrame(n * NS_PER_S // 5, PAPER))
