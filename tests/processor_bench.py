@@ -53,12 +53,33 @@ def score(session: str, participant: str, index: int, **changes: Any) -> Score:
     return made_records.score(index, session_id=session, participant_id=participant, **changes)
 
 
-def smoothed(scores: Sequence[Score], config: Config) -> dict[str, Sentiment]:
+def conversation(people: Sequence[str], first: int, last: int, *, final: bool) -> list[Score]:
+    """Scores of windows `first` to `last` of a meeting, each of the first person's twice.
+
+    A window is revised when the one two later is out, the last two before the final one.
+    """
+    of, reviser, scores = len(people), people[0], list[Score]()
+    for index in range(first, last + 1):
+        ends = final and index == last
+        if ends:
+            scores += [revision(reviser, k, of) for k in (index - 2, index - 1) if k >= 0]
+        scores += [score("s", p, index, session_participants=of, final=ends) for p in people]
+        if index >= 2 and not ends:
+            scores.append(revision(reviser, index - 2, of))
+    return scores
+
+
+def revision(person: str, index: int, of: int) -> Score:
+    other = ((index * 23) % 60 - 30) / 10
+    return score("s", person, index, valence=other, revision=1, session_participants=of)
+
+
+def smoothed(scores: Sequence[Score], config: Config) -> list[Sentiment]:
     """What the scores of one participant, in this order, must be published as."""
-    state, given = None, dict[str, Sentiment]()
+    state, given = None, list[Sentiment]()
     for each in scores:
         state, outputs = participant.step(state, each, config.smoothing, config.alerts)
-        given |= {out.window_id: plain(out) for out in outputs if isinstance(out, Sentiment)}
+        given += [plain(out) for out in outputs if isinstance(out, Sentiment)]
     return given
 
 
@@ -174,22 +195,23 @@ def benches(address: str, logs: Path) -> Iterator[Bench]:
 
 
 def one_value_each(records: Sequence[Any]) -> dict[str, Any]:
-    """The records by window; a window with two values is a failure."""
+    """The records by window and revision; one with two values is a failure."""
     values: dict[str, Any] = {}
     for record in records:
-        before = values.setdefault(record.window_id, plain(record))
-        assert before == plain(record), f"{record.window_id} was published with two values"
+        name = f"{record.window_id}/{record.revision}"
+        before = values.setdefault(name, plain(record))
+        assert before == plain(record), f"{name} was published with two values"
     return values
 
 
 def as_expected(records: Sequence[Sentiment], scores: Sequence[Score], bench: Bench) -> None:
     """Every score was published, with the value that smoothing gives it, whatever happened."""
     values = one_value_each(records)
-    expected: dict[str, Sentiment] = {}
+    expected: list[Sentiment] = []
     for person in {each.participant_id for each in scores}:
         own = [each for each in scores if each.participant_id == person]
-        expected |= smoothed(own, bench.config)
-    assert values == expected
+        expected += smoothed(own, bench.config)
+    assert values == one_value_each(expected)
 
 
 def undisturbed(scores: Sequence[Score], config: Config) -> dict[str, SessionSentiment]:
@@ -197,7 +219,7 @@ def undisturbed(scores: Sequence[Score], config: Config) -> dict[str, SessionSen
     reports: list[Sentiment] = []
     for person in {each.participant_id for each in scores}:
         own = [each for each in scores if each.participant_id == person]
-        reports += smoothed(own, config).values()
+        reports += {each.window_id: each for each in smoothed(own, config)}.values()
     state, outputs = None, list[Any]()
     for each in sorted(reports, key=lambda report: (report.window_index, report.participant_id)):
         state, published = session.session_step(
@@ -231,8 +253,7 @@ async def meeting_as_expected(out: Out, scores: Sequence[Score], bench: Bench) -
             key=lambda name: int(name.split("/")[-1]),
         )
         pytest.fail(f"{len(different)} of {len(expected)} windows differ: {different[:12]}")
-    for revision in {each.revision for each in out.records}:
-        one_value_each([each for each in out.records if each.revision == revision])
+    one_value_each(out.records)
 
 
 async def changelog(bench: Bench, name: str) -> dict[bytes, list[int]]:
@@ -267,7 +288,7 @@ def finish(worker: subprocess.Popen[bytes]) -> None:
 class Talk(list[Score]):
     """The scores of a meeting that goes on; `ahead` more windows are published at once, once."""
 
-    ahead = 0
+    windows = ahead = 0
     interval_s = 0.1
 
 
@@ -277,6 +298,8 @@ async def talking(
 ) -> AsyncIterator[Talk]:
     """Publish a score of each of these people every `interval_s`; at the block's end final ones.
 
+    The first one's windows are revised two windows later.
+
     The scores of people in `held` wait until they are taken out of it.
     """
     scores = Talk()
@@ -284,14 +307,9 @@ async def talking(
     stop = asyncio.Event()
 
     async def turn(publisher: Producer, *, final: bool = False) -> None:
-        first, of = len(scores) // len(people), len(people)
-        indices = range(first, first + 1 + scores.ahead)
-        scores.ahead = 0
-        said = [
-            score("s", person, index, session_participants=of, final=final and index == indices[-1])
-            for index in indices
-            for person in people
-        ]
+        first, last = scores.windows, scores.windows + scores.ahead
+        scores.windows, scores.ahead = last + 1, 0
+        said = conversation(people, first, last, final=final)
         scores.extend(said)
         waiting.extend(said)
         ready = [each for each in waiting if each.participant_id not in held]

@@ -36,6 +36,7 @@ from tests.processor_bench import (
     assigned,
     benches,
     changelog,
+    conversation,
     finish,
     logged,
     meeting_as_expected,
@@ -108,7 +109,7 @@ async def dead_letters(bench: Bench) -> list[dict[str, bytes]]:
 
 async def test_killed_in_the_middle_publishes_every_window_with_one_value(bench: Bench) -> None:
     people, windows = ("ana", "bo", "cy", "di", "eve"), 240
-    scores = [score("s", person, index) for index in range(windows) for person in people]
+    scores = conversation(people, 0, windows - 1, final=True)
     async with bench.publisher() as publisher, reading(bench, SMOOTHED) as out:
         worker = bench.start()
         await bench.publish(publisher, scores[: len(scores) // 2])
