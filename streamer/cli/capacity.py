@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ from streamer.cli.app import app, screen
 from streamer.cli.context import choose
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, SetOption
 from streamer.cli.output import print_line
+from streamer.errors import SourceError
 
 
 class Talk(StrEnum):
@@ -89,7 +91,7 @@ def bench(
     from streamer.demo import meeting
 
     chosen = choose(config, set_, broker)
-    sources = recordings or list(meeting().values())
+    sources = with_sound_and_image(recordings) if recordings else list(meeting().values())
     own = ("--set", "metrics.enabled=false", "--set", "smoothing.publish=participant")
     load = Load(
         sources,
@@ -109,3 +111,17 @@ def bench(
     for line in lines(figures):
         print_line(line)
     print_line(sentence)
+
+
+def with_sound_and_image(recordings: Sequence[Path]) -> list[Path]:
+    """Return the recordings; raise SourceError if one cannot be a participant of a measurement."""
+    from streamer.capture import ParticipantSpec, info
+
+    for path in recordings:
+        found = info(ParticipantSpec(path.stem, (str(path),)))
+        if not (found.has_audio and found.has_video):
+            raise SourceError(
+                f"{path} has no {'image' if found.has_audio else 'sound'}; give recordings that "
+                "have both."
+            )
+    return list(recordings)
