@@ -36,6 +36,7 @@ class Figures:
         memory_mb: the most resident memory of each process.
         losses: what capture counted as lost, as printed at its end.
         word_ms: percentiles of the time from a word's end to the first record that carries it.
+        records_per_window: 1, and more with revisions.
     """
 
     participants: int
@@ -49,6 +50,7 @@ class Figures:
     memory_mb: Mapping[str, int]
     losses: Sequence[str]
     word_ms: Mapping[str, float] = field(default_factory=dict)
+    records_per_window: float = 1.0
 
     @property
     def keeps_up(self) -> bool:

@@ -89,7 +89,8 @@ class Arrivals:
             self.words_ms.setdefault(key, late_ms + record["end_ms"] - word["end_ms"])
 
     def restart(self) -> None:
-        """Discard the latencies so far."""
+        """Discard what came so far."""
+        self.records = 0
         self.first_ms, self.last_ms, self.words_ms = {}, {}, {}
 
 
@@ -143,6 +144,7 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
             used = {stage: after - before[stage] for stage, after in _cpu(pids).items()}
             first, last = list(arrivals.first_ms.values()), list(arrivals.last_ms.values())
             words = list(arrivals.words_ms.values())
+            records = arrivals.records
             memory = {stage: mb for stage, pid in pids.items() if (mb := peak_memory_mb(pid))}
         losses = [line.strip() for line in log_path.read_text().splitlines() if LOSSES in line]
     return Figures(
@@ -157,6 +159,7 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
         memory_mb=memory,
         losses=losses,
         word_ms=percentiles(words),
+        records_per_window=round(records / max(1, len(first)), 2),
     )
 
 

@@ -116,7 +116,7 @@ class _Traffic:
 
 def plan(config: Config, demand: Demand) -> Plan:
     """Return what `demand` needs with these settings."""
-    cores = cores_per_participant(config, demand)
+    cores, per_s = cores_per_participant(config, demand), records_per_s(config, demand)
     all_cores = {stage: demand.participants * cost for stage, cost in cores.items()}
     workers = {stage: _workers(stage, all_cores[stage]) for stage in WORKERS}
     partitions = PARTITIONS_PER_WORKER * max(workers.values())
@@ -129,7 +129,7 @@ def plan(config: Config, demand: Demand) -> Plan:
     return Plan(
         participants=demand.participants,
         sessions=demand.sessions,
-        windows_per_s=demand.participants / config.windows.hop_s,
+        windows_per_s=round(demand.participants * per_s, 1),
         window_bytes=window_bytes(config),
         cores={stage: round(value, 3) for stage, value in all_cores.items()},
         memory_gb=_memory_gb(demand, workers),
@@ -148,8 +148,8 @@ def plan(config: Config, demand: Demand) -> Plan:
         out_mb_s=round(out_mb_s, 3),
         windows_disk_gb=round(windows_gb, 3),
         other_disk_gb=round(other_gb, 3),
-        windows_lag=lag_threshold(config, "inference", cores["inference"], LAG_S),
-        scores_lag=lag_threshold(config, "processing", cores["processing"], LAG_S + COMMIT_S),
+        windows_lag=lag_threshold("inference", cores["inference"] / per_s, LAG_S),
+        scores_lag=lag_threshold("processing", cores["processing"] / per_s, LAG_S + COMMIT_S),
         largest_session=_taken("processing", cores["processing"]),
         limits=limits(config, demand),
     )
@@ -174,13 +174,19 @@ def cores_per_participant(config: Config, demand: Demand) -> dict[str, float]:
     return {
         "capture": costs.CAPTURE_CPU.at(demand.speaking),
         "inference": costs.INFERENCE_CPU.at(demand.speaking) * per_s,
-        "processing": costs.PROCESSING_CPU * per_s,
+        "processing": costs.PROCESSING_CPU * records_per_s(config, demand),
     }
 
 
-def lag_threshold(config: Config, stage: str, cores: float, seconds: float) -> int:
+def records_per_s(config: Config, demand: Demand) -> float:
+    """Return how many records of a participant go to a topic in a second, revisions counted."""
+    copies = costs.RECORDS_PER_WINDOW.at(demand.speaking) if config.windows.revisions else 1.0
+    return copies / config.windows.hop_s
+
+
+def lag_threshold(stage: str, cores_per_record: float, seconds: float) -> int:
     """Return the records that one worker processes in `seconds`: the lag that it may have."""
-    return max(1, math.floor(_taken(stage, cores) / config.windows.hop_s * seconds))
+    return max(1, math.floor(worker_cores(stage) / cores_per_record * seconds))
 
 
 def limits(config: Config, demand: Demand) -> tuple[Limit, ...]:
@@ -209,7 +215,7 @@ def lines(config: Config, plans: Sequence[Plan]) -> list[str]:
     rows: list[tuple[str, list[str]]] = [
         ("participants", [f"{each.participants:,}" for each in plans]),
         ("sessions", [f"{each.sessions:,}" for each in plans]),
-        ("windows a second", [_short(each.windows_per_s) for each in plans]),
+        ("windows a second, revisions too", [_short(each.windows_per_s) for each in plans]),
         ("bytes a window", [f"{each.window_bytes:,}" for each in plans]),
     ]
     for stage in CPU_STAGES:
@@ -260,8 +266,9 @@ def _taken(stage: str, cores: float, workers: int = 1) -> int:
 def _traffic(config: Config, demand: Demand, partitions: int) -> list[_Traffic]:
     """Return every topic of the system with what it carries."""
     prefix = config.kafka.topic_prefix
-    windows_per_s = demand.participants / config.windows.hop_s
-    sessions_per_s = demand.sessions / config.windows.hop_s
+    windows_per_s = demand.participants * records_per_s(config, demand)
+    revised_per_s = windows_per_s - demand.participants / config.windows.hop_s
+    sessions_per_s = demand.sessions / config.windows.hop_s + revised_per_s
     session_state = demand.members * costs.MEMBER_STATE_BYTES
     participants, sessions = changelogs(config)
     rates = {

@@ -23,9 +23,9 @@ TEXT_BYTES = 1_859
 SCORE_BYTES = 1_426
 SENTIMENT_BYTES = 1_632
 SESSION_SENTIMENT_BYTES = 751
-PARTICIPANT_STATE_BYTES = 482
+PARTICIPANT_STATE_BYTES = 1_718
 """A participant's state in the changelog, written once a window."""
-MEMBER_STATE_BYTES = 180
+MEMBER_STATE_BYTES = 575
 """A session's state, per member; all of it goes to the changelog once a member's window.
 
 Reports that come late make it larger, to 160 kB for the session at most.
@@ -33,39 +33,40 @@ Reports that come late make it larger, to 160 kB for the session at most.
 
 # --- CPU: python benchmarks/load.py RECORDING RECORDING … ----------------------------------------
 #
-# Two runs each of `--participants 1 --talk all --seconds 25` and `--participants 3 --talk turns
-# --seconds 30`, embedded broker, two cores with a load average of 11 to 13; the means. The two
-# unknowns of each stage follow from the two kinds of run: who listens costs half of what three in
-# turns cost together less one who speaks. Of processing the unknowns are a worker and a window.
+# `--participants 1 --talk all --seconds 40` and `--participants 3 --talk turns --seconds 40`, on
+# the embedded broker and two cores with a load average of 8 to 11. Who listens costs half of what
+# three in turns cost together less one who speaks.
 
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU seconds per second of a participant who speaks, and of one who only listens."""
+    """A quantity per second of a participant who speaks, and of one who only listens."""
 
     speaking: float
     listening: float
 
     def at(self, share: float) -> float:
-        """Return the cost of a participant who speaks for this share of the time."""
+        """Return that of a participant who speaks for this share of the time."""
         return self.listening + share * (self.speaking - self.listening)
 
 
-CAPTURE_CPU = Cost(speaking=0.425, listening=0.108)
-INFERENCE_CPU = Cost(speaking=0.057, listening=0.030)
+RECORDS_PER_WINDOW = Cost(speaking=1.6, listening=1.0)
+"""A window's publications, its revisions with late words counted."""
+CAPTURE_CPU = Cost(speaking=0.366, listening=0.153)
+INFERENCE_CPU = Cost(speaking=0.077, listening=0.022)
 """At one window a second."""
-PROCESSING_CPU = 0.0057
-"""At one window a second, whoever speaks."""
-PROCESSING_IDLE_CPU = 0.033
-"""Of a worker with nothing to do."""
+PROCESSING_CPU = 0.0019
+"""Of one record, revisions too, from score to sentiment: python benchmarks/soak.py --hours 0.1."""
+PROCESSING_IDLE_CPU = 0.042
+"""Of a worker, besides its records, in the runs of `load.py`."""
 
 # --- memory: the same runs, with one participant and with three ----------------------------------
 
-CAPTURE_MB = 798.0
+CAPTURE_MB = 804.0
 """A capture process, with its recogniser."""
-CAPTURE_PARTICIPANT_MB = 105.0
+CAPTURE_PARTICIPANT_MB = 102.0
 """Each participant in it."""
-INFERENCE_MB = 756.0
+INFERENCE_MB = 768.0
 """An inference worker with the default checkpoint."""
 PROCESSING_MB = 91.0
 """A processing worker, without the states of its participants."""

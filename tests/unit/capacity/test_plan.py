@@ -16,6 +16,7 @@ from streamer.capacity.plan import (
     Demand,
     lines,
     plan,
+    records_per_s,
     window_bytes,
 )
 from streamer.config import Config, build
@@ -67,7 +68,15 @@ def test_everybody_talking_costs_more_than_turns() -> None:
     turns, everybody = (plan(cluster(), Demand(100, talk=talk)) for talk in ("turns", "all"))
     assert everybody.cores["capture"] == pytest.approx(100 * costs.CAPTURE_CPU.speaking)
     assert everybody.cores["inference"] > turns.cores["inference"]
-    assert everybody.cores["processing"] == turns.cores["processing"]
+    assert everybody.cores["processing"] > turns.cores["processing"]
+
+
+def test_revisions_are_records_too_where_they_are_on() -> None:
+    once = build({"kafka": CLUSTER, "windows": {"revisions": False}})
+    assert records_per_s(once, Demand(10)) == 1.0
+    speaking = records_per_s(cluster(), Demand(10, talk="all"))
+    assert speaking == costs.RECORDS_PER_WINDOW.speaking > records_per_s(cluster(), Demand(10))
+    assert plan(once, Demand(10)).in_mb_s < plan(cluster(), Demand(10)).in_mb_s
 
 
 def test_a_longer_step_between_windows_needs_less_of_all_but_capture() -> None:
@@ -85,7 +94,8 @@ def test_disk_follows_retention_and_replication() -> None:
     assert doubled.windows_disk_gb == pytest.approx(2 * kept.windows_disk_gb, rel=0.01)
     assert doubled.other_disk_gb == kept.other_disk_gb
     assert kept.windows_disk_gb == pytest.approx(3 * single.windows_disk_gb, rel=0.01)
-    windows_gb = 1000 * 3600 * window_bytes(cluster()) * 3 / 1e9
+    windows = 1000 * 3600 * records_per_s(cluster(), Demand(1000))
+    windows_gb = windows * window_bytes(cluster()) * 3 / 1e9
     assert kept.windows_disk_gb == pytest.approx(windows_gb, rel=0.01)
 
 
