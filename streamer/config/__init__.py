@@ -3,7 +3,7 @@
 `settings` is the tree; `loading` reads it.
 """
 
-from streamer.config.alerts import AlertsConfig, RuleConfig
+from streamer.config.alerts import AlertsConfig, RuleConfig, WebhookConfig
 from streamer.config.loading import as_toml, build, dump, load
 from streamer.config.settings import (
     AsrConfig,
@@ -44,6 +44,7 @@ __all__ = [
     "SessionConfig",
     "SmoothingConfig",
     "SpeechConfig",
+    "WebhookConfig",
     "WindowsConfig",
     "as_toml",
     "build",

@@ -1,12 +1,13 @@
-"""The settings of alerts: the built-in ones and rules of one's own."""
+"""The settings of alerts: the built-in ones, rules of one's own, and the webhook."""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from streamer.config.section import PositiveSeconds, Seconds, Section
+from streamer.config.section import PositiveInt, PositiveSeconds, Seconds, Section
 from streamer.errors import did_you_mean
 
 PERSON_NUMBERS: tuple[str, ...] = (
@@ -104,12 +105,56 @@ class RuleConfig(Section):
         return self.who == EVERYONE or (isinstance(self.who, tuple) and participant_id in self.who)
 
 
+class WebhookConfig(Section):
+    """An address to which processing sends every alert, signed.
+
+    `secret`, from the environment, or the content of `secret_file` signs the requests.
+    `queue_alerts` wait at most; for one more the oldest is dropped. An attempt takes at most
+    `timeout_s`; one that fails is repeated, with growing pauses, for `retry_for_s`.
+    """
+
+    SHORTEST_SECRET: ClassVar[int] = 16
+
+    url: SecretStr = SecretStr("")
+    secret: SecretStr = SecretStr("")
+    secret_file: str = ""
+    queue_alerts: PositiveInt = 256
+    timeout_s: PositiveSeconds = 10.0
+    retry_for_s: PositiveSeconds = 600.0
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text and not _is_http(text):
+            raise ValueError("the address must look like https://host/path")
+        return url
+
+    @model_validator(mode="after")
+    def _has_a_secret(self) -> Self:
+        secret = self.secret.get_secret_value()
+        if self.url.get_secret_value() and bool(secret) == bool(self.secret_file):
+            raise ValueError("a webhook needs either `secret` or `secret_file`, to sign with")
+        if secret and len(secret.encode()) < self.SHORTEST_SECRET:
+            raise ValueError(f"secret must have at least {self.SHORTEST_SECRET} characters")
+        return self
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 class AlertsConfig(Section):
     """When an alert is raised and when it is cleared (hysteresis).
 
     Sustained negative: smoothed valence below `negative_below` for `negative_for_s`; cleared
     above `negative_clear_above`. Sharp drop: a fall of `drop_by` within `drop_within_s`; cleared
     when half of it has been made up or after `drop_clear_s`. `rules` are your own.
+    `webhook` is told of all of them.
     """
 
     enabled: bool = True
@@ -120,6 +165,7 @@ class AlertsConfig(Section):
     drop_within_s: PositiveSeconds = 15.0
     drop_clear_s: PositiveSeconds = 30.0
     rules: tuple[RuleConfig, ...] = ()
+    webhook: WebhookConfig = WebhookConfig()
 
     @model_validator(mode="after")
     def _hysteresis(self) -> Self:

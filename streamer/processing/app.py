@@ -22,6 +22,7 @@ from streamer.processing.faust_app import App
 from streamer.processing.spec import participant_spec, session_spec
 from streamer.processing.stage import Stage
 from streamer.processing.stored import MonotonicTable
+from streamer.processing.webhook import Announce
 
 EMBEDDED_FAILOVER_S = 6.0
 """`smoothing.failover_s` on the embedded broker, where every rebalance takes that less 1 s."""
@@ -55,6 +56,7 @@ def build_app(
     embedded: bool,
     folder: Path | None = None,
     known_gaps: set[tuple[Any, int]] | None = None,
+    announce: Announce = lambda _: None,
 ) -> Processor:
     """Put the app together; no I/O, inside a running event loop.
 
@@ -66,6 +68,7 @@ def build_app(
         embedded: the broker creates topics on first use and knows no CreateTopics.
         folder: of this worker alone, for RocksDB.
         known_gaps: of an app before this one.
+        announce: receives each published alert.
     """
     settings = _faust_settings(config, folder or Path(), embedded=embedded)
     group = consumer_group(config, "smoothing")
@@ -88,7 +91,7 @@ def build_app(
                 help=f"Smoothing state of the {table_name}.",
             )
         )
-        stage: Stage[Any] = Stage(app, table, spec, producer, policies, config, Clock())
+        stage: Stage[Any] = Stage(app, table, spec, producer, policies, config, Clock(), announce)
         source = app.topic(
             topic_name,
             key_type=bytes,

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic
+from typing import Any, Generic, TypeGuard
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -34,7 +34,8 @@ from streamer.processing.inputs import starting_offsets
 from streamer.processing.silence import Silence
 from streamer.processing.spec import StageSpec, arrived, stamped
 from streamer.processing.stored import S, StoredState, changes_in
-from streamer.records import Score
+from streamer.processing.webhook import Announce
+from streamer.records import Alert, Score
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,13 @@ EXPIRE_S = 60.0
 
 @dataclass(eq=False, slots=True)
 class _Step:
-    """A message being processed: its outputs and the state to store."""
+    """A message being processed: its outputs, the state to store, and its published alerts."""
 
     event: Any
     sent: list[asyncio.Future[Any]] = field(default_factory=list)
     key: bytes | None = None
     stored: StoredState[Any] | None = None
+    alerts: list[Alert] = field(default_factory=list)
 
 
 class Stage(Generic[S]):
@@ -79,8 +81,12 @@ class Stage(Generic[S]):
         policies: Policies,
         config: Config,
         clock: Clock,
+        announce: Announce = lambda _: None,
     ) -> None:
-        """Join an app and a table that the app knows; no I/O."""
+        """Join an app and a table that the app knows; no I/O.
+
+        `announce` is called with each published alert, once its state is stored.
+        """
         self.counters: Counter[str] = Counter()
         self.kind = spec.topic.kind
         metrics.watch(f"smoothing {self.kind}", self.counters)
@@ -93,6 +99,7 @@ class Stage(Generic[S]):
         self._producer = producer
         self._policies = policies
         self._clock = clock
+        self._announce = announce
         self._retention_ms = config.kafka.retention_ms
         self._encode = msgspec.msgpack.Encoder().encode
         self._max_state_bytes = config.kafka.max_message_bytes // 2  # the outbox takes space too
@@ -135,6 +142,8 @@ class Stage(Generic[S]):
                 {step.key: step.stored for step in steps if step.key and step.stored is not None}
             )
             for step in steps:
+                for alert in step.alerts:
+                    self._announce(alert)
                 step.event.ack()
                 self._steps.task_done()
 
@@ -219,7 +228,8 @@ class Stage(Generic[S]):
         changes = self._changes(key, before) + 1
         stored = StoredState(state, event.message.partition, round(now_ms), changes=changes)
         self._live[key] = stored
-        return _Step(event, sent, key, stored)
+        alerts = [each for each in outputs if _is_public(each, self._spec.routes(each, policy))]
+        return _Step(event, sent, key, stored, alerts)
 
     async def _policy(self, key: bytes) -> Policy | None:
         """Return what the session of a key allows; both stages' keys begin with its id."""
@@ -338,6 +348,9 @@ class Stage(Generic[S]):
         emptied = msgspec.structs.replace(stored, outbox=(), changes=stored.changes + 1)
         self._live[key] = emptied
         await self._store({key: emptied})
+        for _, record, _ in messages:
+            if isinstance(record, Alert):
+                self._announce(record)
 
     async def _expire(self) -> None:
         """Forget keys that nothing has changed for the topics' retention."""
@@ -417,6 +430,10 @@ class Stage(Generic[S]):
         self._open = True
         self._app.lease.begin()
         log.info("Smoothing partitions %s of %s.", sorted(mine), self.kind)
+
+
+def _is_public(output: Any, topics: tuple[Topic[Any], ...]) -> TypeGuard[Alert]:
+    return isinstance(output, Alert) and bool(topics)
 
 
 def _stored_message(topic: Topic[Any], value: bytes) -> tuple[Topic[Any], Any, EncodedRecord]:

@@ -39,6 +39,7 @@ from streamer.kafka.topics import (
 from streamer.processing.app import Processor, build_app
 from streamer.processing.faust_app import STOP_S
 from streamer.processing.inputs import Inputs, watch
+from streamer.processing.webhook import announcing
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,11 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     starts: deque[float] = deque(maxlen=RESTARTS)
     why = ""
     with tables_folder(config, embedded=embedded) as folder:
-        async with Producer(config) as producer, SessionPolicies(config) as policies:
+        async with (
+            Producer(config) as producer,
+            SessionPolicies(config) as policies,
+            announcing(config.alerts.webhook) as announce,
+        ):
             while not stop.is_set():
                 if len(starts) == RESTARTS and time.monotonic() - starts[0] < RESTARTS_WITHIN_S:
                     raise BrokerError(
@@ -111,6 +116,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
                     embedded=embedded,
                     folder=folder,
                     known_gaps=known_gaps,
+                    announce=announce,
                 )
                 why = await _work(processor, stop, config.kafka, inputs)
                 log.info("Stream processor stopped: %s", json.dumps(processor.counters))

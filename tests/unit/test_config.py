@@ -85,6 +85,10 @@ def test_set_takes_toml_values_and_plain_text() -> None:
             '{name="a", number="valence", above=0}]',
             "two of the rules have the name 'a'",
         ),
+        ("alerts.webhook.url=ftp://host/hook", "https://host/path"),
+        ("alerts.webhook.url=https://host:port/", "https://host/path"),
+        ("alerts.webhook.url=https://host/hook", "either `secret` or `secret_file`"),
+        ("alerts.webhook.secret=short", "at least 16 characters"),
         ("session=3", "session"),
         ("windows.hop_s.deep=3", "windows.hop_s"),
         ("nothing", "section.key=value"),
@@ -139,6 +143,12 @@ def test_dump_masks_secrets_and_reads_back_as_toml(tmp_path: Path) -> None:
     file = tmp_path / "again.toml"
     file.write_text(text)
     assert settings.load(file, (), {}).windows == config.windows
+
+
+def test_neither_the_address_nor_the_secret_of_a_webhook_is_shown() -> None:
+    webhook = {"url": "https://hooks.example.com/hunter2", "secret": "hunter2-hunter2-hunter2"}
+    config = settings.build({"alerts": {"webhook": webhook}})
+    assert "hunter2" not in settings.as_toml(config) + repr(config)
 
 
 CONFIGS = Path(__file__).parents[2] / "configs"
