@@ -117,7 +117,9 @@ def mixed(
     """
     clean = np.clip(np.nan_to_num(channels), -1.0, 1.0)
     if channel is not None:
-        return clean[channel] if channel < len(clean) else np.zeros(clean.shape[1], np.float32)
+        if channel >= len(clean):
+            return np.zeros(clean.shape[1], np.float32)
+        return np.ascontiguousarray(clean[channel])  # FFmpeg's frames take nothing else
     if stereo is not None and len(clean) == 2 and clean.shape[1]:
         return stereo.mix(clean, rate_hz)
     weights = np.ones(len(channels), np.float32)

@@ -18,7 +18,7 @@ import av
 from streamer.capture.source_notices import SourceNotices
 from streamer.capture.sources import Source, channel_fragment
 from streamer.capture.timeline import Timeline
-from streamer.capture.tracks import AudioTrack, VideoTrack
+from streamer.capture.tracks import AudioTrack, ChannelTracks, VideoTrack
 from streamer.errors import SourceError
 from streamer.records import NS_PER_S, AudioChunk, Notice, VideoFrame
 
@@ -161,7 +161,7 @@ class ContainerReader:
     name: str
     start_ns: int
     max_gap_ns: int
-    audio: AudioTrack | None = None
+    audio: AudioTrack | ChannelTracks | None = None
     video: VideoTrack | None = None
     now: Callable[[], int] | None = None
     counters: Counter[str] = field(default_factory=Counter)

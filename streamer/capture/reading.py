@@ -12,7 +12,7 @@ import heapq
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from streamer.capture import live
 from streamer.capture.files import ContainerReader, MediaChunk, SelectedStreams, select_streams
 from streamer.capture.probe import Probe, open_container, probe_all
 from streamer.capture.sources import ParticipantSpec
-from streamer.capture.tracks import AudioTrack, VideoTrack
+from streamer.capture.tracks import AudioTrack, ChannelTracks, VideoTrack
 from streamer.config import Config, to_ns
 from streamer.records import AudioChunk, Modality, Notice, StreamEnd, VideoFrame
 
@@ -38,6 +38,7 @@ def read(
     frame_rate_hz: float,
     *,
     modalities: Collection[Modality] | None = None,
+    channels: Sequence[int] = (),
     start_unix_ns: int | None = None,
     counters: Counter[str] | None = None,
 ) -> Iterator[Chunk]:
@@ -56,6 +57,7 @@ def read(
         stop: ends the stream early when set.
         frame_rate_hz: the highest rate of frames to return.
         modalities: the modalities to decode instead of the configured ones; `text` needs audio.
+        channels: of a recording's sound; if there are any, samples have the shape (channels, n).
         start_unix_ns: wall clock of session time 0 for live sources; None: now.
         counters: gets `dropped_video_frames`, `dropped_audio_chunks`, `reconnects`,
             `damaged_packets`, `clock_leaps`.
@@ -80,7 +82,7 @@ def read(
     if probes[0].live:
         yield from _read_live(probes, config, stop, frame_rate_hz, start_unix_ns, counters)
     else:
-        yield from _read_recorded(probes, config, stop, frame_rate_hz, counters)
+        yield from _read_recorded(probes, config, stop, frame_rate_hz, channels, counters)
 
 
 # --- which source provides which modality -------------------------------------------------------
@@ -139,9 +141,10 @@ def _read_recorded(
     config: Config,
     stop: threading.Event,
     frame_rate_hz: float,
+    channels: Sequence[int],
     counters: Counter[str],
 ) -> Iterator[Chunk]:
-    recordings = [_Recording(probe, config, frame_rate_hz, counters) for probe in probes]
+    recordings = [_Recording(probe, config, frame_rate_hz, channels, counters) for probe in probes]
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(recording.chunks())) for recording in recordings]
         for chunk in heapq.merge(*streams, key=_event_time_ns):
@@ -160,12 +163,21 @@ class _Recording:
     """A file, a URL of known length, or the files of a folder one after another."""
 
     def __init__(
-        self, probe: Probe, config: Config, frame_rate_hz: float, counters: Counter[str]
+        self,
+        probe: Probe,
+        config: Config,
+        frame_rate_hz: float,
+        channels: Sequence[int],
+        counters: Counter[str],
     ) -> None:
         self._probe = probe
         self._max_gap_ns = to_ns(config.capture.max_gap_s)
         self._counters = counters
-        self._audio = AudioTrack(0, channel=probe.source.channel) if probe.has_audio else None
+        self._audio: AudioTrack | ChannelTracks | None = None
+        if probe.has_audio and channels:
+            self._audio = ChannelTracks(0, channels)
+        elif probe.has_audio:
+            self._audio = AudioTrack(0, channel=probe.source.channel)
         self._video = VideoTrack(0, frame_rate_hz) if probe.has_video else None
 
     def chunks(self) -> Generator[MediaChunk, None, None]:

@@ -7,7 +7,7 @@ This module does not depend on containers, devices or sessions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
@@ -162,6 +162,60 @@ class AudioTrack:
         chunk = AudioChunk(self._chunked * NS_PER_SAMPLE, samples)
         self._chunked += len(samples)
         return chunk
+
+
+class ChannelTracks:
+    """Several channels of one stream: AudioChunks whose samples have the shape (channels, n).
+
+    Each channel is what an AudioTrack of it alone gives.
+    """
+
+    def __init__(self, start_ns: int, channels: Sequence[int]) -> None:
+        """Start at `start_ns`, rounded to a sample."""
+        self._tracks = [AudioTrack(start_ns, channel=channel) for channel in channels]
+
+    @property
+    def end_ns(self) -> int:
+        """Time just after the last sample taken."""
+        return self._tracks[0].end_ns
+
+    @property
+    def stereo(self) -> Stereo:
+        """What channels that are mixed are to each other; these are not."""
+        return self._tracks[0].stereo
+
+    @property
+    def limit_ns(self) -> int | None:
+        """Audio after this time is left out; None for all of it."""
+        return self._tracks[0].limit_ns
+
+    @limit_ns.setter
+    def limit_ns(self, limit_ns: int | None) -> None:
+        for track in self._tracks:
+            track.limit_ns = limit_ns
+
+    def begin_stream(self) -> None:
+        """See AudioTrack."""
+        for track in self._tracks:
+            track.begin_stream()
+
+    def push(self, frame: av.AudioFrame, time_ns: int | None) -> Iterator[AudioChunk]:
+        """Add a decoded frame at `time_ns`; None: directly after the previous one."""
+        return _together([track.push(frame, time_ns) for track in self._tracks])
+
+    def silence_until(self, time_ns: int) -> Iterator[AudioChunk]:
+        """Fill with silence up to `time_ns`."""
+        return _together([track.silence_until(time_ns) for track in self._tracks])
+
+    def flush(self) -> Iterator[AudioChunk]:
+        """Yield all remaining samples."""
+        return _together([track.flush() for track in self._tracks])
+
+
+def _together(tracks: Sequence[Iterator[AudioChunk]]) -> Iterator[AudioChunk]:
+    for chunks in zip(*tracks, strict=True):
+        samples = np.stack([chunk.samples for chunk in chunks])
+        yield AudioChunk(chunks[0].event_time_ns, samples)
 
 
 SLOTS_KEPT = 64

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Protocol
 
 from streamer.capture import Chunk
+from streamer.records import AudioChunk
 
 Chunks = Callable[[threading.Event], Iterator[Chunk]]
 """Reads chunks until they end or an event is set."""
@@ -31,8 +32,12 @@ class Reader(Protocol):
     def reads(self) -> Hashable | None:
         """What it reads, equal for those who may share it; None if it shares nothing."""
 
-    def read(self, stop: threading.Event) -> Iterator[Chunk]:
-        """Read it."""
+    @property
+    def channel(self) -> int | None:
+        """Which channel of the sound is its own; None if all are, as of all who share it."""
+
+    def read(self, stop: threading.Event, channels: Sequence[int] = ()) -> Iterator[Chunk]:
+        """Read it; if there are `channels`, with samples of the shape (channels, n)."""
 
     def take(self, chunks: Chunks) -> None:
         """From now on read these chunks instead."""
@@ -46,9 +51,20 @@ def share(readers: Sequence[Reader]) -> None:
             together[reader.reads].append(reader)
     for group in together.values():
         if len(group) > 1:
-            one = OneReading(group[0].read, len(group))
+            channels = [reader.channel for reader in group if reader.channel is not None]
+            one = OneReading(functools.partial(group[0].read, channels=channels), len(group))
             for number, reader in enumerate(group):
-                reader.take(one.part(number))
+                part = one.part(number)
+                reader.take(functools.partial(_of_channel, part, number) if channels else part)
+
+
+def _of_channel(part: Chunks, number: int, stop: threading.Event) -> Iterator[Chunk]:
+    """Read chunks with the sound of one of their channels."""
+    for chunk in part(stop):
+        if isinstance(chunk, AudioChunk):
+            yield AudioChunk(chunk.event_time_ns, chunk.samples[number])
+        else:
+            yield chunk
 
 
 class OneReading:

@@ -175,8 +175,16 @@ class Pipeline:
         if self._chunks is not None or self._plan.live or not self._decode:
             return None
         sources = tuple(replace(source, face=None) for source in self.spec.media)
+        if self.channel is not None:
+            sources = (replace(sources[0], channel=-1),)
         seen = self._plan.sources[self.spec.participant_id].has_video
         return sources, seen, frozenset(self._decode), self._begin_ns
+
+    @property
+    def channel(self) -> int | None:
+        """The channel that it reads of its only source; None where it reads all, or several."""
+        media = self.spec.media
+        return media[0].channel if len(media) == 1 else None
 
     def take(self, chunks: Chunks) -> None:
         """Read these chunks, which are those of the sources."""
@@ -187,8 +195,11 @@ class Pipeline:
         chunks = self._chunks or self._shared or self.read
         return chunks(stop)
 
-    def read(self, stop: threading.Event) -> Iterator[capture.Chunk]:
-        """Read the sources; a transcript alone has no chunks."""
+    def read(self, stop: threading.Event, channels: Sequence[int] = ()) -> Iterator[capture.Chunk]:
+        """Read the sources; a transcript alone has no chunks.
+
+        If there are `channels`, samples have the shape (channels, n).
+        """
         if not self.spec.media:
             return iter(())
         return capture.read(
@@ -197,6 +208,7 @@ class Pipeline:
             stop,
             self._config.faces.rate_hz,
             modalities=self._decode,
+            channels=channels,
             start_unix_ns=self._plan.start_unix_ns,
             counters=self.counters,
         )

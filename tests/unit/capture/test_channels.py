@@ -46,6 +46,13 @@ def test_one_channel_of_a_file_is_read_alone(tmp_path: Path, channel: str, level
     assert audio_channels(capture.ParticipantSpec("room", (str(path),))) == 4
 
 
+def test_one_channel_of_another_rate_is_read_alone(tmp_path: Path) -> None:
+    wave = side_by_side(tone(level=0.5), tone(level=0.25))
+    sound = Audio(seconds=0.5, rate=44_100, layout="stereo", wave=wave)
+    path = media.write(tmp_path / "call.wav", sound)
+    assert peak(read(f"{path}#right")) == pytest.approx(0.25, abs=0.01)
+
+
 def test_one_channel_of_a_folder_is_read_alone(tmp_path: Path) -> None:
     four(tmp_path)
     assert peak(read(f"{tmp_path}#right")) == pytest.approx(0.25, abs=0.01)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from streamer.records import Notice, Window
 from streamer.session.one_reading import QUEUED_CHUNKS, Chunks, OneReading, share
 from streamer.session.participant import Pipeline
 from streamer.session.plan import Plan, make_plan
-from streamer.session.recordings import people_of
+from streamer.session.recordings import Naming, people_of
 from tests import media
 
 LENGTH = 5 * QUEUED_CHUNKS
@@ -118,7 +118,9 @@ class Listener:
         self.recording = Recording()
         self.chunks: Chunks = self.read
 
-    def read(self, stop: threading.Event) -> Iterator[capture.Chunk]:
+    channel = None
+
+    def read(self, stop: threading.Event, channels: Sequence[int] = ()) -> Iterator[capture.Chunk]:
         return self.recording.read(stop)
 
     def take(self, chunks: Chunks) -> None:
@@ -175,6 +177,25 @@ def test_people_of_one_recording_share_a_reading_and_have_the_same_windows(meeti
     assert [len(own) for own in windows] == [3, 3]
     counters = [pipeline.counters["notices"] for pipeline in together]
     assert counters == [pipeline.counters["notices"] for pipeline in alone]
+
+
+def test_channels_of_one_recording_share_a_reading_and_have_the_same_windows(
+    tmp_path: Path,
+) -> None:
+    """At another rate than 16 kHz, with a hole, and with a short last chunk."""
+    wave = media.side_by_side(media.tone(300), media.tone(500, 0.2))
+    sound = media.Audio(seconds=3.33, rate=44_100, layout="stereo", wave=wave, holes=((1.0, 1.6),))
+    path = media.write(tmp_path / "call.mkv", sound)
+    config = load(None, ["asr.engine=none", 'session.modalities=["audio"]'], environment={})
+    people = people_of([str(path)], Naming(split="channels"))
+    plan = make_plan(people.specs, config, session_id="call", speed=0)
+    alone = [Pipeline(plan, spec, config) for spec in plan.participants]
+    together = [Pipeline(plan, spec, config) for spec in plan.participants]
+    share(together)
+    assert len({pipeline.reads for pipeline in together}) == 1
+    left, right = windows_of(together)
+    assert [left, right] == windows_of(alone)
+    assert left[0].audio != right[0].audio
 
 
 def test_two_recordings_are_read_by_themselves(tmp_path: Path) -> None:
