@@ -314,19 +314,38 @@ class MetricsConfig(Section):
     port: Annotated[int, Field(ge=0, le=65533)] = 0
 
 
+def _as_browsers_write_it(origin: str) -> str:
+    """Return an origin in lower case and without its scheme's own port."""
+    match = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?", origin.lower())
+    if match is None:
+        raise ValueError(
+            f"{origin!r} must be an origin without a path, as in https://app.example.com"
+        )
+    scheme, host, port = match.groups()
+    own = {"http": "80", "https": "443"}[scheme]
+    return f"{scheme}://{host}" + (f":{port}" if port and port != own else "")
+
+
 class DashboardConfig(Section):
-    """The live page behind a proxy.
+    """The live page behind a proxy, and its data for pages of other origins.
 
     `hosts` are the names, without a port, that visitors may use for the page besides this
     machine's own. `trusted_proxies` are the addresses or networks whose `X-Forwarded-Host` and
     `X-Forwarded-Proto` are used. With either of them the page requires a token on every address.
     `base_path` is the path of the page at a proxy that forwards it; a proxy that removes the
-    path from its requests needs no setting.
+    path from its requests needs no setting. Pages of the `origins` may read the event stream and
+    the status with the token, which every visitor then needs.
     """
 
     hosts: tuple[HostName, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     base_path: Annotated[str, Field(pattern=r"^((/[A-Za-z0-9._~-]+)*/?)$")] = ""
+    origins: tuple[str, ...] = ()
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_as_browsers_write_it, origins))
 
     @model_validator(mode="after")
     def _proxies_are_addresses(self) -> Self:

@@ -51,6 +51,13 @@ STATIC = (
     "uplot/uPlot.iife.min.js",
     "uplot/uPlot.min.css",
 )
+OPEN_TO_ORIGINS = ("/api/events", "/api/status")
+"""What pages of the settings' origins may read."""
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET",
+    "Access-Control-Allow-Headers": "Authorization, Last-Event-ID",
+    "Access-Control-Max-Age": "600",
+}
 SECURITY = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -87,13 +94,15 @@ class Access:
                 f"The page's token has {len(token)} characters; give at least {SHORTEST_TOKEN}, "
                 "or none at all to have one made."
             )
-        self.local = is_loopback(host) and not (settings.hosts or settings.trusted_proxies)
+        others = settings.hosts or settings.trusted_proxies or settings.origins
+        self.local = is_loopback(host) and not others
         if token is None and not self.local:
             token = secrets.token_urlsafe(TOKEN_BYTES)
         self.token = token
         self.base_path = settings.base_path.rstrip("/")
         self.port = 0
         self._names = known_names(host) | {name.lower() for name in settings.hosts}
+        self._origins = frozenset(settings.origins)
         self._proxies = [ipaddress.ip_network(proxy) for proxy in settings.trusted_proxies]
 
     @web.middleware
@@ -104,16 +113,42 @@ class Access:
             raise web.HTTPMisdirectedRequest(
                 text="This page is not served under that name; dashboard.hosts lists its names.\n"
             )
-        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        of_others = self._is_open_to(request)
+        if of_others and request.method == "OPTIONS":
+            return web.Response(status=204, headers=PREFLIGHT)
+        same = request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        if not same and not of_others:
             navigation = request.headers.get("Sec-Fetch-Mode") == "navigate"
             page = ("/", self.base_path, f"{self.base_path}/")
             if request.path not in page or not navigation:
                 raise web.HTTPForbidden(text="Other sites may not read this page.\n")
-        if self.token is not None and not self._shows_token(request, self.token):
+        own = request.headers.get("Sec-Fetch-Site") == "same-origin"
+        cookies = own or not of_others
+        if self.token is not None and not self._shows_token(request, self.token, cookies=cookies):
             raise web.HTTPUnauthorized(
                 text="This page needs its token: open the address that `streamer` printed.\n"
             )
         return await handler(request)
+
+    async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the security headers, and for a page of the settings' origins, that it may read."""
+        response.headers.update(SECURITY)
+        if self._origins:
+            response.headers.add("Vary", "Origin")
+        if self._is_open_to(request):
+            response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+
+    def _is_open_to(self, request: web.Request) -> bool:
+        """Whether a page of one of the settings' origins asks for what it may read.
+
+        Cookies never count for it: another site must know the token.
+        """
+        path = request.path.removeprefix(self.base_path)
+        return (
+            request.headers.get("Origin") in self._origins
+            and path in OPEN_TO_ORIGINS
+            and request.method in ("GET", "HEAD", "OPTIONS")
+        )
 
     def keep_token(self, request: web.Request) -> None:
         """Redirect a request with the token in its address to the address without it.
@@ -160,10 +195,10 @@ class Access:
             address = address.ipv4_mapped or address
         return any(address in network for network in self._proxies)
 
-    def _shows_token(self, request: web.Request, token: str) -> bool:
+    def _shows_token(self, request: web.Request, token: str, *, cookies: bool) -> bool:
         shown = (
             request.query.get("token", ""),
-            request.cookies.get(self._cookie(), ""),
+            request.cookies.get(self._cookie(), "") if cookies else "",
             request.headers.get("Authorization", "").removeprefix("Bearer "),
         )
         expected = token.encode()
@@ -215,8 +250,3 @@ def is_served(host: str, names: Collection[str]) -> bool:
 def link_host(host: str) -> str:
     """Return the host that a link names for an address that is bound."""
     return socket.gethostname() if host in ("0.0.0.0", "::", "") else host
-
-
-async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the security headers to a response."""
-    response.headers.update(SECURITY)

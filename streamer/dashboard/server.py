@@ -6,7 +6,7 @@ address) and receives the records after it, or `reset` and everything if the pos
 
 On a loopback address without a proxy everybody on this machine has access; in any other case,
 whoever has the token. Other sites cannot read anything, not even through a name that resolves to
-this address.
+this address, unless `dashboard.origins` names them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import msgspec
 from aiohttp import web
 
 from streamer.config import Config, DashboardConfig
-from streamer.dashboard.access import STATIC, Access, add_security_headers
+from streamer.dashboard.access import STATIC, Access
 from streamer.dashboard.connections import REQUEST_S
 from streamer.dashboard.events import Cursor, is_complete, message
 from streamer.dashboard.feed import Feed, SessionLog, follow
@@ -107,7 +107,7 @@ class Page:
             ConfigError: the address cannot be bound.
         """
         app = web.Application(middlewares=[self._access.guard, self._serving.connections.admit])
-        app.on_response_prepare.append(add_security_headers)
+        app.on_response_prepare.append(self._access.add_headers)
         for base in {"", self._access.base_path}:
             app.router.add_get(f"{base}/", self._index)
             app.router.add_get(f"{base}/static/{{name:.+}}", self._static)
