@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamer.config import Config, build
 from streamer.errors import ConfigError
 from streamer.kafka.probe import answers
+from streamer.kafka.topics import TOPICS
 from streamer.metrics import PORTS, Metrics
 from tests.made_records import sentiment
 
@@ -209,6 +210,15 @@ def test_the_grafana_dashboard_asks_for_metrics_that_exist() -> None:
         for name in re.findall(r"\b(?:streamer|process)_\w+", expression):
             assert name in names_there_are(), expression
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_scaling_follows_metrics_that_exist() -> None:
+    text = (ROOT / "docs/scaling.md").read_text("utf-8")
+    names = set(re.findall(r"`(?:sum\()?(streamer_\w+)", text))
+    assert {"streamer_lag_records", "streamer_latency_seconds"} <= names
+    for name in names:
+        assert {name, f"{name}_bucket"} & names_there_are(), name
+    assert set(re.findall(r'lag_records\{kind="(\w+)"', text)) <= {topic.kind for topic in TOPICS}
 
 
 def test_operating_names_every_port_and_metric() -> None:
