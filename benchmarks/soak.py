@@ -5,8 +5,10 @@
 
 The first form sends the windows of so many hours as fast as the stages take them: through
 inference with a stand-in model, processing, the recorder and the page, each a process of its own,
-with one page open. At most IN_FLIGHT windows are sent and not yet published. The second form is
-`load.py --talk turns` for so many minutes of real time.
+with one page open. At most IN_FLIGHT windows of participants, and BEHIND windows of the meeting,
+are sent and not yet published. The embedded broker gives one record of a partition at a time, which
+limits the rate at which a meeting is smoothed; Apache Kafka (`streamer broker --kafka`) does not.
+The second form is `load.py --talk turns` for so many minutes of real time.
 
 Printed for each process: resident memory after the first tenth and the most after it, their ratio;
 files and threads, the fewest in the first and in the second half of what follows the first tenth,
@@ -43,7 +45,7 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.probe import answers
 from streamer.kafka.producer import Producer
-from streamer.kafka.topics import DEAD_LETTER, SMOOTHED
+from streamer.kafka.topics import DEAD_LETTER, SESSION_SMOOTHED, SMOOTHED
 from streamer.local.run import reachable_broker
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError
@@ -56,6 +58,7 @@ from streamer.records import (
     Presence,
     Sentiment,
     Session,
+    SessionSentiment,
     SpeechSpan,
     Spoken,
     SpokenWord,
@@ -66,6 +69,7 @@ from streamer.records import (
 SESSION = "soak"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 IN_FLIGHT = 60
+BEHIND = 30
 SAMPLE_S = 0.5
 PATIENCE_S = 120.0
 GROWTH = 1.1
@@ -219,10 +223,11 @@ def session(people: Sequence[str], state: str) -> Session:
 
 
 class Published:
-    """The windows that are out, counted once each, and the dead letters."""
+    """The windows that are out, of participants and of the meeting, and the dead letters."""
 
     def __init__(self) -> None:
         self.windows: set[str] = set()
+        self.meetings: set[str] = set()
         self.dead_letters = 0
         self._news = asyncio.Event()
 
@@ -230,26 +235,30 @@ class Published:
         """Read until cancelled."""
         async with (
             Consumer(config, SMOOTHED) as smoothed,
+            Consumer(config, SESSION_SMOOTHED) as meetings,
             Consumer(config, DEAD_LETTER) as letters,
             asyncio.TaskGroup() as tasks,
         ):
-            tasks.create_task(self._read(smoothed))
+            tasks.create_task(self._read(smoothed, self.windows))
+            tasks.create_task(self._read(meetings, self.meetings))
             tasks.create_task(self._count(letters))
 
-    async def at_least(self, count: int) -> None:
-        """Wait until so many windows are out.
+    async def at_least(self, windows: int, meetings: int) -> None:
+        """Wait until so many windows are out, of participants and of the meeting.
 
         Raises:
             TimeoutError: none came for PATIENCE_S.
         """
-        while len(self.windows) < count:
+        while len(self.windows) < windows or len(self.meetings) < meetings:
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), PATIENCE_S)
 
-    async def _read(self, smoothed: Consumer[Sentiment]) -> None:
+    async def _read(
+        self, reader: Consumer[Sentiment] | Consumer[SessionSentiment], seen: set[str]
+    ) -> None:
         while True:
-            for received in await smoothed.batch(500, 100):
-                self.windows.add(received.record.window_id)
+            for received in await reader.batch(500, 100):
+                seen.add(received.record.window_id)
                 self._news.set()
 
     async def _count(self, letters: Consumer[DeadLetter]) -> None:
@@ -313,10 +322,10 @@ async def send(config: Config, people: Sequence[str], count: int, published: Pub
         sent = 0
         for index in range(count):
             for person in people:
-                await published.at_least(sent - IN_FLIGHT)
+                await published.at_least(sent - IN_FLIGHT, index - BEHIND)
                 await producer.publish_soon(window(person, index, count - 1, len(people)))
                 sent += 1
-        await published.at_least(sent)
+        await published.at_least(sent, count)
         await producer.publish(session(people, "ended"))
 
 
@@ -358,7 +367,11 @@ async def fast(options: argparse.Namespace) -> tuple[list[Sample], dict[str, obj
 
                 async def sample() -> None:
                     while True:
-                        samples.extend(take_samples(pids, len(published.windows) / whole))
+                        taken = list(take_samples(pids, len(published.windows) / whole))
+                        for stage in pids.keys() - {each.stage for each in taken}:
+                            log = (folder / f"{stage}.log").read_text().strip()
+                            sys.exit(f"{stage} ended: {log.splitlines()[-1:]}")
+                        samples.extend(taken)
                         await asyncio.sleep(SAMPLE_S)
 
                 begun_s = time.monotonic()
@@ -370,13 +383,16 @@ async def fast(options: argparse.Namespace) -> tuple[list[Sample], dict[str, obj
     return samples, {
         "windows": whole,
         "published": len(published.windows),
+        "meeting_windows": len(published.meetings),
         "recorded": on_disk,
         "dead_letters": published.dead_letters,
         "windows_per_s": round(whole / length_s, 1),
         "cpu_ms_per_window": {
             stage: round(seconds * 1000 / whole, 2) for stage, seconds in used_s.items()
         },
-        "whole": len(published.windows) == on_disk == whole and not published.dead_letters,
+        "whole": len(published.windows) == on_disk == whole
+        and len(published.meetings) == count
+        and not published.dead_letters,
     }
 
 

@@ -202,7 +202,7 @@ def limits(config: Config, demand: Demand) -> tuple[Limit, ...]:
         for stage in WORKERS
     ]
     if kafka.broker == "embedded":
-        found.append(_embedded_limit(config))
+        found += _embedded_limits(config, demand)
     else:
         found += _broker_limits(config, demand)
     return tuple(sorted(found, key=lambda limit: limit.participants))
@@ -319,13 +319,21 @@ def _memory_gb(demand: Demand, workers: Mapping[str, int]) -> dict[str, float]:
     return {stage: round(value / 1000, 3) for stage, value in megabytes.items()}
 
 
-def _embedded_limit(config: Config) -> Limit:
-    per_s = window_bytes(config) / config.windows.hop_s * EMBEDDED_ANSWER_S
-    return Limit(
-        "capture.in_flight_bytes of the embedded broker",
-        math.floor(config.capture.in_flight_bytes / per_s),
-        "use Apache Kafka (kafka.broker)",
-    )
+def _embedded_limits(config: Config, demand: Demand) -> list[Limit]:
+    """Return what the embedded broker takes; a trial has one session, all in one partition."""
+    bytes_per_s = window_bytes(config) * records_per_s(config, demand)
+    return [
+        Limit(
+            "capture.in_flight_bytes of the embedded broker",
+            math.floor(config.capture.in_flight_bytes / (bytes_per_s * EMBEDDED_ANSWER_S)),
+            "use Apache Kafka (kafka.broker)",
+        ),
+        Limit(
+            "one session on the embedded broker, which gives one record at a time",
+            math.floor(costs.EMBEDDED_RECORDS_PER_S / records_per_s(config, demand)),
+            "use Apache Kafka (kafka.broker)",
+        ),
+    ]
 
 
 def _broker_limits(config: Config, demand: Demand) -> list[Limit]:

@@ -60,6 +60,9 @@ PROCESSING_CPU = 0.0019
 PROCESSING_IDLE_CPU = 0.042
 """Of a worker, besides its records, in the runs of `load.py`."""
 
+EMBEDDED_RECORDS_PER_S = 18.0
+"""What the embedded broker gives of a partition, one record at a time: soak.py --hours 0.05."""
+
 # --- memory: the same runs, with one participant and with three ----------------------------------
 
 CAPTURE_MB = 804.0

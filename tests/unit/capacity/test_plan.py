@@ -124,10 +124,17 @@ def test_the_smallest_limit_is_the_first_and_more_partitions_raise_it() -> None:
 
 
 def test_the_embedded_broker_is_limited_by_the_bytes_in_flight() -> None:
-    parts = {limit.part: limit for limit in plan(Config(), Demand(2)).limits}
-    embedded = next(limit for part, limit in parts.items() if "embedded" in part)
-    assert embedded.participants == 3_000_000 // window_bytes(Config())
-    assert "Apache Kafka" in embedded.more
+    once = build({"windows": {"revisions": False}})
+    first = plan(once, Demand(2)).limits[0]
+    assert "in_flight_bytes" in first.part and "Apache Kafka" in first.more
+    assert first.participants == 3_000_000 // window_bytes(once)
+
+
+def test_small_windows_on_the_embedded_broker_are_limited_by_their_number() -> None:
+    words = build({"session": {"modalities": ["text"]}, "windows": {"revisions": False}})
+    first = plan(words, Demand(2)).limits[0]
+    assert "one session on the embedded broker" in first.part
+    assert first.participants == costs.EMBEDDED_RECORDS_PER_S
 
 
 def test_a_demand_beyond_the_first_limit_is_said_to_break() -> None:
