@@ -140,6 +140,29 @@ SplitOption = Annotated[
         help="A participant for each person in the transcript, each channel or each voice, or one."
     ),
 ]
+VoiceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--voice",
+        help="ana=ana.wav: with --split speakers, the voice in this recording is ana's; "
+        "repeatable. Needs --voice-consent.",
+        show_default=False,
+    ),
+]
+VoiceConsentOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Statement, by name, of who agreed to be recognised by the voice.",
+        show_default=False,
+    ),
+]
+KeepVoicesOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep the voices of --voice in this file, and recognise those that it contains.",
+        show_default=False,
+    ),
+]
 TranscriptOption = Annotated[
     Path | None,
     typer.Option(

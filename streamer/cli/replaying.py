@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from streamer.cli.options import (
     FilesArgument,
     JsonOption,
     KeepMediaOption,
+    KeepVoicesOption,
     KeepWindowsOption,
     NoStagesOption,
     PageOption,
@@ -51,6 +53,8 @@ from streamer.cli.options import (
     TopicToOption,
     TranscriptOffsetOption,
     TranscriptOption,
+    VoiceConsentOption,
+    VoiceOption,
 )
 from streamer.cli.play import play, run_pipeline
 from streamer.config import Config, to_ns
@@ -74,6 +78,9 @@ def replay(
     speed: ReplaySpeedOption = 1.0,
     start: StartOption = None,
     split: SplitOption = Split.transcript,
+    voice: VoiceOption = None,
+    voice_consent: VoiceConsentOption = None,
+    keep_voices: KeepVoicesOption = None,
     transcript: TranscriptOption = None,
     transcript_offset: TranscriptOffsetOption = 0.0,
     face: FaceOption = None,
@@ -109,7 +116,10 @@ def replay(
         raise ConfigError("--transcript-offset is a number of seconds, at most a day.")
     faces = tuple(face_of(text) for text in face or [])
     naming = Naming(split.value, transcript, to_ns(transcript_offset), faces)
-    people = _people(files or [], naming, chosen.config)
+    if (voice or keep_voices or voice_consent) and naming.split != "speakers":
+        raise ConfigError("Voices name the people of --split speakers: add it.")
+    chosen, known = _known(chosen, voice or [], voice_consent, keep_voices)
+    people = _people(files or [], naming, chosen.config, known)
     for notice in people.notices:
         PROCESS.give(notice)
     specs = [*people.specs, *map(parse_participant, participant or [])]
@@ -146,7 +156,24 @@ def face_of(text: str) -> tuple[str, str]:
     return name.strip(), place.strip()
 
 
-def _people(files: list[str], naming: Naming, config: Config) -> People:
+def _known(
+    chosen: Chosen, voices: list[str], consent: str | None, file: Path | None
+) -> tuple[Chosen, Mapping[str, Any]]:
+    """Return the known voices by name, and settings whose `session.consent` has their people's."""
+    if not voices and file is None:
+        return chosen, {}
+    from streamer.session.enrolled import known_voices
+
+    statement = chosen.config.speech.voice_consent if consent is None else consent
+    with screen.status("Learning voices …"):
+        known = known_voices(voices, statement, file, chosen.config)
+    stated = "; ".join(filter(None, (chosen.config.session.consent, *known.consents)))
+    overrides = (*chosen.overrides, f"session.consent={json.dumps(stated)}")
+    config = settings.load(chosen.path, overrides)
+    return Chosen(config, chosen.path, overrides), known.vectors
+
+
+def _people(files: list[str], naming: Naming, config: Config, known: Mapping[str, Any]) -> People:
     """Return the participants of recordings; listening for speakers, show how far it is."""
     from streamer.session.recordings import people_of
 
@@ -155,11 +182,11 @@ def _people(files: list[str], naming: Naming, config: Config) -> People:
     from streamer.session.diarized import listening
 
     with screen.status("Telling the speakers apart …") as status:
-        return people_of(
-            files,
-            naming,
-            listening(config, lambda s: status.update(f"Telling the speakers apart: {s:.0f} s …")),
-        )
+
+        def progress(seconds: float) -> None:
+            status.update(f"Telling the speakers apart: {seconds:.0f} s …")
+
+        return people_of(files, naming, listening(config, progress, known))
 
 
 def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:

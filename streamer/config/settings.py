@@ -115,9 +115,13 @@ class AsrConfig(Section):
 
 
 class SpeechConfig(Section):
-    """Who speaks: at most `max_speakers` people are told apart in a recording of several."""
+    """Who speaks: at most `max_speakers` people are told apart in a recording of several.
+
+    `voice_consent` states, by name, who agreed to be recognised by the voice (`--voice`).
+    """
 
     max_speakers: Annotated[int, Field(ge=1, le=50)] = 8
+    voice_consent: str = ""
 
 
 class FacesConfig(Section):

@@ -7,7 +7,7 @@ leaves: participants. A transcript that names people names the speakers.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from streamer.capture.probe import info
 from streamer.capture.sources import ParticipantSpec, checked_name
 from streamer.config import Config
 from streamer.errors import SourceError
+from streamer.notices import PROCESS, Notices
 from streamer.records import NS_PER_S, AudioChunk
 from streamer.spans import SpeakerTurn
+from streamer.speakers.enrolment import NO_VOICES, Vector
 from streamer.speakers.listening import networks, speakers_of
 from streamer.speakers.naming import named
 from streamer.speech.transcripts import Subtitles
@@ -26,12 +28,19 @@ Listen = Callable[[ParticipantSpec], Sequence[SpeakerTurn]]
 """Returns who speaks when in a recording."""
 
 
-def listening(config: Config, progress: Callable[[float], object]) -> Listen:
+def listening(
+    config: Config,
+    progress: Callable[[float], object],
+    known: Mapping[str, Vector] = NO_VOICES,
+    notices: Notices = PROCESS,
+) -> Listen:
     """Return what listens to recordings with the published networks.
 
     Args:
         config: `speech.max_speakers`.
         progress: gets the seconds of sound that are done.
+        known: voices whose people get their names.
+        notices: gets the names of those whose voices are not found.
     """
 
     def listen(spec: ParticipantSpec) -> Sequence[SpeakerTurn]:
@@ -40,14 +49,20 @@ def listening(config: Config, progress: Callable[[float], object]) -> Listen:
                 f"{spec.participant_id} has no sound to tell speakers by: leave --split speakers "
                 "out."
             )
-        return speakers_of(_sound(spec, config, progress), networks(), config.speech.max_speakers)
+        sound = sound_of(spec, config, progress)
+        turns = speakers_of(sound, networks(), config.speech.max_speakers, known)
+        if absent := known.keys() - {turn.speaker for turn in turns}:
+            whose = ", ".join(sorted(absent))
+            notices.give(f"No voice in {spec.participant_id} is near enough to that of: {whose}.")
+        return turns
 
     return listen
 
 
-def _sound(
+def sound_of(
     spec: ParticipantSpec, config: Config, progress: Callable[[float], object]
 ) -> Iterator[AudioChunk]:
+    """Yield a recording's sound; `progress` gets the seconds that are done."""
     for chunk in capture.read(spec, config, threading.Event(), 1, modalities={"audio"}):
         if isinstance(chunk, AudioChunk):
             yield chunk

@@ -58,10 +58,23 @@ class Stretch:
 
 def people(stretches: Sequence[Stretch], most: int) -> list[Turn]:
     """Return the turns of at most `most` people, by first frame."""
+    return people_and_voices(stretches, most)[0]
+
+
+def people_and_voices(
+    stretches: Sequence[Stretch], most: int
+) -> tuple[list[Turn], NDArray[np.float32]]:
+    """Return the turns of at most `most` people, by first frame, and each one's mean vector.
+
+    Vectors are (people, width), of length 1.
+    """
     centres = _centres(stretches, most)
     if not len(centres):
-        return []
-    return _in_order(_turns(_speaking(stretches, centres)))
+        return [], centres
+    turns = _turns(_speaking(stretches, centres))
+    order = list(dict.fromkeys(person for person, _, _ in turns))
+    numbers = {person: n for n, person in enumerate(order)}
+    return [(numbers[person], first, end) for person, first, end in turns], centres[order]
 
 
 def _centres(stretches: Sequence[Stretch], most: int) -> NDArray[np.float32]:
@@ -120,9 +133,3 @@ def _turns(speaking: NDArray[np.bool_]) -> list[Turn]:
         edges = np.flatnonzero(np.diff(speaking[:, person], prepend=False, append=False))
         turns += [(person, int(first), int(end)) for first, end in edges.reshape(-1, 2)]
     return sorted(turns, key=lambda turn: turn[1:])
-
-
-def _in_order(turns: Sequence[Turn]) -> list[Turn]:
-    """Number the people anew, in the order in which they first speak."""
-    numbers = {person: n for n, person in enumerate(dict.fromkeys(turn[0] for turn in turns))}
-    return [(numbers[person], first, end) for person, first, end in turns]

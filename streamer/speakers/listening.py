@@ -7,9 +7,9 @@ only one stretch is kept; of its voices, all vectors, until the speakers are kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from streamer.errors import ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 from streamer.spans import SpeakerTurn
 from streamer.speakers import segmentation, voices
-from streamer.speakers.clustering import Stretch, people
+from streamer.speakers.clustering import Stretch, people_and_voices
+from streamer.speakers.enrolment import NO_VOICES, Vector, recognised
 from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP, VOICES
 from streamer.speech.activity import one_thread
 
@@ -33,6 +34,8 @@ FRAME_S = FRAME_STEP / SAMPLE_RATE_HZ
 LEAST_SPOKEN_S, ENOUGH_ALONE_S = 0.25, 0.4
 """A voice has a vector from this much speech on; of speech alone, if there is so much of it."""
 LEAST_MEL_FRAMES = 20
+MOST_ENROLLED = 8
+"""People who are told apart in a recording that is to be of one."""
 
 
 class Ear(Protocol):
@@ -96,16 +99,44 @@ def networks() -> Networks:
     return Networks(folder)
 
 
-def speakers_of(chunks: Iterable[AudioChunk], ear: Ear, most: int) -> list[SpeakerTurn]:
-    """Return who speaks when, `speaker-1` first, at most `most` of them; by start."""
-    stretches = [ear.stretch(samples, first) for samples, first in _cut(chunks)]
+def speakers_of(
+    chunks: Iterable[AudioChunk], ear: Ear, most: int, known: Mapping[str, Vector] = NO_VOICES
+) -> list[SpeakerTurn]:
+    """Return who speaks when, at most `most` people; by start.
+
+    The first to speak is `speaker-1`; whose voice is `known` has that name.
+    """
+    turns, vectors = people_and_voices(list(stretches_of(chunks, ear)), most)
+    names = recognised(vectors, known)
     return [
-        SpeakerTurn(f"speaker-{person + 1}", _time_ns(first), _time_ns(end))
-        for person, first, end in people(stretches, most)
+        SpeakerTurn(names.get(n, f"speaker-{n + 1}"), time_ns(first), time_ns(end))
+        for n, first, end in turns
     ]
 
 
-def _time_ns(frame: int) -> int:
+class Heard(NamedTuple):
+    """The people in a recording: their vectors, (people, width), and how long each one speaks."""
+
+    vectors: NDArray[np.float32]
+    spoken_s: list[float]
+
+
+def voices_in(chunks: Iterable[AudioChunk], ear: Ear) -> Heard:
+    """Return the voices of the people who speak in a recording."""
+    turns, vectors = people_and_voices(list(stretches_of(chunks, ear)), MOST_ENROLLED)
+    spoken = np.zeros(len(vectors))
+    for person, first, end in turns:
+        spoken[person] += (end - first) * FRAME_S
+    return Heard(vectors, spoken.tolist())
+
+
+def stretches_of(chunks: Iterable[AudioChunk], ear: Ear) -> Iterator[Stretch]:
+    """Yield a stretch of sound at every STEP and at the end."""
+    for samples, first in _cut(chunks):
+        yield ear.stretch(samples, first)
+
+
+def time_ns(frame: int) -> int:
     """The time between a frame and the one before it."""
     samples = frame * FRAME_STEP + (FRAME_FIELD - FRAME_STEP) / 2
     return max(0, round(samples * NS_PER_S / SAMPLE_RATE_HZ))
