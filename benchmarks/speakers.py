@@ -1,6 +1,7 @@
 """How well speakers are told apart: diarization error, words with a wrong speaker, number, CPU.
 
     python benchmarks/speakers.py [--meetings FOLDER] [--ravdess FOLDER [--emotional]] [--words]
+                                  [--live]
 
 `--meetings` is a folder of recordings with who speaks when beside them (`.rttm`); of AMI it holds
 the first 30 s of meetings, which are hard. `--ravdess` joins conversations of 3 or 4 actors of
@@ -10,6 +11,8 @@ speech, false alarms and speech of a wrong speaker, overlapped speech included, 
 speech: at collar 0, and without 0.25 s on both sides of each true boundary. `--words` also
 recognises words, with the Whisper model on disk; a word is wrong if its speaker, matched to the
 true ones, does not speak during it. CPU is process time per second of sound, without the words.
+`--live` also labels each second as it comes, 0.5 to 1.5 s behind, and labels all of it again at the
+end by the people as they are then.
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ from streamer import capture
 from streamer.config import Config
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 from streamer.spans import SpeakerTurn
-from streamer.speakers.listening import Ear, networks, speakers_of
+from streamer.speakers.clustering import Turn
+from streamer.speakers.listening import Ear, networks, speakers_of, stretches_of, time_ns
+from streamer.speakers.online import OnlineSpeakers
 from streamer.speech.activity import Silero
 from streamer.speech.attribution import Everybody
 from streamer.speech.streaming import StreamingRecogniser
@@ -232,11 +237,35 @@ def wrong_words(case: Case, found: Sequence[SpeakerTurn]) -> tuple[int, int]:
     return total, wrong
 
 
-def measure(case: Case, ear: Ear, group: Group, *, words: bool) -> None:
-    """Tell the speakers of a recording apart and add what is found to its group."""
+def measure(case: Case, ear: Ear, groups: dict[str, Group], *, words: bool, live: bool) -> None:
+    """Tell the speakers of a recording apart and add what is found to its groups."""
     begun_s = time.process_time()
     found = speakers_of(case.chunks, ear, MOST_SPEAKERS)
-    group.cpu_s += time.process_time() - begun_s
+    add(case, found, time.process_time() - begun_s, groups[case.group], words=words)
+    if not live:
+        return
+    begun_s = time.process_time()
+    online = OnlineSpeakers(MOST_SPEAKERS)
+    turns = [turn for s in stretches_of(case.chunks, ear) for turn in online.add(s)]
+    turns += online.finish()
+    cpu_s = time.process_time() - begun_s
+    for name, kind in (
+        (f"{case.group}, live", turns),
+        (f"{case.group}, live, again", online.again()),
+    ):
+        add(case, named(kind), cpu_s, groups[name], words=words)
+
+
+def named(turns: Sequence[Turn]) -> list[SpeakerTurn]:
+    """Return turns with their times."""
+    return [SpeakerTurn(str(n), time_ns(first), time_ns(end)) for n, first, end in turns]
+
+
+def add(
+    case: Case, found: Sequence[SpeakerTurn], cpu_s: float, group: Group, *, words: bool
+) -> None:
+    """Add to a group what was found in a recording."""
+    group.cpu_s += cpu_s
     group.sound_s += len(case.samples) / SAMPLE_RATE_HZ
     count(case, found, 0.0, group.strict)
     count(case, found, COLLAR_S, group.lenient)
@@ -256,6 +285,7 @@ def main() -> None:
     parser.add_argument("--ravdess", type=Path)
     parser.add_argument("--emotional", action="store_true")
     parser.add_argument("--words", action="store_true")
+    parser.add_argument("--live", action="store_true")
     arguments = parser.parse_args()
     cases: list[Iterator[Case]] = []
     if arguments.meetings:
@@ -265,7 +295,7 @@ def main() -> None:
         cases.append(conversations(arguments.ravdess, *kind))
     ear, groups = networks(), defaultdict[str, Group](Group)
     for case in itertools.chain(*cases):
-        measure(case, ear, groups[case.group], words=arguments.words)
+        measure(case, ear, groups, words=arguments.words, live=arguments.live)
     for name, group in groups.items():
         print(json.dumps(group.row(name)))
 

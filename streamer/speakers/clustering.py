@@ -71,7 +71,7 @@ def people_and_voices(
     centres = _centres(stretches, most)
     if not len(centres):
         return [], centres
-    turns = _turns(_speaking(stretches, centres))
+    turns = turns_of(speaking(stretches, centres))
     order = list(dict.fromkeys(person for person, _, _ in turns))
     numbers = {person: n for n, person in enumerate(order)}
     return [(numbers[person], first, end) for person, first, end in turns], centres[order]
@@ -87,6 +87,23 @@ def _centres(stretches: Sequence[Stretch], most: int) -> NDArray[np.float32]:
     chosen = [chosen[n] for n in _evenly(len(chosen))]
     vectors = np.stack([vector for vector, _ in chosen])
     seconds = np.array([max(alone_s, LEAST_WEIGHT_S) for _, alone_s in chosen])
+    numbers = clustered(vectors, seconds, most)
+    persons = range(numbers.max() + 1)
+    return np.stack([mean_vector(vectors[numbers == n], seconds[numbers == n]) for n in persons])
+
+
+def clustered(
+    vectors: NDArray[np.float32], seconds: NDArray[np.float64], most: int
+) -> NDArray[np.intp]:
+    """Return whose each voice is: at most `most` people, numbered from 0, who speak most first.
+
+    A voice of nobody who speaks enough has the number -1.
+
+    Args:
+        vectors: of at least one voice, (voices, width).
+        seconds: of speech of each voice, (voices,).
+        most: how many people there are at most.
+    """
     labels = np.ones(1, int)
     if len(vectors) > 1:
         tree = linkage(vectors, "average", metric="cosine")
@@ -95,16 +112,25 @@ def _centres(stretches: Sequence[Stretch], most: int) -> NDArray[np.float32]:
     order = np.argsort(-total_s, kind="stable")[:most]
     enough_s = min(LEAST_S, LEAST_SHARE * total_s.max())
     kept = [label for label in order if total_s[label] >= enough_s]
-    sums = [(vectors * seconds[:, None])[labels == label].sum(0) for label in kept]
-    return np.stack([total / np.linalg.norm(total) for total in sums]).astype(np.float32)
+    numbers = np.full(len(total_s), -1)
+    numbers[kept] = np.arange(len(kept))
+    whose: NDArray[np.intp] = numbers[labels]
+    return whose
+
+
+def mean_vector(vectors: NDArray[np.float32], seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the mean of one person's vectors, weighted by seconds, of length 1."""
+    total = (vectors * seconds[:, None]).sum(axis=0)
+    mean: NDArray[np.float32] = (total / np.linalg.norm(total)).astype(np.float32)
+    return mean
 
 
 def _evenly(count: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, MOST_VOICES)).astype(np.intp))
 
 
-def _speaking(stretches: Sequence[Stretch], centres: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return who speaks in each frame of the recording, (frames, people) bool.
+def speaking(stretches: Sequence[Stretch], centres: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return who speaks in each frame from 0 on, (frames, people) bool.
 
     As many people speak as the stretches count on average: those whom most of them name.
     """
@@ -123,13 +149,14 @@ def _speaking(stretches: Sequence[Stretch], centres: NDArray[np.float32]) -> NDA
             votes[span, person] += active[:, voices[voice]]
     at_once = np.round(counted / np.maximum(covering, 1)).clip(max=MOST_AT_ONCE)
     ranks = np.argsort(np.argsort(-votes, axis=1, kind="stable"), axis=1)
-    speaking: NDArray[np.bool_] = (ranks < at_once[:, None]) & (votes > 0)
-    return speaking
+    speaks: NDArray[np.bool_] = (ranks < at_once[:, None]) & (votes > 0)
+    return speaks
 
 
-def _turns(speaking: NDArray[np.bool_]) -> list[Turn]:
+def turns_of(speaks: NDArray[np.bool_]) -> list[Turn]:
+    """Return the turns of people, by first frame, from who speaks in each frame."""
     turns = []
-    for person in range(speaking.shape[1]):
-        edges = np.flatnonzero(np.diff(speaking[:, person], prepend=False, append=False))
+    for person in range(speaks.shape[1]):
+        edges = np.flatnonzero(np.diff(speaks[:, person], prepend=False, append=False))
         turns += [(person, int(first), int(end)) for first, end in edges.reshape(-1, 2)]
     return sorted(turns, key=lambda turn: turn[1:])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streamer.speakers.clustering import Stretch, people
+from streamer.speakers.online import OnlineSpeakers
 
 FRAMES, STEP, VOICES, WIDTH = 20, 5, 3, 8
 
@@ -83,6 +84,20 @@ def test_people_who_speak_one_after_the_other_have_their_own_turns(order: list[i
     truth = np.repeat([person for person, _ in script], STEP)
     numbers = {person: n for n, person in enumerate(dict.fromkeys(truth.tolist()))}
     assert found.tolist() == [numbers[person] for person in truth.tolist()]
+
+
+@given(scripts, st.integers(1, 4), st.integers(1, 5))
+def test_live_turns_follow_each_other_and_are_of_no_more_people_than_allowed(
+    script: Script, most: int, again_steps: int
+) -> None:
+    speakers, decided = OnlineSpeakers(most, again_steps=again_steps), 0
+    found: set[int] = set()
+    for turns in [*map(speakers.add, stretches_of(script)), speakers.finish()]:
+        assert all(decided <= first < end <= len(script) * STEP for _, first, end in turns)
+        found |= {person for person, _, _ in turns}
+        decided = max((end for _, _, end in turns), default=decided)
+    assert found <= set(range(most))
+    assert {person for person, _, _ in speakers.again()} <= set(range(most))
 
 
 def test_nothing_and_silence_have_nobody() -> None:

@@ -1,0 +1,207 @@
+"""Who speaks now: the voices of stretches of sound → people, while the sound goes on.
+
+What enters: a `Stretch` at every step, each ending where the sound has come to. What leaves: turns
+by person that go on where the last ones ended, up to LATENCY_FRAMES before that end. A voice is the
+person's whose voices were nearest so far; one that is near to nobody's is a new person. Now and
+then all voices are clustered again, and each cluster keeps the number that most of its speech had.
+Pure; knows no sound, network or thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from streamer.speakers.clustering import (
+    CLEAR_S,
+    SAME_PERSON,
+    Stretch,
+    Turn,
+    clustered,
+    mean_vector,
+    speaking,
+    turns_of,
+)
+
+LATENCY_FRAMES = 30
+"""Frames (0.5 s) at the end of a stretch that the next one decides."""
+NEW_FROM_S, MOVED_FROM_S = 1.0, 0.5
+"""Speech of one voice alone from which on it is a new person's, and changes what is known of a
+person's voice."""
+AGAIN_STEPS = 20
+"""Steps after which all voices are clustered again."""
+MOST_KEPT = 500
+"""Voices that are kept for that; of more, every second one of the older half is forgotten."""
+HELD = 600
+"""Stretches that can be labelled again: ten minutes at a step of a second."""
+NOBODY = -1
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class _Voice:
+    """A voice that was clear, and whose it is taken for."""
+
+    vector: Vector
+    alone_s: float
+    person: int
+
+
+class OnlineSpeakers:
+    """At most `most` people, numbered from 0 as they are noticed; no number is used again."""
+
+    def __init__(
+        self, most: int, *, again_steps: int = AGAIN_STEPS, most_kept: int = MOST_KEPT
+    ) -> None:
+        """Begin with nobody; the others are as AGAIN_STEPS and MOST_KEPT."""
+        self._most = most
+        self._again_steps = again_steps
+        self._most_kept = most_kept
+        self._numbers = 0
+        self._sums: dict[int, Vector] = {}
+        self._voices: list[_Voice] = []
+        self._held: deque[Stretch] = deque(maxlen=HELD)
+        self._steps = 0
+        self._end = self._decided = 0
+
+    @property
+    def decided(self) -> int:
+        """The frame up to which turns were given."""
+        return self._decided
+
+    def add(self, stretch: Stretch) -> list[Turn]:
+        """Take the next stretch; return the turns that it decides, by first frame."""
+        self._learn(stretch)
+        self._held.append(stretch)
+        self._end = stretch.first_frame + len(stretch.active)
+        self._steps += 1
+        if self._steps % self._again_steps == 0:
+            self._cluster_again()
+        return self._decide(self._end - LATENCY_FRAMES)
+
+    def finish(self) -> list[Turn]:
+        """Return the turns up to the end of the sound."""
+        return self._decide(self._end)
+
+    def again(self) -> list[Turn]:
+        """Return the turns of the newest HELD stretches by what is known now, by first frame."""
+        if not self._held:
+            return []
+        return self._turns(self._held, max(0, self._held[0].first_frame), self._decided)
+
+    def _decide(self, until: int) -> list[Turn]:
+        first, self._decided = self._decided, max(self._decided, until)
+        if self._decided == first:
+            return []
+        recent = [s for s in self._held if s.first_frame + len(s.active) > first]
+        return self._turns(recent, first, until)
+
+    def _turns(self, stretches: Iterable[Stretch], first: int, until: int) -> list[Turn]:
+        """Return who speaks in the frames `[first, until)`."""
+        if not self._sums or until <= first:
+            return []
+        people = list(self._sums)
+        centres = np.stack([_normal(self._sums[person]) for person in people])
+        shifted = [replace(s, first_frame=s.first_frame - first) for s in stretches]
+        found = turns_of(speaking(shifted, centres)[: until - first])
+        return [(people[n], first + begin, first + end) for n, begin, end in found]
+
+    # --- what is known of people's voices
+
+    def _learn(self, stretch: Stretch) -> None:
+        voices = stretch.described
+        whose = self._nearest(stretch.vectors[voices])
+        for voice, person in zip(voices, whose, strict=True):
+            vector, alone_s = stretch.vectors[voice], float(stretch.alone_s[voice])
+            if person == NOBODY and alone_s >= NEW_FROM_S:
+                person = self._new_person()
+            if person != NOBODY and alone_s >= MOVED_FROM_S:
+                before, added = self._sums.get(person), vector * np.float32(alone_s)
+                self._sums[person] = added if before is None else before + added
+            if alone_s >= CLEAR_S:
+                self._voices.append(_Voice(vector, alone_s, person))
+        if len(self._voices) > self._most_kept:
+            half = len(self._voices) // 2
+            self._voices = self._voices[:half:2] + self._voices[half:]
+
+    def _nearest(self, vectors: Vector) -> list[int]:
+        """Return the person of each voice of a stretch, no person twice; NOBODY if none is near."""
+        whose = [NOBODY] * len(vectors)
+        if not self._sums or not len(vectors):
+            return whose
+        people = list(self._sums)
+        centres = np.stack([_normal(self._sums[person]) for person in people])
+        distances = 1 - vectors @ centres.T
+        far = np.where(distances > SAME_PERSON, 10.0, distances)
+        for voice, at in zip(*linear_sum_assignment(far), strict=True):
+            if distances[voice, at] <= SAME_PERSON:
+                whose[voice] = people[at]
+        return whose
+
+    def _new_person(self) -> int:
+        if self._numbers >= self._most:
+            return NOBODY
+        self._numbers += 1
+        return self._numbers - 1
+
+    # --- clustering again
+
+    def _cluster_again(self) -> None:
+        """Cluster all voices; each cluster is the person's whose voices most of it were."""
+        if len(self._voices) < 2:
+            return
+        vectors = np.stack([voice.vector for voice in self._voices])
+        seconds = np.array([voice.alone_s for voice in self._voices])
+        clusters = clustered(vectors, seconds, self._most)
+        whose = dict(self._kept_numbers(clusters, seconds))
+        before = self._sums
+        self._sums = {
+            person: mean_vector(vectors[clusters == cluster], seconds[clusters == cluster])
+            * np.float32(seconds[clusters == cluster].sum())
+            for cluster, person in whose.items()
+        }
+        for person in before.keys() - self._sums.keys():
+            if not self._is_absorbed(person, clusters, seconds):
+                self._sums[person] = before[person]
+        self._sums = dict(sorted(self._sums.items()))
+        for voice, cluster in zip(self._voices, clusters, strict=True):
+            voice.person = whose.get(cluster, self._still(voice.person))
+
+    def _kept_numbers(
+        self, clusters: NDArray[np.intp], seconds: NDArray[np.float64]
+    ) -> Iterator[tuple[int, int]]:
+        """Yield each cluster's person: with whom it has most speech in common, else a new one."""
+        labels = np.array([voice.person for voice in self._voices])
+        common = np.zeros((clusters.max() + 1, self._numbers))
+        for cluster, person, spoken_s in zip(clusters, labels, seconds, strict=True):
+            if NOBODY not in (cluster, person):
+                common[cluster, person] += spoken_s
+        pairs = dict(zip(*linear_sum_assignment(-common), strict=True))
+        for cluster in range(len(common)):
+            person = pairs.get(cluster)
+            if person is None or not common[cluster, person]:
+                person = self._new_person()
+            if person != NOBODY:
+                yield cluster, int(person)
+
+    def _is_absorbed(
+        self, person: int, clusters: NDArray[np.intp], seconds: NDArray[np.float64]
+    ) -> bool:
+        """Whether most of a person's speech is in clusters, which are other people's."""
+        own = np.array([voice.person == person for voice in self._voices])
+        inside = seconds[own & (clusters != NOBODY)].sum()
+        return bool(inside > seconds[own & (clusters == NOBODY)].sum())
+
+    def _still(self, person: int) -> int:
+        return person if person in self._sums else NOBODY
+
+
+def _normal(vector: Vector) -> Vector:
+    normal: Vector = vector / np.linalg.norm(vector)
+    return normal
