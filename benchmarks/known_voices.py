@@ -48,7 +48,7 @@ def vector_of(paths: Sequence[Path], ear: Ear) -> Vector | None:
 def vectors_of(folder: Path, ear: Ear) -> tuple[Vector, list[Vector]] | None:
     """Return a person's enrolled voice and probes; None with too few recordings."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
-    np.random.default_rng(0).shuffle(paths)  # type: ignore[arg-type]
+    np.random.default_rng(0).shuffle(paths)
     enrolled = vector_of(paths[:ENROLLED], ear)
     groups = [paths[at : at + PROBED] for at in range(ENROLLED, len(paths), PROBED)]
     probes = (vector_of(group, ear) for group in groups[:MOST_PROBES])

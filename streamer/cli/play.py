@@ -36,16 +36,19 @@ from streamer.cli.options import (
     SessionIdOption,
     SessionOption,
     SetOption,
+    Split,
 )
 from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
 from streamer.config import Config
-from streamer.errors import ExitCode, StreamerError
+from streamer.errors import ConfigError, ExitCode, StreamerError
 from streamer.records import NS_PER_S, Sentiment, SessionSentiment
 from streamer.stopping import Stop
 
 if TYPE_CHECKING:
     from streamer.capture import ParticipantSpec
+    from streamer.session.plan import Plan
+    from streamer.speakers.listening import LiveListener
 
 
 @app.command()
@@ -97,6 +100,9 @@ def room_command(called: str) -> str:
 def run(
     participant: ParticipantOption = None,
     consent: ConsentOption = None,
+    split: Annotated[
+        Split, typer.Option(help="`speakers`: a participant for each voice at one microphone.")
+    ] = Split.none,
     session: SessionOption = None,
     session_id: SessionIdOption = None,
     config: ConfigOption = None,
@@ -113,9 +119,13 @@ def run(
 
     chosen = choose(config, set_, broker, consent)
     needs_stages(chosen.config, no_stages)
+    if split not in (Split.none, Split.speakers):
+        raise ConfigError("--split of a live session is `speakers` or `none`.")
+    default = "room=mic:default" if split is Split.speakers else "me=webcam:0,mic:default"
     play(
         chosen,
-        [parse_participant(text) for text in participant or ["me=webcam:0,mic:default"]],
+        [parse_participant(text) for text in participant or [default]],
+        by_voice=split is Split.speakers,
         session=session,
         session_id=session_id,
         speed=1.0,
@@ -141,8 +151,12 @@ def play(
     page: bool = False,
     open_page: bool = False,
     recorder: Recorder = NO_RECORDER,
+    by_voice: bool = False,
 ) -> None:
-    """Run all stages over `specs` and show the published records; with `page` in a browser too."""
+    """Run all stages over `specs` and show the published records; with `page` in a browser too.
+
+    With `by_voice` the only one is a live source, and each voice in it is a participant.
+    """
     from streamer.capture.pace import Pace
     from streamer.session.plan import make_plan
     from streamer.session.running import Capture
@@ -151,8 +165,15 @@ def play(
         specs, chosen.config, name=session, session_id=session_id, speed=speed, start=start
     )
     pace = None if plan.live else Pace(plan.speed)
+    listener = _listener(plan, chosen.config) if by_voice else None
 
     def source(config: Config) -> Any:
+        if listener is not None:
+            from streamer.session.microphone import MicrophoneCapture
+
+            return lambda publisher, in_flight: MicrophoneCapture(
+                plan, config, publisher, in_flight, listener
+            )
         return lambda publisher, in_flight: Capture(plan, config, publisher, in_flight, pace)
 
     if plan.notice:
@@ -174,6 +195,15 @@ def play(
         open_page=open_page,
         recorder=recorder,
     )
+
+
+def _listener(plan: Plan, config: Config) -> LiveListener:
+    """Load what tells the voices at a live session's microphone apart."""
+    from streamer.session.microphone import check
+    from streamer.speakers.listening import LiveListener, networks
+
+    check(plan, config)
+    return LiveListener(networks(), config.speech.max_speakers)
 
 
 def run_pipeline(

@@ -20,8 +20,9 @@ from streamer.errors import ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 from streamer.spans import SpeakerTurn
 from streamer.speakers import segmentation, voices
-from streamer.speakers.clustering import Stretch, people_and_voices
+from streamer.speakers.clustering import Stretch, Turn, people_and_voices
 from streamer.speakers.enrolment import NO_VOICES, Vector, recognised
+from streamer.speakers.online import OnlineSpeakers
 from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP, VOICES
 from streamer.speech.activity import one_thread
 
@@ -59,6 +60,9 @@ class Networks:
 
     def stretch(self, samples: NDArray[np.float32], first_sample: int) -> Stretch:
         """Return the voices in samples (LENGTH,)."""
+        first_frame = round(first_sample / FRAME_STEP)
+        if not samples.any():
+            return _silence(first_frame)
         with torch.inference_mode(), one_thread():
             active = self._segmentation.active(torch.from_numpy(samples)[None])[0].numpy()
             alone = active & (active.sum(axis=1, keepdims=True) == 1)
@@ -71,8 +75,13 @@ class Networks:
                 if spoken.sum() >= LEAST_MEL_FRAMES:
                     chosen = torch.from_numpy(energies[spoken])
                     vectors[voice] = self._voices(chosen[None])[0].numpy()
-        first_frame = round(first_sample / FRAME_STEP)
         return Stretch(first_frame, active, vectors, alone.sum(axis=0) * FRAME_S)
+
+
+def _silence(first_frame: int) -> Stretch:
+    frames = (LENGTH - FRAME_FIELD) // FRAME_STEP + 1
+    vectors = np.zeros((VOICES, voices.WIDTH), np.float32)
+    return Stretch(first_frame, np.zeros((frames, VOICES), bool), vectors, np.zeros(VOICES))
 
 
 def _frames_of(count: int, skipped: int) -> NDArray[np.intp]:
@@ -132,8 +141,48 @@ def voices_in(chunks: Iterable[AudioChunk], ear: Ear) -> Heard:
 
 def stretches_of(chunks: Iterable[AudioChunk], ear: Ear) -> Iterator[Stretch]:
     """Yield a stretch of sound at every STEP and at the end."""
-    for samples, first in _cut(chunks):
+    cutter = _Cutter()
+    for chunk in chunks:
+        for samples, first in cutter.push(chunk):
+            yield ear.stretch(samples, first)
+    for samples, first in cutter.finish():
         yield ear.stretch(samples, first)
+
+
+class LiveListener:
+    """Who speaks now: chunks in, turns out, 0.5 to 1.5 s behind the sound.
+
+    Attributes:
+        decided_ns: the time up to which turns were given.
+    """
+
+    def __init__(self, ear: Ear, most: int) -> None:
+        """Tell at most `most` people apart."""
+        self.decided_ns = 0
+        self._ear = ear
+        self._cutter = _Cutter()
+        self._people = OnlineSpeakers(most)
+
+    def push(self, chunk: AudioChunk) -> list[SpeakerTurn]:
+        """Take the next sound; return the turns that it decides, by start."""
+        stretches = (self._ear.stretch(*cut) for cut in self._cutter.push(chunk))
+        return self._named([turn for each in stretches for turn in self._people.add(each)])
+
+    def finish(self) -> list[SpeakerTurn]:
+        """Return the turns up to the end of the sound."""
+        stretches = (self._ear.stretch(*cut) for cut in self._cutter.finish())
+        turns = [turn for each in stretches for turn in self._people.add(each)]
+        named = self._named([*turns, *self._people.finish()])
+        self.decided_ns = max(self.decided_ns, self._cutter.end_ns)
+        return named
+
+    def _named(self, turns: Iterable[Turn]) -> list[SpeakerTurn]:
+        if self._people.decided:
+            self.decided_ns = time_ns(self._people.decided)
+        return [
+            SpeakerTurn(f"speaker-{person + 1}", time_ns(first), time_ns(end))
+            for person, first, end in turns
+        ]
 
 
 def time_ns(frame: int) -> int:
@@ -142,23 +191,33 @@ def time_ns(frame: int) -> int:
     return max(0, round(samples * NS_PER_S / SAMPLE_RATE_HZ))
 
 
-def _cut(chunks: Iterable[AudioChunk]) -> Iterator[tuple[NDArray[np.float32], int]]:
-    """Yield the last LENGTH samples at every STEP and at the end, and the number of their first.
+class _Cutter:
+    """Gives the last LENGTH samples at every STEP and at the end, and the number of their first.
 
     What lies before the recording, or in a hole between chunks, is silence.
     """
-    latest = np.zeros(LENGTH, np.float32)
-    heard = 0
-    for chunk in chunks:
+
+    def __init__(self) -> None:
+        self._latest = np.zeros(LENGTH, np.float32)
+        self._heard = 0
+
+    @property
+    def end_ns(self) -> int:
+        """The end of the sound."""
+        return self._heard * NS_PER_S // SAMPLE_RATE_HZ
+
+    def push(self, chunk: AudioChunk) -> Iterator[tuple[NDArray[np.float32], int]]:
         begin = chunk.event_time_ns * SAMPLE_RATE_HZ // NS_PER_S
         samples = np.nan_to_num(np.asarray(chunk.samples, np.float32), posinf=0.0, neginf=0.0)
-        samples = np.concatenate([np.zeros(max(0, begin - heard), np.float32), samples])
+        samples = np.concatenate([np.zeros(max(0, begin - self._heard), np.float32), samples])
         while len(samples):
-            room = STEP - heard % STEP
-            latest = np.concatenate([latest, samples[:room]])[-LENGTH:]
-            heard += len(samples[:room])
+            room = STEP - self._heard % STEP
+            self._latest = np.concatenate([self._latest, samples[:room]])[-LENGTH:]
+            self._heard += len(samples[:room])
             samples = samples[room:]
-            if heard % STEP == 0:
-                yield latest, heard - LENGTH
-    if heard % STEP:
-        yield latest, heard - LENGTH
+            if self._heard % STEP == 0:
+                yield self._latest, self._heard - LENGTH
+
+    def finish(self) -> Iterator[tuple[NDArray[np.float32], int]]:
+        if self._heard % STEP:
+            yield self._latest, self._heard - LENGTH

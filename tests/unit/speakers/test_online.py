@@ -32,7 +32,7 @@ def _stretch(speaks: NDArray[np.bool_], end: int, voices: NDArray[np.float32]) -
     people = np.argsort(-heard.sum(axis=0), kind="stable")[:3]
     active = heard[:, people]
     alone = active & (active.sum(axis=1, keepdims=True) == 1)
-    enough = active.any(axis=0)[:, None]
+    enough = np.expand_dims(active.any(axis=0), 1)
     return Stretch(first, active, voices[people] * enough, alone.sum(axis=0) * FRAME_S)
 
 
@@ -94,7 +94,7 @@ def turned(degrees: float, towards: int) -> NDArray[np.float32]:
     """A's voice, turned towards another direction."""
     angle = np.deg2rad(degrees)
     vector = np.cos(angle) * np.eye(1, WIDTH)[0] + np.sin(angle) * np.eye(1, WIDTH, towards)[0]
-    return vector.astype(np.float32)
+    return np.asarray(vector, np.float32)
 
 
 def test_two_numbers_of_one_person_become_one_when_all_voices_are_clustered_again() -> None:
