@@ -330,6 +330,9 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     browser.until_text(f"{browser.card('bo')} .now", "no evidence")
     browser.until_text("#moment", "0:25")
     browser.shot("moment")
+    browser.driver.find_element(By.CSS_SELECTOR, "#order option[value=attention]").click()
+    names = "return [...document.querySelectorAll('#cards .name')].map((name) => name.textContent)"
+    browser.until(lambda: browser.run(names) == ["bo", "Ana Berg"], "bo first")
     browser.run("document.getElementById('newest').click()")
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
 
@@ -626,6 +629,8 @@ def test_hours_of_ten_participants_stay_small(browser: Browser, served: Served) 
     hours(0, 7200)
     browser.open(served.url + "?session=standup")
     browser.until_text(f"{browser.card('person 3')} .words", "window 7199")
+    fits = "getBoundingClientRect().bottom <= innerHeight"
+    assert browser.run(f"return [...document.querySelectorAll('.card')].every((it) => it.{fits})")
     full = heap_megabytes()
     hours(7200, 9000)
     browser.until_text(f"{browser.card('person 3')} .words", "window 8999")
