@@ -80,10 +80,11 @@ test("people are called by the names that people see", () => {
   assert.equal(text("ana"), "Bo Ek fell sharply, after Ana Berg said “we lost”");
 });
 
-test("an alert of another kind tells how long it has stood", () => {
-  const own = { ...drop, kind: "own", text: "bo is below 1" };
-  assert.equal(alarmText(own, { turned_ms: 30_000, said: null, now_ms: 50_000 }), "bo is below 1 for 20 s");
-  assert.equal(alarmText(own, { turned_ms: 30_000, said: null, now_ms: null }), "bo is below 1");
+test("an alert by a rule has the rule, and since when", () => {
+  const own = { ...drop, kind: "rule", text: "bo: valence below 1 for 5 s" };
+  const text = (now_ms) => alarmText(own, { turned_ms: 30_000, said: null, now_ms });
+  assert.equal(text(50_000), "bo: valence below 1 for 5 s, 20 s ago");
+  assert.equal(text(null), "bo: valence below 1 for 5 s");
 });
 
 test("an alert that has ended has its length, and the words before it", () => {

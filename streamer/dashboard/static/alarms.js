@@ -67,5 +67,5 @@ function eventText({ participant_id, kind, end_ms, text }, turned_ms, now_ms, na
   const turn = TURNS[kind] && `${who} ${TURNS[kind]}`;
   if (now_ms === null) return turn ?? text;
   const length = lengthText(Math.max(now_ms - turned_ms, 0));
-  return turn ? `${turn} ${length} ago` : `${text} for ${length}`;
+  return turn ? `${turn} ${length} ago` : `${text}, ${length} ago`;
 }

@@ -35,9 +35,9 @@ export class AlertList {
   }
 
   // The entry that a raised record began.
-  entryOf({ participant_id, kind, end_ms }) {
+  entryOf({ participant_id, kind, rule, end_ms }) {
     return this.entries.find((entry) => entry.participant_id === participant_id && entry.kind === kind
-      && entry.begin_ms === end_ms);
+      && entry.rule === rule && entry.begin_ms === end_ms);
   }
 
   clear() {

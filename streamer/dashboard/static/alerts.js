@@ -12,8 +12,8 @@ export function lengthText(ms) {
   return minutes ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
 
-// An entry for each raised record, by time: participant_id (null for the meeting), kind, threshold,
-// begin_ms, end_ms (null while it stands) and text. A cleared record ends the latest alert of its
+// An entry for each raised record, by time: participant_id (null for the meeting), kind, rule,
+// threshold, begin_ms, end_ms (null while it stands) and text. A cleared record ends the latest alert of its
 // kind, participant and rule. `names` are those that people see, by participant.
 export function alertEntries(records, names = {}) {
   const raised = new Map();
@@ -34,7 +34,7 @@ export function alertEntries(records, names = {}) {
 function entryOf({ participant_id, kind, rule, threshold, end_ms: begin_ms }, end_ms, names) {
   const who = participant_id === null ? "The meeting" : shownName(names, participant_id);
   const negative = kind === "sustained_negative";
-  const entry = { participant_id, kind, threshold, begin_ms, end_ms };
+  const entry = { participant_id, kind, rule, threshold, begin_ms, end_ms };
   if (kind === "rule") {
     const length = end_ms === null ? "" : `, for ${lengthText(end_ms - begin_ms)}`;
     return { ...entry, text: `${who}: ${rule}${length}` };

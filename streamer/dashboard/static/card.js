@@ -78,7 +78,8 @@ export class Card {
     this.part("alarm").hidden = !alarmed;
   }
 
-  // Show `from` to `to` (seconds) and the record at `moment`; null is the newest, at `end`.
+  // Show `from` to `to` (seconds) and the record at `moment`; null is the newest, at
+  // `end`, which is null where nothing follows.
   draw(from, to, moment, end) {
     const record = moment === null ? this.track.last : this.track.at(moment);
     this.shown = record;
@@ -139,7 +140,7 @@ export class Card {
     this.#showEvidence(evidenceParts(record));
     this.#showGate(record.gate);
     setText(this.part("words"), cleanText(record.text, () => this.#recentWords(record)));
-    const presence = presenceText(record, seconds);
+    const presence = seconds === null ? "" : presenceText(record, seconds);
     this.part("presence").hidden = presence === "";
     this.root.classList.toggle("speaks", presence === "speaking");
     setText(this.part("presence"), presence);

@@ -227,7 +227,7 @@ function draw() {
     const isOwn = (entry) => entry.participant_id === card.name;
     card.setAlerts(card.name === null ? alerts.entries : alerts.entries.filter(isOwn), standing.some(isOwn));
     card.showTalk(status?.conversation ?? null);
-    card.draw(from, to, moment, view.end);
+    card.draw(from, to, moment, view.ended ? null : view.end);
   }
   showTally(moment ?? view.end);
   arrangeCards();
