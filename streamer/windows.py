@@ -51,7 +51,7 @@ from streamer.records import (
 from streamer.spans import Span, covered, union
 from streamer.spoken import Untold, WordsAtHand, span_of
 
-MAX_UNSETTLED = 8
+MAX_UNSETTLED = 4
 """Most windows that are out and may be revised; beyond it the oldest is settled as it is."""
 
 

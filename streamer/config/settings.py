@@ -145,7 +145,7 @@ class WindowsConfig(Section):
     """Length and step of windows, and how long the slow and the stalled are waited for.
 
     With `revisions` a window of a live session goes out at its close, and again with words that
-    come up to `allowed_lateness_s` later (or 8 windows later, if that is sooner). Without, and in a
+    come up to `allowed_lateness_s` later (or 4 windows later, if that is sooner). Without, and in a
     replay, it waits for its words and goes out once; so it does where `smoothing.publish` is
     `session`, because two values of a meeting would show whose words were late.
     """

@@ -34,7 +34,7 @@ from streamer.smoothing.signals import alert_records
 
 HELD_LIMIT = 256
 """Most scores (and most windows of a session) held back; beyond it the oldest goes out."""
-RECENT_WINDOWS = 10
+RECENT_WINDOWS = 6
 """Windows that are out and may be revised; capture revises none that is further back."""
 Outputs = list[Sentiment | Alert]
 
