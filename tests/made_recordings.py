@@ -1,6 +1,6 @@
 """Recordings of several people as programs write them, made with synthetic voices; and the truth.
 
-    python -m tests.made_recordings FOLDER [--ravdess FOLDER]
+    python -m tests.made_recordings FOLDER
 
 writes
 
@@ -13,8 +13,7 @@ writes
     call.wav  call.truth.json                         a person on each channel
     room.wav  room.truth.json                         three people before one microphone
 
-Each truth holds who speaks from when to when. The people of the room have voices of RAVDESS, where
-its folder is given, else synthetic ones, as all others have (espeak-ng).
+Each truth holds who speaks from when to when. All voices are of espeak-ng, so the truth is exact.
 """
 
 from __future__ import annotations
@@ -24,11 +23,10 @@ import io
 import json
 import subprocess
 import wave
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,8 +34,6 @@ from streamer.records import SAMPLE_RATE_HZ
 from tests import media
 
 Sound = NDArray[np.float32]
-Speak = Callable[[str, str], Sound]
-"""A person and a text → speech at SAMPLE_RATE_HZ without silence around it."""
 
 VOICES = {"Ana Berg": "en-us+f3", "Bo Li": "en-us+m3", "Cy Orr": "en-gb-scotland+m7"}
 PEOPLE = tuple(VOICES)
@@ -54,9 +50,7 @@ AT_ONCE_S = -0.7
 """The pause before a line that begins while the one before it lasts."""
 LOUD = 0.03
 """Of the loudest sample; what lies before and behind the louder ones is silence."""
-PEAK, NOISE = 0.5, 3e-4
-ROOM = ((3, 1), (12, 1), (6, 1), (12, 2), (3, 2), (6, 2))
-"""RAVDESS: the actor, and which repetition of both statements, of each turn in the room."""
+NOISE = 3e-4
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class Made:
         }
 
 
-def make(folder: Path, ravdess: Path | None = None) -> dict[str, Made]:
+def make(folder: Path) -> dict[str, Made]:
     """Write all of the recordings; return them as `zoom`, `cloud`, `teams`, `call` and `room`."""
     folder.mkdir(parents=True, exist_ok=True)
     zoom, cloud = _zoom(folder / "2026-01-05 09.00.00 Plan")
@@ -94,7 +88,7 @@ def make(folder: Path, ravdess: Path | None = None) -> dict[str, Made]:
         "cloud": cloud,
         "teams": _teams(folder / "Planning.mp4"),
         "call": _call(folder / "call.wav"),
-        "room": _room(folder / "room.wav", ravdess),
+        "room": _room(folder / "room.wav"),
     }
 
 
@@ -221,29 +215,13 @@ def _call(path: Path) -> Made:
     return _true(path.with_suffix(".truth.json"), path, turns)
 
 
-def _room(path: Path, ravdess: Path | None) -> Made:
+def _room(path: Path) -> Made:
     """Three people before one microphone, in turn."""
-    said = _said(LINES) if ravdess is None else list(_acted(ravdess))
-    tracks, turns = _conversation(said)
+    tracks, turns = _conversation(_said(LINES))
     mixed = _mixed(tracks)
     noise = np.random.default_rng(0).normal(0, NOISE, len(mixed)).astype(np.float32)
     media.write(path, _audio(mixed + noise))
     return _true(path.with_suffix(".truth.json"), path, turns)
-
-
-def _acted(ravdess: Path) -> Iterator[tuple[str, Sound]]:
-    """Sentences of actors, two statements in each turn, in a calm voice."""
-    for actor, repetition in ROOM:
-        folder, rest = ravdess / f"Actor_{actor:02d}", f"{repetition:02d}-{actor:02d}.flac"
-        files = [folder / f"03-01-02-01-{statement}-{rest}" for statement in ("01", "02")]
-        yield f"actor {actor}", np.concatenate([_speech(_read(file)) for file in files])
-
-
-def _read(path: Path) -> Sound:
-    with av.open(str(path)) as container:
-        frames = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
-    samples = np.concatenate(frames).astype(np.float32)
-    return np.asarray(PEAK * samples / np.abs(samples).max(), np.float32)
 
 
 def main() -> None:
@@ -251,9 +229,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--ravdess", type=Path)
-    arguments = parser.parse_args()
-    for name, made in make(arguments.folder, arguments.ravdess).items():
+    for name, made in make(parser.parse_args().folder).items():
         print(f"{name}: {made.path}")
 
 
