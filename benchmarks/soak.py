@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -289,11 +290,22 @@ def started(commands: Mapping[str, Sequence[str]], logs: Path) -> Iterator[dict[
             process.wait(60)
 
 
+def settings_of(config: Config) -> list[str]:
+    """Return the settings that the processes of a run share."""
+    return [
+        f"kafka.broker={json.dumps(config.kafka.broker)}",
+        f"kafka.topic_prefix={json.dumps(config.kafka.topic_prefix)}",
+        f"inference.consumer_group={json.dumps(config.inference.consumer_group)}",
+        "metrics.enabled=false",
+    ]
+
+
 def stages(config: Config, folder: Path, page_port: int) -> dict[str, list[str]]:
     """Return the command of each process."""
     streamer = [sys.executable, "-P", "-m", "streamer"]
-    broker = ["--broker", config.kafka.broker, "--set", "metrics.enabled=false"]
-    stand_in = [sys.executable, __file__, "--stand-in", config.kafka.broker]
+    overrides = settings_of(config)
+    broker = [word for override in overrides for word in ("--set", override)]
+    stand_in = [sys.executable, __file__, "--stand-in", *overrides]
     page = ["dashboard", "--port", str(page_port), "--dir", str(folder / "none")]
     return {
         "inference": stand_in,
@@ -357,7 +369,14 @@ async def fast(options: argparse.Namespace) -> tuple[list[Sample], dict[str, obj
     count = round(options.hours * 3600)
     whole = count * len(people)
     published, samples = Published(), list[Sample]()
-    settings = build({"kafka": {"broker": options.broker}})
+    own = f"soak-{uuid.uuid4().hex[:8]}"  # topics and groups of this run alone
+    settings = build(
+        {
+            "kafka": {"broker": options.broker, "topic_prefix": own},
+            "inference": {"consumer_group": own},
+            "metrics": {"enabled": False},
+        }
+    )
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         folder, port = Path(name), free_port()
         (folder / "recordings").mkdir()
@@ -426,10 +445,10 @@ def main() -> None:
     parser.add_argument("--participants", type=int, default=10)
     parser.add_argument("--broker", default="embedded")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--stand-in", metavar="BROKER", help=argparse.SUPPRESS)
+    parser.add_argument("--stand-in", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stand_in:
-        score_windows([f"kafka.broker={json.dumps(options.stand_in)}", "metrics.enabled=false"])
+        score_windows(options.stand_in)
         return
     if options.minutes and not options.recordings:
         parser.error("--minutes needs a RECORDING")

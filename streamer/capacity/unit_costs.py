@@ -55,9 +55,9 @@ RECORDS_PER_WINDOW = Cost(speaking=1.6, listening=1.0)
 CAPTURE_CPU = Cost(speaking=0.366, listening=0.153)
 INFERENCE_CPU = Cost(speaking=0.077, listening=0.022)
 """At one window a second."""
-PROCESSING_CPU = 0.0019
-"""Of one record, revisions too, from score to sentiment: python benchmarks/soak.py --hours 0.1."""
-PROCESSING_IDLE_CPU = 0.042
+PROCESSING_CPU = 0.0023
+"""Of one record, revisions too: soak.py --hours 0.2 --broker HOST:PORT, of an Apache Kafka."""
+PROCESSING_IDLE_CPU = 0.041
 """Of a worker, besides its records, in the runs of `load.py`."""
 
 EMBEDDED_RECORDS_PER_S = 18.0
