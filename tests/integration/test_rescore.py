@@ -33,7 +33,8 @@ def said(index: int, participant: str = "ana") -> Window:
 def old_session() -> list[Sentiment | Session | Window]:
     windows = [said(k, who) for who in ("ana", "bo") for k in range(SECONDS)]
     old = [sentiment(k, 0.0, participant_id=who) for who in ("ana", "bo") for k in range(SECONDS)]
-    return [session(), *old, *windows, session("ended")]
+    named = session(revision=1, names={"ana": "Ana Berg"})
+    return [session(), named, *old, *windows, session("ended")]
 
 
 async def streamer(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
@@ -76,6 +77,7 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(
     assert set(entries) == {"standup", "standup-again"}
     assert entries["standup-again"].complete
     assert entries["standup-again"].consent == "all agreed"
+    assert entries["standup-again"].names == {"ana": "Ana Berg"}
     recorded_sentiments = recordings.read(recordings.find("standup-again")).sentiments
     assert [item.valence for item in recorded_sentiments if item.participant_id == "bo"] == [
         item.valence for item in printed_sentiments["bo"]
