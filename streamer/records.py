@@ -49,8 +49,6 @@ MAX_INTEGER = 2**53 - 1
 """The largest integer that every reader of JSON keeps; in nanoseconds, 104 days."""
 MAX_TEXT = 20_000
 """The most characters in the words of one window."""
-DIVIDED_SPREAD = 1.0
-"""The least spread, in valence units, of a meeting that is divided."""
 MAX_SPOKEN = 2_000
 """The most words, and the most spans of speech, that one record carries in `spoken`."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
@@ -391,6 +389,18 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     value: float | None = None
 
 
+class Sharing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person shares from a time on, by their own choice while they are in the session.
+
+    Attributes:
+        at: when they chose it.
+        modalities: what they share from then on; it may be nothing.
+    """
+
+    at: Moment
+    modalities: tuple[Modality, ...]
+
+
 class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person who joined a live session agreed to, before the first sound or image.
 
@@ -399,13 +409,15 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             hexadecimal digits of its SHA-256.
         given_at: when the person agreed.
         withdrawn_at: when the person left; nothing is captured of them from then on.
-        modalities: what they share.
+        modalities: what they agreed to share.
+        changes: what they shared from later times on; empty while they change nothing.
     """
 
     version: Label
     given_at: Moment
     withdrawn_at: Moment | None = None
     modalities: tuple[Modality, ...]
+    changes: tuple[Sharing, ...] = ()
 
 
 class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -485,28 +497,6 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 def window_id(session_id: str, participant_id: str, window_index: int) -> str:
     """Deterministic identity of a window: `session_id/participant_id/window_index`."""
     return f"{session_id}/{participant_id}/{window_index}"
-
-
-def class_index(valence: float) -> int:
-    """Index 0..6 of the class that holds `valence` (design's half-open intervals)."""
-    edges = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
-    return sum(valence >= edge for edge in edges)
-
-
-def polarity_of(valence: float) -> Polarity:
-    """Negative below -0.5, positive from 0.5 on, neutral between."""
-    if valence < -0.5:
-        return "negative"
-    return "positive" if valence >= 0.5 else "neutral"
-
-
-def is_divided(valence: float | None, spread: float | None) -> bool:
-    """Whether people whose valence has this mean and spread are of opposite mood."""
-    if valence is None or spread is None or spread < DIVIDED_SPREAD:
-        return False
-    return (
-        polarity_of(valence - spread) == "negative" and polarity_of(valence + spread) == "positive"
-    )
 
 
 def wall_clock(session_start_unix_ns: int, session_time_ns: int) -> datetime:

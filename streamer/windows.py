@@ -48,7 +48,7 @@ from streamer.records import (
     Window,
     Word,
 )
-from streamer.spans import Span, covered, union
+from streamer.spans import Span, complement, covered, union
 from streamer.spoken import Untold, WordsAtHand, span_of
 
 MAX_UNSETTLED = 4
@@ -136,6 +136,7 @@ class Windower:
         self._faces: list[FaceCrop] = []
         self._words = WordsAtHand(windows.context_words)
         self._speech: list[Span] = []
+        self._withheld: list[Span] = []
         self._untold = Untold(voice="audio" in self._expected, words="text" in self._expected)
         self._revises = revises and "text" in self._expected
         self._unsettled: deque[Window] = deque()
@@ -272,6 +273,25 @@ class Windower:
             return self._advance_stream(end.modality, end.event_time_ns)
         self._text_ended |= end.modality == "text"
         return self._close_ready() if end.modality == "text" else self.advance(end.event_time_ns)
+
+    def withhold(self, modality: Modality, event_time_ns: int) -> list[Window]:
+        """Let event time pass without a modality that the participant does not share any more.
+
+        Nothing of it is waited for until `resume`, and speech without shared sound is no evidence
+        of sound.
+
+        Returns:
+            The windows that this closes, oldest first.
+        """
+        if modality == "audio" and modality in self._media:
+            since_ns = self._media[modality].reached_ns
+            self._withheld = union([*self._withheld, (since_ns, event_time_ns)])
+        return self.end(StreamEnd(modality, event_time_ns))
+
+    def resume(self, modality: Modality) -> None:
+        """Wait for a modality again that the participant shares again."""
+        if modality in self._media:
+            self._media[modality].ended = False
 
     def finish(self) -> list[Window]:
         """Revise what may be revised and close every remaining window; the last one is final.
@@ -413,11 +433,13 @@ class Windower:
         start_ns, end_ns = window.start_ns, window.end_ns
         length_ns = end_ns - start_ns
         speech_ns = covered(self._speech, start_ns, end_ns)
+        shared = complement(self._withheld, start_ns, end_ns)
+        sounding_ns = sum(covered(self._speech, *span) for span in shared)
         read = self._words.are_read(words)
         spoken_ns = covered(map(span_of, words), start_ns, end_ns)
         expected_faces = max(1, round(length_ns * self._face_rate_hz / NS_PER_S))
         return Presence(
-            audio=_share(speech_ns, length_ns) if window.audio is not None else 0.0,
+            audio=_share(sounding_ns, length_ns) if window.audio is not None else 0.0,
             text=_share(spoken_ns, speech_ns or spoken_ns) if words and read else 0.0,
             vision=_share(len(window.faces), expected_faces),
         )
@@ -444,6 +466,7 @@ class Windower:
         self._faces = [face for face in self._faces if face.event_time_ns >= start_ns]
         kept_from_ns = self._kept_from_ns(start_ns)
         self._speech = [span for span in self._speech if span[1] > kept_from_ns]
+        self._withheld = [span for span in self._withheld if span[1] > kept_from_ns]
 
 
 def _sample_at(time_ns: int) -> int:

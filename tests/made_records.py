@@ -28,10 +28,9 @@ from streamer.records import (
     SessionSentiment,
     Window,
     Word,
-    class_index,
-    polarity_of,
     window_id,
 )
+from streamer.valence import class_index, polarity_of
 
 START = datetime(2026, 5, 3, 9, tzinfo=UTC)
 START_UNIX_NS = int(START.timestamp()) * NS_PER_S

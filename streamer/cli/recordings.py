@@ -1,10 +1,10 @@
-"""`record`, `sessions`, `export` and `compare`: sessions on disk."""
+"""`record`, `sessions`, `export`, `compare` and `forget`: sessions on disk."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -30,6 +30,9 @@ from streamer.clock import clock, date_and_time
 from streamer.errors import ConfigError
 from streamer.plain_text import printable
 from streamer.shown_names import shown
+
+if TYPE_CHECKING:
+    from streamer.recording.forgetting import Erased
 
 
 @app.command()
@@ -174,3 +177,38 @@ def compare(
         print_json(result)
     else:
         Console().print(comparison(result))
+
+
+@app.command()
+def forget(
+    session: Annotated[
+        str, typer.Argument(help="Id of the session, or a name for the newest of it.")
+    ],
+    name: Annotated[str, typer.Argument(help="The participant, as the session names them.")],
+    folder: DirOption = RECORDINGS,
+) -> None:
+    """Delete what a recording holds of one person; values of the meeting as a whole stay."""
+    from streamer.recording import forgetting
+
+    erased = forgetting.forget(folder, session, name)
+    print_line(what_is_deleted(erased, name))
+    warn_of_damaged(erased, name)
+
+
+def what_is_deleted(erased: Erased, name: str) -> str:
+    """Return one line on what was deleted of a person."""
+    labels = {"smoothed": "values", "windows": "windows", "alerts": "alerts"}
+    counts = [f"{count} {labels[kind]}" for kind, count in erased.records.items() if count]
+    media = [f"{len(erased.media)} media files"] if erased.media else []
+    what = ", ".join([*counts, *media]) or "nothing but the name"
+    return f"Deleted of {name} from {erased.session_id}: {what}. Values of the meeting stay."
+
+
+def warn_of_damaged(erased: Erased, name: str) -> None:
+    """Name the files that cannot be read, in which something of the person may be left."""
+    for path in erased.damaged:
+        screen.print(
+            f"{path} is damaged and may hold something of {name}; delete it if so.",
+            style="yellow",
+            highlight=False,
+        )

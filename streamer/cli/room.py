@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from streamer.cli.app import app, screen
 from streamer.cli.context import Recorder, choose, needs_stages
+from streamer.cli.modes import Mode, settings_of
 from streamer.cli.options import (
     BrokerOption,
     ConfigOption,
@@ -26,8 +28,10 @@ from streamer.cli.options import (
     SetOption,
 )
 from streamer.cli.play import run_pipeline
+from streamer.cli.recordings import warn_of_damaged, what_is_deleted
 from streamer.config import Config
-from streamer.errors import ConfigError
+from streamer.errors import ConfigError, StreamerError
+from streamer.session_ids import EXACTLY
 
 if TYPE_CHECKING:
     from streamer.room.server import Address
@@ -80,6 +84,12 @@ def room(
     record: RecordOption = None,
     record_windows: KeepWindowsOption = False,
     json_: JsonOption = False,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(
+            help="What the session uses and publishes; see docs/room.md.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Let people join a live session from a browser, after they agree; Ctrl-C ends it.
 
@@ -88,30 +98,43 @@ def room(
     from streamer.room.peer import check_addresses
     from streamer.room.session import RoomCapture, room_plan
 
-    chosen = choose(config, set_, broker, consent)
+    sets = [*(set_ or []), *settings_of(mode, config, set_)]
+    chosen = choose(config, sets, broker, consent)
     needs_stages(chosen.config, no_stages)
     address = address_of(host, port, tls, _files(tls_cert, tls_key), chosen.config)
     address.context()
     check_addresses(chosen.config.room)
     plan = room_plan(session, session_id)
+    forgotten: list[str] = []
 
     def source(config: Config) -> Any:
         return lambda publisher, in_flight: RoomCapture(
-            plan, config, publisher, in_flight, address, lambda url: print_link(url, address, qr=qr)
+            plan,
+            config,
+            publisher,
+            in_flight,
+            address,
+            lambda url, host_url: print_links(url, host_url, address, qr=qr),
+            recorded="nothing" if record is None else "media" if record_windows else "values",
+            on_forget=forgotten.append,
         )
 
-    run_pipeline(
-        chosen,
-        plan.session_id,
-        source,
-        pace=None,
-        as_json=json_,
-        title="Room",
-        start_stages=not no_stages,
-        page=page,
-        recorder=Recorder(record, record_windows),
-        page_token=secrets.token_urlsafe(),
-    )
+    try:
+        run_pipeline(
+            chosen,
+            plan.session_id,
+            source,
+            pace=None,
+            as_json=json_,
+            title="Room",
+            start_stages=not no_stages,
+            page=page,
+            recorder=Recorder(record, record_windows),
+            page_token=secrets.token_urlsafe(),
+        )
+    finally:
+        if record is not None:
+            delete_recorded(record, plan.session_id, forgotten)
 
 
 def address_of(
@@ -136,12 +159,30 @@ def address_of(
     own = certificate.local_address() if host in ("0.0.0.0", "") else None
     names = {*known_names(host), *config.room.hosts, "127.0.0.1", own or "127.0.0.1"}
     files = certificate.self_signed(data_dir(), set(filter(str.isascii, names)))
-    screen.print(TRUST.format(certificate.fingerprint(files[0])), style="dim", highlight=False)
+    trust = TRUST.format(certificate.fingerprint(files[0]))
+    screen.print(trust, style="dim", highlight=False, emoji=False)
     return Address(host, port, files, called=own)
 
 
-def print_link(url: str, address: Address, *, qr: bool, screen: Console = screen) -> None:
-    """Print the join link, on a terminal also as a QR code, and who can use it."""
+def delete_recorded(folder: Path, session_id: str, names: Sequence[str]) -> None:
+    """Delete what the recording holds of people who asked for it; a failure is told, not raised."""
+    from streamer.recording.forgetting import forget
+
+    for name in names:
+        try:
+            erased = forget(folder, f"{EXACTLY}{session_id}", name)
+        except StreamerError as error:
+            screen.print(f"{error}", style="yellow", highlight=False)
+            continue
+        screen.print(what_is_deleted(erased, name), highlight=False)
+        warn_of_damaged(erased, name)
+
+
+def print_links(
+    url: str, host_url: str, address: Address, *, qr: bool, screen: Console = screen
+) -> None:
+    """Print the host's link and the join link, on a terminal as a QR code, and who can use it."""
+    screen.print(f"Host's link: {host_url}", highlight=False, soft_wrap=True)
     if qr and screen.is_terminal and not screen.no_color and address.reaches_others:
         print_code(url, screen)
     screen.print(f"Join link: {url}", highlight=False, soft_wrap=True)

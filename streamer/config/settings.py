@@ -391,6 +391,9 @@ class RoomConfig(Section):
     `link_hours` is how long a join link lets people in; those who are in stay. `ice_servers` are at
     most one STUN and one TURN server, which the room asks for addresses. `ice_addresses` are the
     addresses or networks of this machine that media may use; empty for all.
+    `admit`: whether `all` may join, or only those whom the `host` admits on the host's page.
+    `start`: whether people may join `at_once`, or when the `host` starts the session there. A lost
+    connection that has not come back within `rejoin_s` ends the person's stay.
     """
 
     max_participants: Annotated[int, Field(ge=1, le=64)] = 12
@@ -398,6 +401,9 @@ class RoomConfig(Section):
     link_hours: Annotated[float, Field(gt=0, le=8760)] = 12.0
     ice_servers: tuple[IceServer, ...] = ()
     ice_addresses: tuple[str, ...] = ()
+    admit: Literal["all", "host"] = "all"
+    start: Literal["at_once", "host"] = "at_once"
+    rejoin_s: Annotated[float, Field(ge=0, le=600)] = 30.0
 
     @model_validator(mode="after")
     def _one_server_of_a_kind(self) -> Self:

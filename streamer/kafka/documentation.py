@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from streamer import records
+from streamer import records, valence
 from streamer.conversation import (
     OVERLAP_MS,
     PAUSE_MS,
@@ -38,6 +38,7 @@ from streamer.records import (
     Sentiment,
     Session,
     SessionSentiment,
+    Sharing,
     SpeechSpan,
     Spoken,
     SpokenWord,
@@ -138,7 +139,18 @@ _OWN: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
 }
 
 _DESCRIBED = (*PUBLISHED, WINDOWS)
-_PARTS = (Presence, Gate, Spoken, SpeechSpan, SpokenWord, Participant, Consent, Word, FaceCrop)
+_PARTS = (
+    Presence,
+    Gate,
+    Spoken,
+    SpeechSpan,
+    SpokenWord,
+    Participant,
+    Consent,
+    Sharing,
+    Word,
+    FaceCrop,
+)
 
 _NINE = datetime(2026, 5, 3, 9, tzinfo=UTC)
 _STANDUP = make_id("standup", _NINE, 0x3F9A)
@@ -240,7 +252,7 @@ Summary, report, list, page and `compare` compute each number in the same way.
 | mean valence of a participant | The mean of `valence` over the windows that have one. |
 | mean valence of a meeting | The mean of `valence` of its `SessionSentiment` records over the \
 windows that have one. `compare` shows the same number; its differences are over matched windows. |
-| divided | A meeting in which `spread` is at least {records.DIVIDED_SPREAD:g}, `valence` - \
+| divided | A meeting in which `spread` is at least {valence.DIVIDED_SPREAD:g}, `valence` - \
 `spread` is negative and `valence` + `spread` is positive. Summary, page and report show this word \
 instead of `label`. |
 | length of an alert | From the record with `raised` to the next one with `cleared` of the same \

@@ -4,6 +4,8 @@
     writer      records → parts, merged as they accumulate
     files       complete files only; the names of parts
     arrow       structs as Arrow schemas and rows
+    forgetting  deletes what a recording holds of one person
+    forgotten   marks of those people, which a recorder obeys
     reader      files → records, in order
     recorded    a recording in memory, its summary
     export      a recording as CSV, Parquet, JSON, VTT

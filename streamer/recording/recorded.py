@@ -18,6 +18,7 @@ import msgspec
 
 from streamer.conversation import Conversation, SpeechTimes
 from streamer.errors import StreamerError
+from streamer.recording.forgotten import Forgotten
 from streamer.records import (
     NS_PER_MS,
     Alert,
@@ -136,7 +137,7 @@ def recording_of(session_id: str, records: Iterable[Published | Session]) -> Rec
         for record in everything
         if isinstance(record, Alert)
     }
-    state = OpenSession(session_id)
+    state = OpenSession(session_id, Forgotten(session_id))
     distinct: list[Recorded] = [*sessions, *sentiments, *over_all, *alerts.values()]
     for record in distinct:
         state.add(record)
@@ -198,9 +199,10 @@ def content_of(record: Recorded) -> object:
 
 @dataclass
 class OpenSession:
-    """The writer's state of a session: identities of records, and the index entry."""
+    """The writer's state of a session: identities of records, the index entry, who is forgotten."""
 
     session_id: str
+    forgotten: Forgotten
     new: dict[RecordedKind, list[Any]] = field(default_factory=dict)
     warned: bool = False
     _seen: dict[tuple[RecordedKind, str], object] = field(default_factory=dict)

@@ -29,6 +29,7 @@ from streamer.recording.files import (
     write_part,
     write_whole,
 )
+from streamer.recording.forgotten import Forgotten
 from streamer.recording.reader import OPEN_SESSIONS, Recordings
 from streamer.recording.recorded import (
     KIND_OF,
@@ -111,8 +112,12 @@ class Writer(Recordings):
         return sum(len(records) for state in self._open.values() for records in state.new.values())
 
     def add(self, record: Recorded) -> None:
-        """Take in a record, unless it is there already."""
+        """Take in a record, unless it is there already; nothing of a person who is forgotten."""
         state = self._state(record.session_id)
+        kept = state.forgotten.without(record)
+        if kept is None:
+            return
+        record = kept
         if state.add(record):
             state.new.setdefault(KIND_OF[type(record)], []).append(record)
             return
@@ -137,7 +142,10 @@ class Writer(Recordings):
             RecordingError: the disk is full or gone.
         """
         folder = self.path(session.session_id) / MEDIA_FOLDER
+        forgotten = self._state(session.session_id).forgotten
         for person in session.participants:
+            if forgotten.has(person.participant_id):
+                continue
             source = next(filter(None, map(media_file, person.sources)), None)
             if source is None:
                 log.warning(
@@ -186,7 +194,8 @@ class Writer(Recordings):
     def _state(self, session_id: str) -> OpenSession:
         state = self._open.pop(session_id, None)
         if state is None:
-            state = OpenSession(session_id)
+            forgotten = Forgotten.read(self.path(session_id), session_id)
+            state = OpenSession(session_id, forgotten)
             for kind in STRUCTS:
                 for record in self._recorded(session_id, kind):
                     state.add(record)

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 CONNECT_S = 20.0
 """A sender that is not connected after so long has failed."""
 TICK_S = 0.5
+"""How often an inbox lets time pass."""
 ENDED = ("failed", "closed")
 MOST_CANDIDATES = 40
 """Addresses in an offer; each one is tried."""
@@ -97,15 +98,12 @@ class WebRtcPeer:
 
     async def run(self) -> None:
         """Receive until the sender is gone, or has not connected within CONNECT_S."""
-        ticking = asyncio.create_task(self._tick())
         try:
             async with asyncio.timeout(CONNECT_S):
                 await self._connected.wait()
             await self._gone.wait()
         except TimeoutError:
             return
-        finally:
-            ticking.cancel()
 
     async def close(self) -> None:
         """End the connection; a second time changes nothing."""
@@ -140,15 +138,10 @@ class WebRtcPeer:
         except MediaStreamError:
             return
         except Exception:
-            log.warning("The media of a sender cannot be read; the sender has to leave.")
+            log.warning("The media of a sender cannot be read; its connection is closed.")
             log.debug("", exc_info=True)
             self._connected.set()
             self._gone.set()
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_S)
-            self._inbox.tick()
 
 
 def ice_servers(settings: RoomConfig) -> list[RTCIceServer]:

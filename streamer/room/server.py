@@ -1,21 +1,21 @@
-"""The room's HTTP server: the join page, agreeing to the terms, WHIP, and the WebSocket.
+"""The room's HTTP server: its address, its pages, and who may ask it.
 
-What enters: requests. What leaves: calls of a Door. The page itself is public and contains nothing
-of the session; everything else needs the join token or the ticket that agreeing gives, as
-`Authorization: Bearer`. The join link carries the token behind `#`, which browsers do not send.
+What enters: connections. What leaves: requests of people, of their programs and of the host. A page
+is public, with nothing of the session; everything else needs a token, or the ticket that agreeing
+gives, as `Authorization: Bearer`. The links carry their tokens behind `#`, which browsers do not
+send.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import secrets
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Protocol, Self
+from typing import Protocol, Self
 
-import msgspec
 from aiohttp import web
 
 from streamer.config import Config
@@ -29,10 +29,11 @@ from streamer.dashboard.access import (
 )
 from streamer.dashboard.serving import Serving, static_file
 from streamer.room import certificate
-from streamer.room.peer import MakePeer
-from streamer.room.people import SHARED, Guest, Refused, Terms
+from streamer.room.hosting import Hosted, Hosting
+from streamer.room.joining import Door, Joining
+from streamer.room.people import Refused
 from streamer.room.programs import Programs
-from streamer.room.tokens import JoinToken
+from streamer.room.tokens import TOKEN_BYTES, JoinToken
 
 log = logging.getLogger(__name__)
 
@@ -43,36 +44,18 @@ MAX_BODY_BYTES = 64 * 1024
 """Of a request: an SDP offer is the largest, of a few kilobytes."""
 BODY_S = 10.0
 """A body that has not come whole after so long is refused."""
-STATIC = ("join.css", "join.js")
+PAGES = {"/": "join.html", "/host": "host.html"}
+STATIC = (
+    "join.css",
+    "join.js",
+    "asking.js",
+    "connection.js",
+    "devices.js",
+    "stay.js",
+    "host.js",
+    "guests.js",
+)
 HEADERS = SECURITY | {"Permissions-Policy": "camera=(self), microphone=(self), geolocation=()"}
-
-
-class Door(Protocol):
-    """Lets people in and out: `RoomCapture`, or a fake."""
-
-    @property
-    def terms(self) -> Terms:
-        """What people agree to."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """The session's name."""
-        ...
-
-    def agree(self, name: str, modalities: tuple[str, ...], version: str) -> Guest:
-        """Take a person's agreement; raises Refused."""
-        ...
-
-    async def join(
-        self, ticket: str, offer: str, make_peer: MakePeer | None = None
-    ) -> tuple[Guest, str]:
-        """Let a guest in; return the answer to the offer. Raises Refused."""
-        ...
-
-    def leave(self, ticket: str, key: str) -> None:
-        """End a guest's presence; raises Refused."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -105,12 +88,8 @@ class Address:
         return None if self.tls is None else certificate.context(self.tls)
 
 
-class Agreement(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a request to agree."""
-
-    name: Annotated[str, msgspec.Meta(max_length=1000)]
-    shares: Annotated[tuple[str, ...], msgspec.Meta(max_length=3)]
-    version: Annotated[str, msgspec.Meta(max_length=100)]
+class Room(Door, Hosted, Protocol):
+    """A room for people and their host: `RoomCapture`, or a fake."""
 
 
 class Server:
@@ -118,28 +97,32 @@ class Server:
 
     def __init__(
         self,
-        door: Door,
+        room: Room,
         address: Address,
         config: Config,
         token: JoinToken | None = None,
+        host_token: str | None = None,
         body_s: float = BODY_S,
     ) -> None:
         """Keep the settings; entering the context binds.
 
         Args:
-            door: lets people in.
+            room: lets people in.
             address: where to serve.
             config: names of the page.
             token: what a person must have to agree; None: a new one for `room.link_hours`.
+            host_token: what the host must have; None: a random one.
             body_s: how long the body of a request may take.
         """
         self._token = token or JoinToken(config.room.link_hours * 3600)
-        self._body_s = body_s
-        self._door = door
+        self._host_token = host_token or secrets.token_urlsafe(TOKEN_BYTES)
         self._address = address
         self._names = known_names(address.host) | {name.lower() for name in config.room.hosts}
         self._serving = Serving("room", address.host, address.port)
-        self._programs = Programs(door, self._token.check, self._serving.connections.note)
+        connections = self._serving.connections
+        self._joining = Joining(room, self._token, connections.note, body_s)
+        self._hosting = Hosting(room, self._host_token, connections.note)
+        self._programs = Programs(room, self._token.check, connections.note)
 
     async def __aenter__(self) -> Self:
         """Bind and serve.
@@ -150,12 +133,11 @@ class Server:
         context = self._address.context()
         app = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
         app.on_response_prepare.append(_add_headers)
-        app.router.add_get("/", self._index)
+        for path in PAGES:
+            app.router.add_get(path, self._page)
         app.router.add_get("/static/{name}", self._static)
-        app.router.add_get("/api/terms", self._terms)
-        app.router.add_post("/api/agree", self._agree)
-        app.router.add_post("/whip", self._join)
-        app.router.add_delete("/whip/{key}", self._leave)
+        self._joining.add_routes(app.router)
+        self._hosting.add_routes(app.router)
         app.router.add_get("/ws", self._programs.serve)
         app.on_shutdown.append(self._programs.close)
         await self._serving.open(app, context)
@@ -171,9 +153,16 @@ class Server:
 
     def url(self) -> str:
         """The join link, with the token behind `#`."""
+        return f"{self._origin()}/#{self._token.text}"
+
+    def host_url(self) -> str:
+        """The host's link, with the host's token behind `#`."""
+        return f"{self._origin()}/host#{self._host_token}"
+
+    def _origin(self) -> str:
         host = self._address.host
         local = "localhost" if is_loopback(host) and is_number(host) else None
-        return f"{self._serving.origin(self._address.called or local)}/#{self._token.text}"
+        return self._serving.origin(self._address.called or local)
 
     # --- requests
 
@@ -185,15 +174,15 @@ class Server:
                 text="The room is not served under that name; room.hosts lists its names.\n"
             )
         site = request.headers.get("Sec-Fetch-Site", "none")
-        if site not in ("none", "same-origin") and request.path != "/":
+        if site not in ("none", "same-origin") and request.path not in PAGES:
             raise web.HTTPForbidden(text="Other sites may not use this room.\n")
         try:
             return await handler(request)
         except Refused as refused:
             return web.Response(status=refused.status, text=f"{refused}\n")
 
-    async def _index(self, request: web.Request) -> web.StreamResponse:
-        return static_file(PACKAGE, "join.html")
+    async def _page(self, request: web.Request) -> web.StreamResponse:
+        return static_file(PACKAGE, PAGES[request.path])
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
@@ -202,75 +191,6 @@ class Server:
         if name not in STATIC:
             raise web.HTTPNotFound
         return static_file(PACKAGE, name)
-
-    async def _terms(self, request: web.Request) -> web.StreamResponse:
-        self._check_token(request)
-        terms = self._door.terms
-        return _json(
-            {
-                "session": self._door.name,
-                "statement": terms.statement,
-                "version": terms.version,
-                "shares": [each for each in SHARED if each in terms.modalities],
-                "persons": terms.persons,
-            }
-        )
-
-    async def _agree(self, request: web.Request) -> web.StreamResponse:
-        self._check_token(request)
-        try:
-            wish = msgspec.json.decode(await self._body(request), type=Agreement)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Refused(400, "The request is not what the page sends.") from None
-        guest = self._door.agree(wish.name, wish.shares, wish.version)
-        return _json({"name": guest.name, "ticket": guest.ticket}, 201)
-
-    async def _join(self, request: web.Request) -> web.StreamResponse:
-        ticket = _bearer(request)
-        if request.content_type != "application/sdp":
-            raise Refused(415, "Send the offer as application/sdp.")
-        try:
-            offer = (await self._body(request)).decode()
-        except UnicodeDecodeError:
-            raise Refused(400, "The SDP offer is not UTF-8 text.") from None
-        guest, answer = await self._door.join(ticket, offer)
-        self._serving.connections.note(request)
-        return web.Response(
-            status=201,
-            text=answer,
-            content_type="application/sdp",
-            headers={"Location": f"/whip/{guest.key}", "Cache-Control": "no-store"},
-        )
-
-    def _check_token(self, request: web.Request) -> None:
-        """Pass whoever has the token; until then a connection may give way to others."""
-        self._token.check(_bearer(request))
-        self._serving.connections.note(request)
-
-    async def _body(self, request: web.Request) -> bytes:
-        """Return the body of a request; raises Refused for one that is slow."""
-        try:
-            async with asyncio.timeout(self._body_s):
-                return await request.read()
-        except TimeoutError:
-            raise Refused(408, "The request did not come in time.") from None
-
-    async def _leave(self, request: web.Request) -> web.StreamResponse:
-        self._door.leave(_bearer(request), request.match_info["key"])
-        return web.Response(text="You have left.\n")
-
-
-def _bearer(request: web.Request) -> str:
-    return request.headers.get("Authorization", "").removeprefix("Bearer ")
-
-
-def _json(value: dict[str, Any], status: int = 200) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(value),
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

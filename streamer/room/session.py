@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -19,11 +19,21 @@ from streamer import metrics
 from streamer.capture import ParticipantSpec, SourceInfo
 from streamer.config import Config
 from streamer.kafka.producer import Producer
-from streamer.records import NS_PER_MS, Consent, Participant, wall_clock
+from streamer.records import NS_PER_MS, Participant
 from streamer.room.inbox import Inbox
 from streamer.room.peer import MakePeer, Peer, WebRtcPeer
-from streamer.room.people import Guest, Guests, Refused, Terms, terms_of
+from streamer.room.people import (
+    Guest,
+    Guests,
+    Phase,
+    Recorded,
+    Refused,
+    Terms,
+    consent_of,
+    terms_of,
+)
 from streamer.room.server import Address, Server
+from streamer.room.stay import Stay
 from streamer.session.delivery import Delivery
 from streamer.session.participant import Pipeline
 from streamer.session.plan import Plan, session_id_of
@@ -50,21 +60,11 @@ def room_plan(
 
 
 @dataclass
-class _Stay:
-    """A guest in the room: their media, and since when."""
-
-    guest: Guest
-    peer: Peer
-    inbox: Inbox
-    begin_ns: int
-    source: str
-
-
-@dataclass
 class RoomCapture:
     """Serves the room until `stop`; `await run()` returns when the broker has every window.
 
-    `on_link` receives the join link once it can be opened.
+    `on_link` gets the join link and the host's link once they can be opened, `on_forget` the name
+    of a person who wants what is recorded of them deleted.
     """
 
     plan: Plan
@@ -72,15 +72,22 @@ class RoomCapture:
     publisher: Producer
     in_flight: InFlight
     address: Address
-    on_link: Callable[[str], None]
+    on_link: Callable[[str, str], None]
     make_peer: MakePeer | None = None
     clock_ns: Callable[[], int] = time.monotonic_ns
-    _stays: list[_Stay] = field(default_factory=list)
+    recorded: Recorded = "nothing"
+    on_forget: Callable[[str], None] = lambda name: None
+    _stays: list[Stay] = field(default_factory=list)
     _asr: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """State the terms; nobody is in."""
-        self._guests = Guests(terms_of(self.config), self.config.room.max_participants)
+        room = self.config.room
+        self._guests = Guests(
+            terms_of(self.config, self.recorded),
+            room.max_participants,
+            held=room.admit == "host",
+        )
         session = self.config.session.model_copy(update={"consent": self.terms.statement})
         self.config = self.config.model_copy(update={"session": session})
         self._delivery = Delivery(self.plan, self.config, self.publisher, self.in_flight)
@@ -88,6 +95,7 @@ class RoomCapture:
         self._stopping = asyncio.Event()
         self._announcing = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
+        self._started = room.start == "at_once"
 
     @property
     def counters(self) -> Counter[str]:
@@ -109,6 +117,13 @@ class RoomCapture:
         """The session's name."""
         return self.plan.name
 
+    @property
+    def phase(self) -> Phase:
+        """How far the session is."""
+        if self._delivery.stop.is_set():
+            return "ended"
+        return "started" if self._started else "waiting"
+
     def stop(self) -> None:
         """Ask everybody to end; what is captured is flushed. Callable from any thread."""
         self._delivery.stop.set()
@@ -124,14 +139,17 @@ class RoomCapture:
         places = 2 * self.config.room.max_participants  # who has left may still be recognised
         pool = ThreadPoolExecutor(places, thread_name_prefix="room")
         try:
-            async with asyncio.TaskGroup() as self._tasks:
+            async with (
+                Server(self, self.address, self.config) as server,
+                asyncio.TaskGroup() as self._tasks,
+            ):
                 self._pool: Executor = pool
-                async with Server(self, self.address, self.config) as server:
-                    await self._announce("started")
-                    metrics.ready()
-                    self.on_link(server.url())
-                    await self._stopping.wait()
-                    await asyncio.gather(*(stay.peer.close() for stay in self._stays))
+                await self._announce("started")
+                metrics.ready()
+                self.on_link(server.url(), server.host_url())
+                await self._stopping.wait()
+                for stay in self._stays:
+                    stay.end()
         except* Exception as group:
             raise group.exceptions[0] from None
         finally:
@@ -139,61 +157,128 @@ class RoomCapture:
             pool.shutdown(wait=False)
         await self._announce("ended")
 
-    # --- the door
+    # --- the door, for people
 
     def agree(self, name: str, modalities: tuple[str, ...], version: str) -> Guest:
         """Take a person's agreement; raises Refused."""
         return self._guests.agree(name, modalities, version)
 
+    def look(self, ticket: str) -> Guest:
+        """Return the guest of a ticket, also one who has left; raises Refused."""
+        return self._guests.look(ticket)
+
     async def join(
         self, ticket: str, offer: str, make_peer: MakePeer | None = None
     ) -> tuple[Guest, str]:
-        """Let a guest in, by WebRTC or another way; return the answer. Raises Refused."""
-        if self._stopping.is_set():
-            raise Refused(503, "The session has ended.")
+        """Let a guest in, or in again, by WebRTC or another way; return the answer.
+
+        Raises:
+            Refused: the person may not join, or the offer cannot be answered.
+        """
+        if self.phase != "started":
+            over = "has ended" if self.phase == "ended" else "has not started yet"
+            raise Refused(503, f"The session {over}.")
         guest = self._guests.join(ticket)
-        begin_ns = self._session_ns()
-        inbox = Inbox(guest.modalities, self.config, lambda: self._session_ns() - begin_ns)
-        source = SOURCE if make_peer is None else PROGRAM
-        peer = (make_peer or self.make_peer or self._web_rtc)(inbox)
-        stay = _Stay(guest, peer, inbox, begin_ns, source)
-        try:
-            answer = await stay.peer.answer(offer)
-        except BaseException:
-            self._guests.leave(guest)
-            raise
-        self._stays.append(stay)
-        self._tasks.create_task(self._send(stay))
-        self._tasks.create_task(self._attend(stay))
-        return guest, answer
+        known = self._stay_of(guest)
+        if known is not None:
+            return guest, await known.connect(offer)
+        return guest, await self._enter(guest, offer, make_peer)
+
+    def share(self, ticket: str, modalities: tuple[str, ...]) -> Guest:
+        """Set what a guest shares from now on; raises Refused."""
+        guest = self._guests.look(ticket)
+        stay = self._stay_of(guest)
+        if stay is None or stay.ended.is_set():
+            raise Refused(404, "Nobody is in the room with this ticket.")
+        self._guests.share(guest, modalities)
+        stay.inbox.share(guest.shares)
+        self._announce_soon()
+        return guest
 
     def _web_rtc(self, inbox: Inbox) -> Peer:
         return WebRtcPeer(inbox, self.config.room)
 
     def leave(self, ticket: str, key: str) -> None:
         """End a guest's presence; raises Refused."""
-        guest = self._guests.present(ticket, key)
-        for stay in self._stays:
-            if stay.guest is guest:
-                self._end(stay)
-                self._tasks.create_task(stay.peer.close())
+        self._end(self._guests.present(ticket, key))
+
+    def forget(self, ticket: str) -> None:
+        """End a guest's presence, and pass on that they want their recording deleted.
+
+        Raises:
+            Refused: nobody has agreed with this ticket, or this room has no recording.
+        """
+        guest = self._guests.look(ticket)
+        if self.recorded == "nothing":
+            raise Refused(409, "This room makes no recording.")
+        self._end(guest)
+        if not guest.forget and self._stay_of(guest) is not None:
+            guest.forget = True
+            self.on_forget(guest.name)
+
+    # --- the door, for the host
+
+    @property
+    def guests(self) -> Sequence[Guest]:
+        """Everybody who is in, is about to join, or was in."""
+        return self._guests.everybody
+
+    def is_connected(self, guest: Guest) -> bool:
+        """Whether a guest's media come, or are about to."""
+        stay = self._stay_of(guest)
+        return stay is not None and stay.connected
+
+    def begin(self) -> None:
+        """Start the session, where the host does; a second time changes nothing."""
+        self._started = True
+
+    def admit(self, key: str) -> None:
+        """Let a waiting guest join; raises Refused."""
+        self._guests.admit(self._guests.with_key(key))
+
+    def remove(self, key: str) -> None:
+        """End a guest's presence, or refuse one who waits; raises Refused."""
+        self._end(self._guests.with_key(key), removed=True)
 
     # --- a guest's stay
 
-    async def _attend(self, stay: _Stay) -> None:
+    def _stay_of(self, guest: Guest) -> Stay | None:
+        return next((stay for stay in self._stays if stay.guest is guest), None)
+
+    async def _enter(self, guest: Guest, offer: str, program: MakePeer | None) -> str:
+        begin_ns = self._session_ns()
+        inbox = Inbox(guest.modalities, self.config, lambda: self._session_ns() - begin_ns)
+        make_peer = program or self.make_peer or self._web_rtc
+        rejoin_s = self.config.room.rejoin_s if program is None else 0.0
+        source = SOURCE if program is None else PROGRAM
+        stay = Stay(guest, inbox, begin_ns, source, make_peer, rejoin_s)
+        self._stays.append(stay)
         try:
-            await stay.peer.run()
+            answer = await stay.connect(offer)
+        except BaseException:
+            self._stays.remove(stay)
+            self._end(guest)
+            stay.end()
+            raise
+        self._tasks.create_task(self._send(stay))
+        self._tasks.create_task(self._attend(stay))
+        return answer
+
+    async def _attend(self, stay: Stay) -> None:
+        try:
+            await stay.attend()
         finally:
-            self._end(stay)
-            await stay.peer.close()
+            self._guests.leave(stay.guest)
         if not self._stopping.is_set():
             await self._announce("started")  # the withdrawal, while the last windows are made
 
-    def _end(self, stay: _Stay) -> None:
-        stay.inbox.end()
-        self._guests.leave(stay.guest)
+    def _end(self, guest: Guest, *, removed: bool = False) -> None:
+        stay = self._stay_of(guest)
+        if stay is not None:
+            stay.end()
+        self._guests.leave(guest, removed=removed)
 
-    async def _send(self, stay: _Stay) -> None:
+    async def _send(self, stay: Stay) -> None:
         await self._announce("started")
         pipeline = await asyncio.to_thread(self._pipeline, stay)
         self._asr.add(pipeline.asr_name)
@@ -203,7 +288,7 @@ class RoomCapture:
         self.counters.update(stay.inbox.counters)
         log.info("%s left.", stay.guest.name)
 
-    def _pipeline(self, stay: _Stay) -> Pipeline:
+    def _pipeline(self, stay: Stay) -> Pipeline:
         """Load what the participant's pipeline needs, for what the person shares only."""
         guest, inbox = stay.guest, stay.inbox
         session = self.config.session.model_copy(update={"modalities": guest.modalities})
@@ -219,27 +304,23 @@ class RoomCapture:
             recogniser=None if inbox.words is None else given(inbox.words, self.config),
         )
 
+    def _announce_soon(self) -> None:
+        self._tasks.create_task(self._announce("started"))
+
     async def _announce(self, state: Literal["started", "ended"]) -> None:
         """Publish the session's record, one at a time: a later record never holds less."""
         async with self._announcing:
-            people = [self._participant(stay, ended=state == "ended") for stay in self._stays]
+            stays = [stay for stay in self._stays if stay.entered]
+            people = [self._participant(stay, ended=state == "ended") for stay in stays]
             await self._delivery.announce(state, people, self._asr or {"none"})
 
-    def _participant(self, stay: _Stay, *, ended: bool) -> Participant:
-        guest = stay.guest
-        withdrawn_ns = guest.withdrawn_at_ns
-        consent = Consent(
-            version=self.terms.version,
-            given_at=wall_clock(guest.given_at_ns, 0),
-            withdrawn_at=None if withdrawn_ns is None else wall_clock(withdrawn_ns, 0),
-            modalities=guest.modalities,
-        )
+    def _participant(self, stay: Stay, *, ended: bool) -> Participant:
         return Participant(
-            guest.name,
+            stay.guest.name,
             (stay.source,),
-            self.published[guest.name] if ended else None,
+            self.published[stay.guest.name] if ended else None,
             stay.begin_ns // NS_PER_MS,
-            consent=consent,
+            consent=consent_of(stay.guest, self.terms),
         )
 
     def _session_ns(self) -> int:

@@ -10,7 +10,7 @@ import functools
 import queue
 import threading
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -37,6 +37,7 @@ from streamer.records import (
 from streamer.session.level import LevelWatch
 from streamer.session.one_reading import Chunks
 from streamer.session.plan import Plan
+from streamer.session.sharing import Shared, Sharing
 from streamer.speech.attribution import Everybody
 from streamer.speech.recognisers import choose, turns_of
 from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
@@ -51,6 +52,9 @@ CHOOSE_FACE = (
     ", or choose a face with #face:left, #face:right, #face:2 (the second from the left) or "
     "#face:largest, as in {}={}#face:left"
 )
+HandedIn = Callable[[threading.Event], Iterator[capture.Chunk | Shared]]
+"""Chunks in place of the sources, with what is shared from when on."""
+MEDIA: tuple[Modality, ...] = ("audio", "vision")
 BEHIND_NS = NS_PER_S
 """Audio that may wait for the recogniser before it decodes only whole utterances."""
 
@@ -73,7 +77,7 @@ class Pipeline:
         config: Config,
         pace: Pace | None = None,
         notices: Notices = PROCESS,
-        chunks: Chunks | None = None,
+        chunks: HandedIn | None = None,
         recogniser: tuple[str, Transcriber] | None = None,
     ) -> None:
         """Choose the recogniser and prepare the windower; opens no device yet.
@@ -100,6 +104,7 @@ class Pipeline:
         self._begin_ns = plan.begins_ns.get(spec.participant_id, 0)
         source = plan.sources[spec.participant_id]
         modalities: set[Modality] = set(config.session.modalities)
+        self._sharing = Sharing(modalities)
         self._turns = turns_of(source)
         self._by_voice = bool(source.turns)
         self._everybody = Everybody(source.turns)
@@ -190,7 +195,7 @@ class Pipeline:
         """Read these chunks, which are those of the sources."""
         self._shared = chunks
 
-    def _read(self, stop: threading.Event) -> Iterator[capture.Chunk]:
+    def _read(self, stop: threading.Event) -> Iterator[capture.Chunk | Shared]:
         """Read the sources, or the chunks that are handed in."""
         chunks = self._chunks or self._shared or self.read
         return chunks(stop)
@@ -255,7 +260,7 @@ class Pipeline:
             yield from self._hear(self._transcriber.advance(event_time_ns))
             yield from self._windower.advance(self._begin_ns + event_time_ns)
 
-    def _advance(self, chunk: capture.Chunk) -> Iterator[Window]:
+    def _advance(self, chunk: capture.Chunk | Shared) -> Iterator[Window]:
         match chunk:
             case AudioChunk():
                 self._notice(self._level.push(chunk))
@@ -263,13 +268,13 @@ class Pipeline:
                 # Turns by voice cut off words, so their recogniser takes more of the sound.
                 yield from self._hear(self._transcriber.push(chunk if self._by_voice else own))
                 chunk = own
-                if "audio" in self._config.session.modalities:
+                if "audio" in self._sharing.now:
                     begin_ns = self._begin_ns + chunk.event_time_ns
                     yield from self._windower.push_audio(AudioChunk(begin_ns, chunk.samples))
                 else:
-                    yield from self._windower.advance(self._begin_ns + chunk.end_ns)
+                    yield from self._windower.withhold("audio", self._begin_ns + chunk.end_ns)
             case VideoFrame():
-                if not self._hears:
+                if not self._hears_now:
                     yield from self._hear(self._transcriber.advance(chunk.event_time_ns))
                 if self._faces is not None:
                     frame = VideoFrame(self._begin_ns + chunk.event_time_ns, chunk.image)
@@ -282,6 +287,8 @@ class Pipeline:
                     self._hears = False
                 end = StreamEnd(chunk.modality, self._begin_ns + chunk.event_time_ns)
                 yield from self._windower.end(end)
+            case Shared():
+                yield from self._share(chunk)
             case Notice():
                 self.counters["notices"] += 1
                 self._notices.give(f"{self.spec.participant_id}: {chunk.message}")
@@ -305,6 +312,23 @@ class Pipeline:
             f"{'' if needed == 1 else ' together'}, which never happened."
         )
 
+    @property
+    def _hears_now(self) -> bool:
+        """Whether there is sound for the recogniser."""
+        return self._hears and bool(self._sharing.now & {"audio", "text"})
+
+    def _share(self, change: Shared) -> Iterator[Window]:
+        """Go on with what is shared from now on; nothing of the rest is waited for."""
+        self._sharing.change(change)
+        for modality in MEDIA:
+            if modality in change.modalities:
+                self._windower.resume(modality)
+            else:
+                at_ns = self._begin_ns + change.event_time_ns
+                yield from self._windower.withhold(modality, at_ns)
+        if self._hears and not self._hears_now:
+            yield from self._hear(self._transcriber.advance(change.event_time_ns))
+
     def _hear(self, transcript: Transcript) -> Iterator[Window]:
         begin_ns = self._begin_ns
         speech = [(first + begin_ns, last + begin_ns) for first, last in transcript.speech]
@@ -312,9 +336,9 @@ class Pipeline:
         if transcript.unread:
             self._notice(_not_read(self._config.asr.scored_languages))
         yield from self._windower.push_words(
-            _later(transcript.words, begin_ns),
+            _later(self._sharing.words(transcript.words), begin_ns),
             transcript.watermark_ns + begin_ns,
-            unread=_later(transcript.unread, begin_ns),
+            unread=_later(self._sharing.words(transcript.unread), begin_ns),
         )
 
     def _encode(self, window: Window) -> Window:

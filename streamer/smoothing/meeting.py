@@ -19,12 +19,10 @@ from streamer.policy import Policy
 from streamer.records import (
     CLASS_LABELS,
     SessionSentiment,
-    class_index,
-    is_divided,
-    polarity_of,
     window_id,
 )
 from streamer.smoothing.estimate import SHARED, Trend, extend_trend, slope_per_min
+from streamer.valence import class_index, is_divided, polarity_of
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):

@@ -16,8 +16,6 @@ from streamer.records import (
     Alert,
     Score,
     Sentiment,
-    class_index,
-    polarity_of,
 )
 from streamer.smoothing.alerts import AlertState, update_alerts
 from streamer.smoothing.estimate import (
@@ -31,6 +29,7 @@ from streamer.smoothing.estimate import (
     uncertainty_at,
 )
 from streamer.smoothing.signals import alert_records
+from streamer.valence import class_index, polarity_of
 
 HELD_LIMIT = 256
 """Most scores (and most windows of a session) held back; beyond it the oldest goes out."""

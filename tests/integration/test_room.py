@@ -97,6 +97,9 @@ def join(driver: webdriver.Chrome, link: str, name: str, shared: set[str]) -> No
             box.send_keys(Keys.SPACE)
     driver.find_element(By.ID, "agreed").send_keys(Keys.SPACE)
     driver.find_element(By.ID, "name").send_keys(Keys.ENTER)
+    preview = driver.find_element(By.ID, "ready")
+    WebDriverWait(driver, PATIENCE_S, 0.1).until(lambda _: preview.is_displayed(), "a preview")
+    preview.find_element(By.CSS_SELECTOR, "button[type=submit]").send_keys(Keys.ENTER)
     until(driver, "#status", f"You are in, as {name}.")
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer import records
-from streamer.records import FaceCrop, Session, Window, Word, class_index, is_divided, polarity_of
+from streamer.records import FaceCrop, Session, Window, Word
+from streamer.valence import class_index, is_divided, polarity_of
 from tests.made_records import session, window
 
 

@@ -649,3 +649,34 @@ def test_without_words_to_expect_nothing_is_revised() -> None:
     windows = windower("audio", revises=True)
     assert windows.push_audio(audio(0.0, 1.5)) == []
     assert numbers(windows.push_speech([(0, 1 * S)], round(1.4 * S))) == [(0, 0)]
+
+
+def test_a_stream_that_is_withheld_is_not_waited_for_until_it_is_given_again() -> None:
+    #            0    1    2    3    4    5    6 s
+    # audio      ██████████          ██████████
+    # withheld             ░░░░░░░░░░
+    # faces      · · · · · · · · · · · ·
+    windows = windower("audio", "vision", length_s=1.0)
+    out = [*windows.push_speech([(0, 6 * S)], 6 * S), *windows.push_audio(audio(0, 2))]
+    out += [w for tick in range(9) for w in see(windows, tick * 0.5)]
+    assert [w.end_ns // S for w in out] == [1, 2]
+    out = [*windows.withhold("audio", 3 * S), *windows.withhold("audio", 4 * S)]
+    assert [(w.end_ns // S, w.audio is None, w.presence.audio) for w in out] == [
+        (3, True, 0.0),
+    ]
+    windows.resume("audio")
+    out = [*see(windows, 5.0), *see(windows, 5.5)]
+    assert [(w.end_ns // S, w.presence.audio) for w in out] == [(4, 0.0)]
+    out = [*windows.push_audio(audio(4, 6)), *windows.finish()]
+    assert [(w.end_ns // S, w.presence.audio) for w in out] == [(5, 1.0), (6, 1.0)]
+
+
+def test_speech_counts_for_the_sound_only_while_the_sound_is_shared() -> None:
+    windows = windower("audio", "text", length_s=2.0)
+    out = windows.push_speech([(0, 2 * S)], 2 * S)
+    out += windows.push_words([word("well", 0.0, 2.0)], 2 * S)
+    out += windows.push_audio(audio(0, 1))
+    out += windows.withhold("audio", round(2.5 * S))
+    first, second, *_ = out + windows.finish()
+    assert (first.presence.audio, second.presence.audio) == (1.0, 0.5)
+    assert second.presence.text == 1.0

@@ -1,20 +1,29 @@
-// The join page: terms, agreement, then camera and microphone, then WHIP.
+// The join page: terms, agreement, a preview, then joining; coming back after a lost connection or a
+// reload; sharing less; leaving.
 //
 // The token stands behind `#` in the address and goes out in the Authorization header only. Nothing
 // is asked of the camera or the microphone before the person has agreed.
 
-const part = (id) => document.getElementById(id);
-const form = part("agree");
-let terms = null;
-let stay = null;
+import { ask, send } from "./asking.js";
+import { Connection } from "./connection.js";
+import { Devices, showLevel } from "./devices.js";
+import {
+  changed, delayMs, drop, endedBecause, keep, kept, named, needsImage, needsSound, waitingFor,
+} from "./stay.js";
 
-async function ask(path, { method = "GET", secret, body, type, keepalive = false }) {
-  const headers = { Authorization: `Bearer ${secret}` };
-  if (type) headers["Content-Type"] = type;
-  const response = await fetch(path, { method, headers, body, keepalive });
-  if (!response.ok) throw new Error((await response.text()).trim());
-  return response;
-}
+const POLL_MS = 1500;
+const PATIENCE_MS = 2500;
+const part = (id) => document.getElementById(id);
+const token = location.hash.slice(1);
+const devices = new Devices((kind) => part(kind === "audio" ? "microphone" : "camera").value);
+let terms = null;
+let chosen = [];
+let stay = null;
+let last = null;
+let endLevel = () => {};
+
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+const kindsOf = (shares) => ({ audio: needsSound(shares), video: needsImage(shares) });
 
 function say(text) {
   part("status").textContent = text;
@@ -25,162 +34,334 @@ function complain(error) {
   part("problem").hidden = false;
 }
 
-function shares() {
-  return [...form.querySelectorAll("input[name=share]:checked")].map((box) => box.value);
+// Shows one step of the page and moves the focus to it, so that a screen reader goes on there.
+function show(id, focus) {
+  for (const step of document.querySelectorAll(".step")) step.hidden = step.id !== id;
+  part("problem").hidden = true;
+  part(focus)?.focus();
 }
 
-const needsSound = (chosen) => chosen.includes("text") || chosen.includes("audio");
-const needsImage = (chosen) => chosen.includes("vision");
-
-function showDevices() {
-  part("microphones").hidden = !needsSound(shares());
-  part("cameras").hidden = !needsImage(shares());
+// Runs what a button does; a failure is shown, and the button cannot be pressed twice meanwhile.
+function on(id, event, act) {
+  part(id).addEventListener(event, async (happening) => {
+    happening.preventDefault();
+    const button = happening.submitter ?? (event === "click" ? part(id) : {});
+    button.disabled = true;
+    part("problem").hidden = true;
+    try {
+      await act();
+    } catch (error) {
+      complain(error);
+    } finally {
+      button.disabled = false;
+      if (document.activeElement === document.body) button.focus?.();
+    }
+  });
 }
 
-// Names of devices are there once the browser has given access before.
-async function listDevices() {
-  for (const device of await navigator.mediaDevices.enumerateDevices()) {
-    const list = { audioinput: part("microphone"), videoinput: part("camera") }[device.kind];
-    if (list && device.deviceId && device.label) list.append(new Option(device.label, device.deviceId));
-  }
-}
+// --- before joining
 
 async function start() {
   if (!navigator.mediaDevices || !window.RTCPeerConnection) {
     throw new Error("Browsers give camera and microphone only on localhost or over HTTPS. "
       + "Ask the host for an address that begins with https://.");
   }
-  const response = await ask("api/terms", { secret: location.hash.slice(1) });
-  terms = await response.json();
+  terms = await (await ask("api/terms", { secret: token })).json();
   document.title = part("title").textContent = `Join ${terms.session}`;
   part("statement").textContent = terms.statement;
-  for (const label of form.querySelectorAll("[data-share]")) {
-    const offered = terms.shares.includes(label.dataset.share);
-    label.hidden = !offered;
+  for (const label of document.querySelectorAll("#agree [data-share]")) {
+    label.hidden = !terms.shares.includes(label.dataset.share);
   }
-  form.hidden = false;
-  showDevices();
+  if (!await comeBack()) show("agree");
+}
+
+// A reload: the same person may go on, with the consent that was given.
+async function comeBack() {
+  const before = kept(sessionStorage, token);
+  const now = before && await look(before.ticket).catch(() => null);
+  if (!now || endedBecause(now)) {
+    drop(sessionStorage);
+    return false;
+  }
+  stay = { ...before, agreed: now.agreed, shares: now.shares, wasIn: now.state === "joined" };
+  part("was").textContent = `You were here as ${stay.name}, and shared ${named(stay.shares)}. `
+    + "Nothing is captured until you go on.";
+  show("again", "rejoin");
+  return true;
+}
+
+function look(ticket) {
+  return ask("api/stay", { secret: ticket }).then((response) => response.json());
+}
+
+async function agree() {
+  chosen = [...document.querySelectorAll("#agree input[name=share]:checked")].map((box) => box.value);
+  if (!chosen.length) throw new Error("Choose at least one of what you share.");
+  await devices.want(kindsOf(chosen));
   await listDevices();
+  part("cameras").hidden = !needsImage(chosen);
+  part("microphones").hidden = !needsSound(chosen);
+  mirror("mirror", "sound", "level");
+  say("");
+  show("ready", "ready");
+  part("ready").querySelector("button").focus();
 }
 
-function device(id) {
-  return id ? { deviceId: { exact: id } } : true;
-}
-
-async function openDevices(chosen) {
-  try {
-    return await navigator.mediaDevices.getUserMedia({
-      audio: needsSound(chosen) && device(part("microphone").value),
-      video: needsImage(chosen) && device(part("camera").value),
-    });
-  } catch (error) {
-    throw new Error(`The browser gave no camera or microphone (${error.name}). Allow them for this `
-      + "page, close other programs that use them, or share less.");
+// Names of devices are there once the browser has given access.
+async function listDevices() {
+  for (const id of ["microphone", "camera"]) part(id).length = 1;
+  for (const device of await navigator.mediaDevices.enumerateDevices()) {
+    const list = { audioinput: part("microphone"), videoinput: part("camera") }[device.kind];
+    if (list && device.deviceId && device.label) list.append(new Option(device.label, device.deviceId));
   }
 }
 
-function gathered(connection) {
-  return new Promise((resolve) => {
-    const look = () => connection.iceGatheringState === "complete" && resolve();
-    connection.addEventListener("icegatheringstatechange", look);
-    look();
-  });
+async function choose(kind) {
+  devices.stop(kind);
+  await devices.want(kindsOf(chosen));
+  mirror("mirror", "sound", "level");
+}
+
+// Shows the person's own camera and sound level, where they are on.
+function mirror(video, sound, meter) {
+  const { audio, video: image } = devices.tracks;
+  endLevel();
+  part(video).hidden = !image;
+  part(video).srcObject = image ? new MediaStream([image]) : null;
+  part(sound).hidden = !audio;
+  endLevel = audio ? showLevel(audio, part(meter)) : () => {};
 }
 
 async function join() {
-  const chosen = shares();
-  if (!chosen.length) throw new Error("Choose at least one of what you share.");
-  const media = await openDevices(chosen);
-  const connection = new RTCPeerConnection();
-  try {
-    const secret = location.hash.slice(1);
-    const body = JSON.stringify({ name: part("name").value, shares: chosen, version: terms.version });
-    const agreed = await (await ask("api/agree", { method: "POST", secret, body, type: "application/json" })).json();
-    for (const track of media.getTracks()) connection.addTransceiver(track, { direction: "sendonly", streams: [media] });
-    await connection.setLocalDescription(await connection.createOffer());
-    await gathered(connection);
-    const response = await ask("whip", {
-      method: "POST", secret: agreed.ticket, body: connection.localDescription.sdp, type: "application/sdp",
-    });
-    const resource = response.headers.get("Location").slice(1);
-    stay = { media, connection, resource, ticket: agreed.ticket, name: agreed.name };
-    connection.addEventListener("connectionstatechange", connectionChanged);
-    await connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
-  } catch (error) {
-    connection.close();
-    for (const track of media.getTracks()) track.stop();
-    stay = null;
-    throw error;
-  }
-  showInside();
+  const wish = { name: part("name").value, shares: chosen, version: terms.version };
+  const given = await send("api/agree", "POST", token, wish);
+  stay = { ticket: given.ticket, name: given.name, agreed: chosen, shares: chosen };
+  keep(sessionStorage, token, stay);
+  await enter(stay);
 }
 
-function connectionChanged() {
-  if (stay?.connection.connectionState === "connected") say(`You are in, as ${stay.name}.`);
-  if (stay?.connection.connectionState === "disconnected") say("The connection is interrupted.");
-  if (stay?.connection.connectionState === "failed") end("The connection is lost. Join again.");
+// Waits for the host where that is needed, then connects.
+async function enter(mine) {
+  for (;;) {
+    const now = await look(mine.ticket);
+    if (stay !== mine) return;
+    const because = endedBecause(now);
+    if (because) {
+      end(because);
+      return;
+    }
+    if (now.ready) break;
+    say(waitingFor(now));
+    if (part("lobby").hidden) show("lobby", "cancel");
+    await sleep(POLL_MS);
+    if (stay !== mine) return;
+  }
+
+  await open(mine, mine.shares);
+  if (stay !== mine) return;
+  say("Connecting …");
+  showInside();
+  watch(mine);
+  try {
+    await connect(mine);
+  } catch (error) {
+    if (error.status === 0) {
+      reconnect(mine);
+      return;
+    }
+    stay = null;
+    drop(sessionStorage);
+    mine.connection.close();
+    say("");
+    show("agree", "name");
+    throw error;
+  }
+}
+
+// --- in the room
+
+async function connect(mine) {
+  mine.connection?.close();
+  const kinds = Object.entries(kindsOf(mine.agreed)).filter(([, needed]) => needed).map(([kind]) => kind);
+  const connection = new Connection(kinds, devices.tracks, (state) => changedState(mine, connection, state));
+  mine.connection = connection;
+  await connection.open(async (offer) => {
+    const response = await ask("whip", { method: "POST", secret: mine.ticket, body: offer, type: "application/sdp" });
+    mine.wasIn = true;
+    return response.text();
+  });
+}
+
+async function changedState(mine, connection, state) {
+  if (stay !== mine || mine.connection !== connection) return;
+  if (state === "connected") say(`You are in, as ${mine.name}.`);
+  if (state === "disconnected") {
+    await sleep(PATIENCE_MS);
+    if (stay !== mine || mine.connection !== connection || connection.peer.connectionState === "connected") return;
+    reconnect(mine);
+  }
+  if (state === "failed" || state === "closed") reconnect(mine);
+}
+
+// The same person, with the same consent, until it works or the stay is over.
+async function reconnect(mine) {
+  if (mine.reconnecting) return;
+  mine.reconnecting = true;
+  say("The connection is lost. Connecting again …");
+  for (let attempt = 0; stay === mine; attempt += 1) {
+    await Promise.race([sleep(delayMs(attempt)), attempt && new Promise((resolve) => {
+      window.addEventListener("online", resolve, { once: true });
+    })].filter(Boolean));
+    if (stay !== mine) return;
+    try {
+      await connect(mine);
+      break;
+    } catch (error) {
+      if (error.status === 401 || error.status === 404) {
+        const now = await look(mine.ticket).catch(() => ({}));
+        if (stay === mine) end(endedBecause(now) || "You were away too long, and your stay has ended. Join again.");
+        return;
+      }
+    }
+  }
+  mine.reconnecting = false;
+}
+
+// Asks now and then whether the host ended the stay or the session.
+async function watch(mine) {
+  for (;;) {
+    await sleep(POLL_MS);
+    if (stay !== mine) return;
+    const now = await look(mine.ticket).catch(() => null);
+    if (stay !== mine) return;
+    if (now && mine.unsent) await tell(mine).catch(() => {});
+    const because = now && endedBecause(now);
+    if (because) {
+      end(because);
+      return;
+    }
+  }
 }
 
 function showInside() {
-  const [sound, image] = [stay.media.getAudioTracks()[0], stay.media.getVideoTracks()[0]];
-  form.hidden = true;
-  part("inside").hidden = false;
-  part("preview").hidden = part("blind").hidden = !image;
-  part("preview").srcObject = image ? stay.media : null;
-  part("mute").hidden = part("level").hidden = !sound;
-  for (const [id, track] of [["mute", sound], ["blind", image]]) {
-    part(id).setAttribute("aria-pressed", "false");
-    part(id).onclick = () => {
-      track.enabled = !track.enabled;
-      part(id).setAttribute("aria-pressed", String(!track.enabled));
-    };
+  for (const label of document.querySelectorAll("#sharing [data-share]")) {
+    label.hidden = !stay.agreed.includes(label.dataset.share);
   }
-  if (sound) showLevel(stay);
-  say("Connecting …");
-  part("leave").focus();
+  showSharing();
+  show("inside", "leave");
 }
 
-function showLevel(shown) {
-  const context = new AudioContext();
-  const analyser = context.createAnalyser();
-  context.createMediaStreamSource(shown.media).connect(analyser);
-  const samples = new Float32Array(analyser.fftSize);
-  const draw = () => {
-    if (stay !== shown) {
-      context.close();
-      return;
-    }
-    analyser.getFloatTimeDomainData(samples);
-    part("meter").value = Math.min(1, 2 * Math.max(...samples.map(Math.abs)));
-    setTimeout(draw, 100);
-  };
-  draw();
+function showSharing() {
+  for (const box of document.querySelectorAll("#sharing input")) box.checked = stay.shares.includes(box.value);
+  mirror("preview", "heard", "meter");
+  for (const [id, track] of [["mute", devices.tracks.audio], ["blind", devices.tracks.video]]) {
+    part(id).hidden = !track;
+    part(id).setAttribute("aria-pressed", String(Boolean(track && !track.enabled)));
+  }
 }
 
-// Stops the devices at once; the room is told also where the page is being closed.
+function toggle(kind, id) {
+  const track = devices.tracks[kind];
+  track.enabled = !track.enabled;
+  part(id).setAttribute("aria-pressed", String(!track.enabled));
+}
+
+// What is withdrawn stops in the browser first; what is given again is opened after the room agrees.
+async function share(box) {
+  const mine = stay;
+  const before = mine.shares;
+  const shares = changed(before, mine.agreed, box.value, box.checked);
+  try {
+    if (box.checked) await open(mine, shares);
+    mine.shares = shares;
+    if (!box.checked) await apply(mine);
+    await tell(mine);
+    if (box.checked) await apply(mine);
+    if (stay === mine) say(`You share ${named(shares)}.`);
+  } catch (error) {
+    if (stay !== mine) return;
+    mine.unsent = error.status === 0 && !box.checked;
+    if (!mine.unsent) mine.shares = before;
+    await apply(mine).catch(() => {});
+    complain(mine.unsent
+      ? new Error("The room does not answer. It is told as soon as it does; leave to stop everything now.") : error);
+  }
+}
+
+// Opens and stops devices as `shares` need; none stays open for a stay that has ended meanwhile.
+async function open(mine, shares) {
+  if (stay !== mine) return;
+  await devices.want(kindsOf(shares));
+  if (stay !== mine) devices.stopAll();
+}
+
+async function tell(mine) {
+  await send("api/stay", "PUT", mine.ticket, { shares: mine.shares });
+  mine.unsent = false;
+}
+
+// Sends and shows what is shared, and stops the devices that nothing needs.
+async function apply(mine) {
+  await open(mine, mine.shares);
+  if (stay !== mine) return;
+  await mine.connection.replace(devices.tracks);
+  showSharing();
+}
+
+// --- leaving
+
+// Stops the devices at once.
 function end(message) {
-  const { media, connection, resource, ticket } = stay;
+  const mine = stay;
+  last = mine;
   stay = null;
-  for (const track of media.getTracks()) track.stop();
-  connection.close();
-  ask(resource, { method: "DELETE", secret: ticket, keepalive: true }).catch(() => {});
-  part("preview").srcObject = null;
-  part("inside").hidden = true;
-  form.hidden = false;
+  devices.stopAll();
+  endLevel();
+  mine?.connection?.close();
+  drop(sessionStorage);
+  for (const id of ["preview", "mirror"]) part(id).srcObject = null;
   part("agreed").checked = false;
+  part("recorded").hidden = part("forget").hidden = !(terms.recorded && mine?.wasIn);
   say(message);
-  part("name").focus();
+  show("over", "return");
 }
 
-form.addEventListener("change", showDevices);
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const button = form.querySelector("button[type=submit]");
-  button.disabled = true;
-  part("problem").hidden = true;
-  await join().catch(complain);
-  button.disabled = false;
+function leave(message) {
+  const { ticket } = stay;
+  end(message);
+  return ask("api/stay", { method: "DELETE", secret: ticket, keepalive: true }).catch((error) => {
+    if (error.status === 0) throw new Error("The room does not answer; your stay ends there by itself.");
+  });
+}
+
+async function forget() {
+  await ask("api/forget", { method: "POST", secret: last.ticket });
+  part("forget").hidden = part("recorded").hidden = true;
+  say("What this recording holds of you is deleted when the session ends.");
+  part("return").focus();
+}
+
+on("agree", "submit", agree);
+on("ready", "submit", join);
+on("back", "click", async () => {
+  devices.stopAll();
+  endLevel();
+  show("agree", "name");
 });
-part("leave").addEventListener("click", () => end("You have left. Nothing of you is captured any more."));
-window.addEventListener("pagehide", () => stay && end(""));
+on("microphone", "change", () => choose("audio"));
+on("camera", "change", () => choose("video"));
+on("cancel", "click", () => leave("You have left."));
+on("rejoin", "click", () => enter(stay));
+on("quit", "click", () => leave("You have left. Nothing of you is captured any more."));
+on("leave", "click", () => leave("You have left. Nothing of you is captured any more."));
+on("return", "click", async () => { say(""); show("agree", "name"); });
+on("forget", "click", forget);
+on("mute", "click", () => toggle("audio", "mute"));
+on("blind", "click", () => toggle("video", "blind"));
+part("sharing").addEventListener("change", (event) => share(event.target));
+window.addEventListener("pagehide", () => {
+  devices.stopAll();
+  stay?.connection?.close();
+});
+window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 start().catch(complain);

@@ -11,13 +11,14 @@ from rich.console import Console
 
 from streamer.cli.play import room_command
 from streamer.cli.qr import drawn
-from streamer.cli.room import Tls, address_of, print_link
+from streamer.cli.room import Tls, address_of, print_links
 from streamer.config import load
 from streamer.errors import ConfigError
 from streamer.room.certificate import fingerprint, local_address
 from streamer.room.server import Address
 
 LINK = "https://192.0.2.7:8720/#a-token"
+HOST_LINK = "https://192.0.2.7:8720/host#another-token"
 ELSEWHERE = Address("0.0.0.0", tls=(Path("cert"), Path("key")))
 
 
@@ -51,7 +52,7 @@ def test_two_certificates_are_one_too_many(data_home: Path) -> None:
 def printed(address: Address, *, terminal: bool = True, width: int = 100, qr: bool = True) -> str:
     out = io.StringIO()
     screen = Console(file=out, force_terminal=terminal, width=width, color_system="truecolor")
-    print_link(LINK, address, qr=qr, screen=screen)
+    print_links(LINK, HOST_LINK, address, qr=qr, screen=screen)
     return out.getvalue()
 
 

@@ -12,9 +12,12 @@ from streamer.capture import Chunk
 from streamer.config import load
 from streamer.records import NS_PER_MS, NS_PER_S, AudioChunk, Modality, StreamEnd, VideoFrame
 from streamer.room.inbox import DRIFT_NS, HORIZON_NS, Inbox, RtpClock
+from streamer.session.sharing import Shared
 
 PACKET_NS = 20 * NS_PER_MS
 ALL: tuple[Modality, ...] = ("audio", "text", "vision")
+FACE: tuple[Modality, ...] = ("vision",)
+WORDS: tuple[Modality, ...] = ("text",)
 
 
 def sound(level: int = 8000) -> Any:
@@ -41,12 +44,12 @@ class Sender:
             self.now_ns = max(self.now_ns, number * PACKET_NS + delay_ns)
             self.inbox.push_audio(sound(), number * PACKET_NS)
 
-    def chunks(self) -> list[Chunk]:
+    def chunks(self) -> list[Chunk | Shared]:
         self.inbox.end()
         return list(self.inbox.chunks(threading.Event()))
 
 
-def samples_of(chunks: list[Chunk]) -> np.ndarray[Any, Any]:
+def samples_of(chunks: list[Chunk | Shared]) -> np.ndarray[Any, Any]:
     """All samples at their places; where a chunk is missing there is NaN."""
     audio = [chunk for chunk in chunks if isinstance(chunk, AudioChunk)]
     whole = np.full(audio[-1].end_ns * 16 // NS_PER_MS, np.nan, np.float32)
@@ -142,3 +145,76 @@ def test_nothing_is_taken_after_the_end() -> None:
     sender.now_ns = 10 * NS_PER_S
     sender.inbox.tick()
     assert sender.chunks() == [StreamEnd("audio", 0), StreamEnd("vision", 0)]
+
+
+def test_withdrawn_sound_is_in_no_chunk_and_what_is_given_again_keeps_its_time() -> None:
+    sender = Sender(("audio", "vision"))
+    sender.send(0, 50)
+    sender.inbox.share(FACE)
+    sender.send(50, 250)
+    sender.inbox.tick()
+    sender.inbox.share(("audio", "vision"))
+    for number in range(250, 300):  # a sender whose RTP time stood still while nothing was sent
+        sender.now_ns = number * PACKET_NS
+        sender.inbox.push_audio(sound(), (number - 200) * PACKET_NS)
+    chunks = sender.chunks()
+    samples = samples_of(chunks)
+    assert len(samples) == 96_000
+    assert np.all(samples[100:15_900] > 0.2)
+    withdrawn = samples[16_000:79_900]
+    assert np.all(np.isnan(withdrawn) | (np.abs(withdrawn) < 0.01))
+    assert np.all(samples[80_100:-100] > 0.2)
+    changes = [(c.event_time_ns, set(c.modalities)) for c in chunks if isinstance(c, Shared)]
+    assert changes[0] == (49 * PACKET_NS, {"vision"})
+    assert changes[-1] == (249 * PACKET_NS, {"audio", "vision"})
+    assert sender.inbox.counters["lost_audio_ms"] == 0
+    assert sender.inbox.counters["silent_ms"] == 0
+
+
+def test_a_withdrawn_face_is_in_no_chunk_until_it_is_given_again() -> None:
+    sender = Sender()
+    shares: list[tuple[Modality, ...]] = [ALL, ("audio", "text"), ALL]
+    for second, shared in enumerate(shares):
+        sender.now_ns = second * NS_PER_S
+        sender.inbox.share(shared)
+        sender.now_ns += NS_PER_S // 2
+        sender.inbox.push_video(image(), second * NS_PER_S)
+    frames = [chunk for chunk in sender.chunks() if isinstance(chunk, VideoFrame)]
+    assert [frame.event_time_ns // NS_PER_S for frame in frames] == [0, 2]
+
+
+def test_sound_is_taken_while_words_or_voice_are_shared() -> None:
+    sender = Sender(("audio", "text"))
+    sender.inbox.share(WORDS)
+    sender.send(0, 50)
+    assert np.all(samples_of(sender.chunks())[100:-100] > 0.2)
+
+
+def test_no_more_than_was_agreed_to_is_ever_taken() -> None:
+    sender = Sender(("text",))
+    sender.inbox.share(ALL)
+    sender.inbox.push_video(image(), 0)
+    assert not any(isinstance(chunk, VideoFrame) for chunk in sender.chunks())
+
+
+def test_time_passes_while_a_person_shares_nothing() -> None:
+    sender = Sender(("audio",))
+    sender.inbox.share(())
+    chunks = sender.inbox.chunks(threading.Event())
+    assert next(chunks) == Shared(0, frozenset())
+    sender.now_ns = 3 * NS_PER_S
+    assert next(chunks) == Shared(3 * NS_PER_S, frozenset())
+
+
+def test_a_new_connection_goes_on_at_its_time() -> None:
+    sender = Sender(("audio",))
+    sender.send(0, 50)
+    sender.now_ns = 2 * NS_PER_S
+    sender.inbox.renew()
+    for number in range(50):
+        sender.now_ns = 2 * NS_PER_S + number * PACKET_NS
+        sender.inbox.push_audio(sound(), 77 * NS_PER_S + number * PACKET_NS)
+    samples = samples_of(sender.chunks())
+    assert len(samples) == 48_000
+    assert np.all(np.abs(samples[16_010:31_990]) < 0.01)
+    assert np.all(samples[32_100:-100] > 0.2)

@@ -26,6 +26,7 @@ from streamer.room.peer import (
     usable,
 )
 from streamer.room.people import Refused
+from streamer.session.sharing import Shared
 
 PATIENCE_S = 30
 ALL: tuple[Modality, ...] = ("audio", "text", "vision")
@@ -45,9 +46,9 @@ async def offering(*tracks: object) -> RTCPeerConnection:
     return sender
 
 
-def take(box: Inbox, kinds: set[type]) -> list[Chunk]:
+def take(box: Inbox, kinds: set[type]) -> list[Chunk | Shared]:
     """Chunks until one of each kind is there; then the sender leaves, and the rest."""
-    taken: list[Chunk] = []
+    taken: list[Chunk | Shared] = []
     for chunk in box.chunks(threading.Event()):
         taken.append(chunk)
         kinds -= {type(chunk)}

@@ -7,9 +7,10 @@ import itertools
 import pytest
 
 from streamer.config import load
-from streamer.records import NS_PER_S
+from streamer.records import NS_PER_S, wall_clock
 from streamer.room.people import (
     LONGEST_NAME,
+    MOST_CHANGES,
     MOST_EVER,
     TICKET_NS,
     Guest,
@@ -17,6 +18,7 @@ from streamer.room.people import (
     Refused,
     State,
     Terms,
+    consent_of,
     terms_of,
 )
 
@@ -26,10 +28,12 @@ TERMS = Terms("We listen.", ("audio", "text"), persons=True)
 class Room:
     """Guests with a clock that the test sets, and tickets `secret 0`, `secret 1`, …"""
 
-    def __init__(self, most: int = 3, terms: Terms = TERMS) -> None:
+    def __init__(self, most: int = 3, terms: Terms = TERMS, *, held: bool = False) -> None:
         self.now_ns = 1_000 * NS_PER_S
         numbers = itertools.count()
-        self.guests = Guests(terms, most, lambda: self.now_ns, lambda: f"secret {next(numbers)}")
+        self.guests = Guests(
+            terms, most, lambda: self.now_ns, lambda: f"secret {next(numbers)}", held=held
+        )
 
     def agree(self, name: str = "Ana", *modalities: str) -> Guest:
         return self.guests.agree(name, modalities or ("text",), TERMS.version)
@@ -41,7 +45,7 @@ def test_a_guest_agrees_then_joins_then_leaves() -> None:
     assert (guest.state, guest.modalities) == (State.agreed, ("audio", "text"))
     assert guest.given_at_ns == room.now_ns
     assert room.guests.join(guest.ticket) is guest
-    assert guest.state is State.joined
+    assert str(guest.state) == "joined"
     assert room.guests.present(guest.ticket, guest.key) is guest
     room.now_ns += NS_PER_S
     room.guests.leave(guest)
@@ -57,12 +61,11 @@ def test_nobody_joins_without_an_agreement(ticket: str) -> None:
     assert refused.value.status == 401
 
 
-def test_a_ticket_joins_once_and_no_more_after_leaving() -> None:
+def test_a_ticket_joins_again_and_no_more_after_leaving() -> None:
     room = Room()
     guest = room.agree()
     room.guests.join(guest.ticket)
-    with pytest.raises(Refused, match="used already"):
-        room.guests.join(guest.ticket)
+    assert room.guests.join(guest.ticket) is guest
     room.guests.leave(guest)
     with pytest.raises(Refused, match="Agree"):
         room.guests.join(guest.ticket)
@@ -143,3 +146,88 @@ def test_the_terms_name_what_the_session_uses_and_of_whom() -> None:
     assert "of no single person" in terms_of(meeting).statement
     own = load(None, ['session.consent="The team agreed on Monday."'])
     assert terms_of(own).statement == "The team agreed on Monday."
+
+
+def test_sharing_less_and_again_is_noted_with_its_times() -> None:
+    room = Room()
+    guest = room.agree("Ana", "text", "audio")
+    given_ns = room.now_ns
+    for shares in (("audio",), (), ("text", "audio")):
+        room.now_ns += NS_PER_S
+        room.guests.share(guest, shares)
+    room.guests.share(guest, ("text", "audio"))  # no change
+    assert guest.shares == ("audio", "text")
+    consent = consent_of(guest, TERMS)
+    assert consent.modalities == ("audio", "text")
+    assert consent.withdrawn_at is None
+    assert [(change.at, change.modalities) for change in consent.changes] == [
+        (wall_clock(given_ns, 1 * NS_PER_S), ("audio",)),
+        (wall_clock(given_ns, 2 * NS_PER_S), ()),
+        (wall_clock(given_ns, 3 * NS_PER_S), ("audio", "text")),
+    ]
+
+
+@pytest.mark.parametrize("shares", [("audio",), ("text", "vision"), ("smell",)])
+def test_nobody_shares_later_what_they_did_not_agree_to(shares: tuple[str, ...]) -> None:
+    room = Room()
+    guest = room.agree("Ana", "text")
+    with pytest.raises(Refused, match="agreed to share words; for more, leave"):
+        room.guests.share(guest, shares)
+    assert guest.shares == ("text",)
+
+
+def test_a_withdrawal_is_accepted_however_often_something_was_changed() -> None:
+    room = Room()
+    guest = room.agree("Ana", "text")
+    for number in range(MOST_CHANGES):
+        room.guests.share(guest, ("text",) if number % 2 else ())
+    assert len(guest.changes) == MOST_CHANGES
+    room.guests.share(guest, ())
+    with pytest.raises(Refused, match="too often") as refused:
+        room.guests.share(guest, ("text",))
+    assert refused.value.status == 429
+    assert not guest.shares
+
+
+def test_who_waits_joins_when_the_host_has_admitted_them() -> None:
+    room = Room(held=True)
+    guest = room.agree()
+    assert str(guest.state) == "waiting"
+    with pytest.raises(Refused, match="not admitted you yet") as refused:
+        room.guests.join(guest.ticket)
+    assert refused.value.status == 403
+    room.guests.admit(room.guests.with_key(guest.key))
+    assert room.guests.join(guest.ticket) is guest
+    room.guests.admit(guest)
+    assert str(guest.state) == "joined"
+
+
+def test_a_place_is_kept_while_its_person_asks_and_not_longer() -> None:
+    room = Room(held=True)
+    guest = room.agree()
+    for _ in range(5):
+        room.now_ns += TICKET_NS
+        assert room.guests.look(guest.ticket) is guest
+    room.now_ns += TICKET_NS + 1
+    with pytest.raises(Refused, match="Nobody"):
+        room.guests.look(guest.ticket)
+    assert room.guests.everybody == []
+
+
+def test_who_was_removed_reads_so_and_stays_out() -> None:
+    room = Room()
+    guest = room.agree()
+    room.guests.join(guest.ticket)
+    room.guests.leave(room.guests.with_key(guest.key), removed=True)
+    assert room.guests.look(guest.ticket).removed
+    with pytest.raises(Refused, match="Agree"):
+        room.guests.join(guest.ticket)
+    with pytest.raises(Refused, match="Nobody of this key"):
+        room.guests.with_key(guest.key)
+
+
+def test_the_terms_name_what_is_recorded() -> None:
+    assert "recorded" not in terms_of(load()).statement
+    assert "The estimates are recorded. You can" in terms_of(load(), "values").statement
+    words = load(None, ['session.modalities=["text"]'])
+    assert "recorded, and with them words. You can" in terms_of(words, "media").statement

@@ -29,6 +29,7 @@ from streamer.room.programs import (
     ProgramPeer,
     Programs,
 )
+from streamer.session.sharing import Shared
 from tests.unit.room.test_messages import binary, jpeg, said, word
 
 TERMS = Terms("We listen.", ("text", "audio", "vision"), persons=True)
@@ -60,7 +61,7 @@ class FakeDoor:
         self.inboxes[guest.name], self.peers[guest.name] = inbox, peer
         return guest, await peer.answer(offer)
 
-    def chunks(self, name: str) -> list[Chunk]:
+    def chunks(self, name: str) -> list[Chunk | Shared]:
         self.inboxes[name].end()
         return list(self.inboxes[name].chunks(threading.Event()))
 

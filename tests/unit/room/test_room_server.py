@@ -19,46 +19,82 @@ from streamer.config import load
 from streamer.dashboard.connections import MAX_WAITING
 from streamer.errors import ConfigError
 from streamer.room.peer import MakePeer
-from streamer.room.people import Guest, Guests, Terms
-from streamer.room.server import MAX_BODY_BYTES, Address, Server
+from streamer.room.people import Guest, Guests, Phase, Recorded, Terms
+from streamer.room.server import MAX_BODY_BYTES, STATIC, Address, Server
 from streamer.room.tokens import JoinToken
 
 TERMS = Terms("We listen.", ("audio", "text"), persons=True)
 TOKEN = "a token of the test"
+HOST_TOKEN = "a token of the host"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+HOST = {"Authorization": f"Bearer {HOST_TOKEN}"}
 WISH = {"name": "Ana", "shares": ["text"], "version": TERMS.version}
 PATIENCE_S = 30
 
 
-class FakeDoor:
-    """A door behind which nothing is captured; it notes whose media it took."""
+class FakeRoom:
+    """A room in which nothing is captured; it notes whose media it took."""
 
-    def __init__(self) -> None:
-        self.guests = Guests(TERMS, 2)
+    def __init__(self, *, held: bool = False, recorded: Recorded = "values") -> None:
+        self.people = Guests(TERMS, 2, held=held)
         self.terms = TERMS
         self.name = "standup"
+        self.phase: Phase = "started"
+        self.recorded = recorded
         self.media: list[str] = []
 
+    @property
+    def guests(self) -> list[Guest]:
+        return self.people.everybody
+
     def agree(self, name: str, modalities: tuple[str, ...], version: str) -> Guest:
-        return self.guests.agree(name, modalities, version)
+        return self.people.agree(name, modalities, version)
+
+    def look(self, ticket: str) -> Guest:
+        return self.people.look(ticket)
 
     async def join(
         self, ticket: str, offer: str, make_peer: MakePeer | None = None
     ) -> tuple[Guest, str]:
-        guest = self.guests.join(ticket)
+        guest = self.people.join(ticket)
         self.media.append(guest.name)
         return guest, f"answer to {offer}"
 
+    def share(self, ticket: str, modalities: tuple[str, ...]) -> Guest:
+        guest = self.people.look(ticket)
+        self.people.share(guest, modalities)
+        return guest
+
     def leave(self, ticket: str, key: str) -> None:
-        self.guests.leave(self.guests.present(ticket, key))
+        self.people.leave(self.people.present(ticket, key))
+
+    def forget(self, ticket: str) -> None:
+        guest = self.people.look(ticket)
+        self.people.leave(guest)
+        guest.forget = True
+
+    def is_connected(self, guest: Guest) -> bool:
+        return guest.name in self.media
+
+    def begin(self) -> None:
+        self.phase = "started"
+
+    def stop(self) -> None:
+        self.phase = "ended"
+
+    def admit(self, key: str) -> None:
+        self.people.admit(self.people.with_key(key))
+
+    def remove(self, key: str) -> None:
+        self.people.leave(self.people.with_key(key), removed=True)
 
 
 @contextlib.asynccontextmanager
 async def visiting(
-    door: FakeDoor, *settings: str, **headers: str
+    door: FakeRoom, *settings: str, **headers: str
 ) -> AsyncIterator[aiohttp.ClientSession]:
     async with Server(
-        door, Address(port=0), load(None, list(settings)), JoinToken(3600, TOKEN)
+        door, Address(port=0), load(None, list(settings)), JoinToken(3600, TOKEN), HOST_TOKEN
     ) as server:
         base = server.url().partition("#")[0]
         async with aiohttp.ClientSession(base, headers=headers) as client:
@@ -77,7 +113,7 @@ def sdp(ticket: str) -> dict[str, str]:
 
 
 async def test_a_person_reads_the_terms_agrees_joins_and_leaves() -> None:
-    door = FakeDoor()
+    door = FakeRoom()
     async with visiting(door) as client:
         async with client.get("/api/terms", headers=BEARER) as response:
             terms = await response.json()
@@ -87,6 +123,7 @@ async def test_a_person_reads_the_terms_agrees_joins_and_leaves() -> None:
             "version": TERMS.version,
             "shares": ["text", "audio"],
             "persons": True,
+            "recorded": True,
         }
         ticket = (await agreed(client))["ticket"]
         async with client.post("/whip", data="offer", headers=sdp(ticket)) as response:
@@ -105,7 +142,7 @@ async def test_a_person_reads_the_terms_agrees_joins_and_leaves() -> None:
 @pytest.mark.parametrize("secret", ["", "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", "Bearer é"])
 async def test_without_the_token_nobody_reads_the_terms_or_agrees(secret: str) -> None:
     headers = {"Authorization": secret}
-    async with visiting(FakeDoor()) as client:
+    async with visiting(FakeRoom()) as client:
         async with client.get("/api/terms", headers=headers) as response:
             assert response.status == 401
         async with client.post("/api/agree", json=WISH, headers=headers) as response:
@@ -115,7 +152,7 @@ async def test_without_the_token_nobody_reads_the_terms_or_agrees(secret: str) -
 
 
 async def test_no_media_before_consent_not_even_with_the_token() -> None:
-    door = FakeDoor()
+    door = FakeRoom()
     async with visiting(door) as client:
         for ticket in ("", TOKEN, "guess"):
             async with client.post("/whip", data="offer", headers=sdp(ticket)) as response:
@@ -129,13 +166,13 @@ async def test_no_media_before_consent_not_even_with_the_token() -> None:
     [b"", b"{", b"[]", b'{"name":1}', b'{"name":"a","shares":[],"version":"v","x":1}', b"\xff"],
 )
 async def test_a_body_that_is_no_agreement_is_refused(body: bytes) -> None:
-    async with visiting(FakeDoor()) as client:
+    async with visiting(FakeRoom()) as client:
         async with client.post("/api/agree", data=body, headers=BEARER) as response:
             assert response.status == 400
 
 
 async def test_a_request_that_is_too_large_is_refused() -> None:
-    async with visiting(FakeDoor()) as client:
+    async with visiting(FakeRoom()) as client:
         ticket = (await agreed(client))["ticket"]
         large = b"v" * (MAX_BODY_BYTES + 1)
         async with client.post("/whip", data=large, headers=sdp(ticket)) as response:
@@ -143,15 +180,15 @@ async def test_a_request_that_is_too_large_is_refused() -> None:
 
 
 async def test_other_sites_and_other_names_are_refused() -> None:
-    async with visiting(FakeDoor(), **{"Sec-Fetch-Site": "cross-site"}) as client:
+    async with visiting(FakeRoom(), **{"Sec-Fetch-Site": "cross-site"}) as client:
         async with client.get("/") as response:
             assert response.status == 200
         async with client.get("/api/terms", headers=BEARER) as response:
             assert response.status == 403
-    async with visiting(FakeDoor(), Host="evil.example") as client:
+    async with visiting(FakeRoom(), Host="evil.example") as client:
         async with client.get("/") as response:
             assert response.status == 421
-    async with visiting(FakeDoor(), 'room.hosts=["room.example"]', Host="room.example") as client:
+    async with visiting(FakeRoom(), 'room.hosts=["room.example"]', Host="room.example") as client:
         async with client.get("/") as response:
             assert response.status == 200
             assert response.headers["Permissions-Policy"].startswith("camera=(self)")
@@ -161,7 +198,7 @@ async def test_the_join_link_carries_the_token_where_no_server_logs_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with Server(FakeDoor(), Address(port=0), load(), JoinToken(3600, TOKEN)) as server:
+    async with Server(FakeRoom(), Address(port=0), load(), JoinToken(3600, TOKEN)) as server:
         address, _, token = server.url().partition("/#")
         assert address.startswith("http://localhost:")
         assert token == TOKEN
@@ -177,7 +214,7 @@ async def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"127.0.0.1:{port} \\(is in use\\).*--port"):
-            async with Server(FakeDoor(), Address(port=port), load()):
+            async with Server(FakeRoom(), Address(port=port), load()):
                 pass
 
 
@@ -188,7 +225,7 @@ async def test_the_page_is_served_over_tls(tmp_path: Path) -> None:
         f"-addext subjectAltName=DNS:localhost -keyout {key} -out {cert}"
     )
     await asyncio.to_thread(subprocess.run, make.split(), check=True, capture_output=True)
-    async with Server(FakeDoor(), Address(port=0, tls=(cert, key)), load()) as server:
+    async with Server(FakeRoom(), Address(port=0, tls=(cert, key)), load()) as server:
         assert server.url().startswith("https://localhost:")
         trusted = ssl.create_default_context(cafile=str(cert))
         connector = aiohttp.TCPConnector(ssl=trusted)
@@ -214,7 +251,7 @@ class Clock:
 
 
 async def test_an_expired_link_lets_nobody_in_and_those_who_are_in_stay() -> None:
-    door, clock = FakeDoor(), Clock()
+    door, clock = FakeRoom(), Clock()
     token = JoinToken(3600, TOKEN, clock)
     async with Server(door, Address(port=0), load(), token) as server:
         async with aiohttp.ClientSession(server.url().partition("#")[0]) as client:
@@ -234,7 +271,7 @@ async def test_an_expired_link_lets_nobody_in_and_those_who_are_in_stay() -> Non
 
 
 async def test_a_body_that_does_not_come_is_refused() -> None:
-    async with Server(FakeDoor(), Address(port=0), load(), body_s=0.01) as server:
+    async with Server(FakeRoom(), Address(port=0), load(), body_s=0.01) as server:
         port = int(server.url().split(":")[2].partition("/")[0])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = "POST /whip HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n"
@@ -245,7 +282,7 @@ async def test_a_body_that_does_not_come_is_refused() -> None:
 
 
 async def test_visitors_without_the_token_cannot_keep_others_out() -> None:
-    async with Server(FakeDoor(), Address(port=0), load(), JoinToken(60, TOKEN)) as server:
+    async with Server(FakeRoom(), Address(port=0), load(), JoinToken(60, TOKEN)) as server:
         base = server.url().partition("#")[0]
         port = int(base.split(":")[2].strip("/"))
         async with aiohttp.ClientSession(base) as client, asyncio.timeout(PATIENCE_S):
@@ -261,3 +298,120 @@ async def test_visitors_without_the_token_cannot_keep_others_out() -> None:
                 assert response.status == 201
         for _, writer in (*idle, more):
             writer.close()
+
+
+def ticket_of(agreement: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {agreement['ticket']}"}
+
+
+async def test_a_person_reads_and_changes_what_they_share_with_their_ticket_only() -> None:
+    async with visiting(FakeRoom()) as client:
+        own = ticket_of(await agreed(client))
+        async with client.get("/api/stay", headers=own) as response:
+            stay = await response.json()
+        assert stay == {
+            "name": "Ana",
+            "state": "agreed",
+            "phase": "started",
+            "ready": True,
+            "agreed": ["text"],
+            "shares": ["text"],
+            "removed": False,
+            "forget": False,
+        }
+        async with client.put("/api/stay", json={"shares": []}, headers=own) as response:
+            assert (response.status, (await response.json())["shares"]) == (200, [])
+        async with client.put("/api/stay", json={"shares": ["vision"]}, headers=own) as response:
+            assert response.status == 422
+        for other in (BEARER, HOST, {}):
+            for method in ("GET", "PUT", "DELETE"):
+                body: dict[str, list[str]] | None = {"shares": []} if method == "PUT" else None
+                async with client.request(
+                    method, "/api/stay", json=body, headers=other
+                ) as response:
+                    assert response.status == 404
+
+
+async def test_leaving_and_being_forgotten_need_the_ticket() -> None:
+    room = FakeRoom()
+    async with visiting(room) as client:
+        own = ticket_of(await agreed(client))
+        async with client.post("/api/forget", headers=BEARER) as response:
+            assert response.status == 404
+        async with client.delete("/api/stay", headers=own) as response:
+            assert response.status == 200
+        async with client.post("/api/forget", headers=own) as response:
+            assert (await response.json())["forget"]
+    (guest,) = room.guests
+    assert (guest.state, guest.forget) == ("left", True)
+
+
+async def test_the_host_sees_who_is_there_with_their_consent_and_no_ticket() -> None:
+    room = FakeRoom(held=True)
+    async with visiting(room) as client:
+        ticket = (await agreed(client))["ticket"]
+        async with client.get("/api/host", headers=HOST) as response:
+            text = await response.text()
+            state = await response.json()
+        assert ticket not in text
+        assert (state["session"], state["phase"], state["version"]) == (
+            "standup",
+            "started",
+            TERMS.version,
+        )
+        (guest,) = state["guests"]
+        assert (guest["name"], guest["state"], guest["agreed"]) == ("Ana", "waiting", ["text"])
+        assert guest["given_at"]
+        async with client.post("/whip", data="offer", headers=sdp(ticket)) as response:
+            assert response.status == 403
+        path = f"/api/host/guests/{guest['key']}"
+        async with client.post(f"{path}/admit", headers=HOST) as response:
+            assert (await response.json())["guests"][0]["state"] == "agreed"
+        async with client.post("/whip", data="offer", headers=sdp(ticket)) as response:
+            assert response.status == 201
+        async with client.post(f"{path}/remove", headers=HOST) as response:
+            removed = (await response.json())["guests"][0]
+        assert (removed["state"], removed["removed"], bool(removed["left_at"])) == (
+            "left",
+            True,
+            True,
+        )
+        async with client.post(f"{path}/remove", headers=HOST) as response:
+            assert response.status == 404
+
+
+async def test_the_host_starts_and_ends_the_session() -> None:
+    room = FakeRoom()
+    room.phase = "waiting"
+    async with visiting(room) as client:
+        async with client.post("/api/host/begin", headers=HOST) as response:
+            assert (await response.json())["phase"] == "started"
+        async with client.post("/api/host/stop", headers=HOST) as response:
+            assert (await response.json())["phase"] == "ended"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/begin", "/stop", "/guests/{key}/admit", "/guests/{key}/remove"]
+)
+async def test_nobody_but_the_host_hosts(path: str) -> None:
+    room = FakeRoom(held=True)
+    async with visiting(room) as client:
+        own = ticket_of(await agreed(client))
+        address = f"/api/host{path}".format(key=room.guests[0].key)
+        for secret in (BEARER, own, {}, {"Authorization": "Bearer é"}):
+            method = "POST" if path else "GET"
+            async with client.request(method, address, headers=secret) as response:
+                assert response.status == 401
+                assert "host's link" in await response.text()
+    assert (room.phase, room.guests[0].state) == ("started", "waiting")
+
+
+async def test_the_hosts_link_has_a_token_of_its_own_and_its_page_is_public() -> None:
+    async with Server(FakeRoom(), Address(port=0), load()) as server:
+        address, _, token = server.host_url().partition("/host#")
+        assert token
+        assert token not in server.url()
+        async with aiohttp.ClientSession() as client:
+            for name in ("/host", "/", *(f"/static/{name}" for name in STATIC)):
+                async with client.get(f"{address}{name}") as response:
+                    assert response.status == 200

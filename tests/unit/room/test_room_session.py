@@ -75,16 +75,19 @@ class Room:
         self.producer = Sends()
         self.peers: list[FakePeer] = []
         self.links: list[str] = []
-        config = load(None, ["asr.engine=none", *settings])
+        self.forgotten: list[str] = []
+        config = load(None, ["asr.engine=none", "room.rejoin_s=0", *settings])
         self.capture = RoomCapture(
             room_plan("standup", None),
             config,
             self.producer,  # type: ignore[arg-type]
             InFlight(None),
             Address(port=0),
-            self.links.append,
+            lambda url, host_url: self.links.append(url),
             self._make_peer,
             lambda: self.now_ns,
+            recorded="values",
+            on_forget=self.forgotten.append,
         )
 
     def _make_peer(self, inbox: Inbox) -> FakePeer:
@@ -102,7 +105,7 @@ class Room:
         begun_ns = self.now_ns
         for number in range(round(seconds * NS_PER_S / PACKET_NS)):
             self.now_ns = begun_ns + number * PACKET_NS
-            self.peers[peer].inbox.push_audio(sound(), number * PACKET_NS)
+            self.peers[peer].inbox.push_audio(sound(), self.now_ns)
 
     def sessions(self) -> list[Session]:
         return self.producer.records(SESSIONS)
@@ -281,3 +284,87 @@ async def test_no_record_contains_an_address_of_anybody() -> None:
     for _, record in room.producer.published:
         text = msgspec.json.encode(record).decode()
         assert not [address for address in addresses if address in text]
+
+
+async def test_a_lost_connection_comes_back_as_the_same_person() -> None:
+    async with open_room("room.rejoin_s=600") as room:
+        ana = await room.join("Ana", "audio")
+        room.speak(0, 2.0)
+        room.peers[0].gone.set()
+        await until(lambda: not room.capture.is_connected(ana))
+        room.now_ns += 3 * NS_PER_S
+        again, _ = await room.capture.join(ana.ticket, "offer")
+        assert again is ana
+        room.speak(1, 2.0)
+        room.capture.leave(ana.ticket, ana.key)
+        await until(lambda: any(window.final for window in room.windows("Ana")))
+    windows = room.windows("Ana")
+    assert [window.window_index for window in windows] == list(range(len(windows)))
+    assert [window.final for window in windows] == [False] * (len(windows) - 1) + [True]
+    assert windows[-1].end_ns > 6 * NS_PER_S
+    assert [person.participant_id for person in room.sessions()[-1].participants] == ["Ana"]
+
+
+async def test_a_voice_that_is_withdrawn_is_in_no_later_window_and_the_record_lists_it() -> None:
+    async with open_room() as room:
+        ana = await room.join("Ana", "audio", "text")
+        room.speak(0, 3.0)
+        room.capture.share(ana.ticket, ("text",))
+        room.speak(0, 12.0)
+        await until(lambda: room.windows("Ana") and room.windows("Ana")[-1].end_ns > 10 * NS_PER_S)
+        await until(lambda: changes_of(room, "Ana"))
+        room.capture.share(ana.ticket, ("audio", "text"))
+        room.speak(0, 3.0)
+        room.capture.leave(ana.ticket, ana.key)
+        await until(lambda: any(window.final for window in room.windows("Ana")))
+    windows = room.windows("Ana")
+    within = [w for w in windows if w.start_ns >= 4 * NS_PER_S and w.end_ns <= 14 * NS_PER_S]
+    assert len(within) > 3
+    assert all(window.audio is None and not window.presence.audio for window in within)
+    assert windows[0].audio is not None
+    assert windows[-1].audio is not None
+    assert changes_of(room, "Ana") == [("text",), ("audio", "text")]
+
+
+def changes_of(room: Room, name: str) -> list[tuple[str, ...]]:
+    """What a person shared from later times on, by the session's newest record."""
+    people = room.sessions()[-1].participants
+    consents = [person.consent for person in people if person.participant_id == name]
+    return [change.modalities for consent in consents if consent for change in consent.changes]
+
+
+async def test_nobody_joins_before_the_host_starts_the_session() -> None:
+    async with open_room('room.start="host"', 'room.admit="host"') as room:
+        assert str(room.capture.phase) == "waiting"
+        agreed = room.capture.agree("Ana", ("text",), room.capture.terms.version)
+        room.capture.admit(agreed.key)
+        with pytest.raises(Refused, match="has not started yet"):
+            await room.capture.join(agreed.ticket, "offer")
+        room.capture.begin()
+        guest, _ = await room.capture.join(agreed.ticket, "offer")
+        assert guest is agreed
+        await until(lambda: room.sessions()[-1].participants)
+    assert str(room.capture.phase) == "ended"
+
+
+async def test_a_person_whom_the_host_removes_has_withdrawn_and_is_out() -> None:
+    async with open_room("room.rejoin_s=600") as room:
+        ana = await room.join("Ana", "audio")
+        await until(lambda: room.sessions()[-1].participants)
+        room.capture.remove(ana.key)
+        await until(lambda: withdrawn(room.sessions()[-1]) == [True])
+        assert room.peers[0].gone.is_set()
+        with pytest.raises(Refused, match="Agree on the page first"):
+            await room.capture.join(ana.ticket, "offer")
+        with pytest.raises(Refused, match="Nobody is in the room"):
+            room.capture.share(ana.ticket, ())
+
+
+async def test_a_wish_to_be_forgotten_ends_the_stay_and_is_passed_on_once() -> None:
+    async with open_room() as room:
+        ana = await room.join("Ana", "audio")
+        never_in = room.capture.agree("Bo", ("text",), room.capture.terms.version)
+        for guest in (ana, ana, never_in):
+            room.capture.forget(guest.ticket)
+        await until(lambda: withdrawn(room.sessions()[-1]) == [True])
+    assert room.forgotten == ["Ana"]
