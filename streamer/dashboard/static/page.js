@@ -212,6 +212,13 @@ function draw() {
   }
   byId("session").hidden = cards.size === 0;
   byId("session").classList.toggle("old", banner.warn);
+  showSession(summary, now_ms);
+  showCards(status?.conversation ?? null);
+  words.draw(moment);
+  alerts.draw((entry) => sentence(entry, view.ended ? null : view.end * 1000));
+}
+
+function showSession(summary, now_ms) {
   byId("all").hidden = false;
   const name = summary?.name ?? session;
   setText(byId("title"), name);
@@ -220,19 +227,21 @@ function draw() {
   showPlaying(summary);
   showMoment();
   showAlertSteps();
+}
+
+function showCards(conversation) {
+  const { moment } = view;
   const tracks = [...cards.values()].map((card) => card.track);
   const [from, to] = shownRange(view, tracks);
   const standing = standingAt(alerts.entries, moment);
   for (const card of cards.values()) {
     const isOwn = (entry) => entry.participant_id === card.name;
     card.setAlerts(card.name === null ? alerts.entries : alerts.entries.filter(isOwn), standing.some(isOwn));
-    card.showTalk(status?.conversation ?? null);
+    card.showTalk(conversation);
     card.draw(from, to, moment, view.ended ? null : view.end);
   }
   showTally(moment ?? view.end);
   arrangeCards();
-  words.draw(moment);
-  alerts.draw((entry) => sentence(entry, view.ended ? null : view.end * 1000));
 }
 
 function showBanner({ text, warn }) {
