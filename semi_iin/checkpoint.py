@@ -8,6 +8,7 @@ What enters: tensors and a JSON-able mapping, or a directory. What leaves: the s
 depends on no training and no encoders. Nothing is unpickled.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -129,6 +130,26 @@ def load(path: str | Path = "default") -> Checkpoint:
     Raises:
         SemiIINError: naming what is missing, damaged, or of another version.
     """
+    directory = _locate(path)
+    config = _read_config(directory)
+    return Checkpoint(directory, config, _read_tensors(directory))
+
+
+def digest(path: str | Path) -> str:
+    """Return the SHA-256 of a checkpoint's configuration and weights; arguments as of `load`."""
+    directory = _locate(path)
+    content = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        try:
+            with (directory / name).open("rb") as file:
+                content.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise SemiIINError(f"{directory / name} cannot be read: {error.strerror}") from error
+    return content.hexdigest()
+
+
+def _locate(path: str | Path) -> Path:
+    """Return the directory of a checkpoint; arguments and errors as of `load`."""
     directory = Path(path)
     if directory.name == str(path) and (PACKAGED / directory / CONFIG).is_file():
         directory = PACKAGED / directory
@@ -145,8 +166,7 @@ def load(path: str | Path = "default") -> Checkpoint:
         raise SemiIINError(
             f"there is no checkpoint at {directory}: name a directory with {WEIGHTS}"
         )
-    config = _read_config(directory)
-    return Checkpoint(directory, config, _read_tensors(directory))
+    return directory
 
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from semi_iin import checkpoint as checkpoints
 from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
 from semi_iin.errors import SemiIINError
@@ -35,9 +36,10 @@ def soft_labels(
     """Return the teacher's valence (n,) of each text, read with its context.
 
     Args:
-        teacher: the checkpoint's directory.
+        teacher: the checkpoint's directory, or its name.
         samples: with text; those of equal text and context are scored once.
-        directory: where valences are kept, so that a stopped run goes on.
+        directory: where valences are kept, so that a stopped run goes on; another teacher under
+            the same name has others.
         device: of the teacher.
         report: called after every batch.
 
@@ -47,6 +49,7 @@ def soft_labels(
     predictor = Predictor.from_checkpoint(
         teacher, str(device), "bfloat16" if device.type == "cpu" else "float32", ["text"]
     )
+    digest = checkpoints.digest(teacher)
     clips = {
         (sample.text or "", sample.context or ""): Clip(text=sample.text, context=sample.context)
         for sample in samples
@@ -55,7 +58,7 @@ def soft_labels(
     valences: dict[tuple[str, str], float] = {}
     for first in range(0, len(ordered), SHARD):
         keys = ordered[first : first + SHARD]
-        name = hashlib.sha256(f"{Path(teacher).resolve()} {keys}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{digest} {keys}".encode()).hexdigest()[:16]
         path = directory / f"{name}.npy"
         if not path.exists():
             scored: list[float] = []

@@ -1,5 +1,6 @@
 """Soft labels of a teacher."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,23 @@ def test_a_student_is_trained_on_labels_and_on_the_teacher(
         report=lambda progress: stages.append(progress.stage),
     )
     assert (path / "model.safetensors").is_file() and "teacher" in stages
+
+
+def test_labels_are_kept_by_the_content_of_the_teacher(teacher: Path, tmp_path: Path) -> None:
+    samples = [Sample("0", text="good")]
+    checkpoint = tmp_path / "teacher"
+    shutil.copytree(teacher / "run" / "checkpoint", checkpoint)
+    kept = tmp_path / "kept"
+    soft_labels(str(checkpoint), samples, kept, CPU)
+    shutil.move(checkpoint, tmp_path / "moved")
+    soft_labels(str(tmp_path / "moved"), samples, kept, CPU)
+    assert len(list(kept.iterdir())) == 1, "the same teacher elsewhere"
+
+    shutil.copytree(tmp_path / "moved", checkpoint)
+    text = (checkpoint / "config.json").read_text()
+    (checkpoint / "config.json").write_text(text.replace('"name"', '"name" '))
+    soft_labels(str(checkpoint), samples, kept, CPU)
+    assert len(list(kept.iterdir())) == 2, "another teacher where the first one was"
 
 
 def test_only_words_have_a_teacher(tiny_bert: Path, teacher: Path, tmp_path: Path) -> None:
