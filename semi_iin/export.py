@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from semi_iin.errors import SemiIINError
+from semi_iin.labels import CLASS_NAMES
 from semi_iin.modalities import MODALITIES
 from semi_iin.model import SemiIIN, SemiIINOutput
 from semi_iin.model_config import SemiIINConfig
@@ -50,13 +51,14 @@ class Exported:
     largest_difference: float
 
 
-def export(model: SemiIIN, path: str | Path, format: Format) -> Exported:
+def export(model: SemiIIN, path: str | Path, format: Format, name: str = "") -> Exported:
     """Write a model for another runtime, and compare the outputs of file and model.
 
     Args:
         model: any variant; it is set to evaluation.
         path: the file to write; its folder is made.
         format: "torch" for `torch.export`, "onnx" for ONNX.
+        name: of the checkpoint, for the file's metadata.
 
     Raises:
         SemiIINError: for an unknown format, an exporter that is not installed, or a file with
@@ -70,7 +72,7 @@ def export(model: SemiIIN, path: str | Path, format: Format) -> Exported:
     write = {"torch": _write_torch, "onnx": _write_onnx}[format]
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporters use deprecated names of their own
-        run = write(model, target)
+        run = write(model, target, name)
         difference = _largest_difference(model, run)
     if not difference <= TOLERANCE:
         target.unlink()
@@ -131,7 +133,24 @@ def _batch_is_free(config: SemiIINConfig) -> dict[str, Any]:
     return {name: {0: batch} for name in example(config, 1)}
 
 
-def _write_torch(model: SemiIIN, target: Path) -> Run:
+def metadata(config: SemiIINConfig, name: str) -> dict[str, str]:
+    """Return what an ONNX file tells of itself."""
+    shapes = (
+        f"{modality} (batch, {config.max_frames(modality)}, {config.width(modality)}) float32, "
+        f"{modality}_mask (batch, {config.max_frames(modality)}) bool"
+        for modality in MODALITIES
+    )
+    return {
+        "name": name,
+        "description": "Semi-IIN without its encoders: features of an utterance to its sentiment",
+        "inputs": "; ".join(shapes) + "; a mask is true where a frame is real",
+        "outputs": "valence from -3 to 3; class_logits before softmax, of `classes` in order; "
+        "valence_gate, class_gate and attention_entropy from 0 to 1",
+        "classes": ", ".join(CLASS_NAMES) if config.classes == len(CLASS_NAMES) else "",
+    }
+
+
+def _write_torch(model: SemiIIN, target: Path, name: str) -> Run:
     program = torch.export.export(
         _PlainTuple(model),
         (),
@@ -143,7 +162,7 @@ def _write_torch(model: SemiIIN, target: Path) -> Run:
     return lambda inputs: list(loaded(**inputs))
 
 
-def _write_onnx(model: SemiIIN, target: Path) -> Run:
+def _write_onnx(model: SemiIIN, target: Path, name: str) -> Run:
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
         raise SemiIINError(
@@ -157,11 +176,13 @@ def _write_onnx(model: SemiIIN, target: Path) -> Run:
         (),
         kwargs=example(model.config, 2),
         dynamic_shapes=_batch_is_free(model.config),
+        input_names=list(example(model.config, 1)),
         output_names=list(SemiIINOutput._fields),
         dynamo=True,
         verbose=False,
     )
     assert program is not None  # only the legacy exporter returns nothing
+    program.model.metadata_props.update(metadata(model.config, name))
     program.save(target)
     session = ReferenceEvaluator(str(target))
 

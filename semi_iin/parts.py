@@ -56,6 +56,30 @@ def read_parts(config: RunConfig, root: Path) -> list[Part]:
     return _without_reported_texts(parts)
 
 
+def lacking(parts: Sequence[Part], purpose: str, *, selection: bool) -> str:
+    """Return the sentence about data sets that have too little for a purpose.
+
+    Args:
+        parts: the data sets.
+        purpose: what they were to do.
+        selection: whether samples to select by are missing, or else samples to train on.
+    """
+    counts = "; ".join(
+        f"{part.name} has {len(part.train)} to train on and {len(part.selection)} to select by"
+        for part in parts
+    )
+    if selection:
+        return (
+            f"no data set has labelled samples to select by, {purpose} ({counts}): write "
+            "`selection = 10` into a [[data]] table, which splits off one training group in ten, "
+            "or mark rows of the data as `valid` in a column `split`"
+        )
+    return (
+        f"no data set has labelled samples to train on, {purpose} ({counts}): look at the labels "
+        "and splits of the data, and at `share`, `reported` and `fusion` in their [[data]] table"
+    )
+
+
 def _read(data: Data, root: Path) -> list[Sample]:
     options: dict[str, Any] = {}
     if data.format in ("text-csv", "clips"):

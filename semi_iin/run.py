@@ -16,11 +16,12 @@ from torch import Tensor
 from semi_iin import checkpoint as checkpoints
 from semi_iin.composing import Composer
 from semi_iin.device import find_device
+from semi_iin.errors import SemiIINError
 from semi_iin.examples import training_examples
 from semi_iin.features import Encoders
 from semi_iin.loop import Report, fit
 from semi_iin.model import SemiIIN
-from semi_iin.parts import Part, read_parts
+from semi_iin.parts import Part, lacking, read_parts
 from semi_iin.pretraining.stages import train_encoders
 from semi_iin.settings import RunConfig
 from semi_iin.task import Example, SentimentTask, build_model, fit_temperatures
@@ -113,6 +114,10 @@ def prepare(
     if config.start:
         start = checkpoints.load(config.start).under(checkpoints.MODEL_PREFIX)
     examples, selection, compose = training_examples(config, parts, encoders, run, report)
+    if not examples or not selection:
+        raise SemiIINError(
+            lacking(parts, "which the training of Semi-IIN needs", selection=bool(examples))
+        )
     return Prepared(device, parts, encoders, examples, selection, compose, start)
 
 

@@ -4,7 +4,7 @@ Results are written to standard output, progress to standard error. Exit codes: 
 cannot be used (one sentence names it); 2 a wrong argument; 130 interrupted.
 
 * `app`: the application, its errors and exit codes;
-* `training`: `train`, `self-train`;
+* `training`: `new`, `train`, `self-train`;
 * `checkpoints`: `evaluate`, `features`, `info`, `export`, `convert`, `release`;
 * `experiments`: `ablate`, `robustness`, `sweep-k`, `gates`;
 * `options`, `progress`: arguments and progress bars that commands share.

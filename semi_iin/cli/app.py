@@ -15,6 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train, measure and export Semi-IIN, a multimodal sentiment model.",
 )
+app.command()(training.new)
 app.command()(training.train)
 app.command("self-train")(training.self_train)
 app.command()(checkpoints.features)

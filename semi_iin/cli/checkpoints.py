@@ -159,7 +159,9 @@ def export(
     from semi_iin.checkpoint import load
 
     chosen = format or ("onnx" if to.suffix == ".onnx" else "torch")
-    exported = exporting.export(load(checkpoint).build_model(), to, chosen)  # type: ignore[arg-type]
+    loaded = load(checkpoint)
+    name = str(loaded.config.get("name", loaded.path.name))
+    exported = exporting.export(loaded.build_model(), to, chosen, name)  # type: ignore[arg-type]
     if as_json:
         print(json.dumps(vars(exported) | {"path": str(exported.path)}))
         return

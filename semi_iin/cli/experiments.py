@@ -20,7 +20,7 @@ from semi_iin.cli.options import (
     read_samples,
     run_directory,
 )
-from semi_iin.cli.progress import bar, stage_bars
+from semi_iin.cli.progress import bar, screen, stage_bars
 from semi_iin.errors import SemiIINError
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def same_utterance(
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
     print(text)
+    _tell(target)
 
 
 def sweep_k(
@@ -136,6 +137,7 @@ def sweep_k(
         )
     _write(records, target)
     sweep.plot_sweep(records, target.with_suffix(".png"))
+    _tell(target.with_suffix(".png"))
 
 
 def gates(
@@ -160,7 +162,7 @@ def gates(
     With --config, labelled texts are also composed with voices and faces of the same sign, where
     the run's data have voices and faces without words.
     """
-    from semi_iin.checkpoint import load
+    from semi_iin.checkpoint import RUN_CHECKPOINT, load
     from semi_iin.device import find_device
     from semi_iin.examples import measured_examples
     from semi_iin.experiments import gates as measuring
@@ -174,7 +176,8 @@ def gates(
     torch_device = find_device(device)
     loaded = load(checkpoint)
     encoders = Encoders.build(loaded.config.get("encoders", {}), loaded.tensors).to(torch_device)
-    target = to or Path("runs") / loaded.path.name / "gates"
+    folder = loaded.path.parent if loaded.path.name == RUN_CHECKPOINT else None
+    target = to or (folder or Path("runs") / loaded.path.name) / "gates"
     if config is not None:
         settings = read_config(config)
         parts = read_parts(settings, data_root or Path(settings.data_root))
@@ -193,6 +196,7 @@ def gates(
         rows = measuring.summarise_gates(records, by)
         _write(rows, target.with_name(f"{target.name}_by_{by}"))
     measuring.plot_gates(records, target.with_suffix(".png"))
+    _tell(target.with_suffix(".png"))
 
 
 def _write(records: "list[Row]", path: Path) -> None:
@@ -201,3 +205,9 @@ def _write(records: "list[Row]", path: Path) -> None:
 
     write_table(records, path)
     print(markdown(records))
+    _tell(path.with_suffix(".md"), path.with_suffix(".csv"))
+
+
+def _tell(*paths: Path) -> None:
+    """Print where something was written, on standard error."""
+    screen.print(f"Written: {', '.join(map(str, paths))}", highlight=False, soft_wrap=True)

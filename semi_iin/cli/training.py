@@ -1,7 +1,44 @@
 """The commands that train a checkpoint."""
 
-from semi_iin.cli.options import ConfigArgument, RootOption, RunOption, run_directory
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semi_iin.cli.options import (
+    ConfigArgument,
+    FormatOption,
+    RootOption,
+    RunOption,
+    run_directory,
+)
 from semi_iin.cli.progress import screen, stage_bars
+from semi_iin.errors import SemiIINError
+
+
+def new(
+    file: Annotated[Path, typer.Argument(help="TOML file to write.")],
+    data: Annotated[
+        Path, typer.Option("--data", help="A file or a folder of labelled data.")
+    ] = Path("texts.csv"),
+    format: FormatOption = None,
+) -> None:
+    """Write a configuration with every setting, its default and what it means."""
+    from semi_iin.data.formats import FORMATS, guess_format
+    from semi_iin.template import template
+
+    chosen = format or guess_format(data)
+    if chosen not in FORMATS:
+        raise SemiIINError(f"there is no data format {chosen!r}: use one of {', '.join(FORMATS)}")
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(template(file.stem, str(data), chosen))  # type: ignore[arg-type]
+    except FileExistsError:
+        raise SemiIINError(f"{file} exists: name another file, or remove it") from None
+    except OSError as error:
+        raise SemiIINError(f"{file} cannot be written: {error.strerror}") from None
+    print(file)
+    screen.print(f"Edit it, then train: semi-iin train {file}", highlight=False, soft_wrap=True)
 
 
 def train(config: ConfigArgument, run: RunOption = None, data_root: RootOption = None) -> None:

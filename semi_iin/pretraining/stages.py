@@ -22,7 +22,7 @@ from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders
 from semi_iin.loop import Report, fit
 from semi_iin.modalities import Modality
-from semi_iin.parts import Part
+from semi_iin.parts import Part, lacking
 from semi_iin.pretraining.face import FaceTask
 from semi_iin.pretraining.protocol import EncoderTask
 from semi_iin.pretraining.teacher import soft_labels
@@ -125,10 +125,8 @@ def _lessons(
         sample for part in parts for sample in part.selection if _teaches(sample, modality)
     ]
     if not samples or not selection:
-        raise SemiIINError(
-            f"no data of the configuration can train the {modality} encoder: it needs labelled "
-            "samples to train on and to select by"
-        )
+        purpose = f"which the training of the {modality} encoder needs"
+        raise SemiIINError(lacking(parts, purpose, selection=bool(samples)))
     return samples, selection
 
 

@@ -1,8 +1,10 @@
 """Exported files have the outputs of the model, also for batches that they were not traced with."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
+import onnx
 import pytest
 import torch
 
@@ -10,6 +12,8 @@ from semi_iin import export
 from semi_iin.errors import SemiIINError
 from semi_iin.model import SemiIIN
 from semi_iin.model_config import SemiIINConfig
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "onnx.md"
 
 
 def small(**changes: object) -> SemiIIN:
@@ -48,6 +52,28 @@ def test_the_file_has_the_outputs_of_the_model(
     assert exported.largest_difference < 1e-5
     assert exported.inputs["audio"] == ("B", 51, 6)
     assert exported.outputs[:2] == ("valence", "class_logits")
+
+
+@pytest.mark.slow
+def test_the_documented_example_runs_and_the_file_describes_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = small()
+    export.export(model, "model.onnx", "onnx", "made-1")
+    [code] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), re.S)
+    assert len(code.splitlines()) <= 10
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["outputs"]["valence"].shape == (1,)
+    assert names["outputs"]["class_logits"].shape == (1, 7)
+
+    about = {each.key: each.value for each in onnx.load("model.onnx").metadata_props}
+    assert about["name"] == "made-1"
+    assert about["classes"].startswith("strongly negative, negative")
+    assert "audio (batch, 51, 6) float32, audio_mask (batch, 51) bool" in about["inputs"]
+    inputs = [each.name for each in onnx.load("model.onnx").graph.input]
+    assert inputs == list(export.example(model.config, 1))
 
 
 @pytest.mark.slow

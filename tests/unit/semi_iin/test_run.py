@@ -160,3 +160,23 @@ def test_raw_clips_are_encoded_and_trained_on(tiny_bert: Path, tmp_path: Path) -
     path = train(config, tmp_path / "run", data_root=tmp_path)
     predictor = Predictor.from_checkpoint(path, device="cpu")
     assert predictor.modalities == ("audio", "text")  # no face was seen, so none is read
+
+
+def test_data_without_examples_name_the_part_and_what_to_write(tmp_path: Path) -> None:
+    write_sets(tmp_path / "data")
+    data = {"path": "voices", "format": "ravdess"}
+    audio = {"spec": {"kind": "log_mel_audio"}, "training": {"epochs": 1}}
+
+    def run_of(**changes: object) -> RunConfig:
+        return RunConfig.model_validate(
+            {"name": "made", "device": "cpu", "data": [data], **changes}
+        )
+
+    with pytest.raises(SemiIINError, match=r"select by.*talk has 48 .* and 0 .*`selection = 10`"):
+        prepare(run_of(data=[{"path": "talk.csv"}]), tmp_path / "a", tmp_path / "data")
+    only = {"path": "talk.csv", "reported": 1}
+    with pytest.raises(SemiIINError, match=r"train on.*talk has 0 .*`reported`"):
+        prepare(run_of(data=[only]), tmp_path / "b", tmp_path / "data")
+    texts = run_of(data=[{"path": "talk.csv"}], encoders={"audio": audio})
+    with pytest.raises(SemiIINError, match="training of the audio encoder needs"):
+        prepare(texts, tmp_path / "c", tmp_path / "data")

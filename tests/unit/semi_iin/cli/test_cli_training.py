@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from semi_iin import checkpoint
+from semi_iin.settings import read_config
 from tests.unit.semi_iin.cli.conftest import CommandLine
 
 
@@ -37,3 +38,15 @@ def test_self_training_writes_pseudo_labels_and_a_checkpoint(
     saved = checkpoint.load(out.strip())
     assert saved.config["provenance"]["pseudo_labels"] == [len(rows)]
     assert saved.config["metrics"].keys() == {"selection", "supervised"}
+
+
+def test_new_writes_a_configuration_and_never_over_a_file(run: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    code, out, err = run("new", file, "--data", "talk.csv")
+    assert (code, out.strip()) == (0, str(file))
+    assert f"semi-iin train {file}" in err
+    assert read_config(file).name == "run"
+    code, _, err = run("new", file)
+    assert code == 1 and "exists: name another file" in err.replace("\n", " ")
+    code, _, err = run("new", tmp_path / "other.toml", "--format", "tsv")
+    assert code == 1 and "no data format 'tsv'" in err
