@@ -32,7 +32,7 @@ def new(
         raise SemiIINError(f"there is no data format {chosen!r}: use one of {', '.join(FORMATS)}")
     try:
         with file.open("x", encoding="utf-8") as target:
-            target.write(template(file.stem, str(data), chosen))  # type: ignore[arg-type]
+            target.write(template(file.stem, str(data), chosen))
     except FileExistsError:
         raise SemiIINError(f"{file} exists: name another file, or remove it") from None
     except OSError as error:

@@ -75,7 +75,7 @@ class _Row:
 class Board:
     """Everything live_table, built up record by record.
 
-    `length_s` is how long the participants' recordings are altogether; None for what is live.
+    `length_s` is how long the session is; None for what is live.
     """
 
     title: str
@@ -155,9 +155,11 @@ class Board:
 
     def summary(self) -> RenderableType:
         """What happened, per participant, once it is over."""
-        table = Table(title="Summary", title_justify="left", box=SIMPLE_HEAD)
-        for heading in ("who", "windows", "evidence", "mean", "lowest", "highest"):
-            table.add_column(heading)
+        table = Table(title="Summary", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("who", overflow="fold")
+        _add_numbers(table, "windows", "evidence", "mean")
+        for heading in ("lowest", "highest"):
+            table.add_column(heading, overflow="fold")
         for name, row in sorted(self.rows.items()):
             scored = row.scored()
             mean = f"{fmean(each.valence for each in scored):+z.2f}" if scored else "no evidence"
@@ -182,9 +184,14 @@ class Board:
         return Group(*parts)
 
     def _progress(self, length_s: float) -> RenderableType:
-        """How much of the recordings has been published: a bar and minutes."""
-        done_s = sum(row.last.end_ms for row in self.rows.values()) / 1000
-        bar = ProgressBar(total=length_s, completed=min(done_s, length_s), width=40)
+        """How much of the session has been published of everybody: a bar and minutes."""
+        ends_s = [
+            length_s if row.last.final else row.last.end_ms / 1000 for row in self.rows.values()
+        ]
+        if not ends_s and self.session is not None:
+            ends_s = [self.session.end_ms / 1000]
+        done_s = min([length_s, *ends_s]) if ends_s else 0.0
+        bar = ProgressBar(total=length_s, completed=done_s, width=40)
         clocks = f" {clock(round(done_s * 1000))} of {clock(round(length_s * 1000))}"
         return Columns([bar, Text(clocks)])
 
@@ -218,9 +225,10 @@ def talk_table(conversation: Conversation, names: Mapping[str, str]) -> Renderab
         box=SIMPLE_HEAD,
         caption=silence_text(conversation),
         caption_justify="left",
+        pad_edge=False,
     )
-    for heading in ("who", "talk time", "share", "turns", "longest", "interrupts", "silent for"):
-        table.add_column(heading)
+    table.add_column("who", overflow="fold")
+    _add_numbers(table, "talk\ntime", "share", "turns", "longest", "interrupts", "silent\nfor")
     for talk in conversation.participants:
         table.add_row(
             Text(printable(shown(names, talk.participant_id))),
@@ -238,12 +246,16 @@ def comparison(result: Comparison) -> RenderableType:
     """Two recordings side by side, and where they differ most."""
     a, b = result.session_a, result.session_b
     models = f"A {a} ({', '.join(result.models_a)}), B {b} ({', '.join(result.models_b)})"
-    table = Table(title=Text(models), title_justify="left", box=SIMPLE_HEAD)
-    for heading in (
-        *("who", "windows", "mean A", "mean B", "B − A", "|B − A|"),
-        *("corr", "same label", "same polarity", "only A", "only B"),
-    ):
-        table.add_column(heading)
+    table = Table(
+        title=Text(models),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column("who", overflow="fold")
+    _add_numbers(table, "windows", "mean\nA", "mean\nB", "B − A", "|B − A|", "corr")
+    _add_numbers(table, "same\nlabel", "same\npolarity", "only\nA", "only\nB")
     for row in result.agreement:
         table.add_row(
             Text("everybody" if row.participant_id == "*" else row.participant_id),
@@ -258,8 +270,9 @@ def comparison(result: Comparison) -> RenderableType:
     if not result.differences:
         return table
     apart = Table(title="Where they differ most", title_justify="left", box=SIMPLE_HEAD)
-    for heading in ("who", "time", "A", "B", "words"):
-        apart.add_column(heading)
+    apart.add_column("who", overflow="fold")
+    _add_numbers(apart, "time", "A", "B")
+    apart.add_column("words", overflow="fold")
     for difference in result.differences:
         apart.add_row(
             Text(difference.participant_id),
@@ -269,6 +282,12 @@ def comparison(result: Comparison) -> RenderableType:
             Text(printable(difference.text)),
         )
     return Group(table, apart)
+
+
+def _add_numbers(table: Table, *headings: str) -> None:
+    """Add columns of numbers, which no width cuts."""
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, justify="right")
 
 
 def _signed(value: float | None) -> str:

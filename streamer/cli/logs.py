@@ -16,11 +16,27 @@ log = logging.getLogger(__name__)
 
 def set_up_logging(config: Config) -> None:
     """Logs on standard error, as text or as one JSON object per line."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StandardError()
     handler.setFormatter(JsonFormatter() if config.log.format == "json" else TextFormatter())
     handler.addFilter(complete)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("streamer").setLevel(config.log.level.upper())
+
+
+class StandardError(logging.StreamHandler[Any]):
+    """Writes to what `sys.stderr` is at the time.
+
+    While a live table is shown, Rich puts a stream there that prints lines above the table.
+    """
+
+    @property
+    def stream(self) -> Any:
+        """The stream of now."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: Any) -> None:
+        """Ignore the stream that the base class sets."""
 
 
 def complete(record: logging.LogRecord) -> bool:

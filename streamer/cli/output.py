@@ -9,6 +9,7 @@ import msgspec
 
 from streamer.plain_text import csv_cell, json_line, printable
 from streamer.records import Sentiment
+from streamer.rounding import rounded
 
 CSV_COLUMNS = (
     "event_time",
@@ -29,7 +30,7 @@ def csv_line(record: Sentiment) -> str:
     import csv
     import io
 
-    plain = msgspec.to_builtins(record)
+    plain = rounded(record)
     buffer = io.StringIO()
     cells = [plain[name] for name in CSV_COLUMNS]
     csv.writer(buffer, lineterminator="").writerow(
@@ -45,5 +46,5 @@ def print_line(text: str) -> None:
 
 
 def print_json(record: Any) -> None:
-    """Print a record as one JSON line on standard output."""
-    print_line(json_line(msgspec.json.encode(record).decode()))
+    """Print a record as one JSON line on standard output, its numbers rounded."""
+    print_line(json_line(msgspec.json.encode(rounded(record)).decode()))

@@ -187,7 +187,7 @@ def play(
         plan.session_id,
         source,
         pace=pace,
-        length_s=None if plan.live or None in lengths else sum(filter(None, lengths)),
+        length_s=None if plan.live or None in lengths else max(filter(None, lengths), default=None),
         as_json=as_json,
         title=title,
         start_stages=start_stages,
@@ -225,8 +225,8 @@ def run_pipeline(
     """Run a source through all stages; show and, where asked, record the published records.
 
     `source` makes, from settings with the broker's address, what `run.run_stages` takes; `pace` is
-    of a replay, None for a live session, which no signal makes a failure; `length_s` is the length
-    of all recordings together; `also` is called with every published record; `page_token` is
+    of a replay, None for a live session, which no signal makes a failure; `length_s` is the
+    session's length; `also` is called with every published record; `page_token` is
     what visitors of the page must show, None for nothing.
     """
     from streamer import metrics

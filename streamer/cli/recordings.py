@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from streamer.cli.app import app, screen
 from streamer.cli.context import beginning, choose, needs_running_broker
@@ -26,10 +24,7 @@ from streamer.cli.options import (
 )
 from streamer.cli.output import print_json, print_line
 from streamer.cli.terminal import until_signal
-from streamer.clock import clock, date_and_time
 from streamer.errors import ConfigError
-from streamer.plain_text import printable
-from streamer.shown_names import shown
 
 if TYPE_CHECKING:
     from streamer.recording.forgetting import Erased
@@ -90,42 +85,31 @@ def record(
 
 
 @app.command()
-def sessions(folder: DirOption = RECORDINGS, json_: JsonOption = False) -> None:
+def sessions(
+    text: Annotated[
+        str, typer.Argument(help="Only sessions whose id, name or people contain this text.")
+    ] = "",
+    folder: DirOption = RECORDINGS,
+    json_: JsonOption = False,
+) -> None:
     """List the recorded sessions, newest first."""
+    from streamer.cli.session_list import matching, session_list
     from streamer.recording.reader import Recordings
 
     if folder.is_file():
         raise ConfigError(f"{folder} is a file; name the folder of the recordings with --dir.")
-    summaries = Recordings(folder).index()
+    everything = Recordings(folder).index()
+    summaries = matching(everything, text)
     if json_:
         for summary in summaries:
             print_json(summary)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("session", overflow="fold")
-    table.add_column("started")
-    table.add_column("length", no_wrap=True)
-    table.add_column("who", max_width=20)
-    for heading in ("mean", "alerts"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("", max_width=len("complete"))
-    for summary in summaries:
-        name, rest = summary.name, summary.session_id.removeprefix(summary.name)
-        table.add_row(
-            Text.assemble((name, "bold"), (rest, "dim")),
-            date_and_time(summary.started_at) if summary.started_at else "",
-            clock(summary.duration_ms),
-            escape(
-                ", ".join(
-                    printable(shown(summary.names, person.participant_id))
-                    for person in summary.participants
-                )
-            ),
-            "" if summary.mean_valence is None else f"{summary.mean_valence:+z.2f}",
-            str(summary.alerts),
-            "" if summary.complete else "not complete",
-        )
-    Console().print(table if summaries else f"{folder} contains no recordings.")
+    if summaries:
+        Console().print(session_list(summaries))
+    elif everything:
+        print_line(f"None of the {len(everything)} recordings in {folder} contains {text!r}.")
+    else:
+        print_line(f"{folder} contains no recordings.")
 
 
 @app.command()
@@ -138,6 +122,13 @@ def export(
         Path | None, typer.Option("--out", "-o", help="- for standard output.", show_default=False)
     ] = None,
     folder: DirOption = RECORDINGS,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            help="Time zone of the report, as Europe/Berlin; default: this machine's.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Export a recorded session as one file."""
     from streamer.recording.export import export as exported
@@ -146,7 +137,7 @@ def export(
 
     recordings = Recordings(folder)
     session_id = recordings.find(session)
-    data = exported(recordings.read(session_id), to.value)
+    data = exported(recordings.read(session_id), to.value, _zone(zone))
     if out == Path("-"):
         sys.stdout.buffer.write(data)
         return
@@ -156,6 +147,18 @@ def export(
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}; choose --out.") from None
     print_line(str(path))
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    """Return a time zone by its name; None for this machine's own."""
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError):
+        raise ConfigError(
+            f"There is no time zone {name!r}; take a name such as Europe/Berlin or UTC."
+        ) from None
 
 
 @app.command()

@@ -54,6 +54,7 @@ class Recorded:
                 "participants": [person.participant_id for person in summary.participants],
                 "names": summary.names,
                 "valence": summary.mean_valence,
+                "course": summary.course,
                 "label": None,
                 "polarity": None,
                 "divided": False,

@@ -252,11 +252,17 @@ Summary, report, list, page and `compare` compute each number in the same way.
 | mean valence of a participant | The mean of `valence` over the windows that have one. |
 | mean valence of a meeting | The mean of `valence` of its `SessionSentiment` records over the \
 windows that have one. `compare` shows the same number; its differences are over matched windows. |
+| mean valence in a third | The same over the windows that end in the first, second or last third \
+of the session's length. |
+| change per meeting | Of the meetings of one name: the slope of the least-squares line through \
+their mean valences in order of time. |
 | divided | A meeting in which `spread` is at least {valence.DIVIDED_SPREAD:g}, `valence` - \
 `spread` is negative and `valence` + `spread` is positive. Summary, page and report show this word \
-instead of `label`. |
+instead of `label`. Its share of the time is that of the windows with a valence. |
 | length of an alert | From the record with `raised` to the next one with `cleared` of the same \
 kind, participant and rule. |
+| best and worst moments | The five highest values above 0 and the five lowest below 0 of windows \
+with words, those of one participant at least 15 s apart. |
 | talk time | The length of a participant's speech (`spoken.speech`), with pauses up to \
 {PAUSE_MS / 1000:g} s. |
 | talk share | Talk time divided by the sum of all participants' talk times. |
@@ -267,6 +273,9 @@ speech ends. |
 | silence | A time of at least {SILENCE_MS / 1000:g} s in which no participant speaks. |
 | longest silence of a participant | The longest time without speech of that participant, from \
 the session's start to its end. |
+
+In the JSON and CSV that `export`, `subscribe`, `sessions` and `compare` write, probabilities have
+four decimals, latencies one, all other numbers three. Topics and Parquet files keep every digit.
 
 Without audio, speech is the time of the words. Records of older versions and of sessions that
 publish no single person carry no speech, so these numbers are absent.

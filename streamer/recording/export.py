@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, tzinfo
 from typing import Any, Literal
 
 import msgspec
@@ -21,12 +22,15 @@ from streamer.recording.recorded import Recording
 from streamer.recording.report import html
 from streamer.recording.transcript import transcript
 from streamer.records import MODALITIES, Sentiment
+from streamer.rounding import rounded
 from streamer.shown_names import shown
 
 __all__ = ["CSV_COLUMNS", "FORMATS", "Format", "cue_time", "export"]
 
 Format = Literal["csv", "parquet", "json", "vtt", "html"]
 
+CAPTION_WORDS = 12
+"""Most words in one caption."""
 _PLAIN = (
     "event_time", "session_id", "participant_id", "window_id", "window_index", "revision",
     "start_ms", "end_ms", "valence", "valence_raw", "uncertainty", "label", "polarity",
@@ -54,21 +58,26 @@ CSV_COLUMNS: tuple[str, ...] = (
 """
 
 
-def export(recording: Recording, to: Format) -> bytes:
-    """Return the recording in a format; the module's functions describe each."""
-    return FORMATS[to](recording)
+def export(recording: Recording, to: Format, zone: tzinfo | None = UTC) -> bytes:
+    """Return the recording in a format; the module's functions describe each.
+
+    The report's wall-clock times are in `zone`; None for this machine's.
+    """
+    return html(recording, zone).encode() if to == "html" else FORMATS[to](recording)
 
 
 def to_csv(recording: Recording) -> bytes:
     """One line per sentiment, CSV_COLUMNS first, UTF-8, quoted where needed (RFC 4180).
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe.
+    Text that a spreadsheet would take for a formula begins with an apostrophe. Numbers are
+    rounded to what they mean.
     """
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\r\n")
     writer.writeheader()
     for sentiment in recording.sentiments:
         row = _flat(sentiment, recording.names)
+        row |= {name: _number(name, value) for name, value in row.items()}
         row["event_time"] = row["event_time"].isoformat().replace("+00:00", "Z")
         row["evidence"] = " ".join(row["evidence"])
         row |= {name: csv_cell(value) for name, value in row.items() if isinstance(value, str)}
@@ -101,7 +110,7 @@ def to_parquet(recording: Recording) -> bytes:
 
 
 def to_json(recording: Recording) -> bytes:
-    """One object: the published records as they were on the topics, and what follows from them.
+    """One object: the published records, their numbers rounded, and what follows from them.
 
     These are `summary`, `session`, `conversation` (talk times, turns, interruptions, silences) and
     `transcript`.
@@ -115,37 +124,63 @@ def to_json(recording: Recording) -> bytes:
         "session_sentiments": recording.session_sentiments,
         "alerts": recording.alerts,
     }
-    return msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(rounded(whole)), indent=1) + b"\n"
 
 
 def to_vtt(recording: Recording) -> bytes:
-    """Captions for any player: from one window's end to the next, everyone's valence and label.
+    """Captions for any player: everyone's words, and above them everyone's valence and label.
 
-    A cue tells what was smoothed at its end, so that it shows while the words are spoken. Who
-    gives no evidence has no line; where nobody does, there is no cue.
+    A cue with words shows while they are spoken, in at most CAPTION_WORDS. A cue with moods, at
+    the top, tells from one window's end to the next what was smoothed at its end. Who gives no
+    evidence has no line in it; where nobody does, there is no such cue.
     """
+    cues = sorted([*_mood_cues(recording), *_word_cues(recording)])
+    return "\n".join(["WEBVTT\n", *(text for _, text in cues)]).encode()
+
+
+def _mood_cues(recording: Recording) -> Iterator[tuple[int, str]]:
+    """The start of each cue of moods, and its text."""
     ends: dict[int, list[Sentiment]] = defaultdict(list)
     for sentiment in recording.sentiments:
         ends[sentiment.end_ms].append(sentiment)
-    cues, before_ms = ["WEBVTT\n"], 0
+    before_ms = 0
     for end_ms in sorted(ends):
         lines = [
-            f"<v {_caption(shown(recording.names, s.participant_id))}>"
-            f"{_caption(shown(recording.names, s.participant_id))}: "
-            f"{s.valence:+z.1f} {_caption(s.label or '')}</v>"
+            _spoken_by(shown(recording.names, s.participant_id), f"{s.valence:+z.1f} {s.label}")
             for s in ends[end_ms]
             if s.valence is not None
         ]
         if lines:
-            cues.append(f"{cue_time(before_ms)} --> {cue_time(end_ms)}\n" + "\n".join(lines) + "\n")
+            yield before_ms, _cue(before_ms, end_ms, lines, " line:0")
         before_ms = end_ms
-    return "\n".join(cues).encode()
+
+
+def _word_cues(recording: Recording) -> Iterator[tuple[int, str]]:
+    """The start of each cue of words, and its text."""
+    for line in transcript(recording.sentiments, CAPTION_WORDS):
+        end_ms = max(line.end_ms, line.start_ms + 1)
+        text = _spoken_by(shown(recording.names, line.participant_id), line.text)
+        yield line.start_ms, _cue(line.start_ms, end_ms, [text])
+
+
+def _cue(start_ms: int, end_ms: int, lines: Sequence[str], place: str = "") -> str:
+    return f"{cue_time(start_ms)} --> {cue_time(end_ms)}{place}\n" + "\n".join(lines) + "\n"
+
+
+def _spoken_by(name: str, text: str) -> str:
+    return f"<v {_caption(name)}>{_caption(name)}: {_caption(text)}</v>"
 
 
 def cue_time(milliseconds: int) -> str:
     """Return a session time as WebVTT writes it: `HH:MM:SS.mmm`."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
+
+
+def _number(column: str, value: Any) -> Any:
+    """Return a cell; a number has the decimals of its field."""
+    field = "class_probabilities" if column.startswith("class_") else column
+    return rounded({"latency_ms" if column.startswith("latency") else field: value}).popitem()[1]
 
 
 def _caption(text: str) -> str:

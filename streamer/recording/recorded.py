@@ -18,6 +18,7 @@ import msgspec
 
 from streamer.conversation import Conversation, SpeechTimes
 from streamer.errors import StreamerError
+from streamer.recording.figures import course
 from streamer.recording.forgotten import Forgotten
 from streamer.records import (
     NS_PER_MS,
@@ -34,6 +35,8 @@ from streamer.shown_names import merged
 
 Published = Sentiment | SessionSentiment | Alert
 Recorded = Published | Session | Window
+COURSE_PARTS = 12
+"""Parts of a session in the index, for a small picture of its course."""
 RecordedKind = Literal["smoothed", "session_smoothed", "alerts", "sessions", "windows"]
 S = TypeVar("S", bound=msgspec.Struct)
 STRUCTS: Mapping[RecordedKind, type[msgspec.Struct]] = {
@@ -62,6 +65,7 @@ class Summary(msgspec.Struct, kw_only=True):
         counts: how many different records there are, per kind.
         alerts: how many were raised.
         mean_valence: of the meeting's own records with a value; null without any.
+        course: the same in each of COURSE_PARTS equal parts of the session.
         names: the name to show for a participant who has one, by `participant_id`.
     """
 
@@ -80,6 +84,7 @@ class Summary(msgspec.Struct, kw_only=True):
     counts: dict[str, int] = {}
     alerts: int = 0
     mean_valence: float | None = None
+    course: tuple[float | None, ...] = ()
     names: dict[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -206,7 +211,7 @@ class OpenSession:
     new: dict[RecordedKind, list[Any]] = field(default_factory=dict)
     warned: bool = False
     _seen: dict[tuple[RecordedKind, str], object] = field(default_factory=dict)
-    _newest_revisions: dict[tuple[RecordedKind, str], tuple[int, float | None]] = field(
+    _newest_revisions: dict[tuple[RecordedKind, str], tuple[int, int, float | None]] = field(
         default_factory=dict
     )
     _session: Session | None = None
@@ -253,7 +258,7 @@ class OpenSession:
         named = people or tuple(Participant(name, ()) for name in sorted(self._names))
         over = session is not None and session.state == "ended"
         newest = self._newest_revisions
-        valences = [value for _, value in newest.values() if value is not None]
+        values = [(end_ms, value) for _, end_ms, value in newest.values() if value is not None]
         return Summary(
             session_id=self.session_id,
             started_at=self._started_at,
@@ -268,21 +273,22 @@ class OpenSession:
             models=tuple(sorted(self._models)),
             counts=dict(sorted(Counter(kind for kind, _ in newest).items())),
             alerts=self._raised,
-            mean_valence=round(fmean(valences), 4) if valences else None,
+            mean_valence=round(fmean(value for _, value in values), 4) if values else None,
+            course=_rounded(course(values, self._duration_ms, COURSE_PARTS)) if values else (),
             names=dict(session.names) if session else {},
         )
 
     def _note_newest(self, identity: tuple[RecordedKind, str], record: Recorded) -> None:
         """Remember the highest revision of a window, and the valence of the meeting's."""
-        revision, valence = 0, None
+        revision, end_ms, valence = 0, 0, None
         if isinstance(record, Session):
             identity, revision = (identity[0], record.state), record.revision
         elif not isinstance(record, Alert):
             identity, revision = (identity[0], record.window_id), record.revision
         if isinstance(record, SessionSentiment):
-            valence = record.valence
-        if revision >= self._newest_revisions.get(identity, (0, None))[0]:
-            self._newest_revisions[identity] = (revision, valence)
+            end_ms, valence = record.end_ms, record.valence
+        if revision >= self._newest_revisions.get(identity, (0, 0, None))[0]:
+            self._newest_revisions[identity] = (revision, end_ms, valence)
 
     @property
     def _names_nobody(self) -> bool:
@@ -305,3 +311,7 @@ class OpenSession:
             self._newest = record.event_time
         if self._started_at is None:
             self._started_at = record.event_time - timedelta(milliseconds=record.end_ms)
+
+
+def _rounded(values: Sequence[float | None]) -> tuple[float | None, ...]:
+    return tuple(None if value is None else round(value, 2) for value in values)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, tzinfo
 from html import escape
 
 from streamer.alert_entries import alert_entries, alert_text
 from streamer.clock import clock, date_and_time
 from streamer.conversation import silence_text
-from streamer.recording.figures import mean_valence
+from streamer.recording.figures import divided_share, mean_valence, moments, thirds
+from streamer.recording.outline import outline
 from streamer.recording.recorded import Recording
 from streamer.recording.transcript import transcript
 from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
@@ -23,9 +24,6 @@ from streamer.shown_names import shown
 
 __all__ = ["html", "moments"]
 
-MOMENTS = 5
-APART_MS = 15_000
-"""Least time between two shown moments of one person."""
 POINTS = 1200
 """A line has at most so many points; more are averaged."""
 RAW_POINTS = 600
@@ -56,13 +54,32 @@ svg text{font:13px system-ui,sans-serif;fill:var(--soft)}
 stroke-linejoin:round}.raw{fill:var(--mid);opacity:.55}.alarm{stroke:var(--neg);stroke-width:2;
 stroke-dasharray:4 3}.cleared{stroke:var(--mid);stroke-width:1;stroke-dasharray:2 4}
 .positive{color:var(--pos)}.negative{color:var(--neg)}
-@media(max-width:40rem){svg text{font-size:24px}}
-@media print{body{max-width:none}}
+p.outline{font-size:1.1rem;margin:.75rem 0}.pair{display:grid;gap:0 2rem;
+grid-template-columns:repeat(auto-fit,minmax(20rem,1fr))}
+.words p{margin:.15rem 0;padding-left:7rem;text-indent:-7rem}.words time{display:inline-block;
+text-indent:0;width:3.5rem;color:var(--soft);font-variant-numeric:tabular-nums}
+@media(max-width:40rem){body{padding:.75rem}svg text{font-size:24px}h1{font-size:1.5rem}
+.pair{grid-template-columns:1fr}table{font-size:.9rem}
+.words p{padding-left:1rem;text-indent:-1rem}.words time{width:auto;margin-right:.5rem}}
+@page{margin:12mm}
+@media print{:root{color-scheme:light;--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--pos:#0072b2;
+--neg:#c4500a;--mid:#6e7781}
+body{max-width:none;padding:0;font-size:8.5pt;line-height:1.3}h1{font-size:15pt}
+h2{font-size:10.5pt;margin:3mm 0 1mm;break-after:avoid}p.outline{font-size:9.5pt;margin:2mm 0}
+th,td{padding:.2mm 2mm .2mm 0}.wide{overflow:visible}tr,figure,.words p{break-inside:avoid}
+.lines{display:grid;grid-template-columns:1fr 1fr;gap:0 4mm}figure{margin:1mm 0}
+svg text{font-size:22px}.pair{grid-template-columns:1fr 1fr}.words{columns:2;column-gap:6mm}
+.words p{padding-left:18mm;text-indent:-18mm}.words time{width:8mm}}
 """
 
 
-def html(recording: Recording) -> str:
-    """The report: facts, timelines, participants, talk times, moments, alerts and words."""
+def html(recording: Recording, zone: tzinfo | None = UTC) -> str:
+    """The report: outline, timelines, thirds, participants, talk times, moments, alerts, words.
+
+    Args:
+        recording: what is reported.
+        zone: of the wall-clock times; None for this machine's.
+    """
     name = escape(recording.summary.name)
     parts = [
         "<!doctype html>",
@@ -71,18 +88,21 @@ def html(recording: Recording) -> str:
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         f"<title>{name} · sentiment</title><style>{_STYLE}</style></head><body>",
-        f"<header><h1>{name}</h1>{_facts(recording)}</header><main>",
+        f"<header><h1>{name}</h1>{_facts(recording, zone)}</header><main>",
+        f"<p class=outline>{escape(outline(recording))}</p>",
         "<h2>Timeline</h2>",
-        "".join(_timelines(recording)),
+        f"<div class=lines>{''.join(_timelines(recording))}</div>",
+        "<h2>From third to third</h2>",
+        _thirds(recording),
         "<h2>Participants</h2>",
         _participants(recording),
         "<h2>Who spoke</h2>",
         _talk(recording),
-        "<h2>Most positive moments</h2>",
+        "<div class=pair><section><h2>Most positive moments</h2>",
         _moments(recording, best=True),
-        "<h2>Most negative moments</h2>",
+        "</section><section><h2>Most negative moments</h2>",
         _moments(recording, best=False),
-        "<h2>Alerts</h2>",
+        "</section></div><h2>Alerts</h2>",
         _alerts(recording),
         "<h2>Transcript</h2>",
         _transcript(recording),
@@ -93,36 +113,14 @@ def html(recording: Recording) -> str:
     return "\n".join(parts)
 
 
-def moments(sentiments: Iterable[Sentiment], *, best: bool) -> list[Sentiment]:
-    """The MOMENTS highest (or lowest) values with words, a person's own APART_MS apart.
-
-    The highest are above zero, the lowest below: a session without a negative moment has none.
-    """
-    sign = 1.0 if best else -1.0
-    spoken = [s for s in sentiments if s.valence is not None and s.text and s.valence * sign > 0]
-    chosen: list[Sentiment] = []
-    for sentiment in sorted(
-        spoken, key=lambda s: (-sign * (s.valence or 0.0), s.end_ms, s.window_id)
-    ):
-        if all(
-            other.participant_id != sentiment.participant_id
-            or abs(other.end_ms - sentiment.end_ms) >= APART_MS
-            for other in chosen
-        ):
-            chosen.append(sentiment)
-        if len(chosen) == MOMENTS:
-            break
-    return chosen
-
-
 # --- parts of the page --------------------------------------------------------------------------
 
 
-def _facts(recording: Recording) -> str:
+def _facts(recording: Recording, zone: tzinfo | None) -> str:
     about = recording.summary
     facts = [] if about.session_id == about.name else [escape(about.session_id)]
     if about.started_at is not None:
-        facts.append(f"started {date_and_time(about.started_at, UTC, seconds=True)}")
+        facts.append(f"started {date_and_time(about.started_at, zone, seconds=True)}")
     facts.append(f"{clock(about.duration_ms)} long")
     facts.append(f"{len(recording.participants)} participants")
     if about.live is not None:
@@ -169,10 +167,9 @@ def _figure(
     bottom = TOP + HEIGHT
     average = mean_valence(points)
     mean = "no evidence" if average is None else f"mean {average:+z.2f}"
-    meeting = [point for point in points if isinstance(point, SessionSentiment)]
-    if any(point.divided for point in meeting):
-        known = sum(point.valence is not None for point in meeting)
-        mean += f", divided {sum(point.divided for point in meeting) / known:.0%} of the time"
+    share = divided_share(point for point in points if isinstance(point, SessionSentiment))
+    if share:
+        mean += f", divided {share:.0%} of the time"
     drawn = [
         f'<svg viewBox="0 0 {WIDTH} {bottom + 24}" role="img" '
         f'aria-label="Valence of {escape(name)} over time, {mean}">'
@@ -239,6 +236,25 @@ def _ticks(span_ms: int) -> list[int]:
     steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
     step_ms = next((1000 * s for s in steps if span_ms / (1000 * s) <= 10), 1000 * 86400)
     return list(range(0, span_ms - step_ms // 4, step_ms))
+
+
+def _thirds(recording: Recording) -> str:
+    """The mean of everybody and of each person in each third of the session."""
+    lines: list[tuple[str, Sequence[Sentiment | SessionSentiment]]] = []
+    if recording.session_sentiments:
+        lines.append(("everybody", recording.session_sentiments))
+    lines += [(shown(recording.names, name), recording.of(name)) for name in recording.participants]
+    rows = [
+        [
+            escape(called),
+            *(
+                "" if mean is None else f"{mean:+z.2f}"
+                for mean in thirds(records, recording.summary.duration_ms)
+            ),
+        ]
+        for called, records in lines
+    ]
+    return _table(("mean of", "first third", "second third", "last third"), rows, numbers_from=1)
 
 
 def _participants(recording: Recording) -> str:
@@ -328,15 +344,13 @@ def _transcript(recording: Recording) -> str:
     lines = transcript(recording.sentiments)
     if not lines:
         return "<p class=soft>The records contain no words with times.</p>"
-    rows = [
-        [
-            clock(line.start_ms),
-            escape(shown(recording.names, line.participant_id)),
-            f"<span class={line.polarity or 'none'}>{escape(line.text)}</span>",
-        ]
+    said = (
+        f"<p><time>{clock(line.start_ms)}</time> "
+        f"<b>{escape(shown(recording.names, line.participant_id))}</b> "
+        f"<span class={line.polarity or 'none'}>{escape(line.text)}</span></p>"
         for line in lines
-    ]
-    return _table(("time", "who", "words"), rows)
+    )
+    return f"<div class=words>{''.join(said)}</div>"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int = 99) -> str:

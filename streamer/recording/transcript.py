@@ -36,7 +36,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 _Said = tuple[SpokenWord, Sentiment]
 
 
-def transcript(sentiments: Iterable[Sentiment]) -> list[Line]:
+def transcript(sentiments: Iterable[Sentiment], max_words: int = MAX_WORDS) -> list[Line]:
     """Return the lines of everybody, by time; `sentiments` holds each window once."""
     said: dict[str, list[_Said]] = {}
     for sentiment in sentiments:
@@ -45,17 +45,17 @@ def transcript(sentiments: Iterable[Sentiment]) -> list[Line]:
     lines = [
         _line(name, part)
         for name, own in said.items()
-        for part in _parted(sorted(own, key=lambda each: each[0].start_ms))
+        for part in _parted(sorted(own, key=lambda each: each[0].start_ms), max_words)
     ]
     return sorted(lines, key=lambda line: (line.start_ms, line.participant_id))
 
 
-def _parted(said: Sequence[_Said]) -> list[list[_Said]]:
+def _parted(said: Sequence[_Said], max_words: int) -> list[list[_Said]]:
     parts: list[list[_Said]] = []
     for word, sentiment in said:
         line = parts[-1] if parts else []
         pause_ms = word.start_ms - line[-1][0].end_ms if line else 0
-        if line and pause_ms <= TURN_PAUSE_MS and len(line) < MAX_WORDS:
+        if line and pause_ms <= TURN_PAUSE_MS and len(line) < max_words:
             line.append((word, sentiment))
         else:
             parts.append([(word, sentiment)])

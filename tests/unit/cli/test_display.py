@@ -5,7 +5,8 @@ import re
 import pytest
 from rich.console import Console, RenderableType
 
-from streamer.cli.display import Board, newest_words, valence_bar
+from streamer.cli.display import Board, comparison, newest_words, valence_bar
+from streamer.recording.comparison import Agreement, Comparison
 from streamer.records import SpeechSpan, Spoken
 from tests.made_records import alert, sentiment, session, session_sentiment
 
@@ -80,8 +81,17 @@ def test_a_replay_shows_how_far_it_is_and_a_live_session_does_not() -> None:
     board = Board("Replay", length_s=120)
     board.add(sentiment(29, 1.0))
     board.add(sentiment(9, 1.0, participant_id="bo"))
-    assert "0:40 of 2:00" in shown(board.live())
+    assert "0:10 of 2:00" in shown(board.live()), "so much is there of everybody"
+    board.add(sentiment(10, 1.0, participant_id="bo", final=True))
+    assert "0:30 of 2:00" in shown(board.live()), "bo's recording is shorter"
     assert " of " not in shown(Board("Live").live())
+
+
+def test_a_replay_of_which_no_person_is_published_shows_how_far_the_meeting_is() -> None:
+    board = Board("Replay", length_s=60)
+    assert "0:00 of 1:00" in shown(board.live())
+    board.add(session_sentiment(29))
+    assert "0:30 of 1:00" in shown(board.live())
 
 
 def test_a_revision_of_an_older_window_is_not_shown_as_the_newest() -> None:
@@ -176,3 +186,32 @@ def test_speech_that_is_published_again_counts_once_as_talk_time() -> None:
     board.add(sentiment(59, revision=1, spoken=Spoken((SpeechSpan(0, 30_500),))))
     assert "0:30" in shown(board.summary())
     assert "1:00" not in shown(board.summary()).partition("Who spoke")[2].partition("Nobody")[0]
+
+
+def test_a_comparison_fits_80_columns_and_no_number_is_cut() -> None:
+    row = Agreement(
+        participant_id="Anastasia Berg",
+        windows=1234,
+        only_a=12,
+        only_b=3,
+        mean_a=-0.24,
+        mean_b=0.19,
+        mean_difference=-0.43,
+        mean_absolute=0.57,
+        correlation=-0.91,
+        same_label=1.0,
+        same_polarity=0.85,
+    )
+    both = Comparison(
+        session_a="standup-20260503T090000Z-3f9a",
+        session_b="standup-20260504T090000Z-11aa",
+        models_a=("default-1",),
+        models_b=("default-2",),
+        agreement=(row,),
+        differences=(),
+    )
+    text = shown(comparison(both))
+    assert "…" not in text
+    for number in ("1234", "-0.24", "+0.19", "-0.43", "0.57", "-0.91", "100%", "85%", "12"):
+        assert number in text, number
+    assert max(map(len, text.splitlines())) <= 80

@@ -189,6 +189,7 @@ def test_the_index_tells_when_a_session_is_complete(tmp_path: Path) -> None:
     assert entry.participants == session("ended").participants
     assert entry.models == ("tiny",)
     assert entry.mean_valence == 0.75
+    assert entry.course == (*[None] * 8, 0.75, None, None, None), "its window ends at 3 s of 4"
     assert Recordings(tmp_path).read("standup").summary == entry
 
 

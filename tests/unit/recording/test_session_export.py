@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import av
 import msgspec
@@ -16,6 +17,7 @@ from streamer.recording.export import CSV_COLUMNS, FORMATS, cue_time, export
 from streamer.recording.recorded import Recording
 from streamer.recording.report import POINTS, moments
 from streamer.records import Sentiment, SpeechSpan, Spoken, SpokenWord
+from streamer.rounding import rounded
 from streamer.speech.transcripts import parse_subtitles
 from tests.made_records import (
     START,
@@ -94,6 +96,16 @@ def test_who_has_a_name_is_shown_by_it_everywhere(tmp_path: Path) -> None:
     assert not re.search(r">ana\b", page), "the id is not shown"
 
 
+def test_numbers_are_rounded_to_what_they_mean(tmp_path: Path) -> None:
+    latencies = {"total": 110.12345}
+    long = recorded(tmp_path, sentiment(0, 0.123456, uncertainty=0.98765, latency_ms=latencies))
+    [row] = csv.DictReader(io.StringIO(export(long, "csv").decode(), newline=""))
+    [record] = json.loads(export(long, "json"))["sentiments"]
+    assert (row["valence"], row["uncertainty"]) == ("0.123", "0.988")
+    assert (row["latency_total_ms"], row["class_3"]) == ("110.1", "0.7")
+    assert (record["valence"], record["latency_ms"]) == (0.123, {"total": 110.1})
+
+
 def test_parquet_is_the_same_table_with_types(meeting: Recording) -> None:
     table = pq.read_table(io.BytesIO(export(meeting, "parquet")))
     assert tuple(table.schema.names) == CSV_COLUMNS
@@ -103,11 +115,10 @@ def test_parquet_is_the_same_table_with_types(meeting: Recording) -> None:
     assert about["session_id"] == "standup"
 
 
-def test_json_holds_the_published_records_unchanged(meeting: Recording) -> None:
+def test_json_holds_the_published_records_rounded(meeting: Recording) -> None:
     whole = json.loads(export(meeting, "json"))
-    assert msgspec.convert(whole["sentiments"], list[Sentiment], strict=False) == list(
-        meeting.sentiments
-    )
+    assert whole["sentiments"] == [rounded(each) for each in meeting.sentiments]
+    msgspec.convert(whole["sentiments"], list[Sentiment], strict=False)
     assert whole["summary"]["alerts"] == 1
     assert whole["session"]["consent"] == "all agreed"
     assert whole["alerts"][0]["kind"] == "sharp_drop"
@@ -120,7 +131,7 @@ def test_vtt_tells_each_step_what_everybody_was_at_its_end(
     assert text.splitlines()[:5] == [
         "WEBVTT",
         "",
-        "00:00:00.000 --> 00:00:01.000",
+        "00:00:00.000 --> 00:00:01.000 line:0",
         "<v ana>ana: -1.2 weakly negative</v>",
         "<v bo>bo: +2.0 positive</v>",
     ]
@@ -132,6 +143,25 @@ def test_vtt_tells_each_step_what_everybody_was_at_its_end(
     with av.open(path) as container:
         packets = [packet for packet in container.demux() if packet.size]
     assert [packet.pts for packet in packets] == [0, 2000]
+
+
+def test_vtt_has_the_words_while_they_are_spoken(tmp_path: Path) -> None:
+    words = [SpokenWord(f"w{k}", 100 * k, 100 * k + 90) for k in range(14)]
+    spoken = Spoken((), (*words, SpokenWord("a<b>", 5_000, 5_000)))
+    told = recorded(tmp_path / "r", sentiment(5, 1.0, spoken=spoken))
+    text = export(told, "vtt").decode()
+    cues = [
+        "00:00:00.000 --> 00:00:01.190\n<v ana>ana: w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11</v>",
+        "00:00:00.000 --> 00:00:06.000 line:0\n<v ana>ana: +1.0 weakly positive</v>",
+        "00:00:01.200 --> 00:00:01.390\n<v ana>ana: w12 w13</v>",
+        "00:00:05.000 --> 00:00:05.001\n<v ana>ana: a&lt;b&gt;</v>",
+    ]
+    assert text == "WEBVTT\n\n" + "\n\n".join(cues) + "\n"
+    path = tmp_path / "captions.vtt"
+    path.write_text(text, "utf-8")
+    with av.open(path) as container:
+        starts = [packet.pts for packet in container.demux() if packet.size]
+    assert starts == [0, 0, 1200, 5000]
 
 
 def test_names_and_words_are_escaped_everywhere(tmp_path: Path) -> None:
@@ -183,6 +213,7 @@ def test_the_report_stands_alone_and_tells_the_session(meeting: Recording) -> No
     assert names.count("svg") == 3  # everybody, ana, bo
     text = " ".join(page.texts)
     assert "started 2026-05-03 09:00:00 UTC" in text
+    assert b"started 2026-05-03 11:00:00 CEST" in export(meeting, "html", ZoneInfo("Europe/Berlin"))
     assert "consent: all agreed" in text
     assert "a source of their own" in text
     assert "the voice, 80% sure" in text
@@ -202,7 +233,7 @@ def test_the_report_tells_who_spoke_how_long_and_what(tmp_path: Path) -> None:
         alert(8, state="cleared"),
     )
     page = export(meeting, "html").decode()
-    text = " ".join(Page(page).texts)
+    text = " ".join(" ".join(Page(page).texts).split())
     assert "ana 0:04 80% 1 0:04 0 0:06" in text
     assert "Nobody spoke for 0:05, in 1 silence." in text
     assert "0:04 0:09 ana fell sharply, down for 5 s" in text

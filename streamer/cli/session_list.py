@@ -1,0 +1,104 @@
+"""The table of recorded sessions (Rich): summaries in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from streamer.clock import clock, date_and_time
+from streamer.plain_text import printable
+from streamer.recording.figures import per_meeting
+from streamer.recording.recorded import Summary
+from streamer.shown_names import shown
+
+LEVELS = "▁▂▃▄▅▆▇█"
+HIGHEST = 2.0
+"""The valence of the highest level; the lowest is its negative."""
+
+
+def matching(summaries: Sequence[Summary], text: str) -> list[Summary]:
+    """Return the sessions whose id, name or participants contain a text, in any case."""
+    wanted = text.casefold()
+    return [
+        each
+        for each in summaries
+        if any(
+            wanted in name.casefold()
+            for name in (
+                each.session_id,
+                each.name,
+                *(person.participant_id for person in each.participants),
+                *each.names.values(),
+            )
+        )
+    ]
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Return one character for each valence, a space where there is none."""
+    return "".join(" " if value is None else LEVELS[_level(value)] for value in values)
+
+
+def session_list(summaries: Sequence[Summary]) -> RenderableType:
+    """The sessions, newest first, and below them the trend of each name with several."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("session", overflow="fold", ratio=2)
+    table.add_column("started", overflow="fold")
+    table.add_column("length", no_wrap=True, justify="right")
+    table.add_column("who", overflow="fold", ratio=1)
+    table.add_column("mean", no_wrap=True, justify="right")
+    table.add_column("course", no_wrap=True)
+    table.add_column("alerts", no_wrap=True, justify="right")
+    for summary in summaries:
+        table.add_row(
+            _name(summary),
+            date_and_time(summary.started_at) if summary.started_at else "",
+            clock(summary.duration_ms),
+            printable(
+                ", ".join(
+                    shown(summary.names, person.participant_id) for person in summary.participants
+                )
+            ),
+            _signed(summary.mean_valence),
+            sparkline(summary.course),
+            str(summary.alerts),
+        )
+    return Group(table, *trends(summaries))
+
+
+def trends(summaries: Sequence[Summary]) -> list[Text]:
+    """Return a line for each name that several sessions with a mean have, by name."""
+    means: dict[str, list[float]] = {}
+    for summary in reversed(summaries):  # oldest first
+        if summary.mean_valence is not None:
+            means.setdefault(summary.name, []).append(summary.mean_valence)
+    lines = []
+    for name, values in sorted(means.items()):
+        trend = per_meeting(values)
+        if trend is not None:
+            lines.append(
+                Text(
+                    f"{printable(name)}: {len(values)} meetings {sparkline(values)}, "
+                    f"{trend:+z.2f} per meeting"
+                )
+            )
+    return lines
+
+
+def _name(summary: Summary) -> Text:
+    rest = summary.session_id.removeprefix(summary.name)
+    text = Text.assemble((printable(summary.name), "bold"), (printable(rest), "dim"))
+    return text if summary.complete else text.append(" not complete", "yellow")
+
+
+def _level(valence: float) -> int:
+    place = (valence + HIGHEST) / (2 * HIGHEST) * len(LEVELS)
+    return min(max(int(place), 0), len(LEVELS) - 1)
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+z.2f}"
