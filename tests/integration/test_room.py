@@ -55,7 +55,7 @@ def browser(profile: Path, sound: Path) -> Iterator[webdriver.Chrome]:
         *FLAGS,
         f"--user-data-dir={profile}",
         "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
+        "--use-fake-device-for-media-stream=fps=5",  # a light camera
         f"--use-file-for-fake-audio-capture={sound}",
     ):
         options.add_argument(flag)
