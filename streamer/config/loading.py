@@ -37,15 +37,20 @@ def load(
         ConfigError: the file is missing or not TOML, a key is unknown, a value does not fit.
     """
     tree = _read_toml(path) if path is not None else {}
+    texts: dict[tuple[str, ...], str] = {}
     for name, text in sorted((os.environ if environment is None else environment).items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-            _put(tree, keys, text, origin=name)
+            _put(tree, keys, _value(text), origin=name)
+            texts[tuple(keys)] = text
     for item in overrides:
         dotted, equals, text = item.partition("=")
         if not equals:
             raise ConfigError(f"--set {item!r} must look like section.key=value.")
-        _put(tree, dotted.strip().split("."), text, origin=f"--set {dotted}")
+        keys = dotted.strip().split(".")
+        _put(tree, keys, _value(text), origin=f"--set {dotted}")
+        texts[tuple(keys)] = text
+    _keep_texts(tree, texts)
     return build(tree)
 
 
@@ -73,12 +78,23 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"The configuration file {path} cannot be read: {error}.") from None
 
 
-def _put(tree: dict[str, Any], keys: list[str], text: str, *, origin: str) -> None:
+def _keep_texts(tree: dict[str, Any], texts: Mapping[tuple[str, ...], str]) -> None:
+    """Put the text itself where a string is expected: a password of digits is no number."""
+    try:
+        Config.model_validate(tree)
+    except ValidationError as error:
+        for each in error.errors():
+            keys = tuple(str(part) for part in each["loc"])
+            if each["type"] == "string_type" and keys in texts:
+                _put(tree, keys, texts[keys], origin=".".join(keys))
+
+
+def _put(tree: dict[str, Any], keys: Sequence[str], value: Any, *, origin: str) -> None:
     for key in keys[:-1]:
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"{origin} goes below {key!r}, which is a value, not a section.")
-    tree[keys[-1]] = _value(text)
+    tree[keys[-1]] = value
 
 
 def _value(text: str) -> Any:

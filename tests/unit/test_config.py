@@ -172,3 +172,17 @@ def test_the_configurations_we_ship_are_valid_and_change_something(name: str) ->
 )
 def test_a_broker_without_a_port_is_at_kafkas_own(given: str, used: str) -> None:
     assert settings.build({"kafka": {"broker": given}}).kafka.broker == used
+
+
+@pytest.mark.parametrize("text", ["123456", "1e5", "true", "2026-05-03", "007", "[1]", "-0.5"])
+def test_a_text_that_looks_like_another_value_is_a_text_where_one_is_expected(text: str) -> None:
+    environment = {
+        "STREAMER__KAFKA__SECURITY__PROTOCOL": "SASL_SSL",
+        "STREAMER__KAFKA__SECURITY__USERNAME": text,
+        "STREAMER__KAFKA__SECURITY__PASSWORD": text,
+        "STREAMER__WINDOWS__LENGTH_S": "4",
+    }
+    config = settings.load(None, [f"session.consent={text}"], environment)
+    security = config.kafka.security
+    assert (security.username, security.password.get_secret_value()) == (text, text)
+    assert (config.session.consent, config.windows.length_s) == (text, 4.0)
