@@ -31,7 +31,7 @@ class Forgotten:
         """Return the marks in a session's folder; there may be none."""
         try:
             data = (folder / FORGOTTEN_FILE).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return cls(session_id)
         return cls(session_id, frozenset(msgspec.json.decode(data, type=list[str])))
 

@@ -16,6 +16,7 @@ from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.recording.reader import Recordings
 from streamer.records import Presence, Sentiment, Session, Window
+from streamer.rounding import rounded
 from tests.made_records import recorded, sentiment, session, window
 
 ROOT = Path(__file__).parents[2]
@@ -79,9 +80,8 @@ async def test_a_recorded_session_is_scored_again_and_recorded_beside_the_old(
     assert entries["standup-again"].consent == "all agreed"
     assert entries["standup-again"].names == {"ana": "Ana Berg"}
     recorded_sentiments = recordings.read(recordings.find("standup-again")).sentiments
-    assert [item.valence for item in recorded_sentiments if item.participant_id == "bo"] == [
-        item.valence for item in printed_sentiments["bo"]
-    ]
+    bo = [item.valence for item in recorded_sentiments if item.participant_id == "bo"]
+    assert rounded(bo) == [item.valence for item in printed_sentiments["bo"]]
 
 
 async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_own(
