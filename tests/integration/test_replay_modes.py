@@ -80,9 +80,8 @@ def test_a_meeting_can_be_published_without_any_single_person(
 
 
 def test_clips_of_real_people(shared_data: Path, kafka_broker: str) -> None:
-    """Every clip at once on real Kafka, and one on the embedded broker: a sentiment a window."""
-    clips = sorted((shared_data / "clips").glob("*.mp4"))
-    assert len(clips) >= 6
+    """Three talking heads at once on real Kafka: a sentiment a window, from all modalities."""
+    clips = [shared_data / "clips" / f"{name}.mp4" for name in ("17", "27", "WDA_KatieHill_000")]
     prefix = "clips"
     said = streamer(
         *("replay", "--speed", "0", "--json", "--session", "clips", *map(str, clips)),
@@ -97,9 +96,6 @@ def test_clips_of_real_people(shared_data: Path, kafka_broker: str) -> None:
             assert any(r["presence"][modality] > 0 for r in mine)
     read = [json.loads(line) for line in lines(kafka_broker, f"{prefix}.smoothed.v1")]
     assert {r["window_id"] for r in read} == {r["window_id"] for r in said.records}
-    embedded = replay(clips[0])
-    assert embedded.code == 0, embedded.errors
-    in_order(embedded.records, len([r for r in read if r["participant_id"] == clips[0].stem]))
 
 
 def length_s(clip: Path) -> float:
