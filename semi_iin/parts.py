@@ -97,7 +97,7 @@ def _read(data: Data, root: Path) -> list[Sample]:
 def _part(data: Data, samples: Sequence[Sample], has_fusion_texts: bool) -> Part:
     """Split one data set; `has_fusion_texts`: some data set splits off texts for Semi-IIN."""
     reported = _of(samples, "valid" if data.selection else "test")
-    unlabeled = share_of(_of(samples, "unlabeled"), data.share)
+    unlabeled = share_of(_of(samples, "unlabeled"), data.share, data.skip)
     if data.reported:
         reported = [
             sample
@@ -108,7 +108,7 @@ def _part(data: Data, samples: Sequence[Sample], has_fusion_texts: bool) -> Part
         samples = [sample for sample in _as_train(samples) if sample.id not in names]
     if data.selection:
         samples = split_off(_of(samples, "train"), data.selection)
-    train = share_of(_of(samples, "train"), data.share)
+    train = share_of(_of(samples, "train"), data.share, data.skip)
     if data.fusion:
         parted = split_off(train, data.fusion, salt="fusion")
         train, fusion = _of(parted, "train"), _of(parted, "valid")

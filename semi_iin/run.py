@@ -6,7 +6,7 @@ not done again. The loop and the losses are elsewhere (`loop`, `task`, `pretrain
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from semi_iin.loop import Report, fit
 from semi_iin.model import SemiIIN
 from semi_iin.parts import Part, lacking, read_parts
 from semi_iin.pretraining.stages import train_encoders
+from semi_iin.pretraining.teacher import soft_labels, taught
 from semi_iin.settings import RunConfig
 from semi_iin.task import Example, SentimentTask, build_model, fit_temperatures
 
@@ -111,14 +112,26 @@ def prepare(
     device = find_device(config.device)
     parts = read_parts(config, Path(data_root if data_root is not None else config.data_root))
     encoders, start = train_encoders(config, parts, run, device, report)
-    if config.start:
-        start = checkpoints.load(config.start).under(checkpoints.MODEL_PREFIX)
+    if config.teacher:
+        parts = [_taught(part, config, run, device, report) for part in parts]
     examples, selection, compose = training_examples(config, parts, encoders, run, report)
     if not examples or not selection:
         raise SemiIINError(
             lacking(parts, "which the training of Semi-IIN needs", selection=bool(examples))
         )
     return Prepared(device, parts, encoders, examples, selection, compose, start)
+
+
+def _taught(part: Part, config: RunConfig, run: Path, device: torch.device, report: Report) -> Part:
+    """Return a part whose texts for Semi-IIN, with the unlabeled, have the teacher's valence."""
+    texts = [sample for sample in (*part.fusion, *part.unlabeled) if sample.text is not None]
+    others = [sample for sample in part.fusion if sample.text is None]
+    if not texts:
+        return part
+    valences = soft_labels(
+        config.teacher, texts, run / "teacher", device, config.feature_precision, report
+    )
+    return replace(part, fusion=[*taught(texts, valences), *others])
 
 
 def save_run(

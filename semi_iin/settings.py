@@ -90,6 +90,8 @@ class Data(Settings):
         scale: of the labels: "valence", or "sst5" for classes 0 to 4.
         repeat: how often an epoch contains each training sample.
         share: of the training groups that are used, chosen by a fixed hash.
+        skip: share of the training groups, by the same hash, that are passed over before `share`
+            is taken; so a run can leave out the groups that another run's encoder trained on.
         reported: for a data set without a training part: one group in this many of its validation
             part is reported, the others train; 0 = the data set has a training part.
         selection: one training group in this many is split off for selection and calibration;
@@ -108,6 +110,7 @@ class Data(Settings):
     scale: Literal["valence", "sst5"] = "valence"
     repeat: int = Field(default=1, ge=1)
     share: float = Field(default=1.0, gt=0, le=1)
+    skip: float = Field(default=0.0, ge=0, lt=1)
     reported: int = Field(default=0, ge=0)
     selection: int = Field(default=0, ge=0)
     fusion: int = Field(default=0, ge=0)
@@ -118,7 +121,8 @@ class EncoderSettings(Settings):
 
     Attributes:
         spec: as `semi_iin.encoders` describes it.
-        checkpoint: take spec and weights from this checkpoint instead.
+        checkpoint: take spec and weights from this checkpoint instead; a text encoder with a
+            `training` goes on from them.
         teacher: a checkpoint whose valences the text encoder learns beside the labels, and alone
             on texts without labels; "" = labels only.
         rank: of the factors by which a fine-tuned transformer is stored.
@@ -166,10 +170,15 @@ class RunConfig(Settings):
             working directory of the command.
         data: the data sets.
         encoders: by modality; none at all where the data are ready features.
-        feature_precision: of the encoders when they compute the features of the data: "float32",
-            or "bfloat16" autocast, which is several times as fast where the processor has it.
+        feature_precision: of the encoders when they compute the features of the data, and of the
+            teacher: "float32", or "bfloat16" autocast, which is several times as fast where the
+            processor has it.
         start: a checkpoint whose Semi-IIN gives the weights to start from, where their shapes fit;
-            "" = those through which the run trained its text encoder, else fresh ones.
+            "" = fresh ones. A run that trains its text encoder starts there, and goes on from the
+            weights through which that was trained.
+        teacher: a checkpoint whose valences Semi-IIN learns on the texts that train it: alone
+            where a text has no valence, which then trains Semi-IIN too, else mixed with its label;
+            "" = labels only.
         model: settings of `SemiIINConfig`; the encoders' widths are filled in.
         training: of Semi-IIN.
         objective: the loss.
@@ -184,6 +193,7 @@ class RunConfig(Settings):
     encoders: dict[Modality, EncoderSettings] = Field(default_factory=dict)
     feature_precision: Literal["float32", "bfloat16"] = "float32"
     start: str = ""
+    teacher: str = ""
     model: dict[str, Any] = Field(default_factory=dict)
     training: Training = Training()
     objective: Objective = Objective()

@@ -112,12 +112,16 @@ def split_off(
     return result
 
 
-def share_of(samples: Sequence[Sample], share: float) -> list[Sample]:
-    """Return the samples of about this share of the groups, by a fixed hash."""
+def share_of(samples: Sequence[Sample], share: float, skip: float = 0.0) -> list[Sample]:
+    """Return the samples of about this share of the groups, by a fixed hash.
+
+    The groups of `share_of(samples, skip)` are not among them.
+    """
+    first, end = 1000 * skip, 1000 * (skip + share)
     return [
         sample
         for sample in samples
-        if _hash(f"share{sample.group or sample.id}") % 1000 < 1000 * share
+        if first <= _hash(f"share{sample.group or sample.id}") % 1000 < end
     ]
 
 

@@ -45,23 +45,24 @@ def train_encoders(
 
     The audio encoder trains on recordings with emotions, the vision encoder on face crops with
     emotions, and last the text encoder on labelled texts, through a Semi-IIN of the run's
-    settings.
+    settings. A text encoder that a checkpoint provides goes on from its weights.
 
     Returns:
-        All encoders of the configuration, on the device, and the weights of the Semi-IIN through
-        which the text encoder was trained; None where it was not.
+        All encoders of the configuration, on the device, and the weights from which Semi-IIN goes
+        on: those through which the text encoder was trained, else those of `start`, else None.
 
     Raises:
         SemiIINError: when no data can teach an encoder, or its kind is not trained here.
     """
+    _check(config)
     specs, stored = _starting_points(config)
     start = None
+    if config.start:
+        start = checkpoints.load(config.start).under(checkpoints.MODEL_PREFIX)
     for modality in ORDER:
         settings = config.encoders.get(modality)
-        if settings is None or settings.training is None or settings.checkpoint:
+        if settings is None or settings.training is None:
             continue
-        if settings.teacher and modality != "text":
-            raise SemiIINError(f"encoders.{modality}.teacher: only the text encoder has a teacher")
         samples, selection = _lessons(parts, modality, bool(settings.teacher))
         if modality != "text":
             learned = (*samples, *selection)
@@ -71,21 +72,37 @@ def train_encoders(
         torch.manual_seed(config.seed)
         encoders = Encoders.build(specs, stored)
         taught = (
-            soft_labels(settings.teacher, samples, run / "teacher", device, report)
+            soft_labels(
+                settings.teacher, samples, run / "teacher", device, config.feature_precision, report
+            )
             if settings.teacher
             else None
         )
-        task = _task(
-            config, settings, settings.training, encoders, modality, samples, selection, taught
-        )
+        task = _task(config, settings, encoders, modality, samples, selection, taught, start)
         fit(task, settings.training, run / modality, seed=config.seed, device=device, report=report)
         encoder = encoders.encoders[modality].eval().cpu()
         encoder.finish_training(settings.rank)
         start = task.fusion_weights() or start
+        of_source = f"{modality}_encoder."
+        stored = {name: value for name, value in stored.items() if not name.startswith(of_source)}
         stored.update(Encoders({modality: encoder}).tensors())
     encoders = Encoders.build(specs, stored).to(device)
     encoders.bfloat16 = config.feature_precision == "bfloat16"
     return encoders, start
+
+
+def _check(config: RunConfig) -> None:
+    """Refuse what only the text encoder can do."""
+    for modality, settings in config.encoders.items():
+        if settings.training is None or modality == "text":
+            continue
+        if settings.teacher:
+            raise SemiIINError(f"encoders.{modality}.teacher: only the text encoder has a teacher")
+        if settings.checkpoint:
+            raise SemiIINError(
+                f"encoders.{modality}: only the text encoder can be trained from a checkpoint; "
+                "remove `checkpoint` or `training`"
+            )
 
 
 def _starting_points(config: RunConfig) -> tuple[dict[str, Spec], dict[str, Tensor]]:
@@ -144,21 +161,21 @@ def _teaches(sample: Sample, modality: Modality) -> bool:
 def _task(
     config: RunConfig,
     settings: EncoderSettings,
-    training: Training,
     encoders: Encoders,
     modality: Modality,
     samples: Sequence[Sample],
     selection: Sequence[Sample],
     taught: NDArray[np.float32] | None,
+    start: dict[str, Tensor] | None,
 ) -> EncoderTask:
     """Return the task that trains an encoder; the only place that maps encoders to tasks."""
     encoder: Encoder = encoders.encoders[modality]
-    size, seed = training.batch_size, config.seed
+    size, seed = (settings.training or Training()).batch_size, config.seed
     match encoder:
         case TextEncoder():
             return TextTask(
                 encoder,
-                build_model(config, encoders),
+                build_model(config, encoders, start),
                 samples,
                 selection,
                 batch_size=size,

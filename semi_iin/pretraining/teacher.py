@@ -1,4 +1,4 @@
-"""A teacher for the text encoder: the valences of a larger checkpoint, as soft labels.
+"""A teacher for the text encoder and for Semi-IIN: the valences of a larger checkpoint.
 
 What enters: a checkpoint that reads words, and texts with or without labels. What leaves: a valence
 for each. This is the paper's self-training taken further: a pseudo-label is a degree, and nothing
@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from semi_iin.predict import Predictor
 
 BATCH = 64
 SHARD = 4096  # texts that a stopped run loses at most
+TEACHER_SHARE = 2 / 3  # of what a text that has both a label and a teacher's valence is to teach
 
 
 def soft_labels(
@@ -31,6 +33,7 @@ def soft_labels(
     samples: Sequence[Sample],
     directory: Path,
     device: torch.device,
+    precision: str = "float32",
     report: Report = lambda progress: None,
 ) -> NDArray[np.float32]:
     """Return the teacher's valence (n,) of each text, read with its context.
@@ -41,14 +44,13 @@ def soft_labels(
         directory: where valences are kept, so that a stopped run goes on; another teacher under
             the same name has others.
         device: of the teacher.
+        precision: "float32", or "bfloat16" where the processor has it.
         report: called after every batch.
 
     Raises:
         SemiIINError: when the checkpoint cannot be loaded or does not read words.
     """
-    predictor = Predictor.from_checkpoint(
-        teacher, str(device), "bfloat16" if device.type == "cpu" else "float32", ["text"]
-    )
+    predictor = Predictor.from_checkpoint(teacher, str(device), precision, ["text"])
     digest = checkpoints.digest(teacher)
     clips = {
         (sample.text or "", sample.context or ""): Clip(text=sample.text, context=sample.context)
@@ -70,6 +72,25 @@ def soft_labels(
     return np.array(
         [valences[sample.text or "", sample.context or ""] for sample in samples], dtype=np.float32
     )
+
+
+def taught(samples: Sequence[Sample], valences: NDArray[np.float32]) -> list[Sample]:
+    """Return texts labelled with a teacher's valences, mixed with their own where they have one.
+
+    Args:
+        samples: with text; labels of other scales than valence are dropped.
+        valences: the teacher's (n,).
+    """
+    return [
+        replace(
+            sample,
+            label=float(valence)
+            if sample.valence is None
+            else TEACHER_SHARE * float(valence) + (1 - TEACHER_SHARE) * sample.valence,
+            scale="valence",
+        )
+        for sample, valence in zip(samples, valences, strict=True)
+    ]
 
 
 def _valences(predictor: Predictor, clips: Sequence[Clip]) -> list[float]:

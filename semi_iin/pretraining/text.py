@@ -23,6 +23,7 @@ from semi_iin.encoders.text import TextEncoder
 from semi_iin.labels import valence_class
 from semi_iin.loop import Metrics, length_batches
 from semi_iin.model import SemiIIN, SemiIINOutput
+from semi_iin.pretraining.teacher import TEACHER_SHARE
 from semi_iin.settings import Objective
 from semi_iin.task import valence_error
 
@@ -30,7 +31,6 @@ STRIPPED = 0.35  # of texts lose case and punctuation, as recognised speech has 
 DISTURBED = 0.2  # of texts lose, double or join some words, as recognised speech does
 WITH_CONTEXT = 1 / 3  # of batches are read with their context; it triples the cost of a batch
 SIGN_EDGE = 0.5  # a valence beyond it is called positive or negative, as in the seven classes
-TEACHER_SHARE = 2 / 3  # of the error of a text that has both a label and a teacher's valence
 
 
 class ScaleMaps(nn.Module):

@@ -95,7 +95,7 @@ def context(files: Files, now: Callable[[], datetime] = now) -> ssl.SSLContext:
         loaded = _load(certificate)
     except _Encrypted:
         raise ConfigError(
-            f"The key {key} has a password; give one without with --tls-key."
+            f"The key {key} has a password. Name a key without a password with --tls-key."
         ) from None
     except (OSError, ValueError) as error:
         mismatch = "KEY_VALUES_MISMATCH" in str(error)

@@ -61,6 +61,19 @@ def test_a_share_of_the_groups_trains(tmp_path: Path) -> None:
     assert 40 < len(sizes[0]) < 110 and 140 < len(sizes[1]) < 220
 
 
+def test_skipped_groups_are_those_of_the_other_share(tmp_path: Path) -> None:
+    texts_csv(tmp_path / "talk.csv", [f"text number {index}" for index in range(400)])
+
+    def trained_by(**data: float) -> set[str]:
+        config = RunConfig.model_validate({"name": "made", "data": [{"path": "talk.csv", **data}]})
+        return {sample.id for sample in read_parts(config, tmp_path)[0].train}
+
+    first, second, both = (
+        trained_by(share=0.3), trained_by(skip=0.3, share=0.2), trained_by(share=0.5)
+    )  # fmt: skip
+    assert second and not first & second and first | second == both
+
+
 def test_a_validation_part_alone_is_split_into_reported_and_training(tmp_path: Path) -> None:
     rows = [f"{index // 4},{index % 4},text {index},0" for index in range(200)]
     (tmp_path / "validation.csv").write_text("\n".join(["dialogue,turn,text,emotion", *rows]))
