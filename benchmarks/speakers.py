@@ -11,8 +11,8 @@ speech, false alarms and speech of a wrong speaker, overlapped speech included, 
 speech: at collar 0, and without 0.25 s on both sides of each true boundary. `--words` also
 recognises words, with the Whisper model on disk; a word is wrong if its speaker, matched to the
 true ones, does not speak during it. CPU is process time per second of sound, without the words.
-`--live` also labels each second as it comes, 0.5 to 1.5 s behind, and labels all of it again at the
-end by the people as they are then.
+`--live` also labels each second as it comes, 0.5 to 1.5 s behind; then again, as a live session
+does while it can change what is published; and all at the end, by the people as they are then.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from scipy.optimize import linear_sum_assignment
 from streamer import capture
 from streamer.config import Config
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
+from streamer.session.relabelled import REACH_WINDOWS
 from streamer.spans import SpeakerTurn
 from streamer.speakers.clustering import Turn
+from streamer.speakers.labels import Labels
 from streamer.speakers.listening import Ear, networks, speakers_of, stretches_of, time_ns
 from streamer.speakers.online import OnlineSpeakers
 from streamer.speech.activity import Silero
@@ -220,14 +222,16 @@ def words_of(case: Case) -> list[tuple[int, int]]:
     return [(word.start_ns, word.end_ns) for word in (*words, *recogniser.finish().words)]
 
 
-def wrong_words(case: Case, found: Sequence[SpeakerTurn]) -> tuple[int, int]:
+def wrong_words(
+    case: Case, found: Sequence[SpeakerTurn], heard: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
     """Return how many words fall into true speech, and how many of these have a wrong speaker."""
     frames = len(case.samples) * RATE_HZ // SAMPLE_RATE_HZ
     (truth, people), (guess, speakers) = grid(case.truth, frames), grid(found, frames)
     names = {speakers[b]: people[a] for a, b in matched(truth, guess)}
     everybody = Everybody(found)
     total = wrong = 0
-    for start_ns, end_ns in words_of(case):
+    for start_ns, end_ns in heard:
         first, end = (round(t * RATE_HZ / NS_PER_S) for t in (start_ns, end_ns))
         speaks = np.asarray(truth[first : max(end, first + 1)].any(axis=0))
         if speaks.any():
@@ -239,21 +243,40 @@ def wrong_words(case: Case, found: Sequence[SpeakerTurn]) -> tuple[int, int]:
 
 def measure(case: Case, ear: Ear, groups: dict[str, Group], *, words: bool, live: bool) -> None:
     """Tell the speakers of a recording apart and add what is found to its groups."""
+    heard = words_of(case) if words else []
     begun_s = time.process_time()
     found = speakers_of(case.chunks, ear, MOST_SPEAKERS)
-    add(case, found, time.process_time() - begun_s, groups[case.group], words=words)
+    add(case, found, time.process_time() - begun_s, groups[case.group], heard)
     if not live:
         return
     begun_s = time.process_time()
-    online = OnlineSpeakers(MOST_SPEAKERS)
-    turns = [turn for s in stretches_of(case.chunks, ear) for turn in online.add(s)]
-    turns += online.finish()
+    online, labels = OnlineSpeakers(MOST_SPEAKERS), Labels()
+    turns = list[Turn]()
+    for stretch in stretches_of(case.chunks, ear):
+        passes = online.clusterings
+        new = online.add(stretch)
+        turns += new
+        labels.decide(named(new))
+        if online.clusterings > passes:
+            relabel(labels, online)
+    new = online.finish()
+    turns += new
+    labels.decide(named(new))
+    relabel(labels, online)
     cpu_s = time.process_time() - begun_s
     for name, kind in (
-        (f"{case.group}, live", turns),
-        (f"{case.group}, live, again", online.again()),
+        (f"{case.group}, live", named(turns)),
+        (f"{case.group}, live, relabelled", labels.turns),
+        (f"{case.group}, live, all again", named(online.again())),
     ):
-        add(case, named(kind), cpu_s, groups[name], words=words)
+        add(case, kind, cpu_s, groups[name], heard)
+
+
+def relabel(labels: Labels, online: OnlineSpeakers) -> None:
+    """Change what a live session can still change, with a window each second."""
+    until_ns = time_ns(online.decided)
+    since_ns = max(0, until_ns - REACH_WINDOWS * NS_PER_S)
+    labels.change(named(online.again()), since_ns, until_ns)
 
 
 def named(turns: Sequence[Turn]) -> list[SpeakerTurn]:
@@ -262,7 +285,11 @@ def named(turns: Sequence[Turn]) -> list[SpeakerTurn]:
 
 
 def add(
-    case: Case, found: Sequence[SpeakerTurn], cpu_s: float, group: Group, *, words: bool
+    case: Case,
+    found: Sequence[SpeakerTurn],
+    cpu_s: float,
+    group: Group,
+    heard: Sequence[tuple[int, int]],
 ) -> None:
     """Add to a group what was found in a recording."""
     group.cpu_s += cpu_s
@@ -270,10 +297,9 @@ def add(
     count(case, found, 0.0, group.strict)
     count(case, found, COLLAR_S, group.lenient)
     group.speakers.append((len({t.speaker for t in case.truth}), len({t.speaker for t in found})))
-    if words:
-        total, wrong = wrong_words(case, found)
-        group.words += total
-        group.wrong_words += wrong
+    total, wrong = wrong_words(case, found, heard)
+    group.words += total
+    group.wrong_words += wrong
 
 
 def main() -> None:

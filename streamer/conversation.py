@@ -28,6 +28,8 @@ TURN_PAUSE_MS = 1_000
 """A pause of one person up to this length does not end the turn."""
 OVERLAP_MS = 200
 """The least overlap that is an interruption; a shorter one is a quick answer."""
+KEPT_WINDOWS = 64
+"""Windows of a participant whose speech a newer revision may replace."""
 SILENCE_MS = 2_000
 """From this length on a time in which nobody speaks is a silence."""
 
@@ -68,11 +70,15 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpeechTimes:
-    """Collects when each participant speaks, record by record; one record twice changes nothing."""
+    """Collects when each participant speaks, record by record; one record twice changes nothing.
+
+    A newer revision of one of a participant's KEPT_WINDOWS newest windows replaces what that said.
+    """
 
     def __init__(self, sentiments: Iterable[Sentiment] = ()) -> None:
         """Begin with some records."""
         self._spans: dict[str, list[Span]] = {}
+        self._newest: dict[str, dict[int, tuple[int, list[Span]]]] = {}
         self._end_ms = 0
         for sentiment in sentiments:
             self.add(sentiment)
@@ -82,13 +88,26 @@ class SpeechTimes:
         self._end_ms = max(self._end_ms, sentiment.end_ms)
         if sentiment.spoken is None:
             return
-        spans = self._spans.setdefault(sentiment.participant_id, [])
+        name, index = sentiment.participant_id, sentiment.window_index
+        newest = self._newest.setdefault(name, {})
+        revision, spans = newest.get(index, (sentiment.revision, []))
+        if revision > sentiment.revision:
+            return
+        spans = spans if revision == sentiment.revision else []
         for span in sentiment.spoken.speech:
             _put(spans, (span.start_ms, span.end_ms))
+        newest[index] = sentiment.revision, spans
+        if len(newest) > KEPT_WINDOWS:
+            for old in newest.pop(min(newest))[1]:
+                _put(self._spans.setdefault(name, []), old)
 
     def conversation(self) -> Conversation:
         """Return what is known so far."""
-        return conversation(self._spans, self._end_ms)
+        spans = {
+            name: [*self._spans.get(name, ()), *(s for _, own in newest.values() for s in own)]
+            for name, newest in self._newest.items()
+        }
+        return conversation(spans, self._end_ms)
 
 
 def conversation(spans: Mapping[str, Sequence[Span]], end_ms: int) -> Conversation:

@@ -180,7 +180,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         window_index: k; the window ends at (k+1)·hop, the last one at the stream's end.
-        revision: 0; higher when the window is published again with late words.
+        revision: 0; higher when the window is published again: with late words, or because it was
+            judged later who spoke.
         session_start_unix_ns: wall clock at session time 0.
         audio: 16 kHz mono audio of the whole window in `audio_codec`, None when there is none.
         words: the words that overlap the window, by start time.
@@ -427,6 +428,8 @@ class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         begin_ms: session time at which their recordings begin, milliseconds.
         identified_by: how they are told from the other participants.
         consent: what they agreed to themselves, where they joined from a browser.
+        merged_into: the participant whose voice theirs turned out to be.
+        parted_from: the participant whose voice theirs was taken for before.
     """
 
     participant_id: Name
@@ -435,6 +438,8 @@ class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     begin_ms: Count = 0
     identified_by: IdentifiedBy = "source"
     consent: Consent | None = None
+    merged_into: Name | None = None
+    parted_from: Name | None = None
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,12 +22,17 @@ def merged(before: Session | None, record: Session) -> Session:
     """Return a session's record with the facts of the later one and the newest names.
 
     An `ended` record is later than a `started` one. The names are those of the highest revision,
-    because capture, which writes the end, does not have them.
+    because capture, which writes the end, does not have those that somebody stated; of the later
+    record where revisions are equal, because capture may come to know voices.
     """
     if before is None:
         return record
     facts = before if (before.state, record.state) == ("ended", "started") else record
-    named = max(before, record, key=lambda session: session.revision)
+    named = (
+        facts
+        if before.revision == record.revision
+        else max(before, record, key=lambda session: session.revision)
+    )
     return msgspec.structs.replace(facts, names=named.names, revision=named.revision)
 
 

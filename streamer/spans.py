@@ -44,3 +44,14 @@ def complement(spans: Iterable[Span], start: int, end: int) -> list[Span]:
             gaps.append((at, min(low, end)))
         at = max(at, high)
     return [*gaps, (at, end)] if at < end else gaps
+
+
+def within(spans: Iterable[Span], start: int, end: int) -> list[Span]:
+    """Return the parts of the spans that lie in `[start, end)`, in order, without overlap."""
+    return union((max(start, low), min(end, high)) for low, high in spans)
+
+
+def without(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
+    """Return the parts of the spans that no other covers, in order, without overlap."""
+    taken = union(others)
+    return [part for low, high in union(spans) for part in complement(taken, low, high)]

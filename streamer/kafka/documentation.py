@@ -56,8 +56,9 @@ COMMON: Mapping[str, str] = {
     "window_id": "`session_id/participant_id/window_index`. Records with "
     "the same `window_id` and `revision` are duplicates.",
     "window_index": "*k*: the window ends at (k+1)·hop, the last one at the end of the stream.",
-    "revision": "0; higher when the same window is published again: with late words, or, for the "
-    "meeting, with a participant's late or revised reports. The highest revision counts.",
+    "revision": "0; higher when the same window is published again: with late words, after "
+    "it was judged again who spoke, or, for the meeting, with a participant's late or revised "
+    "reports. The highest revision counts.",
     "event_time": "Wall clock at the end of the window, RFC 3339.",
     "session_start": "Wall clock at session time 0, RFC 3339.",
     "start_ms": "Start of the window in session time, milliseconds, inclusive.",

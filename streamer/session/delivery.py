@@ -11,18 +11,24 @@ import functools
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from streamer.config import Config
 from streamer.kafka.producer import Producer
 from streamer.policy import own_policy
 from streamer.records import NS_PER_MS, Participant, Session, Window, wall_clock
-from streamer.session.participant import Pipeline
 from streamer.session.plan import Plan
 from streamer.session.sending import InFlight, SendQueue, deliver, wait_for_delivery
+
+
+class Pipeline(Protocol):
+    """Gives one participant's windows."""
+
+    def windows(self, stop: threading.Event) -> Iterator[Window]:
+        """Yield the windows until they end or `stop` is set; then what is left."""
 
 
 @dataclass
@@ -103,6 +109,7 @@ class Delivery:
         state: Literal["started", "ended"],
         people: Sequence[Participant],
         asr: Collection[str],
+        names: Mapping[str, str] | None = None,
     ) -> None:
         """Publish the session's record and wait until the broker has it.
 
@@ -110,14 +117,17 @@ class Delivery:
             state: whether the session goes on.
             people: who is or was in it.
             asr: the names of the recognisers.
+            names: that people see, by participant, where capture knows them.
         """
-        await self._patiently(self.publisher.publish(self._record(state, people, asr)))
+        record = self._record(state, people, asr, names or {})
+        await self._patiently(self.publisher.publish(record))
 
     def _record(
         self,
         state: Literal["started", "ended"],
         people: Sequence[Participant],
         asr: Collection[str],
+        names: Mapping[str, str],
     ) -> Session:
         policy = own_policy(self.config)
         counters = self.counters if state == "ended" else Counter[str]()
@@ -134,4 +144,5 @@ class Delivery:
             asr=", ".join(sorted(set(asr))),
             counters={k: v for k, v in sorted(counters.items()) if v >= 0},
             name=self.plan.name,
+            names=dict(names),
         )

@@ -1,14 +1,18 @@
 """A live session of one microphone for several people: a participant for each voice.
 
 What enters: the plan of one live source. What leaves: windows of `speaker-1`, `speaker-2`, …, each
-from the moment when the person is first noticed on, and the session's record, again whenever that
-happens. One thread reads the sound and tells the voices apart; each participant has another.
+from the moment when the person is first noticed on, again where it was judged later who spoke, and
+the session's record, again whenever people come, turn out to be one or two, or are recognised. One
+thread reads the sound, tells the voices apart and cuts the windows; another recognises the words;
+each participant has one that encodes windows.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,23 +20,27 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import msgspec
+
 from streamer import capture, metrics
-from streamer.capture import Chunk, ParticipantSpec, SourceInfo
-from streamer.capture.live import LiveQueue
+from streamer.capture import Chunk
 from streamer.config import Config
 from streamer.errors import ConfigError
 from streamer.kafka.producer import Producer
 from streamer.notices import PROCESS, Notices
 from streamer.plain_text import public_address
-from streamer.records import NS_PER_MS, AudioChunk, Notice, Participant, StreamEnd
+from streamer.policy import own_policy
+from streamer.records import NS_PER_MS, AudioChunk, Modality, Notice, Participant, Window
 from streamer.session.delivery import Delivery
-from streamer.session.divided import DividedSound
 from streamer.session.level import LevelWatch
-from streamer.session.participant import Pipeline
+from streamer.session.participant import ThreadedRecogniser, encoded, not_read, revises
 from streamer.session.plan import Plan
+from streamer.session.relabelled import REACH_WINDOWS, PeopleWindows
 from streamer.session.sending import InFlight
-from streamer.spans import SpeakerTurn
 from streamer.speakers.listening import LiveListener
+from streamer.speech.recognisers import choose
+from streamer.speech.streaming import Transcriber, Transcript
+from streamer.windows import MAX_UNSETTLED, Windower
 
 log = logging.getLogger(__name__)
 
@@ -61,37 +69,42 @@ def check(plan: Plan, config: Config) -> None:
 
 @dataclass(eq=False)
 class _Person:
-    """Somebody who has been noticed, with the sound that the pipeline has not taken yet.
+    """Somebody who has been noticed, and the windows on their way to the sender.
 
-    A full queue drops the oldest chunk and counts it.
+    Whoever takes them never waits for the broker: a full send queue drops windows. So no more wait
+    here than one pass over the last while gives.
     """
 
     name: str
     begin_ns: int
-    queue: LiveQueue
-    end_ns: int = 0
-    ended: threading.Event = field(default_factory=threading.Event)
+    codec: Literal["flac", "pcm16"]
+    ready: queue.SimpleQueue[Window | None] = field(default_factory=queue.SimpleQueue)
 
-    def push(self, chunk: AudioChunk) -> None:
-        self.end_ns = chunk.end_ns
-        self.queue.put(chunk)
+    def windows(self, stop: threading.Event) -> Iterator[Window]:
+        """Yield the windows up to the last, encoded."""
+        encode = functools.lru_cache(MAX_UNSETTLED + 1)(encoded)
+        while (window := self.ready.get()) is not None:
+            if window.audio is not None and self.codec == "flac":
+                audio = encode(window.audio)
+                window = msgspec.structs.replace(window, audio=audio, audio_codec="flac")
+            yield window
 
-    def chunks(self, stop: threading.Event) -> Iterator[Chunk]:
-        """Yield the sound up to its end, which the reader of the microphone tells."""
-        while not self.ended.is_set():
-            item = self.queue.get(0.1)
-            if item is not None:
-                yield item
-        while (item := self.queue.get(0)) is not None:
-            yield item
-        yield StreamEnd("audio", self.end_ns)
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of people beyond their turns, by participant."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    parted: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class MicrophoneCapture:
     """Captures until `stop`; `await run()` returns when the broker has every window.
 
-    `plan` has one live source; `listener` tells the voices in it apart.
+    `plan` has one live source; `listener` tells the voices in it apart; `recogniser` has a name and
+    gives the words, None: it is chosen.
     """
 
     plan: Plan
@@ -101,15 +114,22 @@ class MicrophoneCapture:
     listener: LiveListener
     read: ReadSound | None = None
     notices: Notices = PROCESS
+    recogniser: tuple[str, Transcriber] | None = None
     _people: dict[str, _Person] = field(default_factory=dict)
-    _asr: set[str] = field(default_factory=set)
+    _known: _Known = _Known()
 
     def __post_init__(self) -> None:
         """Prepare the way to the broker; nobody is there."""
         self._spec = self.plan.participants[0]
         self._nobody = replace(self.plan, participants=(), begins_ns={})
-        self._delivery = Delivery(self._nobody, self.config, self.publisher, self.in_flight)
-        self._sound = DividedSound()
+        self._delivery = Delivery(
+            self._nobody, _for_passes(self.config), self.publisher, self.in_flight
+        )
+        self._windows = PeopleWindows(
+            self._windower, self.config.windows, revises=revises(self.plan, self.config)
+        )
+        self._own: Counter[str] = Counter()
+        metrics.watch("capture", self._own)
         self._announcing = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
 
@@ -132,27 +152,36 @@ class MicrophoneCapture:
 
         Raises:
             SourceError: the microphone cannot be read.
+            ModelError: the recogniser cannot be loaded.
             BrokerError: the broker refuses a window, or did not take the last after a `stop`.
         """
         most = self.config.speech.max_speakers
         pool = ThreadPoolExecutor(most + 1, thread_name_prefix="speakers")
         try:
+            self._asr, words = await asyncio.to_thread(self._words)
             await self._announce("started")
             metrics.ready()
             async with asyncio.TaskGroup() as self._tasks:
                 self._pool: Executor = pool
-                await self._loop.run_in_executor(pool, self._listen)
+                await self._loop.run_in_executor(pool, self._listen, words)
         except* Exception as group:
             raise group.exceptions[0] from None
         finally:
             self.stop()
             self._end()
             pool.shutdown(wait=False)
+        self.counters.update(self._windows.counters + self._own)
         await self._announce("ended")
+
+    def _words(self) -> tuple[str, Transcriber]:
+        """Load what gives the words; it has a thread of its own."""
+        [source] = self.plan.sources.values()
+        name, inner = self.recogniser or choose(self.config, source, self._notice)
+        return name, ThreadedRecogniser(inner, self._own)
 
     # --- the microphone's thread
 
-    def _listen(self) -> None:
+    def _listen(self, words: Transcriber) -> None:
         level = LevelWatch(live=True)
         try:
             for chunk in (self.read or self._read)(self._delivery.stop):
@@ -160,9 +189,11 @@ class MicrophoneCapture:
                     self._notice(chunk.message)
                 elif isinstance(chunk, AudioChunk):
                     self._notice(level.push(chunk))
-                    self._sound.push(chunk)
-                    self._decide(self.listener.push(chunk), self.listener.decided_ns)
-            self._decide(self.listener.finish(), self.listener.decided_ns)
+                    self._take(chunk, words)
+            self._windows.decide(self.listener.finish(), self.listener.decided_ns)
+            self._hear(words.finish())
+            self._judge()
+            self._give(self._windows.windows(final=True))
         finally:
             self._end()
 
@@ -177,53 +208,72 @@ class MicrophoneCapture:
             counters=self.counters,
         )
 
-    def _decide(self, turns: list[SpeakerTurn], until_ns: int) -> None:
-        for name, chunk in self._sound.decide(turns, until_ns):
-            if name not in self._people:
-                self._people[name] = self._newcomer(name)
-            self._people[name].push(chunk)
+    def _take(self, chunk: AudioChunk, words: Transcriber) -> None:
+        """Take the next sound; give out the windows that it completes or changes."""
+        self._windows.push(chunk)
+        self._hear(words.push(chunk))
+        before = self.listener.passes
+        self._windows.decide(self.listener.push(chunk), self.listener.decided_ns)
+        if self.listener.passes > before:
+            self._judge()
+        self._give(self._windows.windows())
 
-    def _newcomer(self, name: str) -> _Person:
-        queue = LiveQueue(self.config.capture.queue_chunks, self.counters)
-        person = _Person(name, self._sound.begins_ns[name], queue)
-        self._loop.call_soon_threadsafe(self._welcome, person)
-        return person
+    def _hear(self, transcript: Transcript) -> None:
+        if transcript.unread:
+            self._notice(not_read(self.config.asr.scored_languages))
+        self._windows.hear(transcript.words, transcript.unread, transcript.watermark_ns)
+
+    def _judge(self) -> None:
+        """Label the last while again by what is known now, and note what that tells of people."""
+        self._windows.judge(self.listener.again(self._windows.since_ns))
+        names = self.listener.names if own_policy(self.config).persons else {}
+        known = _Known(names, self.listener.merged, self.listener.parted)
+        if known != self._known:
+            self._known = known
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _give(self, windows: Iterator[Window]) -> None:
+        for window in windows:
+            name = window.participant_id
+            if name not in self._people:
+                begin_ns = self._windows.begins_ns[name]
+                person = _Person(name, begin_ns, self.config.windows.audio_codec)
+                self._people[name] = person
+                self._loop.call_soon_threadsafe(self._welcome, person)
+            self._people[name].ready.put(window)
+
+    def _windower(self, name: str) -> Windower:
+        allowed = set[Modality](self.config.session.modalities) & {"audio", "text"}
+        return Windower(
+            session_id=self.plan.session_id,
+            participant_id=name,
+            session_start_unix_ns=self.plan.start_unix_ns,
+            modalities_expected=allowed,
+            windows=self.config.windows,
+            face_rate_hz=self.config.faces.rate_hz,
+            identified_by="diarization",
+        )
 
     def _notice(self, text: str) -> None:
         if text and self.notices.give(f"{self._spec.participant_id}: {text}", once=True):
-            self.counters["notices"] += 1
+            self._own["notices"] += 1
 
     def _end(self) -> None:
         for person in list(self._people.values()):
-            person.ended.set()
+            person.ready.put(None)
 
     # --- the participants
 
     def _welcome(self, person: _Person) -> None:
         self._tasks.create_task(self._send(person))
 
+    def _tell(self) -> None:
+        self._tasks.create_task(self._announce("started"))
+
     async def _send(self, person: _Person) -> None:
         await self._announce("started")
-        pipeline = await asyncio.to_thread(self._pipeline, person)
-        self._asr.add(pipeline.asr_name)
         log.info("%s speaks for the first time.", person.name)
-        await self._delivery.participant(pipeline, self._pool)
-        self.counters.update(pipeline.counters)
-
-    def _pipeline(self, person: _Person) -> Pipeline:
-        info = SourceInfo(live=True, duration_s=None, has_audio=True, has_video=False)
-        plan = replace(
-            self._nobody, sources={person.name: info}, begins_ns={person.name: person.begin_ns}
-        )
-        allowed = tuple(each for each in self.config.session.modalities if each != "vision")
-        session = self.config.session.model_copy(update={"modalities": allowed})
-        return Pipeline(
-            plan,
-            ParticipantSpec(person.name, self._spec.sources, identified_by="diarization"),
-            self.config.model_copy(update={"session": session}),
-            notices=self.notices,
-            chunks=person.chunks,
-        )
+        await self._delivery.participant(person, self._pool)
 
     async def _announce(self, state: Literal["started", "ended"]) -> None:
         """Publish the session's record, one at a time: a later record never holds less."""
@@ -232,13 +282,24 @@ class MicrophoneCapture:
                 self._participant(person, ended=state == "ended")
                 for person in list(self._people.values())
             ]
-            await self._delivery.announce(state, people, self._asr or {"none"})
+            names = {who: name for who, name in self._known.names.items() if who in self._people}
+            await self._delivery.announce(state, people, {self._asr}, names)
 
     def _participant(self, person: _Person, *, ended: bool) -> Participant:
+        name = person.name
         return Participant(
-            person.name,
+            name,
             tuple(map(public_address, self._spec.sources)),
-            self.published[person.name] if ended else None,
+            self.published[name] if ended else None,
             person.begin_ns // NS_PER_MS,
             "diarization",
+            merged_into=self._known.merged.get(name),
+            parted_from=self._known.parted.get(name),
         )
+
+
+def _for_passes(config: Config) -> Config:
+    """Return the settings with room in the send queues for what one pass changes."""
+    waiting = config.capture.queue_windows + REACH_WINDOWS
+    more = config.capture.model_copy(update={"queue_windows": waiting})
+    return config.model_copy(update={"capture": more})

@@ -136,7 +136,7 @@ class Pipeline:
                 "add a source that has one, or widen session.modalities."
             )
         again = revises(plan, config)
-        self._flac = functools.lru_cache(MAX_UNSETTLED + 1 if again else 0)(_flac)
+        self._flac = functools.lru_cache(MAX_UNSETTLED + 1 if again else 0)(encoded)
         self._windower = Windower(
             session_id=plan.session_id,
             participant_id=spec.participant_id,
@@ -334,7 +334,7 @@ class Pipeline:
         speech = [(first + begin_ns, last + begin_ns) for first, last in transcript.speech]
         yield from self._windower.push_speech(speech, transcript.speech_watermark_ns + begin_ns)
         if transcript.unread:
-            self._notice(_not_read(self._config.asr.scored_languages))
+            self._notice(not_read(self._config.asr.scored_languages))
         yield from self._windower.push_words(
             _later(self._sharing.words(transcript.words), begin_ns),
             transcript.watermark_ns + begin_ns,
@@ -430,7 +430,8 @@ def revises(plan: Plan, config: Config) -> bool:
     return plan.live and config.windows.revisions and own_policy(config).persons
 
 
-def _flac(pcm16: bytes) -> bytes:
+def encoded(pcm16: bytes) -> bytes:
+    """Return samples as FLAC."""
     return audio.encode_flac(audio.decode(pcm16, "pcm16"))
 
 
@@ -441,7 +442,8 @@ def _later(words: Sequence[Word], by_ns: int) -> list[Word]:
     ]
 
 
-def _not_read(languages: Collection[str]) -> str:
+def not_read(languages: Collection[str]) -> str:
+    """Return the notice on words in other languages than these."""
     return (
         "words in a language that the model does not read are shown and not scored; it reads "
         f"{', '.join(languages)} (asr.scored_languages). Voice and face count as before."

@@ -33,8 +33,9 @@ from streamer.valence import class_index, polarity_of
 
 HELD_LIMIT = 256
 """Most scores (and most windows of a session) held back; beyond it the oldest goes out."""
-RECENT_WINDOWS = 6
-"""Windows that are out and may be revised; capture revises none that is further back."""
+RECENT_WINDOWS, RELABELLED_WINDOWS = 6, 32
+"""Windows that are out and may be revised, the latter of a person who is known by the voice: late
+words change few windows, a later judgement of who spoke many. Capture revises none further back."""
 Outputs = list[Sentiment | Alert]
 
 
@@ -60,7 +61,7 @@ class ParticipantState(
         estimate: None before evidence, and after it has been discarded.
         trend: None likewise.
         alert_state: which alerts stand, and what they compare with.
-        recent: the newest windows that are out, in order, at most RECENT_WINDOWS.
+        recent: the newest windows that are out, in order, at most `revisable`.
         before: what was known before the first of them.
     """
 
@@ -185,7 +186,7 @@ def _publish(
     )
     oldest = state.before if state.recent else before
     recent = (*state.recent, Recent(score.window_index, score.revision, evidence))
-    if len(recent) > RECENT_WINDOWS:
+    if len(recent) > revisable(score):
         oldest, recent = learn(oldest, recent[0].evidence, config), recent[1:]
     state = msgspec.structs.replace(
         state,
@@ -238,6 +239,12 @@ def _sentiment(
         identity_confidence=score.identity_confidence,
         spoken=score.spoken,
     )
+
+
+def revisable(record: Score | Sentiment) -> int:
+    """Return how many of a participant's newest windows may be revised."""
+    by_voice = record.identified_by == "diarization"
+    return RELABELLED_WINDOWS if by_voice else RECENT_WINDOWS
 
 
 def lateness_ms(config: SmoothingConfig) -> int:

@@ -118,8 +118,7 @@ def speakers_of(
     turns, vectors = people_and_voices(list(stretches_of(chunks, ear)), most)
     names = recognised(vectors, known)
     return [
-        SpeakerTurn(names.get(n, f"speaker-{n + 1}"), time_ns(first), time_ns(end))
-        for n, first, end in turns
+        SpeakerTurn(names.get(n, _name(n)), time_ns(first), time_ns(end)) for n, first, end in turns
     ]
 
 
@@ -152,37 +151,85 @@ def stretches_of(chunks: Iterable[AudioChunk], ear: Ear) -> Iterator[Stretch]:
 class LiveListener:
     """Who speaks now: chunks in, turns out, 0.5 to 1.5 s behind the sound.
 
+    Now and then all voices are compared again (`passes`), and `again` tells who spoke in the last
+    while by what is known then.
+
     Attributes:
         decided_ns: the time up to which turns were given.
+        names: of the people whose voices are known, by speaker; as of the last pass.
     """
 
-    def __init__(self, ear: Ear, most: int) -> None:
-        """Tell at most `most` people apart."""
+    def __init__(self, ear: Ear, most: int, known: Mapping[str, Vector] = NO_VOICES) -> None:
+        """Tell at most `most` people apart; some voices may be `known` by name."""
         self.decided_ns = 0
+        self.names: dict[str, str] = {}
         self._ear = ear
+        self._known = known
         self._cutter = _Cutter()
         self._people = OnlineSpeakers(most)
+
+    @property
+    def passes(self) -> int:
+        """How often all voices were compared again."""
+        return self._people.clusterings
+
+    @property
+    def merged(self) -> dict[str, str]:
+        """Who turned out to be whom; the former does not speak any more."""
+        return {_name(one): _name(other) for one, other in self._people.merged.items()}
+
+    @property
+    def parted(self) -> dict[str, str]:
+        """For whom people were taken before they turned out to be two."""
+        return {_name(one): _name(other) for one, other in self._people.parted.items()}
+
+    def again(self, since_ns: int) -> list[SpeakerTurn]:
+        """Return the turns between `since_ns` and `decided_ns` by what is known now, by start."""
+        self._recognise()
+        since = since_ns * SAMPLE_RATE_HZ // (NS_PER_S * FRAME_STEP)
+        return [_turn(each) for each in self._people.again(since)]
 
     def push(self, chunk: AudioChunk) -> list[SpeakerTurn]:
         """Take the next sound; return the turns that it decides, by start."""
         stretches = (self._ear.stretch(*cut) for cut in self._cutter.push(chunk))
-        return self._named([turn for each in stretches for turn in self._people.add(each)])
+        return self._given([turn for each in stretches for turn in self._people.add(each)])
 
     def finish(self) -> list[SpeakerTurn]:
         """Return the turns up to the end of the sound."""
         stretches = (self._ear.stretch(*cut) for cut in self._cutter.finish())
         turns = [turn for each in stretches for turn in self._people.add(each)]
-        named = self._named([*turns, *self._people.finish()])
+        named = self._given([*turns, *self._people.finish()])
         self.decided_ns = max(self.decided_ns, self._cutter.end_ns)
         return named
 
-    def _named(self, turns: Iterable[Turn]) -> list[SpeakerTurn]:
+    def _given(self, turns: Iterable[Turn]) -> list[SpeakerTurn]:
         if self._people.decided:
             self.decided_ns = time_ns(self._people.decided)
-        return [
-            SpeakerTurn(f"speaker-{person + 1}", time_ns(first), time_ns(end))
-            for person, first, end in turns
-        ]
+        return [_turn(each) for each in turns]
+
+    def _recognise(self) -> None:
+        """Name those whose voices are known; a name stays until another one's voice is nearer."""
+        voices = self._people.voices
+        if not voices or not self._known:
+            return
+        found = recognised(np.stack(list(voices.values())), self._known)
+        numbers = list(voices)
+        now = {_name(numbers[at]): name for at, name in found.items()}
+        kept = {
+            speaker: name
+            for speaker, name in self.names.items()
+            if speaker not in self.merged and name not in now.values()
+        }
+        self.names = {**kept, **now}
+
+
+def _name(person: int) -> str:
+    return f"speaker-{person + 1}"
+
+
+def _turn(turn: Turn) -> SpeakerTurn:
+    person, first, end = turn
+    return SpeakerTurn(_name(person), time_ns(first), time_ns(end))
 
 
 def time_ns(frame: int) -> int:

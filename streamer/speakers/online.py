@@ -3,14 +3,15 @@
 What enters: a `Stretch` at every step, each ending where the sound has come to. What leaves: turns
 by person that go on where the last ones ended, up to LATENCY_FRAMES before that end. A voice is the
 person's whose voices were nearest so far; one that is near to nobody's is a new person. Now and
-then all voices are clustered again, and each cluster keeps the number that most of its speech had.
+then all voices are clustered again, and each cluster keeps the number that most of its speech had;
+so two people may turn out to be one, or one to be two.
 Pure; knows no sound, network or thread.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,7 +55,12 @@ class _Voice:
 
 
 class OnlineSpeakers:
-    """At most `most` people, numbered from 0 as they are noticed; no number is used again."""
+    """At most `most` people, numbered from 0 as they are noticed; no number is used again.
+
+    Attributes:
+        clusterings: how often all voices were clustered again.
+        parted: whose the voice of a person was taken for, until they turned out to be two.
+    """
 
     def __init__(
         self, most: int, *, again_steps: int = AGAIN_STEPS, most_kept: int = MOST_KEPT
@@ -63,6 +69,9 @@ class OnlineSpeakers:
         self._most = most
         self._again_steps = again_steps
         self._most_kept = most_kept
+        self.clusterings = 0
+        self.parted: dict[int, int] = {}
+        self._merged: dict[int, int] = {}
         self._numbers = 0
         self._sums: dict[int, Vector] = {}
         self._voices: list[_Voice] = []
@@ -75,6 +84,16 @@ class OnlineSpeakers:
         """The frame up to which turns were given."""
         return self._decided
 
+    @property
+    def merged(self) -> dict[int, int]:
+        """Who turned out to be whom, by the number that is not used any more."""
+        return {person: self._remaining(person) for person in self._merged}
+
+    @property
+    def voices(self) -> Mapping[int, Vector]:
+        """The mean vector of each person's voice, of length 1."""
+        return {person: _normal(total) for person, total in self._sums.items()}
+
     def add(self, stretch: Stretch) -> list[Turn]:
         """Take the next stretch; return the turns that it decides, by first frame."""
         self._learn(stretch)
@@ -86,14 +105,19 @@ class OnlineSpeakers:
         return self._decide(self._end - LATENCY_FRAMES)
 
     def finish(self) -> list[Turn]:
-        """Return the turns up to the end of the sound."""
+        """Return the turns up to the end of the sound, all voices clustered once more."""
+        self._cluster_again()
         return self._decide(self._end)
 
-    def again(self) -> list[Turn]:
-        """Return the turns of the newest HELD stretches by what is known now, by first frame."""
-        if not self._held:
+    def again(self, since: int = 0) -> list[Turn]:
+        """Return the turns from frame `since` on by what is known now, by first frame.
+
+        They reach back HELD stretches at most.
+        """
+        held = [s for s in self._held if s.first_frame + len(s.active) > since]
+        if not held:
             return []
-        return self._turns(self._held, max(0, self._held[0].first_frame), self._decided)
+        return self._turns(held, max(since, 0, held[0].first_frame), self._decided)
 
     def _decide(self, until: int) -> list[Turn]:
         first, self._decided = self._decided, max(self._decided, until)
@@ -154,6 +178,7 @@ class OnlineSpeakers:
 
     def _cluster_again(self) -> None:
         """Cluster all voices; each cluster is the person's whose voices most of it were."""
+        self.clusterings += 1
         if len(self._voices) < 2:
             return
         vectors = np.stack([voice.vector for voice in self._voices])
@@ -167,8 +192,11 @@ class OnlineSpeakers:
             for cluster, person in whose.items()
         }
         for person in before.keys() - self._sums.keys():
-            if not self._is_absorbed(person, clusters, seconds):
+            into = self._absorber(person, clusters, seconds, whose)
+            if into == NOBODY:
                 self._sums[person] = before[person]
+            else:
+                self._merged[person] = into
         self._sums = dict(sorted(self._sums.items()))
         for voice, cluster in zip(self._voices, clusters, strict=True):
             voice.person = whose.get(cluster, self._still(voice.person))
@@ -187,16 +215,30 @@ class OnlineSpeakers:
             person = pairs.get(cluster)
             if person is None or not common[cluster, person]:
                 person = self._new_person()
+                if person != NOBODY and common[cluster].any():
+                    self.parted[person] = int(common[cluster].argmax())
             if person != NOBODY:
                 yield cluster, int(person)
 
-    def _is_absorbed(
-        self, person: int, clusters: NDArray[np.intp], seconds: NDArray[np.float64]
-    ) -> bool:
-        """Whether most of a person's speech is in clusters, which are other people's."""
+    def _absorber(
+        self,
+        person: int,
+        clusters: NDArray[np.intp],
+        seconds: NDArray[np.float64],
+        whose: Mapping[int, int],
+    ) -> int:
+        """Return who has most of a person's speech, if most of it is in others' clusters."""
         own = np.array([voice.person == person for voice in self._voices])
-        inside = seconds[own & (clusters != NOBODY)].sum()
-        return bool(inside > seconds[own & (clusters == NOBODY)].sum())
+        elsewhere = seconds[own & (clusters == NOBODY)].sum()
+        shares = {other: seconds[own & (clusters == n)].sum() for n, other in whose.items()}
+        if sum(shares.values()) <= elsewhere:
+            return NOBODY
+        return max(shares, key=shares.__getitem__)
+
+    def _remaining(self, person: int) -> int:
+        while person in self._merged:
+            person = self._merged[person]
+        return person
 
     def _still(self, person: int) -> int:
         return person if person in self._sums else NOBODY

@@ -1,6 +1,6 @@
 """Talk time, turns, interruptions and silences in drawn conversations: one character is 100 ms."""
 
-from streamer.conversation import Conversation, SpeechTimes, Talk, conversation
+from streamer.conversation import KEPT_WINDOWS, Conversation, SpeechTimes, Talk, conversation
 from streamer.records import SpeechSpan, Spoken
 from tests import made_records as made
 
@@ -91,3 +91,12 @@ def test_speech_that_a_revision_carries_again_counts_once() -> None:
     following = made.sentiment(4, spoken=Spoken((SpeechSpan(2_600, 3_000),)))
     (ana,) = SpeechTimes([first, following, again, first]).conversation().participants
     assert (ana.talk_ms, ana.turns) == (2_000, 1)
+
+
+def test_speech_that_a_revision_takes_back_does_not_count() -> None:
+    first = made.sentiment(3, spoken=Spoken((SpeechSpan(1_000, 2_000),)))
+    again = made.sentiment(3, revision=1, spoken=Spoken())
+    later = [made.sentiment(k, spoken=Spoken()) for k in range(4, 4 + KEPT_WINDOWS)]
+    for records in ([first, again, first], [first, again, *later], [first, *later[:-1], again]):
+        (ana,) = SpeechTimes(records).conversation().participants
+        assert (ana.talk_ms, ana.turns) == (0, 0)

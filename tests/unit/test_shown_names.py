@@ -24,6 +24,14 @@ def test_the_end_of_a_session_keeps_the_names_that_capture_does_not_have() -> No
         assert whole.counters == {"late_words": 2}
 
 
+def test_of_equal_revisions_the_names_of_the_later_record_count() -> None:
+    known = session(names={"speaker-1": "ana"})
+    nearer = session(names={"speaker-2": "ana"})
+    assert merged(known, nearer).names == {"speaker-2": "ana"}
+    ended = session("ended", names={"speaker-2": "ana"})
+    assert merged(ended, known).names == {"speaker-2": "ana"}, "an end is later"
+
+
 def test_the_names_of_the_highest_revision_count_in_any_order() -> None:
     early = session(revision=1, names={"speaker-1": "Ann"})
     late = session("ended", revision=2, names={"speaker-1": "Ana"})

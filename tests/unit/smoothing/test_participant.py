@@ -11,12 +11,16 @@ from streamer.config import AlertsConfig, SmoothingConfig
 from streamer.records import (
     Alert,
     Gate,
+    IdentifiedBy,
+    Score,
 )
+from streamer.session.relabelled import REACH_WINDOWS
 from streamer.smoothing.alerts import AlertState
 from streamer.smoothing.estimate import Estimate, Trend
 from streamer.smoothing.participant import (
     HELD_LIMIT,
     RECENT_WINDOWS,
+    RELABELLED_WINDOWS,
     ParticipantState,
     flush,
     step,
@@ -185,12 +189,25 @@ def test_a_lower_or_equal_revision_changes_nothing() -> None:
         assert step(state, again, SmoothingConfig(), QUIET) == (state, [])
 
 
-def test_a_bounded_number_of_windows_may_be_revised() -> None:
-    state, _ = run([score(k, 1.0) for k in range(50)])
-    oldest = 50 - RECENT_WINDOWS
-    assert len(state.recent) == RECENT_WINDOWS > MAX_UNSETTLED, "capture revises no older one"
-    assert step(state, score(oldest - 1, 3.0, revision=1), SmoothingConfig(), QUIET) == (state, [])
-    _, outputs = step(state, score(oldest, 3.0, revision=1), SmoothingConfig(), QUIET)
+@pytest.mark.parametrize(
+    ("identified_by", "revisable", "capture_revises"),
+    [
+        ("source", RECENT_WINDOWS, MAX_UNSETTLED),
+        ("diarization", RELABELLED_WINDOWS, REACH_WINDOWS),
+    ],
+)
+def test_a_bounded_number_of_windows_may_be_revised(
+    identified_by: IdentifiedBy, revisable: int, capture_revises: int
+) -> None:
+    def one(index: int, value: float, revision: int = 0) -> Score:
+        made = score(index, value, revision=revision)
+        return msgspec.structs.replace(made, identified_by=identified_by)
+
+    state, _ = run([one(k, 1.0) for k in range(50)])
+    oldest = 50 - revisable
+    assert len(state.recent) == revisable > capture_revises, "capture revises no older one"
+    assert step(state, one(oldest - 1, 3.0, 1), SmoothingConfig(), QUIET) == (state, [])
+    _, outputs = step(state, one(oldest, 3.0, 1), SmoothingConfig(), QUIET)
     assert [(s.window_index, s.revision) for s in sentiments(outputs)] == [(oldest, 1)]
 
 

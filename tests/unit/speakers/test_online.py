@@ -105,8 +105,26 @@ def test_two_numbers_of_one_person_become_one_when_all_voices_are_clustered_agai
         speakers.add(stretch)
     before = labels(speakers.again(), 23 * STEP)
     assert before[:12] == "0" * 6 + "1" * 6
+    assert speakers.merged == {}
     speakers.add(given[-1])
     assert labels(speakers.again(), 23 * STEP) == "0" * 23
+    assert labels(speakers.again(20 * STEP), 23 * STEP) == "." * 20 + "0" * 3
+    assert (speakers.merged, speakers.parted) == ({1: 0}, {})
+    assert list(speakers.voices) == [0]
+
+
+def test_one_number_of_two_people_becomes_two_when_all_voices_are_clustered_again() -> None:
+    moving = np.stack([turned(degrees, 8) for degrees in (0, 30, 70, 100, 0, 0)])
+    pause: tuple[str, float] = ("", 5)  # no stretch has two of the voices
+    script: Script = [("A", 2), pause, ("B", 2), pause, ("C", 6), pause, ("D", 6)]
+    given = stretches(script, moving)
+    speakers = OnlineSpeakers(8, again_steps=len(given))
+    for stretch in given[:-1]:
+        speakers.add(stretch)
+    assert set(labels(speakers.again(), 30 * STEP)) == {"0", "."}
+    speakers.add(given[-1])
+    assert labels(speakers.again(), 30 * STEP) == "11.....11.....000000.....00000"
+    assert (speakers.merged, speakers.parted) == ({}, {1: 0})
 
 
 def test_numbers_stay_when_voices_are_clustered_again() -> None:
