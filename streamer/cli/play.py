@@ -220,14 +220,12 @@ def run_pipeline(
     open_page: bool = False,
     recorder: Recorder = NO_RECORDER,
     also: Callable[[Any], None] = lambda record: None,
-    page_token: str | None = None,
 ) -> None:
     """Run a source through all stages; show and, where asked, record the published records.
 
     `source` makes, from settings with the broker's address, what `run.run_stages` takes; `pace` is
     of a replay, None for a live session, which no signal makes a failure; `length_s` is the
-    session's length; `also` is called with every published record; `page_token` is
-    what visitors of the page must show, None for nothing.
+    session's length; `also` is called with every published record.
     """
     from streamer import metrics
     from streamer.cli import display
@@ -243,7 +241,7 @@ def run_pipeline(
             config = await stack.enter_async_context(reachable_broker(chosen.config))
             await start_recorder(stack, recorder, config, session, stop)
             if page:
-                await show_page(stack, config, session, open_page and not as_json, page_token)
+                await show_page(stack, config, session, open_page and not as_json)
             if not start_stages:
                 await stack.enter_async_context(absence_announced(config))
             if pace is not None:
@@ -304,19 +302,13 @@ async def start_recorder(
 
 
 async def show_page(
-    stack: contextlib.AsyncExitStack,
-    config: Config,
-    session: str,
-    open_it: bool,
-    token: str | None = None,
+    stack: contextlib.AsyncExitStack, config: Config, session: str, open_it: bool
 ) -> None:
     """Serve the live page until `stack` closes; if that fails, the run continues without it."""
     from streamer import dashboard
 
     try:
-        page = await stack.enter_async_context(
-            dashboard.showing(config, token=token, any_port=True)
-        )
+        page = await stack.enter_async_context(dashboard.showing(config, any_port=True))
     except StreamerError as error:
         screen.print(f"No live page: {error}", style="yellow", highlight=False)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +34,7 @@ from streamer.session_ids import EXACTLY
 
 if TYPE_CHECKING:
     from streamer.room.server import Address
+    from streamer.room.site import Links
 
 ONLY_HERE = (
     "Only browsers on this machine can open it. For others, pass --host 0.0.0.0 --tls self-signed: "
@@ -96,11 +96,13 @@ def room(
     --consent is the text that each of them is shown; without it a general one is.
     """
     from streamer.room.peer import check_addresses
+    from streamer.room.rooms import Rooms
     from streamer.room.session import RoomCapture, room_plan
 
     sets = [*(set_ or []), *settings_of(mode, config, set_)]
     chosen = choose(config, sets, broker, consent)
     needs_stages(chosen.config, no_stages)
+    needs_page(chosen.config, page)
     address = address_of(host, port, tls, _files(tls_cert, tls_key), chosen.config)
     address.context()
     check_addresses(chosen.config.room)
@@ -108,16 +110,20 @@ def room(
     forgotten: list[str] = []
 
     def source(config: Config) -> Any:
-        return lambda publisher, in_flight: RoomCapture(
-            plan,
-            config,
-            publisher,
-            in_flight,
-            address,
-            lambda url, host_url: print_links(url, host_url, address, qr=qr),
-            recorded="nothing" if record is None else "media" if record_windows else "values",
-            on_forget=forgotten.append,
-        )
+        def open_room(publisher: Any, in_flight: Any) -> Rooms:
+            one = RoomCapture(
+                plan,
+                config,
+                publisher,
+                in_flight,
+                recorded="nothing" if record is None else "media" if record_windows else "values",
+                on_forget=forgotten.append,
+            )
+            return Rooms(
+                [one], address, config, lambda links: print_links(links, address, qr=qr), page
+            )
+
+        return open_room
 
     try:
         run_pipeline(
@@ -128,13 +134,17 @@ def room(
             as_json=json_,
             title="Room",
             start_stages=not no_stages,
-            page=page,
             recorder=Recorder(record, record_windows),
-            page_token=secrets.token_urlsafe(),
         )
     finally:
         if record is not None:
             delete_recorded(record, plan.session_id, forgotten)
+
+
+def needs_page(config: Config, page: bool) -> None:
+    """Refuse to show everybody a page that there is not."""
+    if config.room.watch == "everyone" and not page:
+        raise ConfigError('room.watch = "everyone" needs the live page: leave --no-page out.')
 
 
 def address_of(
@@ -179,13 +189,16 @@ def delete_recorded(folder: Path, session_id: str, names: Sequence[str]) -> None
 
 
 def print_links(
-    url: str, host_url: str, address: Address, *, qr: bool, screen: Console = screen
+    rooms: Sequence[Links], address: Address, *, qr: bool, screen: Console = screen
 ) -> None:
-    """Print the host's link and the join link, on a terminal as a QR code, and who can use it."""
-    screen.print(f"Host's link: {host_url}", highlight=False, soft_wrap=True)
-    if qr and screen.is_terminal and not screen.no_color and address.reaches_others:
-        print_code(url, screen)
-    screen.print(f"Join link: {url}", highlight=False, soft_wrap=True)
+    """Print each room's links, the join link on a terminal as a QR code, and who can use it."""
+    for links in rooms:
+        if links.live is not None:
+            screen.print(f"Live page: {links.live}", highlight=False, soft_wrap=True)
+        screen.print(f"Host's link: {links.host}", highlight=False, soft_wrap=True)
+        if qr and screen.is_terminal and not screen.no_color and address.reaches_others:
+            print_code(links.join, screen)
+        screen.print(f"Join link: {links.join}", highlight=False, soft_wrap=True)
     if not address.reaches_others:
         screen.print(ONLY_HERE, style="dim", highlight=False)
     elif address.tls is None:

@@ -392,7 +392,8 @@ class RoomConfig(Section):
     most one STUN and one TURN server, which the room asks for addresses. `ice_addresses` are the
     addresses or networks of this machine that media may use; empty for all.
     `admit`: whether `all` may join, or only those whom the `host` admits on the host's page.
-    `start`: whether people may join `at_once`, or when the `host` starts the session there. A lost
+    `start`: whether people may join `at_once`, or when the `host` starts the session there.
+    `watch`: whether the `host` alone, or `everyone` in the room, may open the live page. A lost
     connection that has not come back within `rejoin_s` ends the person's stay.
     """
 
@@ -403,6 +404,7 @@ class RoomConfig(Section):
     ice_addresses: tuple[str, ...] = ()
     admit: Literal["all", "host"] = "all"
     start: Literal["at_once", "host"] = "at_once"
+    watch: Literal["host", "everyone"] = "host"
     rejoin_s: Annotated[float, Field(ge=0, le=600)] = 30.0
 
     @model_validator(mode="after")

@@ -7,10 +7,13 @@
       messages   its protocol (pure)
       allowance  how much a sender may send (pure)
     certificate  a self-signed certificate, and the check of one that is given
-    tokens   the join link's token (pure)
-    server   the join page and WHIP over HTTP
+    tokens   the join link's token
+    watching the session's live page, for those who may see it
+    site     one room's pages, requests and links
+    server   the address at which rooms are served, and who may ask
     session  the live session: a pipeline for each person who joins
-    static/  the join page
+    rooms    one or more rooms on one server
+    static/  the pages of people and of the host
 
 What enters: browsers, other senders of WHIP, and programs. What leaves: `Window` and `Session`
 records, as of any live session. Nothing here knows the model or the smoothing.

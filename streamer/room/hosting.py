@@ -14,6 +14,7 @@ from aiohttp import web
 from streamer.records import wall_clock
 from streamer.room.people import Guest, Phase, Terms
 from streamer.room.requests import as_json, check_token
+from streamer.room.watching import Watching
 
 NOT_THE_HOST = "This link is not complete; open the host's link that `streamer room` printed."
 
@@ -65,17 +66,25 @@ class Hosted(Protocol):
 class Hosting:
     """The host's requests of one room."""
 
-    def __init__(self, room: Hosted, token: str, admit: Callable[[web.Request], None]) -> None:
+    def __init__(
+        self,
+        room: Hosted,
+        token: str,
+        admit: Callable[[web.Request], None],
+        watching: Watching | None = None,
+    ) -> None:
         """Take the room.
 
         Args:
             room: what is hosted.
             token: what the host must show.
             admit: takes the request of a connection that has shown it.
+            watching: the live page; None where there is none.
         """
         self._room = room
         self._token = token
         self._admit = admit
+        self._watching = watching
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Add the requests to a server."""
@@ -98,6 +107,7 @@ class Hosting:
                 "version": terms.version,
                 "persons": terms.persons,
                 "modalities": terms.modalities,
+                "live": None if self._watching is None else self._watching.link,
                 "guests": [self._guest(guest) for guest in self._room.guests],
             }
         )

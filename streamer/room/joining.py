@@ -16,6 +16,7 @@ from streamer.room.peer import MakePeer
 from streamer.room.people import SHARED, Guest, Phase, Recorded, Refused, State, Terms
 from streamer.room.requests import as_json, bearer, body, decoded
 from streamer.room.tokens import JoinToken
+from streamer.room.watching import Watching
 
 Shares = Annotated[tuple[str, ...], msgspec.Meta(max_length=3)]
 
@@ -93,6 +94,7 @@ class Joining:
         token: JoinToken,
         admit: Callable[[web.Request], None],
         body_s: float,
+        watching: Watching | None = None,
     ) -> None:
         """Take the door.
 
@@ -101,11 +103,13 @@ class Joining:
             token: what a person must show to agree.
             admit: takes the request of a connection that has shown a token or a ticket.
             body_s: how long the body of a request may take.
+            watching: the live page; None where there is none.
         """
         self._door = door
         self._token = token
         self._admit = admit
         self._body_s = body_s
+        self._watching = watching
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Add the requests to a server."""
@@ -160,6 +164,7 @@ class Joining:
                 "shares": guest.shares,
                 "removed": guest.removed,
                 "forget": guest.forget,
+                "live": None if self._watching is None else self._watching.link_of(guest),
             }
         )
 
@@ -177,7 +182,7 @@ class Joining:
             status=201,
             text=answer,
             content_type="application/sdp",
-            headers={"Location": f"/whip/{guest.key}", "Cache-Control": "no-store"},
+            headers={"Location": f"{request.path}/{guest.key}", "Cache-Control": "no-store"},
         )
 
     async def _leave(self, request: web.Request) -> web.StreamResponse:

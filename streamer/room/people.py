@@ -37,6 +37,10 @@ SHARED: dict[Modality, str] = {"text": "words", "audio": "voice", "vision": "fac
 """How the page calls what is shared."""
 
 
+def _new_secret() -> str:
+    return secrets.token_urlsafe(16)
+
+
 class Refused(Exception):
     """A request that the room does not grant; the message is for the person who made it."""
 
@@ -89,7 +93,18 @@ def terms_of(config: Config, recorded: Recorded = "nothing") -> Terms:
         "You choose below what you share. At any time you can switch any of it off, or leave: from "
         "then on nothing of it is captured."
     )
+    if config.room.watch == "everyone":
+        text = f"{text}\n{_what_everybody_sees(config)}"
     return Terms(text, config.session.modalities, persons)
+
+
+def _what_everybody_sees(config: Config) -> str:
+    """The sentence that the terms add where everybody in the room may see the live page."""
+    words = " and the words" if "text" in config.session.modalities else ""
+    shown = f"estimates{words} of each person"
+    if config.smoothing.publish != "participant":
+        shown = "estimates of the meeting"
+    return f"Everybody in the room can open the live page, which shows the {shown}."
 
 
 class State(StrEnum):
@@ -115,6 +130,7 @@ class Guest:
         changes: when `shares` changed, Unix nanoseconds, and to what.
         seen_at_ns: when the person last asked for something before joining.
         withdrawn_at_ns: when the person left.
+        watch_token: the secret with which the person opens the live page while they are in.
         removed: whether the host ended the stay.
         forget: whether the person wants what is recorded of them deleted.
     """
@@ -128,6 +144,7 @@ class Guest:
     withdrawn_at_ns: int | None = None
     removed: bool = False
     forget: bool = False
+    watch_token: str = field(default_factory=_new_secret, repr=False)
     seen_at_ns: int = field(init=False)
     shares: tuple[Modality, ...] = field(init=False)
     changes: list[tuple[int, tuple[Modality, ...]]] = field(default_factory=list)
@@ -149,7 +166,7 @@ class Guests:
         terms: Terms,
         most: int,
         now_ns: Callable[[], int] = time.time_ns,
-        secret: Callable[[], str] = lambda: secrets.token_urlsafe(16),
+        secret: Callable[[], str] = _new_secret,
         *,
         held: bool = False,
     ) -> None:
@@ -233,6 +250,12 @@ class Guests:
             raise Refused(404, "Nobody is in the room with this ticket.")
         guest.seen_at_ns = self._now_ns()
         return guest
+
+    def may_watch(self, token: str) -> bool:
+        """Whether this is the token of the live page of somebody who is in."""
+        given = token.encode("utf-8", "replace")
+        inside = [guest for guest in self._present if guest.state is State.joined]
+        return any([hmac.compare_digest(g.watch_token.encode(), given) for g in inside])
 
     def present(self, ticket: str, key: str) -> Guest:
         """Return the guest who is in with this key, if the ticket is theirs.

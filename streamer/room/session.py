@@ -15,7 +15,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from streamer import metrics
 from streamer.capture import ParticipantSpec, SourceInfo
 from streamer.config import Config
 from streamer.kafka.producer import Producer
@@ -32,7 +31,6 @@ from streamer.room.people import (
     consent_of,
     terms_of,
 )
-from streamer.room.server import Address, Server
 from streamer.room.stay import Stay
 from streamer.session.delivery import Delivery
 from streamer.session.participant import Pipeline
@@ -61,22 +59,21 @@ def room_plan(
 
 @dataclass
 class RoomCapture:
-    """Serves the room until `stop`; `await run()` returns when the broker has every window.
+    """A room that is open until `stop`; `await run()` returns when the broker has every window.
 
-    `on_link` gets the join link and the host's link once they can be opened, `on_forget` the name
-    of a person who wants what is recorded of them deleted.
+    `opened` is set once people can join; `on_forget` gets the name of a person who wants what is
+    recorded of them deleted.
     """
 
     plan: Plan
     config: Config
     publisher: Producer
     in_flight: InFlight
-    address: Address
-    on_link: Callable[[str, str], None]
     make_peer: MakePeer | None = None
     clock_ns: Callable[[], int] = time.monotonic_ns
     recorded: Recorded = "nothing"
     on_forget: Callable[[str], None] = lambda name: None
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
     _stays: list[Stay] = field(default_factory=list)
     _asr: set[str] = field(default_factory=set)
 
@@ -118,6 +115,11 @@ class RoomCapture:
         return self.plan.name
 
     @property
+    def session_id(self) -> str:
+        """The session's id."""
+        return self.plan.session_id
+
+    @property
     def phase(self) -> Phase:
         """How far the session is."""
         if self._delivery.stop.is_set():
@@ -133,20 +135,15 @@ class RoomCapture:
         """Let people in until `stop`.
 
         Raises:
-            ConfigError: the address cannot be bound.
             BrokerError: the broker refuses a window, or did not take the last after a `stop`.
         """
         places = 2 * self.config.room.max_participants  # who has left may still be recognised
         pool = ThreadPoolExecutor(places, thread_name_prefix="room")
         try:
-            async with (
-                Server(self, self.address, self.config) as server,
-                asyncio.TaskGroup() as self._tasks,
-            ):
+            async with asyncio.TaskGroup() as self._tasks:
                 self._pool: Executor = pool
                 await self._announce("started")
-                metrics.ready()
-                self.on_link(server.url(), server.host_url())
+                self.opened.set()
                 await self._stopping.wait()
                 for stay in self._stays:
                     stay.end()
@@ -197,6 +194,10 @@ class RoomCapture:
 
     def _web_rtc(self, inbox: Inbox) -> Peer:
         return WebRtcPeer(inbox, self.config.room)
+
+    def may_watch(self, token: str) -> bool:
+        """Whether this is the token of the live page of somebody who is in."""
+        return self._guests.may_watch(token)
 
     def leave(self, ticket: str, key: str) -> None:
         """End a guest's presence; raises Refused."""

@@ -85,3 +85,13 @@ test("without a session the reader has commands for this broker", () => {
   assert.deepEqual(commands(null), []);
   assert.deepEqual(nextCommands({ session: "standup", status: statusWith() }), []);
 });
+
+test("a visitor, who runs none of the processes, reads of the session only", () => {
+  const visitor = (broker) => steps({ record, status: statusWith(broker, { public: true }) });
+  assert.deepEqual(shown(visitor()), [
+    "✓ Session: has begun, with ana, bo.",
+    "✓ Words: by whisper-tiny.en.",
+    "… First window: not scored yet.",
+  ]);
+  assert.equal(visitor({ state: "down" }), null);
+});

@@ -278,3 +278,8 @@ test("problems come before notices, and neither is needed", () => {
   assert.deepEqual(noticesOf(status),
     [{ text: "The disk is full.", warn: true }, { text: "ana: very quiet.", warn: false }]);
 });
+
+test("a visitor's health rows name no broker", () => {
+  const rows = healthRows({ ...statusWith(), public: true }, summaryWith(), NOW_MS);
+  assert.deepEqual(rows, [["Newest record", "2 s ago"]]);
+});

@@ -55,13 +55,16 @@ export function startSteps({ session, status, summary, record, hasCards, link })
   if (session === null || status === null || link === "down" || hasCards) return null;
   if (status.broker.state === "none" || summary?.ended) return null;
   const { stages, broker } = status;
-  const steps = [brokerStep(status)];
-  if (broker.state !== "up") return steps;
-  return [...steps,
+  const own = (...steps) => (status.public ? [] : steps); // for those who run the processes
+  if (broker.state !== "up") return status.public ? null : [brokerStep(status)];
+  return [
+    ...own(brokerStep(status)),
     sessionStep(session, record, stages.capture?.windows_per_s ?? 0),
     wordsStep(record),
-    workerStep("Model", stages.inference, broker.address, "streamer infer"),
-    workerStep("Smoothing", stages.smoothing, broker.address, "streamer process"),
+    ...own(
+      workerStep("Model", stages.inference, broker.address, "streamer infer"),
+      workerStep("Smoothing", stages.smoothing, broker.address, "streamer process"),
+    ),
     step("waiting", "First window: not scored yet."),
   ];
 }

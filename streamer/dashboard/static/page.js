@@ -219,7 +219,7 @@ function draw() {
 }
 
 function showSession(summary, now_ms) {
-  byId("all").hidden = false;
+  byId("all").hidden = Boolean(view.status?.only);
   const name = summary?.name ?? session;
   setText(byId("title"), name);
   if (summary !== null) setText(byId("facts"), sessionFacts(summary, now_ms));

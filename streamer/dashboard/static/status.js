@@ -192,6 +192,7 @@ export function healthRows(status, summary, now_ms) {
     rows.push(["Newest record", `${duration(ageMs(summary, now_ms))} ago`]);
   }
   if (summary !== null && !summary.ended && isSlow(summary.speed)) rows.push(["Speed", speedText(summary.speed)]);
+  if (status.public) return rows;
   const { broker } = status;
   if (broker.state === "none") return [...rows, ["Broker", "none: recorded sessions only"]];
   rows.push(["Not yet read", String(status.lag)]);

@@ -31,6 +31,8 @@ function show(room) {
   part("room").hidden = false;
   part("begin").hidden = room.phase !== "waiting";
   part("stop").hidden = over;
+  part("live").hidden = !room.live;
+  if (room.live) part("live").href = room.live;
   part("statement").textContent = room.statement;
   part("version").textContent = room.version;
   part("used").textContent = named(room.modalities);

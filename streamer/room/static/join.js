@@ -234,6 +234,7 @@ async function watch(mine) {
     if (stay !== mine) return;
     const now = await look(mine.ticket).catch(() => null);
     if (stay !== mine) return;
+    if (now) showLive(now);
     if (now && mine.unsent) await tell(mine).catch(() => {});
     const because = now && endedBecause(now);
     if (because) {
@@ -258,6 +259,12 @@ function showSharing() {
     part(id).hidden = !track;
     part(id).setAttribute("aria-pressed", String(Boolean(track && !track.enabled)));
   }
+}
+
+// The live page, where the people in the room may see it.
+function showLive({ live }) {
+  part("live").hidden = !live;
+  if (live) part("live").href = live;
 }
 
 function toggle(kind, id) {

@@ -11,14 +11,16 @@ from rich.console import Console
 
 from streamer.cli.play import room_command
 from streamer.cli.qr import drawn
-from streamer.cli.room import Tls, address_of, print_links
+from streamer.cli.room import Tls, address_of, needs_page, print_links
 from streamer.config import load
 from streamer.errors import ConfigError
 from streamer.room.certificate import fingerprint, local_address
 from streamer.room.server import Address
+from streamer.room.site import Links
 
 LINK = "https://192.0.2.7:8720/#a-token"
 HOST_LINK = "https://192.0.2.7:8720/host#another-token"
+LIVE_LINK = "https://192.0.2.7:8720/live#a-third-token"
 ELSEWHERE = Address("0.0.0.0", tls=(Path("cert"), Path("key")))
 
 
@@ -52,7 +54,7 @@ def test_two_certificates_are_one_too_many(data_home: Path) -> None:
 def printed(address: Address, *, terminal: bool = True, width: int = 100, qr: bool = True) -> str:
     out = io.StringIO()
     screen = Console(file=out, force_terminal=terminal, width=width, color_system="truecolor")
-    print_links(LINK, HOST_LINK, address, qr=qr, screen=screen)
+    print_links([Links("standup", LINK, HOST_LINK, LIVE_LINK)], address, qr=qr, screen=screen)
     return out.getvalue()
 
 
@@ -64,6 +66,20 @@ def test_the_code_is_drawn_on_a_terminal_where_others_can_open_the_link() -> Non
     assert line not in printed(ELSEWHERE, width=30)
     assert line not in printed(Address())
     assert LINK in printed(ELSEWHERE, terminal=False).replace("\n", "")
+
+
+def test_each_link_is_printed_under_its_name() -> None:
+    lines = printed(Address(), terminal=False).replace(" \n", " ").splitlines()
+    assert f"Live page: {LIVE_LINK}" in lines
+    assert f"Host's link: {HOST_LINK}" in lines
+    assert f"Join link: {LINK}" in lines
+
+
+def test_people_cannot_be_shown_a_page_that_there_is_not() -> None:
+    needs_page(load(None, ["room.watch='everyone'"]), page=True)
+    needs_page(load(), page=False)
+    with pytest.raises(ConfigError, match=r"room\.watch.*--no-page"):
+        needs_page(load(None, ["room.watch='everyone'"]), page=False)
 
 
 def test_the_host_reads_who_can_open_the_link() -> None:

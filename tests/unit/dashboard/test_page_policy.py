@@ -11,7 +11,7 @@ import pytest
 from streamer.dashboard import feed as feeds
 from streamer.dashboard.feed import Feed, SessionLog
 from streamer.dashboard.history import Recorded
-from streamer.dashboard.server import Page
+from streamer.dashboard.views import Views
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic
 from streamer.policy import Policy
 from streamer.recording.reader import Recordings
@@ -76,5 +76,5 @@ async def test_a_meeting_without_persons_has_no_media(
     (tmp_path / "ana.mp4").write_bytes(b"0123456789")
     log = SessionLog("standup")
     log.add(meeting(tmp_path, publish), 0)
-    page = Page(Feed("broker.example:9092"), port=0)
-    assert set(page._media_of(log)) == names
+    views = Views(Feed("broker.example:9092"), anywhere=True)
+    assert set(views.media_of(log)) == names

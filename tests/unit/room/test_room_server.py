@@ -20,7 +20,8 @@ from streamer.dashboard.connections import MAX_WAITING
 from streamer.errors import ConfigError
 from streamer.room.peer import MakePeer
 from streamer.room.people import Guest, Guests, Phase, Recorded, Terms
-from streamer.room.server import MAX_BODY_BYTES, STATIC, Address, Server
+from streamer.room.server import MAX_BODY_BYTES, Address, Server
+from streamer.room.site import STATIC, Site
 from streamer.room.tokens import JoinToken
 
 TERMS = Terms("We listen.", ("audio", "text"), persons=True)
@@ -30,6 +31,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 HOST = {"Authorization": f"Bearer {HOST_TOKEN}"}
 WISH = {"name": "Ana", "shares": ["text"], "version": TERMS.version}
 PATIENCE_S = 30
+HERE = Address(port=0)
 
 
 class FakeRoom:
@@ -38,7 +40,7 @@ class FakeRoom:
     def __init__(self, *, held: bool = False, recorded: Recorded = "values") -> None:
         self.people = Guests(TERMS, 2, held=held)
         self.terms = TERMS
-        self.name = "standup"
+        self.name = self.session_id = "standup"
         self.phase: Phase = "started"
         self.recorded = recorded
         self.media: list[str] = []
@@ -52,6 +54,9 @@ class FakeRoom:
 
     def look(self, ticket: str) -> Guest:
         return self.people.look(ticket)
+
+    def may_watch(self, token: str) -> bool:
+        return self.people.may_watch(token)
 
     async def join(
         self, ticket: str, offer: str, make_peer: MakePeer | None = None
@@ -89,14 +94,23 @@ class FakeRoom:
         self.people.leave(self.people.with_key(key), removed=True)
 
 
+def served(room: FakeRoom, *settings: str, address: Address = HERE, **more: Any) -> Server:
+    """A server of one room; `more` are arguments of its site."""
+    config = load(None, list(settings))
+    return Server([Site(room, config, **more)], address, config)
+
+
+def join_link(server: Server) -> str:
+    return server.links()[0].join
+
+
 @contextlib.asynccontextmanager
 async def visiting(
     door: FakeRoom, *settings: str, **headers: str
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    async with Server(
-        door, Address(port=0), load(None, list(settings)), JoinToken(3600, TOKEN), HOST_TOKEN
-    ) as server:
-        base = server.url().partition("#")[0]
+    token = JoinToken(3600, TOKEN)
+    async with served(door, *settings, token=token, host_token=HOST_TOKEN) as server:
+        base = join_link(server).partition("#")[0]
         async with aiohttp.ClientSession(base, headers=headers) as client:
             yield client
 
@@ -198,12 +212,12 @@ async def test_the_join_link_carries_the_token_where_no_server_logs_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with Server(FakeRoom(), Address(port=0), load(), JoinToken(3600, TOKEN)) as server:
-        address, _, token = server.url().partition("/#")
+    async with served(FakeRoom(), token=JoinToken(3600, TOKEN)) as server:
+        address, _, token = join_link(server).partition("/#")
         assert address.startswith("http://localhost:")
         assert token == TOKEN
         async with aiohttp.ClientSession() as client:
-            async with client.get(server.url()) as response:
+            async with client.get(join_link(server)) as response:
                 assert response.status == 200
             async with client.get(f"{address}/api/terms", headers=BEARER) as response:
                 assert response.status == 200
@@ -214,7 +228,7 @@ async def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"127.0.0.1:{port} \\(is in use\\).*--port"):
-            async with Server(FakeRoom(), Address(port=port), load()):
+            async with served(FakeRoom(), address=Address(port=port)):
                 pass
 
 
@@ -225,12 +239,12 @@ async def test_the_page_is_served_over_tls(tmp_path: Path) -> None:
         f"-addext subjectAltName=DNS:localhost -keyout {key} -out {cert}"
     )
     await asyncio.to_thread(subprocess.run, make.split(), check=True, capture_output=True)
-    async with Server(FakeRoom(), Address(port=0, tls=(cert, key)), load()) as server:
-        assert server.url().startswith("https://localhost:")
+    async with served(FakeRoom(), address=Address(port=0, tls=(cert, key))) as server:
+        assert join_link(server).startswith("https://localhost:")
         trusted = ssl.create_default_context(cafile=str(cert))
         connector = aiohttp.TCPConnector(ssl=trusted)
         async with aiohttp.ClientSession(connector=connector) as client:
-            async with client.get(server.url()) as response:
+            async with client.get(join_link(server)) as response:
                 assert response.status == 200
 
 
@@ -253,8 +267,8 @@ class Clock:
 async def test_an_expired_link_lets_nobody_in_and_those_who_are_in_stay() -> None:
     door, clock = FakeRoom(), Clock()
     token = JoinToken(3600, TOKEN, clock)
-    async with Server(door, Address(port=0), load(), token) as server:
-        async with aiohttp.ClientSession(server.url().partition("#")[0]) as client:
+    async with served(door, token=token) as server:
+        async with aiohttp.ClientSession(join_link(server).partition("#")[0]) as client:
             ticket = (await agreed(client))["ticket"]
             clock.now_s = 3600
             for method, path in (("GET", "/api/terms"), ("POST", "/api/agree")):
@@ -271,8 +285,8 @@ async def test_an_expired_link_lets_nobody_in_and_those_who_are_in_stay() -> Non
 
 
 async def test_a_body_that_does_not_come_is_refused() -> None:
-    async with Server(FakeRoom(), Address(port=0), load(), body_s=0.01) as server:
-        port = int(server.url().split(":")[2].partition("/")[0])
+    async with served(FakeRoom(), body_s=0.01) as server:
+        port = int(join_link(server).split(":")[2].partition("/")[0])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = "POST /whip HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\n"
         writer.write(f"{head}Content-Length: 1000\r\n\r\nv=0".encode())
@@ -282,8 +296,8 @@ async def test_a_body_that_does_not_come_is_refused() -> None:
 
 
 async def test_visitors_without_the_token_cannot_keep_others_out() -> None:
-    async with Server(FakeRoom(), Address(port=0), load(), JoinToken(60, TOKEN)) as server:
-        base = server.url().partition("#")[0]
+    async with served(FakeRoom(), token=JoinToken(60, TOKEN)) as server:
+        base = join_link(server).partition("#")[0]
         port = int(base.split(":")[2].strip("/"))
         async with aiohttp.ClientSession(base) as client, asyncio.timeout(PATIENCE_S):
             ticket = (await agreed(client))["ticket"]
@@ -318,6 +332,7 @@ async def test_a_person_reads_and_changes_what_they_share_with_their_ticket_only
             "shares": ["text"],
             "removed": False,
             "forget": False,
+            "live": None,
         }
         async with client.put("/api/stay", json={"shares": []}, headers=own) as response:
             assert (response.status, (await response.json())["shares"]) == (200, [])
@@ -407,11 +422,11 @@ async def test_nobody_but_the_host_hosts(path: str) -> None:
 
 
 async def test_the_hosts_link_has_a_token_of_its_own_and_its_page_is_public() -> None:
-    async with Server(FakeRoom(), Address(port=0), load()) as server:
-        address, _, token = server.host_url().partition("/host#")
+    async with served(FakeRoom()) as server:
+        address, _, token = server.links()[0].host.partition("/host#")
         assert token
-        assert token not in server.url()
+        assert token not in join_link(server)
         async with aiohttp.ClientSession() as client:
-            for name in ("/host", "/", *(f"/static/{name}" for name in STATIC)):
+            for name in ("/host", "/live", "/", *(f"/static/{name}" for name in STATIC)):
                 async with client.get(f"{address}{name}") as response:
                     assert response.status == 200

@@ -20,6 +20,7 @@ from streamer.kafka.topics import SESSIONS, WINDOWS
 from streamer.records import NS_PER_MS, NS_PER_S, Session, Window
 from streamer.room.inbox import Inbox
 from streamer.room.people import Guest, Refused
+from streamer.room.rooms import Rooms
 from streamer.room.server import Address
 from streamer.room.session import PROGRAM, SOURCE, RoomCapture, room_plan
 from streamer.session.sending import InFlight
@@ -82,12 +83,16 @@ class Room:
             config,
             self.producer,  # type: ignore[arg-type]
             InFlight(None),
-            Address(port=0),
-            lambda url, host_url: self.links.append(url),
             self._make_peer,
             lambda: self.now_ns,
             recorded="values",
             on_forget=self.forgotten.append,
+        )
+        self.rooms = Rooms(
+            [self.capture],
+            Address(port=0),
+            config,
+            lambda rooms: self.links.extend(links.join for links in rooms),
         )
 
     def _make_peer(self, inbox: Inbox) -> FakePeer:
@@ -134,7 +139,7 @@ async def until(condition: Callable[[], object]) -> None:
 @asynccontextmanager
 async def open_room(*settings: str) -> AsyncIterator[Room]:
     room = Room(*settings)
-    running = asyncio.create_task(room.capture.run())
+    running = asyncio.create_task(room.rooms.run())
     await until(lambda: room.links or running.done())
     yield room
     room.capture.stop()
