@@ -1,12 +1,11 @@
-"""Two people join a room from headless Chromium, whose fake microphones play speech."""
+"""People join rooms from headless Chromium, whose fake microphone plays speech."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import json
 import re
 import shutil
-import signal
 import subprocess
 import wave
 from collections.abc import Iterator
@@ -27,8 +26,21 @@ from streamer.recording.reader import Recordings
 from streamer.records import SAMPLE_RATE_HZ, Session
 from tests.integration.test_dashboard_page import FLAGS, PATIENCE_S
 from tests.integration.test_live import next_line, started
+from tests.unit.room.test_room_session import open_room
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+WATCHED = """
+window.peers = [];
+window.asked = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(...args) { super(...args); window.peers.push(this); }
+};
+const media = navigator.mediaDevices;
+const ask = media.getUserMedia.bind(media);
+media.getUserMedia = (kinds) => { window.asked.push(Object.keys(kinds)); return ask(kinds); };
+"""
+"""Keeps a page's connections, and which devices it asks for."""
 
 
 def sound_of(recording: Path, path: Path) -> Path:
@@ -43,20 +55,23 @@ def sound_of(recording: Path, path: Path) -> Path:
     return path
 
 
-@contextlib.contextmanager
-def browser(profile: Path, sound: Path) -> Iterator[webdriver.Chrome]:
-    """A headless Chromium whose fake microphone plays a file, again and again."""
+@pytest.fixture(scope="module")
+def driver(
+    tmp_path_factory: pytest.TempPathFactory, short: dict[str, Path]
+) -> Iterator[webdriver.Chrome]:
+    """A headless Chromium whose fake microphone plays Ana's speech, again and again."""
     binary, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
     if binary is None or driver_path is None:
         pytest.skip("chromium and chromedriver are not installed")
+    folder = tmp_path_factory.mktemp("browser")
     options = Options()
     options.binary_location = binary
     for flag in (
         *FLAGS,
-        f"--user-data-dir={profile}",
+        f"--user-data-dir={folder / 'profile'}",
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream=fps=5",  # a light camera
-        f"--use-file-for-fake-audio-capture={sound}",
+        f"--use-file-for-fake-audio-capture={sound_of(short['ana'], folder / 'speech.wav')}",
     ):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(driver_path))
@@ -66,10 +81,21 @@ def browser(profile: Path, sound: Path) -> Iterator[webdriver.Chrome]:
         driver.quit()
 
 
-def join_link(room: subprocess.Popen[str]) -> str:
+def new_tab(driver: webdriver.Chrome) -> str:
+    driver.switch_to.new_window("tab")
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCHED})
+    return driver.current_window_handle
+
+
+def links(room: subprocess.Popen[str]) -> dict[str, str]:
+    """The links that `streamer room` prints, the join link last."""
     assert room.stderr is not None
-    links = (re.match(r"Join link: (\S+)", line) for line in room.stderr)
-    return next(found[1] for found in links if found)
+    found: dict[str, str] = {}
+    for line in room.stderr:
+        found |= re.findall(r"^(Live page|Host's link|Join link): (\S+)", line)
+        if "Join link" in found:
+            break
+    return found
 
 
 def ended_by(room: subprocess.Popen[str], name: str) -> None:
@@ -81,14 +107,22 @@ def ended_by(room: subprocess.Popen[str], name: str) -> None:
 
 
 def until(driver: webdriver.Chrome, selector: str, text: str) -> None:
-    WebDriverWait(driver, PATIENCE_S, 0.1).until(
+    WebDriverWait(driver, PATIENCE_S, 0.1, ignored_exceptions=[Exception]).until(
         lambda _: text in driver.find_element(By.CSS_SELECTOR, selector).text,
         f"{text!r} in {selector}",
     )
 
 
-def join(driver: webdriver.Chrome, link: str, name: str, shared: set[str]) -> None:
-    """Join by keyboard, as a person does."""
+def press(driver: webdriver.Chrome, selector: str) -> None:
+    """Press a button by keyboard as soon as it is there."""
+    WebDriverWait(driver, PATIENCE_S, 0.1, ignored_exceptions=[Exception]).until(
+        lambda _: driver.find_element(By.CSS_SELECTOR, selector).is_displayed(), selector
+    )
+    driver.find_element(By.CSS_SELECTOR, selector).send_keys(Keys.ENTER)
+
+
+def agree(driver: webdriver.Chrome, link: str, name: str, shared: set[str]) -> None:
+    """Agree by keyboard, as a person does."""
     driver.get(link)
     until(driver, "#statement", "estimate sentiment")
     driver.find_element(By.ID, "name").send_keys(name)
@@ -97,45 +131,114 @@ def join(driver: webdriver.Chrome, link: str, name: str, shared: set[str]) -> No
             box.send_keys(Keys.SPACE)
     driver.find_element(By.ID, "agreed").send_keys(Keys.SPACE)
     driver.find_element(By.ID, "name").send_keys(Keys.ENTER)
-    preview = driver.find_element(By.ID, "ready")
-    WebDriverWait(driver, PATIENCE_S, 0.1).until(lambda _: preview.is_displayed(), "a preview")
-    preview.find_element(By.CSS_SELECTOR, "button[type=submit]").send_keys(Keys.ENTER)
+
+
+def join(driver: webdriver.Chrome, link: str, name: str, shared: set[str]) -> None:
+    """Agree and join by keyboard."""
+    agree(driver, link, name, shared)
+    press(driver, "#ready button[type=submit]")
     until(driver, "#status", f"You are in, as {name}.")
 
 
-def test_two_pages_join_and_their_words_and_sentiment_come_out_under_their_names(
-    tmp_path: Path, short: dict[str, Path], embedded_broker: str
+def lose_the_network(driver: webdriver.Chrome) -> None:
+    """Cut the tab off until it has tried to come back; then it may."""
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", network | {"offline": True})
+    driver.execute_script(
+        "const peer = window.peers.at(-1); peer.close();"
+        "peer.dispatchEvent(new Event('connectionstatechange'));"
+    )
+    until(driver, "#status", "The connection is lost. Connecting again …")
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", network | {"offline": False})
+
+
+def test_two_people_and_their_host_from_the_first_words_to_the_end(
+    tmp_path: Path, driver: webdriver.Chrome, embedded_broker: str
 ) -> None:
-    sound = sound_of(short["ana"], tmp_path / "speech.wav")
     with started(
-        *("room", "--json", "--session", "standup", "--port", "0", "--no-page"),
+        *("room", "--json", "--session", "standup", "--port", "0"),
         *("--broker", embedded_broker, "--record", str(tmp_path / "recordings")),
     ) as room:
-        link = join_link(room)
-        with browser(tmp_path / "profile", sound) as driver:
-            join(driver, link, "Ana", {"text", "audio", "vision"})
-            driver.switch_to.new_window("tab")
-            join(driver, link, "Bo", {"text"})
-            spoken: dict[str, str] = {}
-            scored: dict[str, set[str]] = {}
-            while len(scored) < 2 or not all(spoken.values()):
-                record = json.loads(next_line(room))
-                name = record["participant_id"]
-                spoken[name] = f"{spoken.get(name, '')} {record['text']}".strip()
-                if record["valence"] is not None:
-                    scored.setdefault(name, set()).update(record["evidence"])
-            driver.find_element(By.ID, "leave").click()
-            until(driver, "#status", "You have left")
-            ended_by(room, "Bo")
-        room.send_signal(signal.SIGINT)
+        link = links(room)
+        ana = new_tab(driver)
+        join(driver, link["Join link"], "Ana", {"text", "audio", "vision"})
+        new_tab(driver)
+        join(driver, link["Join link"], "Bo", {"text"})
+        spoken: dict[str, str] = {}
+        scored: dict[str, set[str]] = {}
+        while len(scored) < 2 or not all(spoken.values()):
+            record = json.loads(next_line(room))
+            name = record["participant_id"]
+            spoken[name] = f"{spoken.get(name, '')} {record['text']}".strip()
+            if record["valence"] is not None:
+                scored.setdefault(name, set()).update(record["evidence"])
+
+        driver.refresh()
+        until(driver, "#was", "You were here as Bo, and shared words.")
+        press(driver, "#rejoin")
+        until(driver, "#status", "You are in, as Bo.")
+        press(driver, "#leave")
+        until(driver, "#status", "You have left")
+        ended_by(room, "Bo")
+
+        driver.switch_to.window(ana)
+        driver.find_element(By.CSS_SELECTOR, "#sharing [value=vision]").send_keys(Keys.SPACE)
+        until(driver, "#status", "You share words and voice.")
+        lose_the_network(driver)
+        until(driver, "#status", "You are in, as Ana.")
+
+        host = new_tab(driver)
+        driver.get(link["Host's link"])
+        until(driver, "#guests", "shares words and voice; has switched off face")
+        until(driver, "#status", "The session is running. 1 person is in.")
+        driver.get(link["Live page"])
+        until(driver, "#cards", "Ana")
+        driver.get(link["Host's link"])
+        for _ in range(2):
+            press(driver, "#stop")
+        driver.switch_to.window(ana)
+        until(driver, "#status", "The session has ended.")
         _, errors = room.communicate(timeout=60)
         assert room.returncode == 0, errors
+        driver.switch_to.window(host)
     recordings = Recordings(tmp_path / "recordings")
     *_, recorded = recordings.records(recordings.find("standup"), Session)
-    shared = {p.participant_id: p.consent and p.consent.modalities for p in recorded.participants}
-    assert (recorded.state, shared) == (
-        "ended",
-        {"Ana": ("audio", "text", "vision"), "Bo": ("text",)},
-    )
+    consents = {person.participant_id: person.consent for person in recorded.participants}
+    assert recorded.state == "ended"
+    assert {name: consent and consent.modalities for name, consent in consents.items()} == {
+        "Ana": ("audio", "text", "vision"),
+        "Bo": ("text",),
+    }
+    assert all(consent and consent.withdrawn_at for consent in consents.values())
+    assert consents["Ana"] is not None
+    assert [change.modalities for change in consents["Ana"].changes] == [("audio", "text")]
     assert scored["Bo"] == {"text"}
     assert "audio" in scored["Ana"]
+
+
+async def test_where_words_alone_are_used_the_page_never_asks_for_the_camera(
+    driver: webdriver.Chrome,
+) -> None:
+    def attack(link: str) -> list[list[str]]:
+        new_tab(driver)
+        driver.get(link)
+        until(driver, "#statement", "estimate sentiment")
+        assert not driver.find_element(By.CSS_SELECTOR, "#agree [value=vision]").is_displayed()
+        driver.execute_script(
+            "for (const box of document.querySelectorAll('#agree input')) box.checked = true;"
+        )
+        driver.find_element(By.ID, "name").send_keys("Ana", Keys.ENTER)
+        press(driver, "#ready button[type=submit]")
+        until(driver, "#status", "You are in, as Ana.")
+        asked: list[list[str]] = driver.execute_script("return window.asked")
+        press(driver, "#leave")
+        until(driver, "#status", "You have left")
+        return asked
+
+    async with open_room('session.modalities=["text"]') as room:
+        room.capture.make_peer = None  # WebRTC
+        assert await asyncio.to_thread(attack, room.links[0]) == [["audio"]]
+        [person] = room.sessions()[-1].participants
+        assert person.consent is not None
+        assert person.consent.modalities == ("text",)

@@ -95,7 +95,8 @@ function look(ticket) {
 }
 
 async function agree() {
-  chosen = [...document.querySelectorAll("#agree input[name=share]:checked")].map((box) => box.value);
+  chosen = [...document.querySelectorAll("#agree input[name=share]:checked")].map((box) => box.value)
+    .filter((share) => terms.shares.includes(share));
   if (!chosen.length) throw new Error("Choose at least one of what you share.");
   await devices.want(kindsOf(chosen));
   await listDevices();
