@@ -115,7 +115,11 @@ def mixed(
     7.1, other layouts equal weights. With `stereo`, two channels that cancel give the louder one.
     With `channel`, that one alone; silence where there is no such channel.
     """
-    clean = np.clip(np.nan_to_num(channels), -1.0, 1.0)
+    clean = channels
+    if channels.size and not np.abs(channels).max() <= 1.0:  # or there is a NaN
+        clean = np.clip(np.nan_to_num(channels), -1.0, 1.0)
+    if len(clean) == 1 and not channel:
+        return np.ascontiguousarray(clean[0])
     if channel is not None:
         if channel >= len(clean):
             return np.zeros(clean.shape[1], np.float32)

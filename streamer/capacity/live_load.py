@@ -74,6 +74,7 @@ class Arrivals:
     last_ms: dict[str, float] = field(default_factory=dict)
     words_ms: dict[tuple[str, int, str], float] = field(default_factory=dict)
     records: int = 0
+    _carried: set[tuple[str, int, str]] = field(default_factory=set)
 
     def take(self, line: str, now_s: float) -> None:
         """Take one line that arrived at a Unix time."""
@@ -86,10 +87,12 @@ class Arrivals:
         self.last_ms[record["window_id"]] = late_ms
         for word in (record.get("spoken") or {}).get("words", ()):
             key = record["participant_id"], word["start_ms"], word["text"]
-            self.words_ms.setdefault(key, late_ms + record["end_ms"] - word["end_ms"])
+            if key not in self._carried:
+                self._carried.add(key)
+                self.words_ms[key] = late_ms + record["end_ms"] - word["end_ms"]
 
     def restart(self) -> None:
-        """Discard what came so far."""
+        """Discard what came so far; a word of it that a revision carries again is not new."""
         self.records = 0
         self.first_ms, self.last_ms, self.words_ms = {}, {}, {}
 

@@ -33,10 +33,11 @@ from streamer.policy import own_policy
 from streamer.records import NS_PER_MS, AudioChunk, Modality, Notice, Participant, Window
 from streamer.session.delivery import Delivery
 from streamer.session.level import LevelWatch
-from streamer.session.participant import ThreadedRecogniser, encoded, not_read, revises
+from streamer.session.participant import encoded, not_read, revises
 from streamer.session.plan import Plan
 from streamer.session.relabelled import REACH_WINDOWS, PeopleWindows
 from streamer.session.sending import InFlight
+from streamer.session.threaded import ThreadedRecogniser
 from streamer.speakers.listening import LiveListener
 from streamer.speech.recognisers import choose
 from streamer.speech.streaming import Transcriber, Transcript

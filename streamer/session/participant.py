@@ -7,7 +7,6 @@ runs in one thread; live, the recogniser has a thread of its own. This module do
 from __future__ import annotations
 
 import functools
-import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
@@ -25,7 +24,6 @@ from streamer.notices import PROCESS, Notices
 from streamer.plain_text import public_address
 from streamer.policy import own_policy
 from streamer.records import (
-    NS_PER_S,
     AudioChunk,
     Modality,
     Notice,
@@ -38,12 +36,12 @@ from streamer.session.level import LevelWatch
 from streamer.session.one_reading import Chunks
 from streamer.session.plan import Plan
 from streamer.session.sharing import Shared, Sharing
+from streamer.session.threaded import ThreadedRecogniser
 from streamer.speech.attribution import Everybody
 from streamer.speech.recognisers import choose, turns_of
-from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
+from streamer.speech.streaming import Transcriber, Transcript
 from streamer.windows import MAX_UNSETTLED, Windower
 
-ASR_QUEUE_CHUNKS = 512
 SEVERAL_FACES = (
     "several faces are in the image; the largest one is followed at its place, and vision is "
     "absent while it is away. Give each person a camera of their own"
@@ -55,8 +53,6 @@ CHOOSE_FACE = (
 HandedIn = Callable[[threading.Event], Iterator[capture.Chunk | Shared]]
 """Chunks in place of the sources, with what is shared from when on."""
 MEDIA: tuple[Modality, ...] = ("audio", "vision")
-BEHIND_NS = NS_PER_S
-"""Audio that may wait for the recogniser before it decodes only whole utterances."""
 
 
 class Pipeline:
@@ -349,76 +345,6 @@ class Pipeline:
         if window.audio is None or self._config.windows.audio_codec == "pcm16":
             return window
         return msgspec.structs.replace(window, audio=self._flac(window.audio), audio_codec="flac")
-
-
-class ThreadedRecogniser:
-    """A recogniser in a thread of its own, so that live capture never waits for it.
-
-    The queue holds ASR_QUEUE_CHUNKS chunks; when it is full the newest is not recognised and is
-    counted as `asr_dropped_chunks` (its sound still goes into the windows).
-    """
-
-    def __init__(self, inner: Transcriber, counters: Counter[str]) -> None:
-        self._inner = inner
-        self._offered_ns = self._processed_ns = 0
-        if isinstance(inner, StreamingRecogniser):
-            inner.behind = lambda: self._offered_ns - self._processed_ns > BEHIND_NS
-        self._counters = counters
-        self.description = inner.description
-        self._in: queue.Queue[AudioChunk | int | None] = queue.Queue(ASR_QUEUE_CHUNKS)
-        self._out: queue.SimpleQueue[Transcript] = queue.SimpleQueue()
-        self._failure: BaseException | None = None
-        self._newest = Transcript(words=[], speech=[], watermark_ns=0)
-        self._thread = threading.Thread(target=self._work, name="asr", daemon=True)
-        self._thread.start()
-
-    def push(self, chunk: AudioChunk) -> Transcript:
-        """Queue a chunk; return what the recogniser has given since the last call."""
-        return self._offer(chunk)
-
-    def advance(self, event_time_ns: int) -> Transcript:
-        """Queue the passing of event time; return as `push`."""
-        return self._offer(event_time_ns)
-
-    def _offer(self, item: AudioChunk | int) -> Transcript:
-        self._offered_ns = item if isinstance(item, int) else item.end_ns
-        try:
-            self._in.put_nowait(item)
-        except queue.Full:
-            self._counters["asr_dropped_chunks"] += 1
-        return self._ready()
-
-    def finish(self) -> Transcript:
-        """Wait until the queue is recognised; return what is left."""
-        self._in.put(None)
-        self._thread.join()
-        return self._ready()
-
-    def _work(self) -> None:
-        try:
-            while (item := self._in.get()) is not None:
-                self._processed_ns = item if isinstance(item, int) else item.end_ns
-                inner = self._inner
-                transcript = inner.advance(item) if isinstance(item, int) else inner.push(item)
-                self._out.put(transcript)
-            self._out.put(self._inner.finish())
-        except BaseException as error:
-            self._failure = error
-
-    def _ready(self) -> Transcript:
-        if self._failure is not None:
-            raise self._failure
-        parts = []
-        while not self._out.empty():
-            parts.append(self._out.get())
-        self._newest = parts[-1] if parts else self._newest
-        return Transcript(
-            words=[word for part in parts for word in part.words],
-            speech=[span for part in parts for span in part.speech],
-            watermark_ns=self._newest.watermark_ns,
-            speech_watermark_ns=self._newest.speech_watermark_ns,
-            unread=[word for part in parts for word in part.unread],
-        )
 
 
 def revises(plan: Plan, config: Config) -> bool:

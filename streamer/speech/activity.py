@@ -27,6 +27,8 @@ FRAME_NS = FRAME_SAMPLES * NS_PER_S // SAMPLE_RATE_HZ
 QUIET_BELOW, FORGET_FRAMES = 0.35, 16
 """After so many frames (0.5 s) below this probability the model starts anew: what it remembers of
 loud music or hum makes it miss soft speech."""
+SILENT_PEAK = 16 / 32_768
+"""A frame in which no sample is larger is silence: somebody is muted."""
 
 _LOADING = threading.Lock()
 """Held while a model loads: Python's warning filters belong to all threads."""
@@ -48,6 +50,7 @@ class Silero:
     def __init__(self) -> None:
         """Load the model; raises ModelError when the package is not there or damaged."""
         self._quiet_frames = 0
+        self._remembers = False
         try:
             with _LOADING, one_thread(), warnings.catch_warnings():
                 # torch deprecates TorchScript, in which this model is published.
@@ -64,12 +67,22 @@ class Silero:
         """Probability of speech in each of the next frames, (n, FRAME_SAMPLES) in [-1, 1]."""
         import torch
 
+        silent = (np.abs(frames).max(axis=1) <= SILENT_PEAK).tolist()
+        if all(silent) and not self._remembers:
+            return [0.0] * len(silent)
         with torch.inference_mode(), one_thread():
-            return [self._probability(frame) for frame in torch.from_numpy(frames)]
+            return [
+                self._probability(*frame)
+                for frame in zip(torch.from_numpy(frames), silent, strict=True)
+            ]
 
-    def _probability(self, frame: torch.Tensor) -> float:
+    def _probability(self, frame: torch.Tensor, silent: bool) -> float:
+        """Ask the model, unless the frame is silent and the model starts anew."""
         if self._quiet_frames >= FORGET_FRAMES:
             self.forget()
+        if silent and not self._remembers:
+            return 0.0
+        self._remembers = True
         probability = float(self._model(frame, SAMPLE_RATE_HZ).item())
         self._quiet_frames = self._quiet_frames + 1 if probability < QUIET_BELOW else 0
         return probability
@@ -77,6 +90,7 @@ class Silero:
     def forget(self) -> None:
         """Start anew."""
         self._quiet_frames = 0
+        self._remembers = False
         self._model.reset_states()
 
 

@@ -31,6 +31,8 @@ GAP_NS = 100 * NS_PER_MS
 """A hole between chunks from which on the utterance ends; a smaller one is clock jitter."""
 SAME_TIME_NS = 200 * NS_PER_MS
 """How far apart two answers may place a word and still agree on it."""
+PAUSE_NS = 100 * NS_PER_MS
+"""A pause from which on a running utterance is not decoded: its end is, or what follows."""
 CUT_FROM = 0.8
 """Share of the longest utterance after which the first quiet frame ends it."""
 
@@ -125,8 +127,9 @@ class StreamingRecogniser:
 
     Attributes:
         description: the engine, and why it was chosen.
-        behind: whether audio waits to be recognised, as live on a busy machine. While it does,
-            running utterances are not decoded: their words come when they end.
+        interval_ns: how often a running utterance is decoded.
+        may_ask: whether a running utterance may be decoded now, given the audio in ns since it
+            began or was last decoded. Live sessions wait where others speak too, or audio waits.
     """
 
     def __init__(
@@ -134,13 +137,13 @@ class StreamingRecogniser:
     ) -> None:
         """Listen with `engine`; None gives speech spans and no words."""
         self.description = description
-        self.behind: Callable[[], bool] = lambda: False
+        self.may_ask: Callable[[int], bool] = lambda _: True
         self._voice = voice
         self._utterance = _Utterance(engine) if engine is not None else None
         self._languages = config.scored_languages
         self._threshold = config.vad_threshold
         self._release = max(0.01, config.vad_threshold - RELEASE)
-        self._interval_ns = to_ns(config.interval_s)
+        self.interval_ns = to_ns(config.interval_s)
         self._silence_ns = to_ns(config.min_silence_s)
         self._longest_ns = to_ns(config.max_utterance_s)
         if engine is not None:
@@ -150,7 +153,7 @@ class StreamingRecogniser:
         self._pre_roll: deque[NDArray[np.float32]] = deque(maxlen=PRE_ROLL_FRAMES)
         self._speaking = False
         self._begun_ns = 0
-        self._ask_ns = 0
+        self._ask_ns = self._asked_ns = 0
         self._spoken_ns = 0  # speech is known up to here
         self._watermark_ns = 0
 
@@ -183,6 +186,11 @@ class StreamingRecogniser:
         if self._frame_ns is not None:
             self._jump(self._received_ns, news)
         return self._transcript(news)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether an utterance runs whose words an engine gives."""
+        return self._speaking and self._utterance is not None
 
     @property
     def _received_ns(self) -> int:
@@ -239,11 +247,21 @@ class StreamingRecogniser:
             or (length_ns >= CUT_FROM * self._longest_ns and probability < self._threshold)
         ):
             self._end_utterance(end_ns, news)
-        elif end_ns >= self._ask_ns:
-            self._ask_ns += self._interval_ns
-            if self._utterance is not None and not self.behind():
+        elif self._may_ask(end_ns):
+            missed = (end_ns - self._ask_ns) // self.interval_ns
+            self._ask_ns += (missed + 1) * self.interval_ns
+            self._asked_ns = end_ns
+            if self._utterance is not None:
                 news.words += self._utterance.commit()
                 self._watermark_ns = max(self._watermark_ns, self._utterance.committed_ns)
+
+    def _may_ask(self, end_ns: int) -> bool:
+        """Whether to decode the running utterance; in a pause it may be about to end."""
+        return (
+            end_ns >= self._ask_ns
+            and end_ns - self._spoken_ns < PAUSE_NS
+            and self.may_ask(end_ns - self._asked_ns)
+        )
 
     def _process_silence(
         self,
@@ -261,7 +279,8 @@ class StreamingRecogniser:
             return
         self._speaking = True
         self._begun_ns = start_ns - len(self._pre_roll) * FRAME_NS
-        self._ask_ns = self._begun_ns + self._interval_ns
+        self._asked_ns = self._begun_ns
+        self._ask_ns = self._begun_ns + self.interval_ns
         news.add_speech(start_ns, end_ns)
         if self._utterance is not None:
             self._utterance.begin(self._begun_ns)

@@ -45,6 +45,16 @@ def test_a_word_has_the_latency_of_the_first_record_that_carries_it() -> None:
     }
 
 
+def test_a_word_of_the_warm_up_is_not_new_in_a_revision() -> None:
+    word = {"text": "hello", "start_ms": 300, "end_ms": 700}
+    fields = {"participant_id": "p1", "end_ms": 1_000, "spoken": {"words": [word]}}
+    arrivals = Arrivals()
+    arrivals.take(json.dumps(json.loads(line(1)) | fields), START_S + 1.2)
+    arrivals.restart()
+    arrivals.take(json.dumps(json.loads(line(1, revision=1)) | fields), START_S + 4.0)
+    assert arrivals.words_ms == {}
+
+
 def test_the_warm_up_does_not_count() -> None:
     arrivals = Arrivals()
     arrivals.take(line(1), START_S + 1.2)

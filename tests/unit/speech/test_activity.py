@@ -64,6 +64,16 @@ def test_silero_hears_speech_and_not_silence_nor_noise(speak: Callable[[str], So
     assert share(noise) < 0.1
 
 
+def test_the_silence_of_a_muted_person_is_not_asked_about_and_leaves_no_trace() -> None:
+    muted, fresh = Silero(), Silero()
+    noise = np.random.default_rng(0).normal(0, 0.1, (4, FRAME_SAMPLES)).astype(np.float32)
+    dither = np.full((40, FRAME_SAMPLES), 10 / 32_768, np.float32)
+    assert muted.probabilities(dither) == [0.0] * 40
+    assert muted.probabilities(noise) == fresh.probabilities(noise)
+    assert muted.probabilities(dither)[0] > 0.0, "a pause in speech goes to the model"
+    assert muted.probabilities(dither)[-1] == 0.0
+
+
 def test_people_who_join_at_once_each_get_a_model_and_no_warning() -> None:
     before = list(warnings.filters)
     with ThreadPoolExecutor(4) as threads:

@@ -218,6 +218,43 @@ def test_a_word_goes_out_when_two_answers_agree_on_it_and_not_before() -> None:
     assert transcripts.texts == ["know", "why", "not"]
 
 
+def test_an_utterance_that_may_not_be_decoded_is_decoded_as_soon_as_it_may() -> None:
+    waiting = recogniser(ScriptedEngine([("one", 0, 500)]))
+    waited_ms: list[int] = []
+
+    def from_the_third_second(waited_ns: int) -> bool:
+        waited_ms.append(waited_ns // MS)
+        return waited_ns >= 3 * NS_PER_S or len(waited_ms) > 100
+
+    waiting.may_ask = from_the_third_second
+    asked_at = hear(waiting, chunks(step(1, 4800))).given_at["one"]
+    assert waited_ms[0] == 1_024, "the first frame that ends after an interval"
+    first = next(ms for ms in waited_ms if ms >= 3_000)
+    after = waited_ms[waited_ms.index(first) + 1]
+    assert 900 < after < 1_100, "then an interval later, at the beat of the first"
+    assert asked_at >= (first + after) * MS
+
+
+def test_a_pause_is_not_decoded_and_what_follows_it_is() -> None:
+    """The utterance may be about to end, and is decoded then."""
+    engine = FakeEngine(200)
+    asked = 0
+    hypothesis = engine.hypothesis
+
+    def count() -> list[WordHypothesis]:
+        nonlocal asked
+        asked += 1
+        return hypothesis()
+
+    engine.hypothesis = count  # type: ignore[method-assign]
+    hear(recogniser(engine), chunks(np.concatenate([step(1, 700), silence(900)])))
+    assert asked == 1, "its end alone"
+    asked = 0
+    talk = [step(1, 850), silence(300), step(2, 500), silence(900)]
+    hear(recogniser(engine), chunks(np.concatenate(talk)))
+    assert asked == 2, "in the second word, and the end"
+
+
 def test_what_is_settled_stays_and_is_not_said_again() -> None:
     engine = ScriptedEngine(
         [("one", 0, 500), ("two", 500, 900)],
