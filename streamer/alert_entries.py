@@ -1,7 +1,7 @@
 """Alerts for people: the raised and the cleared record of one alert as one entry, in plain words.
 
 What enters: `Alert` records, in any order. What leaves: an `Entry` for each raised one. The page
-does the same in `describe.js`; `tests/golden/alert_entries.json` holds both to the same words.
+does the same in `alerts.js`; `tests/golden/alert_entries.json` holds both to the same words.
 Pure.
 """
 
@@ -24,13 +24,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         participant_id: None for the session as a whole.
         begin_ms: session time at which it was raised.
         end_ms: session time at which it was cleared; None while it stands.
-        text: what happened, a sentence without a full stop.
+        text: what happened, a sentence without a full stop; of a rule, the name that it has.
+        why: of a rule, what it watches, as "presence.audio below 0.1"; "" for other kinds.
     """
 
     participant_id: str | None
     begin_ms: int
     end_ms: int | None
     text: str
+    why: str = ""
 
 
 def alert_entries(alerts: Iterable[Alert], names: Mapping[str, str] = NO_NAMES) -> list[Entry]:
@@ -76,5 +78,16 @@ def _entry(alert: Alert, end_ms: int | None, names: Mapping[str, str]) -> Entry:
     else:
         text = f"{who} fell sharply" + (f", down for {length}" if length else "")
     return Entry(
-        participant_id=alert.participant_id, begin_ms=alert.end_ms, end_ms=end_ms, text=text
+        participant_id=alert.participant_id,
+        begin_ms=alert.end_ms,
+        end_ms=end_ms,
+        text=text,
+        why=_why(alert),
     )
+
+
+def _why(alert: Alert) -> str:
+    if alert.number is None or alert.value is None:
+        return ""
+    side = "above" if alert.value > alert.threshold else "below"
+    return f"{alert.number} {side} {alert.threshold:g}"

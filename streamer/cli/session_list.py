@@ -11,7 +11,7 @@ from rich.text import Text
 
 from streamer.clock import clock, date_and_time
 from streamer.plain_text import printable
-from streamer.recording.figures import per_meeting
+from streamer.recording.figures import trends
 from streamer.recording.recorded import Summary
 from streamer.shown_names import shown
 
@@ -67,26 +67,19 @@ def session_list(summaries: Sequence[Summary]) -> RenderableType:
             sparkline(summary.course),
             str(summary.alerts),
         )
-    return Group(table, *trends(summaries))
+    return Group(table, *_trends(summaries))
 
 
-def trends(summaries: Sequence[Summary]) -> list[Text]:
-    """Return a line for each name that several sessions with a mean have, by name."""
-    means: dict[str, list[float]] = {}
-    for summary in reversed(summaries):  # oldest first
-        if summary.mean_valence is not None:
-            means.setdefault(summary.name, []).append(summary.mean_valence)
-    lines = []
-    for name, values in sorted(means.items()):
-        trend = per_meeting(values)
-        if trend is not None:
-            lines.append(
-                Text(
-                    f"{printable(name)}: {len(values)} meetings {sparkline(values)}, "
-                    f"{trend:+z.2f} per meeting"
-                )
-            )
-    return lines
+def _trends(summaries: Sequence[Summary]) -> list[Text]:
+    """Return a line for each name that several sessions have; `summaries` are newest first."""
+    means = ((summary.name, summary.mean_valence) for summary in reversed(summaries))
+    return [
+        Text(
+            f"{printable(each.name)}: {len(each.means)} meetings {sparkline(each.means)}, "
+            f"{each.per_meeting:+z.2f} per meeting"
+        )
+        for each in trends(means)
+    ]
 
 
 def _name(summary: Summary) -> Text:

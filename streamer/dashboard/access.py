@@ -40,6 +40,8 @@ STATIC = (
     "notifier.js",
     "people.js",
     "player.js",
+    "sessionlist.js",
+    "sessions.js",
     "status.js",
     "store.js",
     "stream.js",

@@ -27,6 +27,7 @@ import msgspec
 from streamer import metrics, notices
 from streamer.config import Config
 from streamer.conversation import SpeechTimes
+from streamer.dashboard.course import Course
 from streamer.dashboard.speed import Speed
 from streamer.errors import BrokerError
 from streamer.kafka.backlog import Backlog, Work
@@ -37,6 +38,7 @@ from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
 from streamer.notices import Notices
 from streamer.policy import refusal
+from streamer.recording.figures import trends
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 from streamer.session_ids import name_of, newest
 from streamer.shown_names import merged
@@ -102,6 +104,7 @@ class SessionLog:
         self.recorded = False
         self.participants: dict[str, Sentiment] = {}
         self.meeting: SessionSentiment | None = None
+        self.course = Course()
         self.raised: dict[tuple[str | None, str, str | None], Alert] = {}
         self._token = secrets.token_hex(4)
         self._limit = limit
@@ -131,6 +134,7 @@ class SessionLog:
             case SessionSentiment():
                 if self.meeting is None or record.window_index >= self.meeting.window_index:
                     self.meeting = record
+                self.course.add(record)
                 self._know_time(record)
                 self._speed.add(timestamp_ms, self.end_ms)
             case Alert():
@@ -166,6 +170,7 @@ class SessionLog:
     def summary(self) -> dict[str, Any]:
         """What a list of sessions shows of this one."""
         names = set(self.participants)
+        mean, course = self.course.figures()
         if self.started is not None:
             names |= {person.participant_id for person in self.started.participants}
         return {
@@ -184,6 +189,8 @@ class SessionLog:
             "label": None if self.meeting is None else self.meeting.label,
             "polarity": None if self.meeting is None else self.meeting.polarity,
             "divided": self.meeting is not None and self.meeting.divided,
+            "mean": mean,
+            "course": course,
             "alerts": len(self.raised),
         }
 
@@ -349,6 +356,7 @@ class Feed:
             "stages": self.stages,
             "lag": sum(self.lags.values()),
             "sessions": sessions,
+            "trends": [] if selector is not None else _trends(sessions),
             "problems": self._stage.problems(),
             "notices": self._notices.newest(),
             "latency_ms": {} if watched is None else watched.latencies(),
@@ -446,6 +454,14 @@ async def _pass_on(
             answered_s = time.monotonic()
             feed.state = "up" if await asyncio.to_thread(answers, broker) else "down"
         feed.lags[kind] = reader.lag()
+
+
+def _trends(sessions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The meetings of one name that are over: how their mean changes."""
+    over = [each for each in sessions if each.get("ended") and each.get("mean") is not None]
+    over.sort(key=lambda each: each["started_ms"] or 0)
+    found = trends((each["name"], each["mean"]) for each in over)
+    return [msgspec.to_builtins(each) for each in found]
 
 
 def _now_ms() -> int:

@@ -41,7 +41,7 @@ class Recorded:
         self._recordings = recordings
 
     def index(self) -> Sequence[dict[str, Any]]:
-        """See History; `valence` is the mean over the session."""
+        """See History; `valence` is the mean too."""
         return [
             {
                 "session_id": summary.session_id,
@@ -54,6 +54,7 @@ class Recorded:
                 "participants": [person.participant_id for person in summary.participants],
                 "names": summary.names,
                 "valence": summary.mean_valence,
+                "mean": summary.mean_valence,
                 "course": summary.course,
                 "label": None,
                 "polarity": None,

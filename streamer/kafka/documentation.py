@@ -260,6 +260,7 @@ their mean valences in order of time. |
 | divided | A meeting in which `spread` is at least {valence.DIVIDED_SPREAD:g}, `valence` - \
 `spread` is negative and `valence` + `spread` is positive. Summary, page and report show this word \
 instead of `label`. Its share of the time is that of the windows with a valence. |
+| course | The mean valence of a meeting in each twelfth of its length, as in a third. |
 | length of an alert | From the record with `raised` to the next one with `cleared` of the same \
 kind, participant and rule. |
 | best and worst moments | The five highest values above 0 and the five lowest below 0 of windows \

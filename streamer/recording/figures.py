@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean, linear_regression
 
+import msgspec
+
 from streamer.records import Sentiment, SessionSentiment
 
 MOMENTS = 5
@@ -53,6 +55,37 @@ def thirds(
 def per_meeting(means: Sequence[float]) -> float | None:
     """Return the slope of the least-squares line through meetings' means, one after the other."""
     return linear_regression(range(len(means)), means).slope if len(means) > 1 else None
+
+
+class Trend(msgspec.Struct, frozen=True, kw_only=True):
+    """The meetings of one name.
+
+    Attributes:
+        means: the mean valence of each, by time.
+        per_meeting: how much it changes from one to the next.
+    """
+
+    name: str
+    means: tuple[float, ...]
+    per_meeting: float
+
+
+def trends(meetings: Iterable[tuple[str, float | None]]) -> list[Trend]:
+    """Return the trend of each name that several meetings with a mean have, by name.
+
+    Args:
+        meetings: name and mean valence of each, by time.
+    """
+    means: dict[str, list[float]] = {}
+    for name, mean in meetings:
+        if mean is not None:
+            means.setdefault(name, []).append(mean)
+    slopes = {name: per_meeting(values) for name, values in sorted(means.items())}
+    return [
+        Trend(name=name, means=tuple(means[name]), per_meeting=slope)
+        for name, slope in slopes.items()
+        if slope is not None
+    ]
 
 
 def divided_share(records: Iterable[SessionSentiment]) -> float | None:

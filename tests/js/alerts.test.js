@@ -8,7 +8,7 @@ const cases = JSON.parse(readFileSync(new URL("../golden/alert_entries.json", im
 
 for (const { case: name, alerts, entries } of cases) {
   test(`alerts: ${name}`, () => {
-    const found = alertEntries(alerts).map(({ begin_ms, end_ms, text }) => [begin_ms, end_ms, text]);
+    const found = alertEntries(alerts).map(({ begin_ms, end_ms, text, why }) => [begin_ms, end_ms, text, why]);
     assert.deepEqual(found, entries);
   });
 }

@@ -15,7 +15,8 @@ CASES = json.loads((Path(__file__).parents[1] / "golden" / "alert_entries.json")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_entries(case: dict[str, Any]) -> None:
     entries = alert_entries(made.alert(**alert) for alert in case["alerts"])
-    assert [[entry.begin_ms, entry.end_ms, entry.text] for entry in entries] == case["entries"]
+    found = [[entry.begin_ms, entry.end_ms, entry.text, entry.why] for entry in entries]
+    assert found == case["entries"]
 
 
 def test_who_has_a_name_is_called_by_it() -> None:

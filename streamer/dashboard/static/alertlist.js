@@ -54,6 +54,7 @@ export class AlertList {
       button.dataset.seconds = entry.begin_ms / 1000;
       setText(button.querySelector(".when"), clock(entry.begin_ms / 1000));
       setText(button.querySelector(".what"), textOf(entry));
+      setText(button.querySelector(".why"), entry.why);
       button.querySelector(".what").classList.toggle("negative", entry.end_ms === null);
     });
   }

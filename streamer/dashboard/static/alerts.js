@@ -13,7 +13,7 @@ export function lengthText(ms) {
 }
 
 // An entry for each raised record, by time: participant_id (null for the meeting), kind, rule,
-// threshold, begin_ms, end_ms (null while it stands) and text. A cleared record ends the latest alert of its
+// threshold, begin_ms, end_ms (null while it stands), text, and why: what a rule watches. A cleared record ends the latest alert of its
 // kind, participant and rule. `names` are those that people see, by participant.
 export function alertEntries(records, names = {}) {
   const raised = new Map();
@@ -31,10 +31,11 @@ export function alertEntries(records, names = {}) {
   return entries.sort((a, b) => a.begin_ms - b.begin_ms);
 }
 
-function entryOf({ participant_id, kind, rule, threshold, end_ms: begin_ms }, end_ms, names) {
+function entryOf(raised, end_ms, names) {
+  const { participant_id, kind, rule, threshold, end_ms: begin_ms } = raised;
   const who = participant_id === null ? "The meeting" : shownName(names, participant_id);
   const negative = kind === "sustained_negative";
-  const entry = { participant_id, kind, rule, threshold, begin_ms, end_ms };
+  const entry = { participant_id, kind, rule, threshold, begin_ms, end_ms, why: whyOf(raised) };
   if (kind === "rule") {
     const length = end_ms === null ? "" : `, for ${lengthText(end_ms - begin_ms)}`;
     return { ...entry, text: `${who}: ${rule}${length}` };
@@ -42,4 +43,9 @@ function entryOf({ participant_id, kind, rule, threshold, end_ms: begin_ms }, en
   if (end_ms === null) return { ...entry, text: `${who} ${negative ? "is negative" : "fell sharply"}` };
   const stayed = negative ? "stayed negative" : "fell sharply, down";
   return { ...entry, text: `${who} ${stayed} for ${lengthText(end_ms - begin_ms)}` };
+}
+
+function whyOf({ number = null, value = null, threshold }) {
+  if (number === null || value === null) return "";
+  return `${number} ${value > threshold ? "above" : "below"} ${threshold}`;
 }

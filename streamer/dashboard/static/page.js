@@ -7,14 +7,14 @@ import { Card } from "./card.js";
 import { nextCommands, startSteps, stepMark } from "./checklist.js";
 import { keep, kept } from "./choices.js";
 import { tallyText } from "./describe.js";
-import { arrange, byId, resizeList, setPolarity, setText } from "./dom.js";
-import { clock, moodOf, shownName } from "./format.js";
+import { arrange, byId, resizeList, setText } from "./dom.js";
+import { clock, shownName } from "./format.js";
 import { Notifier } from "./notifier.js";
 import { ordered, presenceText } from "./people.js";
 import { Player } from "./player.js";
+import { SessionList, sessionAddress } from "./sessionlist.js";
 import {
-  bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
-  sessionFacts, titleOf,
+  bannerOf, exactly, healthRows, linkOf, noticesOf, onlySession, sessionFacts, titleOf,
 } from "./status.js";
 import { keepLong } from "./store.js";
 import { connect } from "./stream.js";
@@ -40,10 +40,6 @@ const view = {
   names: {}, // that people see, by participant
 };
 let drawScheduled = false;
-
-function sessionAddress(summary) {
-  return `./?${new URLSearchParams({ session: exactly(summary) })}`;
-}
 
 // --- the cards
 
@@ -105,6 +101,7 @@ function arrangeCards() {
 
 const words = new Words((name) => cards.get(name).track.records, choose, scheduleDraw);
 const alerts = new AlertList(jump);
+const sessionList = new SessionList(scheduleDraw);
 const notifier = new Notifier(byId("notify"));
 
 // --- events of the stream
@@ -207,7 +204,7 @@ function draw() {
   byId("link").className = shownLink.state;
   setText(byId("link"), shownLink.text);
   if (session === null) {
-    listSessions(sessions, now_ms);
+    if (status !== null) sessionList.draw(status, now_ms);
     return;
   }
   byId("session").hidden = cards.size === 0;
@@ -286,23 +283,6 @@ function showHealth(healthTexts) {
   healthTexts.forEach(([name, text], at) => {
     setText(items[at].querySelector("dt"), name);
     setText(items[at].querySelector("dd"), text);
-  });
-}
-
-function listSessions(sessions, now_ms) {
-  byId("list").hidden = sessions.length === 0;
-  const rows = resizeList(byId("rows"), "row", sessions.length);
-  sessions.forEach((summary, at) => {
-    const link = rows[at].querySelector("a");
-    link.setAttribute("href", sessionAddress(summary));
-    setText(link, summary.name);
-    link.title = summary.session_id;
-    for (const [className, text] of Object.entries(sessionCells(summary, now_ms))) {
-      setText(rows[at].querySelector(`.${className}`), text);
-    }
-    const mood = rows[at].querySelector(".mood");
-    setPolarity(mood, moodOf(summary));
-    setText(mood, moodText(summary));
   });
 }
 
