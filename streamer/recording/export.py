@@ -24,6 +24,7 @@ from streamer.recording.transcript import transcript
 from streamer.records import MODALITIES, Sentiment
 from streamer.rounding import rounded
 from streamer.shown_names import shown
+from streamer.unsure import Part
 
 __all__ = ["CSV_COLUMNS", "FORMATS", "Format", "cue_time", "export"]
 
@@ -130,7 +131,8 @@ def to_json(recording: Recording) -> bytes:
 def to_vtt(recording: Recording) -> bytes:
     """Captions for any player: everyone's words, and above them everyone's valence and label.
 
-    A cue with words shows while they are spoken, in at most CAPTION_WORDS. A cue with moods, at
+    A cue with words shows while they are spoken, in at most CAPTION_WORDS; words of which the
+    recogniser is unsure are in italics, and profanity among them is hidden. A cue with moods, at
     the top, tells from one window's end to the next what was smoothed at its end. Who gives no
     evidence has no line in it; where nobody does, there is no such cue.
     """
@@ -146,7 +148,9 @@ def _mood_cues(recording: Recording) -> Iterator[tuple[int, str]]:
     before_ms = 0
     for end_ms in sorted(ends):
         lines = [
-            _spoken_by(shown(recording.names, s.participant_id), f"{s.valence:+z.1f} {s.label}")
+            _spoken_by(
+                shown(recording.names, s.participant_id), _caption(f"{s.valence:+z.1f} {s.label}")
+            )
             for s in ends[end_ms]
             if s.valence is not None
         ]
@@ -159,7 +163,8 @@ def _word_cues(recording: Recording) -> Iterator[tuple[int, str]]:
     """The start of each cue of words, and its text."""
     for line in transcript(recording.sentiments, CAPTION_WORDS):
         end_ms = max(line.end_ms, line.start_ms + 1)
-        text = _spoken_by(shown(recording.names, line.participant_id), line.text)
+        said = " ".join(map(_marked, line.parts))
+        text = _spoken_by(shown(recording.names, line.participant_id), said)
         yield line.start_ms, _cue(line.start_ms, end_ms, [text])
 
 
@@ -167,8 +172,13 @@ def _cue(start_ms: int, end_ms: int, lines: Sequence[str], place: str = "") -> s
     return f"{cue_time(start_ms)} --> {cue_time(end_ms)}{place}\n" + "\n".join(lines) + "\n"
 
 
-def _spoken_by(name: str, text: str) -> str:
-    return f"<v {_caption(name)}>{_caption(name)}: {_caption(text)}</v>"
+def _spoken_by(name: str, said: str) -> str:
+    return f"<v {_caption(name)}>{_caption(name)}: {said}</v>"
+
+
+def _marked(part: Part) -> str:
+    """Return words as a caption's data, in italics where the recogniser is unsure of them."""
+    return f"<i>{_caption(part.text)}</i>" if part.unsure else _caption(part.text)
 
 
 def cue_time(milliseconds: int) -> str:

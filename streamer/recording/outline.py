@@ -11,6 +11,7 @@ from streamer.alert_entries import alert_entries
 from streamer.clock import clock
 from streamer.recording.figures import divided_share, mean_valence, moments, thirds
 from streamer.recording.recorded import Recording
+from streamer.recording.transcript import window_text
 from streamer.records import CLASS_LABELS
 from streamer.shown_names import shown
 from streamer.valence import class_index
@@ -31,7 +32,8 @@ def outline(recording: Recording) -> str:
 
 
 def quoted(text: str, characters: int = QUOTED) -> str:
-    """Return the end of a text, where a window's newest words are, in quotation marks."""
+    """Return the end of a text, where a window's newest words are, as a quotation in a sentence."""
+    text = text.rstrip(".")
     if len(text) > characters:
         text = "…" + text[1 - characters :].partition(" ")[2]
     return f"“{text}”"
@@ -89,7 +91,7 @@ def _extremes(recording: Recording) -> Iterator[str]:
             who = shown(recording.names, moment.participant_id)
             yield (
                 f"The {word} moment was {who}'s at {clock(moment.end_ms)} "
-                f"({moment.valence:+z.2f}), {quoted(moment.text)}."
+                f"({moment.valence:+z.2f}), {quoted(window_text(moment, recording.sentiments))}."
             )
 
 

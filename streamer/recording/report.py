@@ -12,15 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from html import escape
 
-from streamer.alert_entries import alert_entries, alert_text
+from streamer.alert_entries import Entry, alert_entries, alert_text
 from streamer.clock import clock, date_and_time
 from streamer.conversation import silence_text
 from streamer.recording.figures import divided_share, mean_valence, moments, thirds
 from streamer.recording.outline import outline
 from streamer.recording.recorded import Recording
-from streamer.recording.transcript import transcript
+from streamer.recording.transcript import transcript, window_text
 from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
 from streamer.shown_names import shown
+from streamer.unsure import Part
 
 __all__ = ["html", "moments"]
 
@@ -34,6 +35,14 @@ KNOWN_BY: Mapping[IdentifiedBy, str] = {
     "diarization": "the voice",
 }
 WIDTH, HEIGHT, LEFT, TOP = 1000, 150, 64, 12
+POLAR = 0.5
+"""From here on valence is positive, below its opposite negative."""
+UNBROKEN = 20
+"""Most characters of a name that stands in one line."""
+LEGEND = (
+    "Line: smoothed valence, from -3 to 3. Band: its uncertainty. Dots: each window by itself. "
+    "Dashed line: an alert begins; dotted: it ends. Tinted: positive above, negative below."
+)
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--line:#d1d9e0;--paper:#fff;
@@ -42,33 +51,42 @@ _STYLE = """
 --paper:#0d1117;--pos:#56b4e9;--neg:#f28e4b;--mid:#9aa4ae}}
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;
 max-width:64rem;padding:1.5rem}
-h1{margin:0 0 .25rem}h2{margin:2rem 0 .5rem}p.soft,figcaption{color:var(--soft)}
-table{border-collapse:collapse;width:100%}.wide{overflow-x:auto}
+h1{margin:0 0 .25rem}h2{margin:2rem 0 .5rem}.soft,figcaption{color:var(--soft)}
+table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);
 vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;
 white-space:nowrap}
-figure{margin:1rem 0}svg{width:100%;height:auto;display:block}
+figure{margin:1rem 0}svg{width:100%;height:auto;display:block;overflow:visible}
 svg text{font:13px system-ui,sans-serif;fill:var(--soft)}
+.up{fill:var(--pos);opacity:.08}.down{fill:var(--neg);opacity:.09}
 .axis{stroke:var(--line);stroke-width:1}.zero{stroke:var(--mid);stroke-width:1}
 .band{fill:var(--pos);opacity:.18}.smooth{fill:none;stroke:var(--pos);stroke-width:2;
 stroke-linejoin:round}.raw{fill:var(--mid);opacity:.55}.alarm{stroke:var(--neg);stroke-width:2;
 stroke-dasharray:4 3}.cleared{stroke:var(--mid);stroke-width:1;stroke-dasharray:2 4}
-.positive{color:var(--pos)}.negative{color:var(--neg)}
+.positive{color:var(--pos)}.negative{color:var(--neg)}.unsure{color:var(--soft)}.who{white-space:nowrap}
 p.outline{font-size:1.1rem;margin:.75rem 0}.pair{display:grid;gap:0 2rem;
 grid-template-columns:repeat(auto-fit,minmax(20rem,1fr))}
 .words p{margin:.15rem 0;padding-left:7rem;text-indent:-7rem}.words time{display:inline-block;
 text-indent:0;width:3.5rem;color:var(--soft);font-variant-numeric:tabular-nums}
-@media(max-width:40rem){body{padding:.75rem}svg text{font-size:24px}h1{font-size:1.5rem}
-.pair{grid-template-columns:1fr}table{font-size:.9rem}
+@media screen and (max-width:52rem){.stack thead{position:absolute;clip-path:inset(50%)}
+.stack tr{display:grid;grid-template-columns:1fr 1fr;gap:0 1.5rem;padding:.4rem 0;
+border-bottom:1px solid var(--line)}
+.stack td{display:flex;justify-content:space-between;padding:0;border:0}
+.stack td:not(.n){grid-column:1/-1}.stack td:first-child{font-weight:600}
+.stack td:not(:first-child)::before{content:attr(data-head);color:var(--soft)}}
+@media screen and (max-width:40rem){body{padding:.75rem}svg text{font-size:30px}h1{font-size:1.5rem}
+.smooth,.alarm{stroke-width:5}.cleared{stroke-width:3}
+.pair{grid-template-columns:1fr}table{font-size:.9rem}th.n{white-space:normal}
 .words p{padding-left:1rem;text-indent:-1rem}.words time{width:auto;margin-right:.5rem}}
 @page{margin:12mm}
 @media print{:root{color-scheme:light;--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--pos:#0072b2;
 --neg:#c4500a;--mid:#6e7781}
 body{max-width:none;padding:0;font-size:8.5pt;line-height:1.3}h1{font-size:15pt}
 h2{font-size:10.5pt;margin:3mm 0 1mm;break-after:avoid}p.outline{font-size:9.5pt;margin:2mm 0}
-th,td{padding:.2mm 2mm .2mm 0}.wide{overflow:visible}tr,figure,.words p{break-inside:avoid}
+th,td{padding:.2mm 2mm .2mm 0}tr,figure,.words p{break-inside:avoid}
 .lines{display:grid;grid-template-columns:1fr 1fr;gap:0 4mm}figure{margin:1mm 0}
-svg text{font-size:22px}.pair{grid-template-columns:1fr 1fr}.words{columns:2;column-gap:6mm}
+svg text{font-size:22px}.smooth,.alarm{stroke-width:4}.cleared{stroke-width:2}
+.pair{grid-template-columns:1fr 1fr}.words{columns:2;column-gap:6mm}
 .words p{padding-left:18mm;text-indent:-18mm}.words time{width:8mm}}
 """
 
@@ -92,6 +110,7 @@ def html(recording: Recording, zone: tzinfo | None = UTC) -> str:
         f"<p class=outline>{escape(outline(recording))}</p>",
         "<h2>Timeline</h2>",
         f"<div class=lines>{''.join(_timelines(recording))}</div>",
+        f"<p class=soft>{LEGEND}</p>",
         "<h2>From third to third</h2>",
         _thirds(recording),
         "<h2>Participants</h2>",
@@ -174,6 +193,10 @@ def _figure(
         f'<svg viewBox="0 0 {WIDTH} {bottom + 24}" role="img" '
         f'aria-label="Valence of {escape(name)} over time, {mean}">'
     ]
+    for zone, high, low in (("up", 3.0, POLAR), ("down", -POLAR, -3.0)):
+        drawn.append(
+            f'<path class="{zone}" d="M{LEFT} {y(high):.1f}H{WIDTH - 8}V{y(low):.1f}H{LEFT}Z"/>'
+        )
     for level in (-3, 0, 3):
         style = "zero" if level == 0 else "axis"
         drawn.append(f'<path class="{style}" d="M{LEFT} {y(level):.1f}H{WIDTH - 8}"/>')
@@ -274,8 +297,8 @@ def _participants(recording: Recording) -> str:
             ]
         else:
             cells += [""] * 7
-        rows.append([escape(shown(recording.names, name)), _identity(own), *cells])
-    return _table((*head, *shares), rows, numbers_from=2)
+        rows.append([_who(shown(recording.names, name)), _identity(own), *cells])
+    return _table((*head, *shares), rows, numbers_from=2, stacked=True)
 
 
 def _identity(sentiments: Sequence[Sentiment]) -> str:
@@ -294,12 +317,17 @@ def _moments(recording: Recording, *, best: bool) -> str:
         [
             clock(sentiment.end_ms),
             f"<b class={style}>{sentiment.valence:+z.2f}</b>",
-            escape(shown(recording.names, sentiment.participant_id)),
-            f"“{escape(sentiment.text)}”",
+            _who(shown(recording.names, sentiment.participant_id)),
+            f"“{escape(window_text(sentiment, recording.sentiments))}”",
         ]
         for sentiment in chosen
     ]
     return _table(("time", "valence", "who", "words"), rows)
+
+
+def _who(name: str) -> str:
+    """A name beside words, which would else be broken at its spaces."""
+    return f"<span class=who>{escape(name)}</span>" if len(name) <= UNBROKEN else escape(name)
 
 
 def _alerts(recording: Recording) -> str:
@@ -310,11 +338,15 @@ def _alerts(recording: Recording) -> str:
         [
             clock(entry.begin_ms),
             "" if entry.end_ms is None else clock(entry.end_ms),
-            escape(entry.text),
+            escape(entry.text) + _why(entry),
         ]
         for entry in entries
     ]
     return _table(("from", "to", "what"), rows)
+
+
+def _why(entry: Entry) -> str:
+    return f" <span class=soft>({escape(entry.why)})</span>" if entry.why else ""
 
 
 def _talk(recording: Recording) -> str:
@@ -337,7 +369,8 @@ def _talk(recording: Recording) -> str:
         ]
         for talk in conversation.participants
     ]
-    return _table(head, rows, numbers_from=1) + f"<p class=soft>{silence_text(conversation)}</p>"
+    table = _table(head, rows, numbers_from=1, stacked=True)
+    return f"{table}<p class=soft>{silence_text(conversation)}</p>"
 
 
 def _transcript(recording: Recording) -> str:
@@ -347,21 +380,42 @@ def _transcript(recording: Recording) -> str:
     said = (
         f"<p><time>{clock(line.start_ms)}</time> "
         f"<b>{escape(shown(recording.names, line.participant_id))}</b> "
-        f"<span class={line.polarity or 'none'}>{escape(line.text)}</span></p>"
+        f"<span class={line.polarity or 'none'}>{_said(line.parts)}</span></p>"
         for line in lines
     )
     return f"<div class=words>{''.join(said)}</div>"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int = 99) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=n' if at >= numbers_from else ''}>{cell}</{tag}>"
-            for at, cell in enumerate(cells)
-        )
-
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    return (
-        f"<div class=wide><table><thead><tr>{line(head, 'th')}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
+def _said(parts: Sequence[Part]) -> str:
+    return " ".join(
+        f"<i class=unsure>{escape(part.text)}</i>" if part.unsure else escape(part.text)
+        for part in parts
     )
+
+
+def _table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numbers_from: int = 99,
+    *,
+    stacked: bool = False,
+) -> str:
+    """Return a table.
+
+    Args:
+        head: the columns' headings.
+        rows: cells of HTML.
+        numbers_from: the first column of numbers.
+        stacked: on a phone each row is a block of its own, with a heading before each number.
+    """
+    kinds = [" class=n" if at >= numbers_from else "" for at in range(len(head))]
+    names = [f' data-head="{name}"' if stacked else "" for name in head]
+    top = "".join(f"<th scope=col{k}>{name}</th>" for k, name in zip(kinds, head, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{k}{n}>{c}</td>" for k, n, c in zip(kinds, names, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    style = "stack" if stacked else "flat"
+    return f"<table class={style}><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

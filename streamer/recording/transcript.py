@@ -1,27 +1,32 @@
 """Who said what, when: the words that records carry, as lines.
 
-What enters: `Sentiment` records. What leaves: lines by time, each with the valence at its end. The
-page does the same in `transcript.js`; `tests/golden/transcript.json` holds both to the same lines.
-Pure.
+What enters: `Sentiment` records. What leaves: lines by time, each with the valence at its end, and
+the text of a window for people. The page does the same in `transcript.js`;
+`tests/golden/transcript.json` holds both to the same lines. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from streamer.conversation import TURN_PAUSE_MS
 from streamer.records import Polarity, Sentiment, SpokenWord
+from streamer.unsure import Part, clean_text, parts_of, text_of
 
 MAX_WORDS = 40
 """A longer line is parted."""
+RECENT_MS = 20_000
+"""Longer than any window."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What one participant said without a pause of more than TURN_PAUSE_MS.
 
     Attributes:
+        text: profanity of which the recogniser is unsure is hidden.
+        parts: the same text, with what the recogniser is unsure of.
         valence: the smoothed one of the record that carries the last word; None without evidence.
     """
 
@@ -29,6 +34,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     start_ms: int
     end_ms: int
     text: str
+    parts: tuple[Part, ...]
     valence: float | None
     polarity: Polarity | None
 
@@ -50,6 +56,24 @@ def transcript(sentiments: Iterable[Sentiment], max_words: int = MAX_WORDS) -> l
     return sorted(lines, key=lambda line: (line.start_ms, line.participant_id))
 
 
+def window_text(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> str:
+    """Return the text of a window without profanity of which the recogniser was unsure.
+
+    Args:
+        sentiment: the window's record.
+        sentiments: the session's records, which carry the words with their confidence.
+    """
+    return clean_text(sentiment.text, lambda: _words_up_to(sentiment, sentiments))
+
+
+def _words_up_to(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> Iterator[SpokenWord]:
+    """The words that the same participant's windows carried lately."""
+    for each in sentiments:
+        is_recent = 0 <= sentiment.end_ms - each.end_ms <= RECENT_MS
+        if each.participant_id == sentiment.participant_id and is_recent and each.spoken:
+            yield from each.spoken.words
+
+
 def _parted(said: Sequence[_Said], max_words: int) -> list[list[_Said]]:
     parts: list[list[_Said]] = []
     for word, sentiment in said:
@@ -64,11 +88,13 @@ def _parted(said: Sequence[_Said], max_words: int) -> list[list[_Said]]:
 
 def _line(name: str, said: Sequence[_Said]) -> Line:
     last = said[-1][1]
+    parts = parts_of(word for word, _ in said)
     return Line(
         participant_id=name,
         start_ms=said[0][0].start_ms,
         end_ms=max(word.end_ms for word, _ in said),
-        text=" ".join(word.text for word, _ in said),
+        text=text_of(parts),
+        parts=parts,
         valence=last.valence,
         polarity=last.polarity,
     )

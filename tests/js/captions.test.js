@@ -21,7 +21,7 @@ test("a long line has several captions, one after the other", () => {
 
 test("captions are text and not markup, and hide as the transcript does", () => {
   const words = [{ text: "<b>a&b", start_ms: 0, end_ms: 100 }, { text: "shit", start_ms: 200, end_ms: 300, confidence: 0.1 }];
-  assert.equal(captionsOf([{ words }], 0)[0].text, "&lt;b&gt;a&amp;b […]");
+  assert.equal(captionsOf([{ words }], 0)[0].text, "&lt;b&gt;a&amp;b <i>[…]</i>");
 });
 
 test("words before the file are left out", () => {

@@ -9,9 +9,9 @@ import {
 
 const cases = JSON.parse(readFileSync(new URL("../golden/transcript.json", import.meta.url)));
 
-// A published record with words given as [text, start_ms, end_ms].
+// A published record with words given as [text, start_ms, end_ms, confidence].
 function recordOf({ participant_id, valence, words }) {
-  const spoken = { words: words.map(([text, start_ms, end_ms]) => ({ text, start_ms, end_ms })) };
+  const spoken = { words: words.map(([text, start_ms, end_ms, confidence]) => ({ text, start_ms, end_ms, confidence })) };
   return { participant_id, valence, spoken };
 }
 

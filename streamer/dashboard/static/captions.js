@@ -10,6 +10,11 @@ function escaped(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
+// Words in WebVTT, in italics where the recogniser is unsure of them.
+function marked({ text, unsure }) {
+  return unsure ? `<i>${escaped(text)}</i>` : escaped(text);
+}
+
 // Captions of `lines`, with `start` and `end` in seconds of a file that begins `begin` seconds into the
 // session, and `text` in WebVTT. What was said before the file begins is left out.
 export function captionsOf(lines, begin) {
@@ -21,7 +26,7 @@ export function captionsOf(lines, begin) {
     const start_ms = words[0].start_ms;
     const next_ms = groups[at + 1]?.[0].start_ms ?? Infinity;
     const end_ms = Math.min(words[words.length - 1].end_ms + LINGER_MS, Math.max(next_ms, start_ms + 1));
-    const text = escaped(partsOf(words).map((part) => part.text).join(" "));
+    const text = partsOf(words).map(marked).join(" ");
     const inFile = (ms) => (ms - begin * 1000) / 1000;
     return { start: inFile(start_ms), end: inFile(end_ms), text };
   });

@@ -4,6 +4,7 @@
 // lines.
 
 import { shownName } from "./format.js";
+import { shownWord } from "./unsure.js";
 
 const PAUSE_MS = 1_000; // a longer pause begins a line
 const MAX_WORDS = 40; // a longer line is parted
@@ -25,7 +26,7 @@ export function linesOf(records) {
       count = 1;
       continue;
     }
-    line.text += ` ${word.text}`;
+    line.text += ` ${shownWord(word)}`;
     line.words.push(word);
     line.last_ms = word.end_ms;
     line.end_ms = Math.max(line.end_ms, word.end_ms);
@@ -36,7 +37,8 @@ export function linesOf(records) {
 }
 
 function newLine(word, record) {
-  const { text, start_ms, end_ms } = word;
+  const { start_ms, end_ms } = word;
+  const text = shownWord(word);
   return { participant_id: record.participant_id, start_ms, end_ms, last_ms: end_ms, text, words: [word], record };
 }
 

@@ -164,6 +164,24 @@ def test_vtt_has_the_words_while_they_are_spoken(tmp_path: Path) -> None:
     assert starts == [0, 0, 1200, 5000]
 
 
+def test_unsure_words_are_marked_and_unsure_profanity_is_hidden(tmp_path: Path) -> None:
+    words = ("a", 0.9), ("big", 0.4), ("Shit", 0.4)
+    spoken = (SpokenWord(text, at * 100, at * 100 + 90, c) for at, (text, c) in enumerate(words))
+    said = Spoken((SpeechSpan(0, 300),), tuple(spoken))
+    told = recorded(tmp_path, sentiment(0, -2.0, text="a big Shit", spoken=said))
+    assert "<v ana>ana: a <i>big […]</i></v>" in export(told, "vtt").decode()
+    page = export(told, "html").decode()
+    assert "<span class=negative>a <i class=unsure>big […]</i></span>" in page
+    assert "“a big […]”" in page, "among the moments, and in the summary"
+    assert "Shit" not in page
+    (line,) = json.loads(export(told, "json"))["transcript"]
+    assert line["text"] == "a big […]"
+    assert line["parts"] == [
+        {"text": "a", "unsure": False},
+        {"text": "big […]", "unsure": True},
+    ]
+
+
 def test_names_and_words_are_escaped_everywhere(tmp_path: Path) -> None:
     evil = recorded(
         tmp_path,
