@@ -7,9 +7,11 @@ also written as a screenshot, to look at, into `page-states` of pytest's tempora
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import math
+import re
 import shutil
 import signal
 import subprocess
@@ -36,13 +38,16 @@ from streamer.dashboard.feed import Feed, Shown
 from streamer.dashboard.history import Recorded
 from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.producer import Producer
+from streamer.recording.export import export
 from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
 from streamer.records import Participant, Sentiment, SpeechSpan, Spoken, SpokenWord
 from streamer.rounding import rounded
 from streamer.session_ids import make_id
-from tests import media
-from tests.made_records import START, alert, sentiment, session, session_sentiment
+from tests import made_meeting, media
+from tests.axe import violations
+from tests.made_records import START, alert, recorded, sentiment, session, session_sentiment
+from tests.unit.room.test_room_session import open_room
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -401,6 +406,56 @@ def test_all_text_can_be_read(browser: Browser, served: Served, scheme: str) -> 
         browser.until_text("#health", "away")
         browser.run("document.getElementById('detailed').click()")
         assert browser.run(CONTRASTS) == []
+
+
+def test_axe_finds_nothing_wrong_with_the_page(browser: Browser, served: Served) -> None:
+    """In light colours: the test above measures the contrast of both."""
+    for day in range(2):
+        own = make_id("retro", START, day)
+        served.add(session("ended", session_id=own), session_sentiment(day, session_id=own))
+    served.add(*made_meeting.records())
+    browser.open(served.url + "?all")
+    browser.until_text("#trends", "retro")
+    assert violations(browser.driver) == []
+    browser.open(served.url + "?session=standup")
+    browser.until_text("#alerts", "hardly speaks")
+    browser.run("document.getElementById('detailed').click()")
+    browser.run("document.getElementById('stages').open = true")
+    browser.until_text(f"{browser.card('cy')} .talk", "of all")
+    assert violations(browser.driver) == []
+    browser.open(served.url + "?session=planning")
+    browser.until_text("#steps", "planning has not begun")
+    assert violations(browser.driver) == []
+
+
+async def test_axe_finds_nothing_wrong_with_the_pages_of_a_room(browser: Browser) -> None:
+    def look(link: str, shown: str) -> None:
+        browser.open(link)
+        browser.until_text("main", shown)
+        assert violations(browser.driver) == []
+
+    async with open_room() as room:
+        await asyncio.to_thread(look, room.links[0], "estimate sentiment")
+        await asyncio.to_thread(look, room.host_links[0], "What people agree to")
+
+
+def test_the_report_of_three_minutes_is_two_printed_pages_and_as_wide_as_a_phone(
+    browser: Browser, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    report.write_bytes(export(recorded(tmp_path / "kept", *made_meeting.records()), "html"))
+    browser.open(report.as_uri())
+    for inches in (
+        {"paperWidth": 8.27, "paperHeight": 11.69},
+        {"paperWidth": 8.5, "paperHeight": 11},
+    ):
+        pdf = browser.driver.execute_cdp_cmd("Page.printToPDF", inches)["data"]
+        assert len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(pdf))) == 2
+    phone = {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    assert browser.run("return document.documentElement.scrollWidth") <= 375
+    browser.shot("report-phone")
+    assert violations(browser.driver) == []
 
 
 def test_the_keyboard_reaches_everything(browser: Browser, served: Served) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ from streamer.room.people import Guest, Refused
 from streamer.room.rooms import Rooms
 from streamer.room.server import Address
 from streamer.room.session import PROGRAM, SOURCE, RoomCapture, room_plan
+from streamer.room.site import Links
 from streamer.session.sending import InFlight
 from streamer.testing import FakeProducer
 from tests.unit.room.test_inbox import PACKET_NS, sound
@@ -76,6 +77,7 @@ class Room:
         self.producer = Sends()
         self.peers: list[FakePeer] = []
         self.links: list[str] = []
+        self.host_links: list[str] = []
         self.forgotten: list[str] = []
         config = load(None, ["asr.engine=none", "room.rejoin_s=0", *settings])
         self.capture = RoomCapture(
@@ -92,8 +94,12 @@ class Room:
             [self.capture],
             Address(port=0),
             config,
-            lambda rooms: self.links.extend(links.join for links in rooms),
+            self._opened,
         )
+
+    def _opened(self, rooms: Sequence[Links]) -> None:
+        self.links += [links.join for links in rooms]
+        self.host_links += [links.host for links in rooms]
 
     def _make_peer(self, inbox: Inbox) -> FakePeer:
         self.peers.append(FakePeer(inbox))
