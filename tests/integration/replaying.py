@@ -1,4 +1,4 @@
-"""`streamer replay` as a process, and what it published: for the tests of replays."""
+"""`streamer replay` and its output: for the tests of replays."""
 
 import json
 import math
@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from streamer.cli.app import app
+from streamer.cli.main import end
 from streamer.demo import LENGTH_S
 
 WINDOWS = math.ceil(LENGTH_S)
@@ -46,6 +50,18 @@ def streamer(*arguments: str, env: Mapping[str, str] | None = None, timeout: Any
 
 def replay(file: Path | str, *arguments: str, **options: Any) -> Finished:
     return streamer("replay", str(file), "--speed", "0", "--json", *arguments, **options)
+
+
+def refused(capture: pytest.CaptureFixture[str], *arguments: str) -> Finished:
+    """A command that ends before any stage starts, in this process: the two halves of `main`."""
+    with pytest.raises(SystemExit) as ended:
+        try:
+            app(arguments)
+        except Exception as error:
+            end(error)
+    assert isinstance(ended.value.code, int)
+    output, errors = capture.readouterr()
+    return Finished(ended.value.code, output.splitlines(), errors)
 
 
 def in_order(records: Sequence[dict[str, Any]], count: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.replaying import WINDOWS, replay, streamer
+from tests.integration.replaying import WINDOWS, refused, replay
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -26,12 +26,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
     ],
 )
 def test_bad_input_is_one_sentence_and_a_code(
-    arguments: Any, code: int, sentence: str, tmp_path: Path
+    arguments: Any,
+    code: int,
+    sentence: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "notes.txt").write_text("no media here")
     (tmp_path / "empty.wav").write_bytes(b"")
     paths = [str(tmp_path / a) if a.endswith((".mp4", ".txt", ".wav")) else a for a in arguments]
-    said = streamer("replay", "--json", *paths)
+    said = refused(capsys, "replay", "--json", *paths)
     assert said.code == code, said.errors
     assert sentence in said.errors
     assert "Traceback" not in said.errors
@@ -60,9 +64,9 @@ def test_a_wrong_checkpoint_is_told_by_the_stage_that_met_it(
 
 
 def test_what_to_record_without_a_place_for_it_is_refused(short: dict[str, Path]) -> None:
-    refused = replay(short["ana"], "--record-windows")
-    assert refused.code == 2
-    assert "--record-windows and --record-media require --record DIR." in refused.errors
+    said = replay(short["ana"], "--record-windows")
+    assert said.code == 2
+    assert "--record-windows and --record-media require --record DIR." in said.errors
 
 
 def test_ctrl_c_ends_a_replay_cleanly(recordings: dict[str, Path]) -> None:

@@ -17,6 +17,7 @@ from streamer.kafka.topics import SCORES
 from streamer.recording.reader import Recordings
 from streamer.records import Presence, Sentiment, Session, Window
 from streamer.rounding import rounded
+from tests.integration.replaying import refused
 from tests.made_records import recorded, sentiment, session, window
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +114,9 @@ async def test_a_range_of_the_windows_topic_is_scored_again_on_a_broker_of_its_o
         assert [item async for item in reader.snapshot()] == []
 
 
-async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_what_cannot_be_scored_again_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recorded(tmp_path, session(), sentiment(0))
     recorded(tmp_path, window(0, session_id="stray"), session_id="stray")
     for arguments, sentence in (
@@ -123,8 +126,7 @@ async def test_what_cannot_be_scored_again_is_said_in_a_sentence(tmp_path: Path)
         (("--recorded", "standup", "talk.mp4"), "media files, or --recorded or --topic, not both"),
         (("--topic", "sentiment.windows.v1"), "needs a running broker"),
     ):
-        process = await streamer("replay", "--dir", str(tmp_path), *arguments, cwd=tmp_path)
-        _, errors = await process.communicate()
-        assert process.returncode not in (0, None)
-        assert sentence in errors.decode().replace("\n", " ")
-        assert b"Traceback" not in errors
+        said_again = refused(capsys, "replay", "--dir", str(tmp_path), *arguments)
+        assert said_again.code != 0
+        assert sentence in said_again.errors.replace("\n", " ")
+        assert "Traceback" not in said_again.errors
