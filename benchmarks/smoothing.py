@@ -26,7 +26,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 UNIFORM = (1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7, 1 / 7)
 
 
-def make_scores(count: int, participant: str = "ana", crowd: int = 1) -> list[Score]:
+def make_scores(
+    count: int, participant: str = "ana", crowd: int = 1, session: str = "bench"
+) -> list[Score]:
     """Return scores of a random walk of valence, one per second."""
     chance = random.Random(participant)
     valence, scores = 0.0, []
@@ -34,9 +36,9 @@ def make_scores(count: int, participant: str = "ana", crowd: int = 1) -> list[Sc
         valence = max(-3.0, min(3.0, valence + chance.gauss(0, 0.4)))
         scores.append(
             Score(
-                session_id="bench",
+                session_id=session,
                 participant_id=participant,
-                window_id=f"bench/{participant}/{index}",
+                window_id=f"{session}/{participant}/{index}",
                 window_index=index,
                 session_start=START,
                 start_ms=max(0, index - 4) * 1000,

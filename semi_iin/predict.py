@@ -151,6 +151,12 @@ class Predictor:
             kept_bytes=kept_bytes,
         )
 
+    @property
+    def most_faces(self) -> int | None:
+        """How many crops of a clip are read, as `spread` chooses them; None where all are."""
+        vision = self._encoders.encoders.get("vision")
+        return None if vision is None else vision.spec.get("max_crops")
+
     def predict(self, clips: Sequence[Clip]) -> list[Prediction]:
         """Score clips as one batch, in order.
 

@@ -2,16 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semi_iin.clips import Clip
 from semi_iin.errors import SemiIINError
 
+T = TypeVar("T")
 Spec = dict[str, Any]
 EMOTIONS = ("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
 
@@ -88,7 +87,7 @@ class EmotionEncoder(Encoder):
         return [self.spec["emotions"][index] for index in logits.argmax(dim=-1).tolist()]
 
 
-def spread(crops: Sequence[NDArray[np.uint8]], limit: int) -> list[NDArray[np.uint8]]:
+def spread(crops: Sequence[T], limit: int) -> list[T]:
     """Return at most `limit` crops, evenly spread over time; the last one is always among them."""
     if len(crops) <= limit:
         return list(crops)

@@ -97,6 +97,8 @@ class Scorer:
 
     def __init__(self, model: Model, *, alone: bool = False) -> None:
         self.counters: Counter[str] = Counter()
+        self.alone = alone
+        self.most_faces = model.most_faces if isinstance(model, Predictor) else None
         self._model = model
         self._largest = 1 if alone else None
 

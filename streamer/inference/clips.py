@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semi_iin.clips import Clip
+from semi_iin.encoders.protocol import spread
 from semi_iin.faces import decode_jpeg
 from semi_iin.predict import Prediction
 from streamer import audio
@@ -43,11 +44,17 @@ AUDIO_TOLERANCE_S = 0.1
 """How much longer or shorter than its window the audio may be."""
 
 
-def to_clip(window: Window, config: Config, modalities: Collection[Modality]) -> Clip | None:
+def to_clip(
+    window: Window,
+    config: Config,
+    modalities: Collection[Modality],
+    most_faces: int | None = None,
+) -> Clip | None:
     """Decode the modalities in use; None when the window gives no evidence.
 
     Silence, wordless time and faceless time are left out (`Window.presence`), and so is every
-    modality that `modalities` does not name: it is not even decoded. Thread-safe.
+    modality that `modalities` does not name: it is not even decoded. Nor are more than `most_faces`
+    crops, spread as the encoder spreads those that it reads. Thread-safe.
 
     Raises:
         UnreadableRecord: the window contradicts itself, exceeds a limit of `inference`, or its
@@ -61,7 +68,7 @@ def to_clip(window: Window, config: Config, modalities: Collection[Modality]) ->
     if "text" in modalities and presence.text > 0:
         text = window.text.strip() or None
     if "vision" in modalities and presence.vision > 0 and window.faces:
-        faces = _decode_faces(window, config)
+        faces = _decode_faces(window, config, most_faces)
     if samples is None and text is None and faces is None:
         return None
     context = window.context if "text" in modalities else ""
@@ -100,7 +107,9 @@ def _decode_audio(window: Window) -> NDArray[np.float32]:
     return samples
 
 
-def _decode_faces(window: Window, config: Config) -> list[NDArray[np.uint8]]:
+def _decode_faces(
+    window: Window, config: Config, most_faces: int | None
+) -> list[NDArray[np.uint8]]:
     """Return RGB crops; all sizes are read from the headers before the first crop is decoded."""
     side_px = config.inference.max_face_px
     sizes = [_jpeg_size(face.jpeg) for face in window.faces]
@@ -113,7 +122,7 @@ def _decode_faces(window: Window, config: Config) -> list[NDArray[np.uint8]]:
     limit = PIXELS_PER_MESSAGE_BYTE * config.kafka.max_message_bytes
     if pixels > limit:
         raise UnreadableRecord(f"the face crops have {pixels} pixels together, more than {limit}")
-    return [_decode_jpeg(face.jpeg) for face in window.faces]
+    return [_decode_jpeg(face.jpeg) for face in spread(window.faces, most_faces or len(sizes))]
 
 
 def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:

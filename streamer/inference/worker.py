@@ -4,8 +4,9 @@ Three tasks on the event loop, in a line, each joined to the next by a bounded q
 
     take    reads windows and hands each to the decode threads (FLAC or PCM16, JPEG)
       │ ready: `max_batch` windows. Full: take waits, and Kafka keeps the rest.
-    score   closes a batch at `max_batch` windows or `max_wait_ms` after its first was taken,
-            and passes it to the model thread; the loop itself is never blocked
+    score   closes a batch at `max_batch` windows or `max_wait_ms` after its first was taken, at
+            one where the model takes windows one at a time, and passes it to the model thread;
+            the loop itself is never blocked
       │ done: one batch. Full: the model waits for the broker.
     give    publishes the scores, waits for the acknowledgements, commits the batch
 
@@ -165,6 +166,7 @@ class Worker:
         self.counters = scorer.counters
         self._config = config
         self._settings = config.inference
+        self._most = 1 if scorer.alone else self._settings.max_batch
         self._scorer = scorer
         self._reader = reader
         self._publisher = publisher
@@ -218,6 +220,7 @@ class Worker:
                         received.record,
                         self._config,
                         self._modalities(policy),
+                        self._scorer.most_faces,
                     )
                 await self._ready.put(_Taken(received, policy, now_unix_ms, now_s, clip))
         await self._ready.put(None)
@@ -255,12 +258,12 @@ class Worker:
         batch = [first]
         with suppress(TimeoutError):
             async with asyncio.timeout_at(first.taken_s + self._settings.max_wait_ms / 1000):
-                while len(batch) < self._settings.max_batch:
+                while len(batch) < self._most:
                     taken = await self._ready.get()
                     if taken is None:
                         return batch, False
                     batch.append(taken)
-        while len(batch) < self._settings.max_batch and not self._ready.empty():
+        while len(batch) < self._most and not self._ready.empty():
             taken = self._ready.get_nowait()
             if taken is None:
                 return batch, False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -53,17 +54,29 @@ class StructCodec:
         content_type: the MIME type.
         encoder: turns any struct into bytes.
         make_decoder: makes the decoder of a type of struct.
+        reads_back: whether records are so small that encoding may read its own bytes.
     """
 
     content_type: str
     encoder: Callable[[Any], bytes]
     make_decoder: Callable[[type[Any]], Any]
+    reads_back: bool = False
     _decoders: dict[type[Any], Any] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
     def encode(self, record: Any) -> bytes:
-        """Return the record's bytes; raise UnreadableRecord if no reader would accept them."""
+        """Return the record's bytes; raise UnreadableRecord if no reader would accept them.
+
+        With `reads_back` the bytes are read, which is faster than to check each field: if they
+        give the same record, every reader accepts them.
+        """
+        if self.reads_back:
+            _check_version(record.schema_version)
+            with suppress(msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+                value = self.encoder(record)
+                if self._decoder(type(record)).decode(value) == record:
+                    return value
         _check_fields(record)
         return self.encoder(record)
 
@@ -76,10 +89,17 @@ class StructCodec:
     ) -> Any:
         """Return the record in `value`; `key` and `headers` are not used."""
         try:
-            _check_version(self._decoder(_Versioned).decode(value).schema_version)
-            return self._decoder(struct).decode(value)
+            record = self._decoder(struct).decode(value)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            self._check_version_in(value)
             raise UnreadableRecord(str(error)) from None
+        _check_version(record.schema_version)
+        return record
+
+    def _check_version_in(self, value: bytes) -> None:
+        """Raise UnreadableRecord if a value that cannot be read is of another schema version."""
+        with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
+            _check_version(self._decoder(_Versioned).decode(value).schema_version)
 
     def _decoder(self, struct: type[Any]) -> Any:
         if struct not in self._decoders:
@@ -153,7 +173,10 @@ MSGPACK = StructCodec(
     "application/msgpack", msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder
 )
 JSON = StructCodec(
-    "application/json", msgspec.json.Encoder(order="deterministic").encode, msgspec.json.Decoder
+    "application/json",
+    msgspec.json.Encoder(order="deterministic").encode,
+    msgspec.json.Decoder,
+    reads_back=True,
 )
 DEAD_LETTER = DeadLetterCodec()
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semi_iin.clips import Clip
+from semi_iin.encoders.protocol import spread
 from semi_iin.predict import Prediction
 from streamer import audio
 from streamer.config import Config
@@ -21,6 +22,7 @@ from streamer.inference import clips
 from streamer.inference.clips import to_clip, to_score
 from streamer.records import (
     MODALITIES,
+    NS_PER_MS,
     NS_PER_S,
     SAMPLE_RATE_HZ,
     FaceCrop,
@@ -43,6 +45,15 @@ def clip_of(whole: Window, modalities: Sequence[Modality] = MODALITIES) -> Clip:
     clip = to_clip(whole, Config(), modalities)
     assert clip is not None
     return clip
+
+
+def test_only_the_crops_that_the_encoder_reads_are_decoded() -> None:
+    faces = [FaceCrop(k * NS_PER_MS, jpeg(side)) for k, side in enumerate(range(20, 45))]
+    whole, read = (
+        to_clip(window(faces=tuple(faces)), Config(), MODALITIES, most) for most in (None, 8)
+    )
+    assert whole is not None and read is not None and whole.faces is not None
+    assert [face.shape for face in read.faces or []] == [f.shape for f in spread(whole.faces, 8)]
 
 
 @pytest.mark.parametrize("codec", ["pcm16", "flac"])

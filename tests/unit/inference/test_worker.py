@@ -119,6 +119,11 @@ async def test_a_lone_window_does_not_wait_for_a_full_batch() -> None:
     assert [len(batch) for batch in bench.batches] == [1]
 
 
+async def test_where_windows_are_scored_alone_each_goes_out_without_the_others() -> None:
+    bench = await Bench([window(k) for k in range(3)], alone=True, max_wait_ms=60_000).run()
+    assert bench.worker.counters["batches"] == 3
+
+
 async def test_without_evidence_the_model_is_not_asked() -> None:
     silent = window(0, "", presence=Presence(), faces=())
     bench = await Bench([silent]).run()
