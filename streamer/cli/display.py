@@ -252,20 +252,22 @@ def comparison(result: Comparison) -> RenderableType:
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
+        show_edge=False,
     )
     table.add_column("who", overflow="fold")
-    _add_numbers(table, "windows", "mean\nA", "mean\nB", "B − A", "|B − A|", "corr")
-    _add_numbers(table, "same\nlabel", "same\npolarity", "only\nA", "only\nB")
+    _add_numbers(table, "windows", "mean\nA", "mean\nB", "B−A", "|B−A|", "corr")
+    _add_numbers(table, "same\nlabel", "same\npolarity")
+    alone = any(row.only_a or row.only_b for row in result.agreement)
+    _add_numbers(table, *(("only\nA", "only\nB") if alone else ()))
     for row in result.agreement:
         table.add_row(
-            Text("everybody" if row.participant_id == "*" else row.participant_id),
+            Text("all" if row.participant_id == "*" else row.participant_id),
             str(row.windows),
             *(_signed(value) for value in (row.mean_a, row.mean_b, row.mean_difference)),
             "" if row.mean_absolute is None else f"{row.mean_absolute:.2f}",
             _signed(row.correlation),
             *("" if v is None else f"{v:.0%}" for v in (row.same_label, row.same_polarity)),
-            str(row.only_a or ""),
-            str(row.only_b or ""),
+            *((str(row.only_a or ""), str(row.only_b or "")) if alone else ()),
         )
     if not result.differences:
         return table
@@ -281,7 +283,7 @@ def comparison(result: Comparison) -> RenderableType:
             _signed(difference.valence_b),
             Text(printable(difference.text)),
         )
-    return Group(table, apart)
+    return Group(table, "", apart)
 
 
 def _add_numbers(table: Table, *headings: str) -> None:

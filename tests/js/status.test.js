@@ -134,6 +134,12 @@ test("a broker that is away is named, with how long", () => {
     { text: "Connecting to the broker at broker:9092 …", warn: false });
 });
 
+test("a recorded session without records is being read, or has none", () => {
+  const summary = summaryWith({ recorded: true, ended: true, updated_ms: 0 });
+  assert.equal(banner({ summary, hasCards: false, hasAll: false }).text, "Reading the recording …");
+  assert.equal(banner({ summary, hasCards: false, hasAll: true }).text, "This recording has no window.");
+});
+
 test("a recorded session does not depend on the broker", () => {
   const summary = summaryWith({ recorded: true, ended: true, updated_ms: 0 });
   for (const state of ["up", "down", "none"]) {

@@ -194,7 +194,7 @@ function draw() {
   const sessions = status?.sessions ?? [];
   const summary = session === null ? null : sessions[0] ?? null;
   const now_ms = Date.now() + view.clockShiftMs;
-  const banner = bannerOf({ link, status, session, summary, hasCards: cards.size > 0, now_ms });
+  const banner = bannerOf({ link, status, session, summary, hasCards: cards.size > 0, hasAll: view.live, now_ms });
   showBanner(banner);
   showStart(startSteps({ session, status, summary, record: view.record, hasCards: cards.size > 0, link }));
   showCommands(nextCommands({ session, status }));

@@ -113,8 +113,9 @@ function speedText(speed) {
 
 // One sentence for what is not as it should be, the first that applies; an empty text for none.
 // `warn`: whether what is shown may be out of date. `session` is null on the list of sessions;
-// `status` is null before the first; `hasCards`: whether there are records of the session.
-export function bannerOf({ link, status, session, summary, hasCards, now_ms }) {
+// `status` is null before the first; `hasCards`: whether there are records of the session, `hasAll`:
+// whether all that are stored have come.
+export function bannerOf({ link, status, session, summary, hasCards, hasAll, now_ms }) {
   const warning = (text) => ({ text, warn: text !== "" });
   const notice = (text) => ({ text, warn: false });
   if (link === "down" && summary?.ended) {
@@ -127,6 +128,7 @@ export function bannerOf({ link, status, session, summary, hasCards, now_ms }) {
     return warning(`The connection to the page's server is lost; trying again. ${STALE}`);
   }
   if (status === null) return notice("Connecting …");
+  if (summary?.recorded && !hasCards) return notice(hasAll ? "This recording has no window." : "Reading the recording …");
   if (summary?.recorded) return notice("");
   const { broker, sessions } = status;
   if (broker.state === "down") {

@@ -6,6 +6,7 @@ import { inOrder, lineAt, linesOf, matching, shownPart } from "./transcript.js";
 import { partsOf } from "./unsure.js";
 
 const SHOWN = 200; // lines at once: a whole meeting has thousands
+const NEAR_END = 40; // pixels
 
 export class Words {
   // `recordsOf(name)` gives the records of a participant. `onPick(seconds)` is called when a line is
@@ -17,11 +18,15 @@ export class Words {
     this.all = [];
     this.shown = [];
     this.marked = null; // the line shown as the current one
+    this.atEnd = true; // whether the reader has not scrolled away from the newest line
     this.names = {}; // that people see, by participant
     const list = byId("lines");
     list.addEventListener("click", (event) => {
       const at = [...list.children].indexOf(event.target.closest("li"));
       if (at >= 0) onPick(this.shown[at].start_ms / 1000);
+    });
+    list.addEventListener("scroll", () => {
+      this.atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END;
     });
     byId("find").addEventListener("input", onSearch);
   }
@@ -69,7 +74,6 @@ export class Words {
 
   #show(current) {
     const list = byId("lines");
-    const wasAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
     const items = resizeList(list, "line", this.shown.length);
     this.shown.forEach(({ participant_id, start_ms, words: spoken, record }, at) => {
       const item = items[at];
@@ -84,10 +88,11 @@ export class Words {
     const line = this.shown[current] ?? null;
     const isNew = line?.start_ms !== this.marked?.start_ms || line?.text !== this.marked?.text;
     this.marked = line;
-    if (line === null || !isNew) return;
+    if (line === null) return;
     const last = current === this.shown.length - 1;
-    if (last && wasAtEnd) list.scrollTop = list.scrollHeight;
-    else if (!last) this.#scrollTo(list, items[current]);
+    // Again and again: a list that is made narrower is longer than before.
+    if (last && this.atEnd) list.scrollTop = list.scrollHeight;
+    else if (!last && isNew) this.#scrollTo(list, items[current]);
   }
 
   #scrollTo(list, item) {

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
@@ -215,3 +216,7 @@ def test_a_comparison_fits_80_columns_and_no_number_is_cut() -> None:
     for number in ("1234", "-0.24", "+0.19", "-0.43", "0.57", "-0.91", "100%", "85%", "12"):
         assert number in text, number
     assert max(map(len, text.splitlines())) <= 80
+    assert "only" in text
+    everybody = msgspec.structs.replace(row, participant_id="*", only_a=0, only_b=0)
+    matched = msgspec.structs.replace(both, agreement=(everybody,))
+    assert "only" not in shown(comparison(matched)), "no window is without its counterpart"
