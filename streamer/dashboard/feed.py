@@ -27,6 +27,7 @@ import msgspec
 from streamer import metrics, notices
 from streamer.config import Config
 from streamer.conversation import SpeechTimes
+from streamer.dashboard.bodies import BLOCK, Bodies
 from streamer.dashboard.course import Course
 from streamer.dashboard.speed import Speed
 from streamer.errors import BrokerError
@@ -67,8 +68,6 @@ MAX_RECORDS_IN_ALL = 300_000
 MAX_SESSIONS = 200
 MAX_LISTED = 500
 """Sessions in a status, recorded ones included: the newest."""
-TRIM = 1_000
-"""How many records are forgotten at a time."""
 REMEMBERED = 131_072
 """How many records are remembered to recognise a duplicate or an old revision."""
 LATENCIES = 120
@@ -94,7 +93,7 @@ class SessionLog:
     """
 
     def __init__(self, session_id: str, limit: int = MAX_RECORDS) -> None:
-        """An empty log that keeps the newest `limit` records (up to TRIM more)."""
+        """An empty log that keeps the newest `limit` records (up to BLOCK more)."""
         self.session_id = session_id
         self.updated_ms = 0
         self.end_ms = 0
@@ -109,7 +108,7 @@ class SessionLog:
         self._token = secrets.token_hex(4)
         self._limit = limit
         self._first = 0
-        self._bodies: list[bytes] = []
+        self._bodies = Bodies()
         self._latencies: dict[str, deque[float]] = {}
         self._speed = Speed()
         self._speech = SpeechTimes()
@@ -121,9 +120,9 @@ class SessionLog:
     def add(self, record: Shown, timestamp_ms: int) -> None:
         """Append a record, published at `timestamp_ms` (Unix)."""
         self._bodies.append(encode(record))
-        if len(self._bodies) >= self._limit + TRIM:
-            del self._bodies[:TRIM]
-            self._first += TRIM
+        if len(self._bodies) >= self._limit + BLOCK:
+            self._bodies.forget()
+            self._first += BLOCK
         self.updated_ms = max(self.updated_ms, timestamp_ms)
         match record:
             case Session():
@@ -164,7 +163,7 @@ class SessionLog:
         When `number` is forgotten it begins at the oldest: compare the numbers to notice it.
         """
         begin = max(number - self._first, 0)
-        bodies = self._bodies[begin : begin + count]
+        bodies = self._bodies.read(begin, count)
         return self._first + begin + len(bodies), bodies
 
     def summary(self) -> dict[str, Any]:

@@ -124,8 +124,9 @@ class Producer:
             `kafka.max_message_bytes`), `lost` (refused as a dead letter too), `reconnected`.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Store the settings; entering the context connects."""
+    def __init__(self, config: Config, gather_ms: int = 0) -> None:
+        """Store the settings; after a request, records are gathered `gather_ms` for the next."""
+        self._gather_ms = gather_ms
         self.counters: Counter[str] = Counter()
         metrics.watch("publisher", self.counters)
         self.kafka = config.kafka
@@ -303,6 +304,7 @@ class Producer:
         return AIOKafkaProducer(
             acks="all",
             enable_idempotence=True,
+            linger_ms=self._gather_ms,
             compression_type=None if compression == "none" else compression,
             max_request_size=self.kafka.max_message_bytes + ENVELOPE_BYTES,
             **self._settings,

@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+GATHER_MS = 20
+"""The embedded broker answers a fetch with one batch of a partition, so batches must be larger
+there than one record: else a session's values, which share a partition, fall behind."""
 LET_GO_S = 3.0
 RESTARTS, RESTARTS_WITHIN_S = 5, 120.0
 """How often the app may start over within this time before the worker gives up."""
@@ -96,7 +99,7 @@ async def run(config: Config, stop: asyncio.Event) -> None:
     why = ""
     with tables_folder(config, embedded=embedded) as folder:
         async with (
-            Producer(config) as producer,
+            Producer(config, GATHER_MS if embedded else 0) as producer,
             SessionPolicies(config) as policies,
             announcing(config.alerts.webhook) as announce,
         ):

@@ -18,6 +18,7 @@ from streamer import dashboard
 from streamer.config import build
 from streamer.dashboard import feed as feeds
 from streamer.dashboard.access import STATIC, is_loopback
+from streamer.dashboard.bodies import BLOCK
 from streamer.dashboard.events import Cursor
 from streamer.dashboard.feed import Feed, SessionLog, encode
 from streamer.dashboard.history import Recorded, media
@@ -140,7 +141,7 @@ def test_a_log_forgets_its_oldest_and_tells_who_was_there() -> None:
     place = log.place(999)
     for index in range(1_500, 6_000):
         log.add(sentiment(index), 0)
-    assert 2_000 <= len(log) < 2_000 + feeds.TRIM
+    assert 2_000 <= len(log) < 2_000 + BLOCK
     assert log.resume(place) == (6_000 - len(log), False)
     assert slow.take(log)[0].startswith(b"event: reset\n")
 
