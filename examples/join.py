@@ -20,7 +20,9 @@ async def main(link: str, path: str, name: str) -> None:
                 rate_hz, tenth = sound.getframerate(), sound.getframerate() // 10
                 agree = {"name": name, "shares": ["text", "audio"], "version": terms["version"]}
                 await room.send_json({"type": "agree", "token": token, "rate_hz": rate_hz, **agree})
-                print(await room.receive_json(), flush=True)
+                answer = {"type": "waiting"}  # for the host, where the host admits people
+                while answer["type"] != "joined":
+                    print(answer := await room.receive_json(), flush=True)
                 for number in range(sound.getnframes() // tenth):
                     header = struct.pack("<BQ", 1, number * 100_000)  # sound; its time in µs
                     await room.send_bytes(header + sound.readframes(tenth))

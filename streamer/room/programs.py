@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -31,7 +32,9 @@ from streamer.room.messages import (
     read_text,
 )
 from streamer.room.peer import TICK_S, MakePeer
-from streamer.room.people import Guest, Refused
+from streamer.room.people import Guest, Phase, Refused, State
+
+log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 512 * 1024
 """A JPEG is the largest; twice as much is not even received."""
@@ -43,6 +46,8 @@ PING_S = 20.0
 """How often a program is asked for a sign of life; it has half of that to answer."""
 MESSAGES_PER_S, MESSAGES_RESERVE = 250, 2_500
 BYTES_PER_S, BYTES_RESERVE = 2_000_000, 10_000_000
+LOOK_S = 0.5
+"""How often it is looked whether the host has let a waiting program in."""
 STRAY_NS = 60 * NS_PER_S
 """How far the sender's clock and ours may part from the first message on."""
 CLOSE = 4000
@@ -52,14 +57,27 @@ CLOSE = 4000
 class Door(Protocol):
     """What of the room's door programs need."""
 
+    @property
+    def phase(self) -> Phase:
+        """How far the session is."""
+        ...
+
     def agree(self, name: str, modalities: tuple[str, ...], version: str) -> Guest:
         """Take a person's agreement; raises Refused."""
+        ...
+
+    def look(self, ticket: str) -> Guest:
+        """Return the guest of a ticket, also one who has left; raises Refused."""
         ...
 
     async def join(
         self, ticket: str, offer: str, make_peer: MakePeer | None = None
     ) -> tuple[Guest, str]:
         """Let a guest in; raises Refused."""
+        ...
+
+    def leave(self, ticket: str, key: str) -> None:
+        """End a guest's presence; raises Refused."""
         ...
 
 
@@ -73,21 +91,24 @@ class Programs:
         admit: Callable[[web.Request], None],
         first_message_s: float = FIRST_MESSAGE_S,
         now_s: Callable[[], float] = time.monotonic,
+        look_s: float = LOOK_S,
     ) -> None:
         """Start without connections.
 
         Args:
             door: lets people in.
             check_token: raises Refused for a token that is not the join link's.
-            admit: takes the request of a connection that is in the room.
+            admit: takes the request of a connection that has shown the token.
             first_message_s: how long a connection may wait before it agrees.
             now_s: a clock.
+            look_s: how often it is looked whether the host has let a waiting program in.
         """
         self._door = door
         self._check_token = check_token
         self._admit = admit
         self._first_message_s = first_message_s
         self._now_s = now_s
+        self._look_s = look_s
         self._waiting: dict[web.WebSocketResponse, None] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -111,7 +132,11 @@ class Programs:
     async def _attend(self, request: web.Request, socket: web.WebSocketResponse) -> None:
         hello = await self._agreed(socket)
         self._check_token(hello.token)
+        self._admit(request)
         agreed = self._door.agree(hello.name, hello.shares, hello.version)
+        if not await self._let_in(socket, agreed):
+            await end(socket, 1000, "You have left.")
+            return
         peers: list[ProgramPeer] = []
 
         def make_peer(inbox: Inbox) -> ProgramPeer:
@@ -119,7 +144,6 @@ class Programs:
             return peers[-1]
 
         guest, _ = await self._door.join(agreed.ticket, "", make_peer)
-        self._admit(request)
         try:
             with contextlib.suppress(ConnectionError):
                 await socket.send_json({"type": "joined", "name": guest.name})
@@ -144,6 +168,35 @@ class Programs:
         if message.type is not WSMsgType.TEXT:
             raise Refused(400, "The first message is JSON text of the type agree.")
         return agreement(str(message.data))
+
+    async def _let_in(self, socket: web.WebSocketResponse, agreed: Guest) -> bool:
+        """Wait for the host, as pages do; return False for a program that is gone before.
+
+        Raises:
+            Refused: the host did not let the person in, or the program did not wait.
+        """
+        may = False
+        try:
+            may = self._may_join(agreed)
+            if not may:
+                await socket.send_json({"type": "waiting", "name": agreed.name})
+            while not may and not await _leaves(socket, self._look_s):
+                may = self._may_join(agreed)
+        except ConnectionError:
+            log.debug("A program has gone while it waited.")
+        finally:
+            if not may:
+                with contextlib.suppress(Refused):
+                    self._door.leave(agreed.ticket, agreed.key)  # its place is free again
+        return may
+
+    def _may_join(self, agreed: Guest) -> bool:
+        guest = self._door.look(agreed.ticket)
+        if self._door.phase == "ended":
+            raise Refused(503, "The session has ended.")
+        if guest.state is State.left:
+            raise Refused(410, "The host has not let you in.")
+        return self._door.phase == "started" and guest.state is not State.waiting
 
     def _end_soon(self, socket: web.WebSocketResponse) -> None:
         """End a connection without waiting for its answer."""
@@ -235,6 +288,19 @@ class ProgramPeer:
             self._apart_ns = apart_ns
         if abs(apart_ns - self._apart_ns) > STRAY_NS:
             raise Refused(400, "The time of a message is more than a minute from its place.")
+
+
+async def _leaves(socket: web.WebSocketResponse, within_s: float) -> bool:
+    """Whether a waiting program leaves, or is gone, within so long; raises Refused otherwise."""
+    try:
+        message = await socket.receive(timeout=within_s)
+    except TimeoutError:
+        return False
+    if message.type is WSMsgType.TEXT and isinstance(read_text(str(message.data)), Leave):
+        return True
+    if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+        raise Refused(400, "Send nothing before the room has answered `joined`.")
+    return True
 
 
 async def end(socket: web.WebSocketResponse, code: int, reason: str) -> None:

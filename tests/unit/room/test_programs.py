@@ -21,7 +21,7 @@ from streamer.dashboard.serving import Serving
 from streamer.records import NS_PER_MS, NS_PER_S, AudioChunk, Modality, VideoFrame
 from streamer.room.inbox import Inbox
 from streamer.room.peer import MakePeer
-from streamer.room.people import Guest, Guests, Refused, Terms
+from streamer.room.people import Guest, Guests, Phase, Refused, State, Terms
 from streamer.room.programs import (
     MAX_MESSAGE_BYTES,
     MAX_WAITING,
@@ -35,20 +35,28 @@ from tests.unit.room.test_messages import binary, jpeg, said, word
 TERMS = Terms("We listen.", ("text", "audio", "vision"), persons=True)
 TOKEN = "a token of the test"
 PATIENCE_S = 30
+LEAVE = json.dumps({"type": "leave"})
 TENTH = np.full(1_600, 8_000, "<i2").tobytes()
 
 
 class FakeDoor:
     """A door behind which inboxes fill; `now_ns` is the room's clock, and the programs'."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, held: bool = False) -> None:
         self.now_ns = 0
-        self.guests = Guests(TERMS, 4)
+        self.phase: Phase = "started"
+        self.guests = Guests(TERMS, 4, held=held)
         self.inboxes: dict[str, Inbox] = {}
         self.peers: dict[str, ProgramPeer] = {}
 
     def agree(self, name: str, modalities: tuple[str, ...], version: str) -> Guest:
         return self.guests.agree(name, modalities, version)
+
+    def look(self, ticket: str) -> Guest:
+        return self.guests.look(ticket)
+
+    def leave(self, ticket: str, key: str) -> None:
+        self.guests.leave(self.guests.present(ticket, key))
 
     async def join(
         self, ticket: str, offer: str, make_peer: MakePeer | None = None
@@ -94,10 +102,15 @@ def check(shown: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def room(first_message_s: float = PATIENCE_S) -> AsyncIterator[Room]:
-    door = FakeDoor()
+async def room(first_message_s: float = PATIENCE_S, *, held: bool = False) -> AsyncIterator[Room]:
+    door = FakeDoor(held=held)
     programs = Programs(
-        door, check, lambda request: None, first_message_s, lambda: door.now_ns / NS_PER_S
+        door,
+        check,
+        lambda request: None,
+        first_message_s,
+        lambda: door.now_ns / NS_PER_S,
+        look_s=0.01,
     )
     app, serving = web.Application(), Serving("room", "127.0.0.1", 0)
     app.router.add_get("/ws", programs.serve)
@@ -169,7 +182,7 @@ async def test_nothing_is_taken_of_what_the_person_does_not_share() -> None:
         (b"", 4400),
         ("", 4400),
         ("hello", 4400),
-        (json.dumps({"type": "leave"}), 4400),
+        (LEAVE, 4400),
         (json.dumps(agree(token="guess")), 4401),
         (json.dumps(agree(token=TOKEN + "x")), 4401),
         (json.dumps(agree(version="other terms")), 4409),
@@ -244,6 +257,68 @@ async def test_connections_that_do_not_agree_give_way_to_those_that_come_later()
 async def test_a_connection_that_never_agrees_is_closed() -> None:
     async with room(first_message_s=0.01) as here, here.connect() as socket:
         assert await closed(socket) == (4408, "The first message did not come in time.")
+
+
+async def waiting_program(here: Room, socket: Any) -> Guest:
+    """A program that has agreed and waits for the host."""
+    await socket.send_json(agree())
+    assert await socket.receive_json() == {"type": "waiting", "name": "Ana"}
+    return here.door.guests.everybody[-1]
+
+
+async def test_a_program_waits_for_the_host_to_admit_the_person() -> None:
+    async with room(held=True) as here, here.connect() as socket:
+        guest = await waiting_program(here, socket)
+        assert (guest.state, here.door.inboxes) == (State.waiting, {})
+        here.door.guests.admit(guest)
+        assert await socket.receive_json() == {"type": "joined", "name": "Ana"}
+        await speak(here, socket, 0, 1)
+        await socket.send_json({"type": "leave"})
+        assert await closed(socket) == (1000, "You have left.")
+    assert any(isinstance(chunk, AudioChunk) for chunk in here.door.chunks("Ana"))
+
+
+async def test_a_program_waits_for_the_host_to_start_the_session() -> None:
+    async with room() as here, here.connect() as socket:
+        here.door.phase = "waiting"
+        await waiting_program(here, socket)
+        here.door.phase = "started"
+        assert await socket.receive_json() == {"type": "joined", "name": "Ana"}
+
+
+async def test_a_program_that_the_host_refuses_is_closed() -> None:
+    async with room(held=True) as here, here.connect() as socket:
+        here.door.guests.leave(await waiting_program(here, socket), removed=True)
+        assert await closed(socket) == (4410, "The host has not let you in.")
+
+
+async def test_a_program_waits_no_longer_than_the_session() -> None:
+    async with room(held=True) as here, here.connect() as socket:
+        guest = await waiting_program(here, socket)
+        here.door.phase = "ended"
+        assert await closed(socket) == (4503, "The session has ended.")
+        assert guest.state is State.left
+
+
+@pytest.mark.parametrize(
+    ("message", "code"), [(sound(0), 4400), (json.dumps(agree()), 4400), (LEAVE, 1000)]
+)
+async def test_a_program_that_does_not_wait_frees_its_place(
+    message: str | bytes, code: int
+) -> None:
+    async with room(held=True) as here, here.connect() as socket:
+        guest = await waiting_program(here, socket)
+        await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
+        assert (await closed(socket))[0] == code
+        assert (guest.state, here.door.inboxes) == (State.left, {})
+
+
+async def test_a_program_that_is_gone_while_it_waits_frees_its_place() -> None:
+    async with room(held=True) as here:
+        async with here.connect() as socket:
+            guest = await waiting_program(here, socket)
+        while guest.state is not State.left:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
 
 
 async def test_a_program_that_is_gone_has_left() -> None:
