@@ -23,6 +23,7 @@ from streamer.clock import clock
 from streamer.conversation import Conversation, SpeechTimes, silence_text
 from streamer.plain_text import printable
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
+from streamer.session_ids import name_of
 from streamer.shown_names import merged, shown
 
 if TYPE_CHECKING:
@@ -210,6 +211,40 @@ class Board:
         spread = "" if session.spread is None else f", spread {session.spread:.2f}"
         people = f"over {session.participants} participants{spread}"
         return Text(f"meeting  {value}{session.mood} {people}")
+
+
+@dataclass
+class Boards:
+    """The tables of sessions that run together, by the session's id."""
+
+    of: dict[str, Board]
+    _latest: str = ""
+
+    def add(self, record: Sentiment | SessionSentiment | Alert | Session) -> None:
+        """Take in one published record of one of the sessions."""
+        self._latest = record.session_id
+        self.of[record.session_id].add(record)
+
+    def latest_line(self) -> Text:
+        """The newest record as one line, behind its session's name where there are several."""
+        if not self._latest:
+            return Text()
+        line = self.of[self._latest].latest_line()
+        if len(self.of) == 1 or not line:
+            return line
+        return Text("  ").join([Text(printable(name_of(self._latest))), line])
+
+    def live(self) -> RenderableType:
+        """The tables of now."""
+        return Group(*(board.live() for board in self.of.values()))
+
+    def summary(self) -> RenderableType:
+        """What happened in each session, once it is over."""
+        if len(self.of) == 1:
+            return Group(*(board.summary() for board in self.of.values()))
+        return Group(
+            *(part for board in self.of.values() for part in (Text(board.title), board.summary()))
+        )
 
 
 def _alert_line(entry: Entry) -> Text:

@@ -184,7 +184,7 @@ def play(
     ]
     run_pipeline(
         chosen,
-        plan.session_id,
+        (plan.session_id,),
         source,
         pace=pace,
         length_s=None if plan.live or None in lengths else max(filter(None, lengths), default=None),
@@ -208,7 +208,7 @@ def _listener(plan: Plan, config: Config) -> LiveListener:
 
 def run_pipeline(
     chosen: Chosen,
-    session: str,
+    sessions: tuple[str, ...],
     source: Callable[[Config], Any],
     *,
     pace: Any,
@@ -223,9 +223,10 @@ def run_pipeline(
 ) -> None:
     """Run a source through all stages; show and, where asked, record the published records.
 
-    `source` makes, from settings with the broker's address, what `run.run_stages` takes; `pace` is
-    of a replay, None for a live session, which no signal makes a failure; `length_s` is the
-    session's length; `also` is called with every published record.
+    `sessions` are the ids under which the source sends. `source` makes, from settings with the
+    broker's address, what `run.run_stages` takes; `pace` is of a replay, None for a live session,
+    which no signal makes a failure; `length_s` is the session's length; `also` is called with every
+    published record.
     """
     from streamer import metrics
     from streamer.cli import display
@@ -234,25 +235,25 @@ def run_pipeline(
 
     if chosen.config.kafka.broker == "embedded":
         screen.print(EMBEDDED_NOTICE, style="dim", highlight=False)
-    board = display.Board(f"{title} {session}", length_s)
+    boards = display.Boards({each: display.Board(f"{title} {each}", length_s) for each in sessions})
 
     async def everything(stop: Stop) -> Any:
         async with contextlib.AsyncExitStack() as stack:
             config = await stack.enter_async_context(reachable_broker(chosen.config))
-            await start_recorder(stack, recorder, config, session, stop)
+            await start_recorder(stack, recorder, config, sessions, stop)
             if page:
-                await show_page(stack, config, session, open_page and not as_json)
+                await show_page(stack, config, sessions[0], open_page and not as_json)
             if not start_stages:
                 await stack.enter_async_context(absence_announced(config))
             if pace is not None:
                 stack.enter_context(pausable(pace))
-            refresh = stack.enter_context(live_table(board, as_json))
+            refresh = stack.enter_context(live_table(boards, as_json))
             printer = json_printer(config, as_json)
             work = run_stages(
-                session,
+                sessions,
                 source(config),
                 config,
-                on_record=each_of(board.add, also, printer, lambda _: refresh()),
+                on_record=each_of(boards.add, also, printer, lambda _: refresh()),
                 stage_arguments=chosen.stage_arguments(config.kafka.broker),
                 start_stages=start_stages,
                 stop=stop,
@@ -261,7 +262,7 @@ def run_pipeline(
 
     outcome, interrupted = until_signal(everything)
     if not as_json:
-        screen.print(board.summary())
+        screen.print(boards.summary())
     report_losses(outcome)
     if interrupted and pace is not None:
         raise typer.Exit(ExitCode.INTERRUPTED)
@@ -290,14 +291,18 @@ def json_printer(config: Config, as_json: bool) -> Callable[[Any], None]:
 
 
 async def start_recorder(
-    stack: contextlib.AsyncExitStack, recorder: Recorder, config: Config, session: str, stop: Stop
+    stack: contextlib.AsyncExitStack,
+    recorder: Recorder,
+    config: Config,
+    sessions: tuple[str, ...],
+    stop: Stop,
 ) -> None:
-    """Record the session until `stack` closes, if `recorder` has a folder."""
-    from streamer.recording.recorder import record_session
+    """Record the sessions until `stack` closes, if `recorder` has a folder."""
+    from streamer.recording.recorder import record_sessions
 
     if recorder.folder is not None:
         keep = {"windows": recorder.windows, "media": recorder.media}
-        await stack.enter_async_context(record_session(config, recorder.folder, session, **keep))
+        await stack.enter_async_context(record_sessions(config, recorder.folder, sessions, **keep))
         stack.callback(stop.wait_for, "the recorder to write the last records")
 
 

@@ -254,7 +254,7 @@ def again(
 
     run_pipeline(
         chosen,
-        new,
+        (new,),
         source,
         pace=pace,
         as_json=as_json,

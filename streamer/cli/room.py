@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +24,6 @@ from streamer.cli.options import (
     PageOption,
     RecordOption,
     SessionIdOption,
-    SessionOption,
     SetOption,
 )
 from streamer.cli.play import run_pipeline
@@ -33,6 +33,7 @@ from streamer.errors import ConfigError, StreamerError
 from streamer.session_ids import EXACTLY
 
 if TYPE_CHECKING:
+    from streamer.room.people import Recorded
     from streamer.room.server import Address
     from streamer.room.site import Links
 
@@ -56,7 +57,10 @@ class Tls(StrEnum):
 @app.command()
 def room(
     consent: ConsentOption = None,
-    session: SessionOption = None,
+    session: Annotated[
+        list[str] | None,
+        typer.Option(help="The session's name; several, and each has a room of its own."),
+    ] = None,
     session_id: SessionIdOption = None,
     host: Annotated[str, typer.Option(help="Address of the join page.")] = "127.0.0.1",
     port: Annotated[
@@ -93,11 +97,12 @@ def room(
 ) -> None:
     """Let people join a live session from a browser, after they agree; Ctrl-C ends it.
 
-    --consent is the text that each of them is shown; without it a general one is.
+    --consent is the text that each of them is shown; without it a general one is. With several
+    --session each one has links, people and a record of its own, at one address.
     """
     from streamer.room.peer import check_addresses
     from streamer.room.rooms import Rooms
-    from streamer.room.session import RoomCapture, room_plan
+    from streamer.room.session import RoomCapture, room_plans
 
     sets = [*(set_ or []), *settings_of(mode, config, set_)]
     chosen = choose(config, sets, broker, consent)
@@ -106,29 +111,32 @@ def room(
     address = address_of(host, port, tls, _files(tls_cert, tls_key), chosen.config)
     address.context()
     check_addresses(chosen.config.room)
-    plan = room_plan(session, session_id)
-    forgotten: list[str] = []
+    plans = room_plans(session or [], session_id)
+    recorded: Recorded = "nothing" if record is None else "media" if record_windows else "values"
+    forgotten: dict[str, list[str]] = {plan.session_id: [] for plan in plans}
 
     def source(config: Config) -> Any:
-        def open_room(publisher: Any, in_flight: Any) -> Rooms:
-            one = RoomCapture(
-                plan,
-                config,
-                publisher,
-                in_flight,
-                recorded="nothing" if record is None else "media" if record_windows else "values",
-                on_forget=forgotten.append,
-            )
-            return Rooms(
-                [one], address, config, lambda links: print_links(links, address, qr=qr), page
-            )
+        def open_rooms(publisher: Any, in_flight: Any) -> Rooms:
+            rooms = [
+                RoomCapture(
+                    plan,
+                    config,
+                    publisher,
+                    in_flight,
+                    recorded=recorded,
+                    on_forget=forgotten[plan.session_id].append,
+                )
+                for plan in plans
+            ]
+            tell = functools.partial(print_links, address=address, qr=qr)
+            return Rooms(rooms, address, config, tell, page)
 
-        return open_room
+        return open_rooms
 
     try:
         run_pipeline(
             chosen,
-            plan.session_id,
+            tuple(forgotten),
             source,
             pace=None,
             as_json=json_,
@@ -137,8 +145,9 @@ def room(
             recorder=Recorder(record, record_windows),
         )
     finally:
-        if record is not None:
-            delete_recorded(record, plan.session_id, forgotten)
+        for id_of_session, names in forgotten.items():
+            if record is not None:
+                delete_recorded(record, id_of_session, names)
 
 
 def needs_page(config: Config, page: bool) -> None:
@@ -193,6 +202,8 @@ def print_links(
 ) -> None:
     """Print each room's links, the join link on a terminal as a QR code, and who can use it."""
     for links in rooms:
+        if len(rooms) > 1:
+            screen.print(f"Room {links.session}", highlight=False, markup=False)
         if links.live is not None:
             screen.print(f"Live page: {links.live}", highlight=False, soft_wrap=True)
         screen.print(f"Host's link: {links.host}", highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
-"""Follows one session on the topics: which windows are scored and published, and which records.
+"""Follows sessions on the topics: which windows are scored and published, and which records.
 
-What enters: a session's name and its windows in flight. What leaves: every published record through
-`on_record`, in the order of publication, duplicates removed.
+What enters: ids of sessions and their windows in flight. What leaves: every published record
+through `on_record`, in the order of publication, duplicates removed.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ AFTERMATH_S = 0.5
 
 
 class Follower:
-    """Reads one session's scores and records, and updates its windows in flight; no consumer group.
+    """Reads sessions' scores and records, and updates their windows in flight; no consumer group.
 
     The readers stand at the topics' ends before the first window goes out, so that nothing of
-    the session is missed. A record seen before (same window in this revision or a
+    a session is missed. A record seen before (same window in this revision or a
     higher one) is dropped.
     """
 
     def __init__(
         self,
         config: Config,
-        session_id: str,
+        session_ids: tuple[str, ...],
         in_flight: InFlight,
         on_record: Callable[[Published], None],
     ) -> None:
         """Enter the context to connect."""
         self.sentiments = 0
         self._config = config
-        self._session_id = session_id
+        self._session_ids = frozenset(session_ids)
         self._in_flight = in_flight
         self._on_record = on_record
-        self._policy = own_policy(config)  # what capture writes into the session's record
+        self._policy = own_policy(config)  # what capture writes into each record
         self._by_session = not self._policy.persons
         self._duplicates = {topic: Duplicates() for topic in FOLLOWED}
-        self._whole = False
+        self._whole: set[str] = set()
         self._news = asyncio.Event()
         self._stopped = False
         self._stack = contextlib.AsyncExitStack()
@@ -114,8 +114,9 @@ class Follower:
             try:
                 await asyncio.wait_for(self._news.wait(), patience_s)
             except TimeoutError:
+                names = ", ".join(sorted(self._session_ids))
                 raise NoProgress(
-                    f"{self._in_flight.open_windows} windows of {self._session_id} were not "
+                    f"{self._in_flight.open_windows} windows of {names} were not "
                     f"answered for {patience_s:g} s; look whether inference and processing "
                     "run against this broker, and whether --session-id was used before."
                 ) from None
@@ -126,8 +127,8 @@ class Follower:
                 await asyncio.wait_for(self._news.wait(), self._aftermath_s())
 
     def _aftermath_s(self) -> float:
-        """How long the last records are waited for: longer if the session's are not all there."""
-        if self._whole or not self._by_session:
+        """How long the last records are waited for: longer if they are not all there."""
+        if self._whole == self._session_ids or not self._by_session:
             return AFTERMATH_S
         smoothing = self._config.smoothing
         patience_s = smoothing.idle_flush_s if self._stopped else longest_silence_s(smoothing)
@@ -146,7 +147,7 @@ class Follower:
         elif letter.topic in self._results:
             with contextlib.suppress(UnreadableRecord):
                 result = self._results[letter.topic].decode(letter.value)
-                if result is not None and result.session_id == self._session_id:
+                if result is not None and result.session_id in self._session_ids:
                     self._news.set()
                     await self._in_flight.refused((result.window_id, result.revision))
 
@@ -154,7 +155,7 @@ class Follower:
         if isinstance(record, DeadLetter):
             await self._dead(record)
             return
-        if record.session_id != self._session_id:
+        if record.session_id not in self._session_ids:
             return
         self._news.set()
         topic = topic_of(record)
@@ -168,7 +169,7 @@ class Follower:
         if isinstance(record, Sentiment):
             self.sentiments += record.revision == 0
             await self._in_flight.published((record.window_id, record.revision))
-        if isinstance(record, SessionSentiment):
-            self._whole |= record.final
+        if isinstance(record, SessionSentiment) and record.final:
+            self._whole.add(record.session_id)
         if not refusal(self._policy, record):
             self._on_record(record)

@@ -81,7 +81,7 @@ class Source(Protocol):
 
 
 async def run_stages(
-    session_id: str,
+    session_ids: tuple[str, ...],
     source: Callable[[Producer, InFlight], Source],
     config: Config,
     *,
@@ -94,10 +94,10 @@ async def run_stages(
     """Take the windows of a source through the stages to the published sentiment.
 
     Args:
-        session_id: the session under which the source sends.
+        session_ids: the sessions under which the source sends.
         source: makes the source.
         config: with a running broker's address.
-        on_record: called on the event loop for each published record of this session.
+        on_record: called on the event loop for each published record of these sessions.
         stage_arguments: options that make a worker read the same settings.
         start_stages: False when inference and processing already run elsewhere.
         stop: set to end capture early; what is captured is still flushed and published. It is
@@ -113,10 +113,11 @@ async def run_stages(
         for number, (name, verb) in enumerate(verbs.items(), start=1)
     }
     in_flight = InFlight(await _in_flight_bytes(config))
-    await tell_of_used_id(config, session_id)
+    for session_id in session_ids:
+        await tell_of_used_id(config, session_id)
     async with (
         Producer(config) as publisher,
-        Follower(config, session_id, in_flight, on_record) as follower,
+        Follower(config, session_ids, in_flight, on_record) as follower,
         workers.running(commands, log_dir) as started,
     ):
         capture = source(publisher, in_flight)
@@ -168,7 +169,7 @@ async def capture_only(
     in_flight = InFlight(limit)
     async with Producer(config) as publisher, contextlib.AsyncExitStack() as stack:
         if limit is not None:
-            follower = Follower(config, session_id, in_flight, lambda record: None)
+            follower = Follower(config, (session_id,), in_flight, lambda record: None)
             await stack.enter_async_context(follower)
             reading = asyncio.create_task(follower.run())
             stack.callback(reading.cancel)

@@ -37,7 +37,7 @@ from streamer.recording.writer import Writer
 from streamer.records import Session
 from streamer.session_ids import EXACTLY, is_selected
 
-__all__ = ["Attempts", "record_session", "run"]
+__all__ = ["Attempts", "record_sessions", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -127,10 +127,15 @@ async def run(
 
 
 @asynccontextmanager
-async def record_session(
-    config: Config, folder: Path, session_id: str, *, windows: bool = False, media: bool = False
+async def record_sessions(
+    config: Config,
+    folder: Path,
+    session_ids: tuple[str, ...],
+    *,
+    windows: bool = False,
+    media: bool = False,
 ) -> AsyncIterator[None]:
-    """Record one session while the block runs, to its last record.
+    """Record sessions while the block runs, to their last records.
 
     A disk that cannot be written is reported at once (`Attempts`), and the block continues. At the
     end it waits up to LAST_RECORDS_S for what is still on its way.
@@ -139,7 +144,7 @@ async def record_session(
         RecordingError: before the block, when nothing can be recorded in the folder; at the end,
             when the folder could not be written any more.
     """
-    exactly = f"{EXACTLY}{session_id}"
+    exactly = [f"{EXACTLY}{session_id}" for session_id in session_ids]
     await asyncio.to_thread(_check, folder, exactly)
     attempts = Attempts()
     stop = asyncio.Event()
@@ -149,7 +154,7 @@ async def record_session(
             config,
             folder,
             stop,
-            sessions=[exactly],
+            sessions=exactly,
             windows=windows,
             media=media,
             on_flush=attempts.succeeded,
@@ -159,7 +164,7 @@ async def record_session(
     try:
         yield
         if attempts.failure is None:
-            done = asyncio.create_task(_completed(folder, session_id))
+            done = asyncio.create_task(_completed(folder, session_ids))
             await asyncio.wait(
                 {task, done}, timeout=LAST_RECORDS_S, return_when=asyncio.FIRST_COMPLETED
             )
@@ -169,10 +174,10 @@ async def record_session(
         await task
 
 
-def _check(folder: Path, selector: str) -> None:
+def _check(folder: Path, selectors: Collection[str]) -> None:
     """Raise RecordingError if nothing can be recorded in the folder now."""
     Writer(folder).close()
-    _group(folder, [selector])
+    _group(folder, selectors)
 
 
 class Attempts:
@@ -222,11 +227,11 @@ class Attempts:
                 raise failed
 
 
-async def _completed(folder: Path, session_id: str) -> None:
-    """Return when the index has the session's end."""
+async def _completed(folder: Path, session_ids: tuple[str, ...]) -> None:
+    """Return when the index has the end of each session."""
     while True:
         index = await asyncio.to_thread(Recordings(folder).index)
-        if any(summary.session_id == session_id and summary.complete for summary in index):
+        if set(session_ids) <= {each.session_id for each in index if each.complete}:
             return
         await asyncio.sleep(FLUSH_S / 4)
 

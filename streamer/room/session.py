@@ -17,6 +17,7 @@ from typing import Literal
 
 from streamer.capture import ParticipantSpec, SourceInfo
 from streamer.config import Config
+from streamer.errors import ConfigError
 from streamer.kafka.producer import Producer
 from streamer.records import NS_PER_MS, Participant
 from streamer.room.inbox import Inbox
@@ -55,6 +56,22 @@ def room_plan(
     begun_ns = now_ns()
     new_id = session_id_of(name, session_id, otherwise="room", now_ns=lambda: begun_ns)
     return Plan(new_id, begun_ns, live=True, speed=1.0, participants=(), sources={})
+
+
+def room_plans(names: Sequence[str], session_id: str | None) -> list[Plan]:
+    """Return the plan of each of several sessions that begin now; of one without a name.
+
+    Raises:
+        ConfigError: a name or the id cannot be one, a name is given twice, or an id for several.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ConfigError(f"The session {twice[0]!r} is named twice; give each its own name.")
+    if session_id is not None and len(names) > 1:
+        raise ConfigError("--session-id is the id of one session: leave it out, or name one.")
+    if not names:
+        return [room_plan(None, session_id)]
+    return [room_plan(name, session_id) for name in names]
 
 
 @dataclass

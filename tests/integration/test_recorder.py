@@ -21,7 +21,7 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import Recording, RecordingError
-from streamer.recording.recorder import record_session
+from streamer.recording.recorder import record_sessions
 from streamer.records import Sentiment
 from tests.made_records import (
     recorded,
@@ -238,7 +238,7 @@ async def test_a_running_session_reports_at_once_that_its_recording_fails(
     config = build({"kafka": {"broker": embedded_broker}})
     (tmp_path / "standup").write_text("a file", "utf-8")
     with pytest.raises(RecordingError, match=r"Recording to .*standup failed"):
-        async with record_session(config, tmp_path, "standup"), Producer(config) as publisher:
+        async with record_sessions(config, tmp_path, ("standup",)), Producer(config) as publisher:
             await publish(publisher, [session(), sentiment(0)])
             async with asyncio.timeout(60):
                 while not metrics.PROCESS.problems():  # noqa: ASYNC110 - it has no event

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import shutil
+import signal
 import subprocess
 import wave
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def new_tab(driver: webdriver.Chrome) -> str:
 
 
 def links(room: subprocess.Popen[str]) -> dict[str, str]:
-    """The links that `streamer room` prints, the join link last."""
+    """The links that `streamer room` prints for its first room, the join link last."""
     assert room.stderr is not None
     found: dict[str, str] = {}
     for line in room.stderr:
@@ -157,7 +158,7 @@ def test_two_people_and_their_host_from_the_first_words_to_the_end(
     tmp_path: Path, driver: webdriver.Chrome, embedded_broker: str
 ) -> None:
     with started(
-        *("room", "--json", "--session", "standup", "--port", "0"),
+        *("room", "--json", "--session", "standup", "--session", "retro", "--port", "0"),
         *("--broker", embedded_broker, "--record", str(tmp_path / "recordings")),
     ) as room:
         link = links(room)
@@ -199,10 +200,14 @@ def test_two_people_and_their_host_from_the_first_words_to_the_end(
             press(driver, "#stop")
         driver.switch_to.window(ana)
         until(driver, "#status", "The session has ended.")
+        assert room.poll() is None  # the other room is open
+        room.send_signal(signal.SIGINT)
         _, errors = room.communicate(timeout=60)
         assert room.returncode == 0, errors
         driver.switch_to.window(host)
     recordings = Recordings(tmp_path / "recordings")
+    *_, other = recordings.records(recordings.find("retro"), Session)
+    assert (other.state, other.participants) == ("ended", ())
     *_, recorded = recordings.records(recordings.find("standup"), Session)
     consents = {person.participant_id: person.consent for person in recorded.participants}
     assert recorded.state == "ended"

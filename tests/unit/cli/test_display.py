@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
-from streamer.cli.display import Board, comparison, newest_words, valence_bar
+from streamer.cli.display import Board, Boards, comparison, newest_words, valence_bar
 from streamer.recording.comparison import Agreement, Comparison
 from streamer.records import SpeechSpan, Spoken
 from tests.made_records import alert, sentiment, session, session_sentiment
@@ -220,3 +220,17 @@ def test_a_comparison_fits_80_columns_and_no_number_is_cut() -> None:
     everybody = msgspec.structs.replace(row, participant_id="*", only_a=0, only_b=0)
     matched = msgspec.structs.replace(both, agreement=(everybody,))
     assert "only" not in shown(comparison(matched)), "no window is without its counterpart"
+
+
+def test_sessions_that_run_together_have_a_table_each() -> None:
+    boards = Boards({"standup": Board("Room standup"), "retro": Board("Room retro")})
+    assert str(boards.latest_line()) == ""
+    boards.add(sentiment(0, session_id="standup", valence=2.0))
+    boards.add(sentiment(0, session_id="retro", valence=-2.0))
+    assert str(boards.latest_line()).startswith("retro  ana")
+    assert set(boards.of["standup"].rows) == set(boards.of["retro"].rows) == {"ana"}
+    for text in (shown(boards.live()), shown(boards.summary())):
+        ours, _, theirs = text.partition("Room retro")
+        assert "Room standup" in ours
+        assert "+2.00" in ours
+        assert "-2.00" in theirs

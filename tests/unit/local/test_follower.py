@@ -13,7 +13,7 @@ from tests.made_records import score, sentiment
 async def test_after_ctrl_c_silent_stages_are_not_waited_for_long() -> None:
     in_flight = InFlight(None)
     await in_flight.room(("standup/ana/0", 0), 1)
-    follower = Follower(load(None, []), "standup", in_flight, lambda record: None)
+    follower = Follower(load(None, []), ("standup",), in_flight, lambda record: None)
     draining = asyncio.create_task(follower.drain(stall_s=3600, stopped_s=0.01))
     await asyncio.sleep(0)
     assert not draining.done()
@@ -25,7 +25,7 @@ async def test_after_ctrl_c_silent_stages_are_not_waited_for_long() -> None:
 async def test_a_session_is_followed_until_every_revision_is_published() -> None:
     shown: list[Published] = []
     in_flight = InFlight(None)
-    follower = Follower(load(None, []), "standup", in_flight, shown.append)
+    follower = Follower(load(None, []), ("standup",), in_flight, shown.append)
     for revision in (0, 1):
         await in_flight.room(("standup/ana/0", revision), 1)
     for revision in (0, 1):
@@ -37,3 +37,15 @@ async def test_a_session_is_followed_until_every_revision_is_published() -> None
     assert in_flight.open_windows == 0
     assert shown == [sentiment(0), sentiment(0, revision=1)]
     assert follower.sentiments == 1
+
+
+async def test_several_sessions_are_followed_and_others_are_not() -> None:
+    shown: list[Published] = []
+    in_flight = InFlight(None)
+    follower = Follower(load(None, []), ("standup", "retro"), in_flight, shown.append)
+    records = [sentiment(0, session_id=each) for each in ("standup", "retro", "other")]
+    for record in records:
+        await in_flight.room((record.window_id, 0), 1)
+        await follower._take(record)
+    assert shown == records[:2]
+    assert in_flight.open_windows == 1
