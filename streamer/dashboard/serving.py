@@ -23,6 +23,8 @@ CONTENT_TYPES = {
     "js": "text/javascript",
     "svg": "image/svg+xml",
 }
+HEAD = b"<!-- head.html -->"
+"""Stands in each page for what the heads of all pages have in common."""
 
 
 class Serving:
@@ -109,10 +111,14 @@ class Serving:
 
 
 def static_file(package: str, name: str) -> web.Response:
-    """Return a file of a package's folder `static`."""
+    """Return a file of a package's folder `static`; a page with the head that all pages have."""
     folder = importlib.resources.files(package) / "static"
+    body = (folder / name).read_bytes()
+    if name.endswith(".html"):
+        shared = importlib.resources.files("streamer.dashboard") / "static" / "head.html"
+        body = body.replace(HEAD, shared.read_bytes().strip())
     return web.Response(
-        body=(folder / name).read_bytes(),
+        body=body,
         content_type=CONTENT_TYPES[name.rpartition(".")[2]],
         charset="utf-8",
         headers={"Cache-Control": "no-cache"},
