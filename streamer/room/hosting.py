@@ -14,6 +14,7 @@ from aiohttp import web
 from streamer.records import wall_clock
 from streamer.room.people import Guest, Phase, Terms
 from streamer.room.requests import as_json, check_token
+from streamer.room.tokens import JoinToken
 from streamer.room.watching import Watching
 
 NOT_THE_HOST = "This link is not complete; open the host's link that `streamer room` printed."
@@ -71,6 +72,7 @@ class Hosting:
         room: Hosted,
         token: str,
         admit: Callable[[web.Request], None],
+        join_token: JoinToken,
         watching: Watching | None = None,
     ) -> None:
         """Take the room.
@@ -79,11 +81,13 @@ class Hosting:
             room: what is hosted.
             token: what the host must show.
             admit: takes the request of a connection that has shown it.
+            join_token: what people must show, for the host to pass on.
             watching: the live page; None where there is none.
         """
         self._room = room
         self._token = token
         self._admit = admit
+        self._join_token = join_token
         self._watching = watching
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -107,6 +111,7 @@ class Hosting:
                 "version": terms.version,
                 "persons": terms.persons,
                 "modalities": terms.modalities,
+                "join": f"./#{self._join_token.text}" if self._join_token.valid else None,
                 "live": None if self._watching is None else self._watching.link,
                 "guests": [self._guest(guest) for guest in self._room.guests],
             }

@@ -52,6 +52,10 @@ class Door(Protocol):
         """Return the guest of a ticket, also one who has left; raises Refused."""
         ...
 
+    def is_connected(self, guest: Guest) -> bool:
+        """Whether a guest's media come, or are about to."""
+        ...
+
     async def join(
         self, ticket: str, offer: str, make_peer: MakePeer | None = None
     ) -> tuple[Guest, str]:
@@ -158,6 +162,7 @@ class Joining:
             {
                 "name": guest.name,
                 "state": guest.state,
+                "connected": self._door.is_connected(guest),
                 "phase": phase,
                 "ready": phase == "started" and guest.state in (State.agreed, State.joined),
                 "agreed": guest.modalities,

@@ -126,7 +126,7 @@ class Site:
             app.router.add_get(page, functools.partial(_page, name))
         app.router.add_get("/static/{name}", _static)
         Joining(self._room, self._token, admit, self._body_s, watching).add_routes(app.router)
-        Hosting(self._room, self._host_token, admit, watching).add_routes(app.router)
+        Hosting(self._room, self._host_token, admit, self._token, watching).add_routes(app.router)
         programs = Programs(self._room, self._token.check, admit)
         app.router.add_get("/ws", programs.serve)
         app.on_shutdown.append(programs.close)

@@ -36,9 +36,14 @@ class JoinToken:
         self._now_s = now_s
         self._until_s = now_s() + valid_s
 
+    @property
+    def valid(self) -> bool:
+        """Whether its time is not over."""
+        return self._now_s() < self._until_s
+
     def check(self, shown: str) -> None:
         """Raise Refused unless `shown` is the secret and its time is not over."""
         if not hmac.compare_digest(shown.encode("utf-8", "replace"), self.text.encode()):
             raise Refused(401, "This link is not complete; open the join link that you were sent.")
-        if self._now_s() >= self._until_s:
+        if not self.valid:
             raise Refused(401, "This join link has expired; ask the host for a new session.")

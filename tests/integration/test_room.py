@@ -25,9 +25,12 @@ from selenium.webdriver.support.ui import WebDriverWait
 from streamer.audio import Resampler
 from streamer.recording.reader import Recordings
 from streamer.records import SAMPLE_RATE_HZ, Session
+from streamer.room.inbox import Inbox
+from streamer.room.peer import WebRtcPeer
 from tests.integration.test_dashboard_page import FLAGS, PATIENCE_S
 from tests.integration.test_live import next_line, started
 from tests.unit.room.test_room_session import open_room
+from tests.unit.room.test_room_session import until as holds
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -247,3 +250,23 @@ async def test_where_words_alone_are_used_the_page_never_asks_for_the_camera(
         [person] = room.sessions()[-1].participants
         assert person.consent is not None
         assert person.consent.modalities == ("text",)
+
+
+async def test_a_connection_that_ends_in_the_room_comes_back_by_itself(
+    driver: webdriver.Chrome,
+) -> None:
+    peers: list[WebRtcPeer] = []
+
+    def make_peer(inbox: Inbox) -> WebRtcPeer:
+        peers.append(WebRtcPeer(inbox))
+        return peers[-1]
+
+    async with open_room("room.rejoin_s=60") as room:
+        room.capture.make_peer = make_peer
+        new_tab(driver)
+        await asyncio.to_thread(join, driver, room.links[0], "Ana", {"audio"})
+        await peers[0].close()
+        await holds(lambda: len(peers) == 2)
+        await asyncio.to_thread(until, driver, "#status", "You are in, as Ana.")
+        assert [guest.name for guest in room.capture.guests] == ["Ana"]
+        await asyncio.to_thread(press, driver, "#leave")

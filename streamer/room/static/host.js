@@ -31,6 +31,8 @@ function show(room) {
   part("room").hidden = false;
   part("begin").hidden = room.phase !== "waiting";
   part("stop").hidden = over;
+  part("invite").hidden = over || !room.join;
+  if (room.join) showInvitation(new URL(room.join, location.href).href);
   part("live").hidden = !room.live;
   if (room.live) part("live").href = room.live;
   part("statement").textContent = room.statement;
@@ -43,6 +45,11 @@ function show(room) {
     if (part("guests").children[place] !== line) part("guests").insertBefore(line, part("guests").children[place] ?? null);
     describe(line, guest, room.version);
   });
+}
+
+function showInvitation(address) {
+  if (part("join").href === address) return;
+  part("join").href = part("join").textContent = address;
 }
 
 function newLine(guest) {

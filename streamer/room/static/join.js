@@ -20,6 +20,7 @@ let terms = null;
 let chosen = [];
 let stay = null;
 let last = null;
+let over = false; // the session has ended
 let endLevel = () => {};
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -32,6 +33,11 @@ function say(text) {
 function complain(error) {
   part("problem").textContent = error.message;
   part("problem").hidden = false;
+}
+
+// The session's name, behind `Join` until the person is in.
+function showTitle() {
+  document.title = part("title").textContent = stay?.wasIn ? terms.session : `Join ${terms.session}`;
 }
 
 // Shows one step of the page and moves the focus to it, so that a screen reader goes on there.
@@ -67,7 +73,7 @@ async function start() {
       + "Ask the host for an address that begins with https://.");
   }
   terms = await (await ask("api/terms", { secret: token })).json();
-  document.title = part("title").textContent = `Join ${terms.session}`;
+  showTitle();
   part("statement").textContent = terms.statement;
   for (const label of document.querySelectorAll("#agree [data-share]")) {
     label.hidden = !terms.shares.includes(label.dataset.share);
@@ -90,8 +96,10 @@ async function comeBack() {
   return true;
 }
 
-function look(ticket) {
-  return ask("api/stay", { secret: ticket }).then((response) => response.json());
+async function look(ticket) {
+  const now = await (await ask("api/stay", { secret: ticket })).json();
+  over = now.phase === "ended";
+  return now;
 }
 
 async function agree() {
@@ -174,6 +182,7 @@ async function enter(mine) {
     drop(sessionStorage);
     mine.connection.close();
     say("");
+    showTitle();
     show("agree", "name");
     throw error;
   }
@@ -189,6 +198,7 @@ async function connect(mine) {
   await connection.open(async (offer) => {
     const response = await ask("whip", { method: "POST", secret: mine.ticket, body: offer, type: "application/sdp" });
     mine.wasIn = true;
+    showTitle();
     return response.text();
   });
 }
@@ -228,7 +238,8 @@ async function reconnect(mine) {
   mine.reconnecting = false;
 }
 
-// Asks now and then whether the host ended the stay or the session.
+// Asks now and then whether the host ended the stay or the session, and whether the room still has
+// the connection: it can end there without a sign here.
 async function watch(mine) {
   for (;;) {
     await sleep(POLL_MS);
@@ -236,6 +247,7 @@ async function watch(mine) {
     const now = await look(mine.ticket).catch(() => null);
     if (stay !== mine) return;
     if (now) showLive(now);
+    if (now?.state === "joined" && !now.connected) reconnect(mine);
     if (now && mine.unsent) await tell(mine).catch(() => {});
     const because = now && endedBecause(now);
     if (because) {
@@ -330,8 +342,9 @@ function end(message) {
   for (const id of ["preview", "mirror"]) part(id).srcObject = null;
   part("agreed").checked = false;
   part("recorded").hidden = part("forget").hidden = !(terms.recorded && mine?.wasIn);
+  part("return").hidden = over;
   say(message);
-  show("over", "return");
+  show("over", over ? "forget" : "return");
 }
 
 function leave(message) {
@@ -362,7 +375,7 @@ on("cancel", "click", () => leave("You have left."));
 on("rejoin", "click", () => enter(stay));
 on("quit", "click", () => leave("You have left. Nothing of you is captured any more."));
 on("leave", "click", () => leave("You have left. Nothing of you is captured any more."));
-on("return", "click", async () => { say(""); show("agree", "name"); });
+on("return", "click", async () => { say(""); showTitle(); show("agree", "name"); });
 on("forget", "click", forget);
 on("mute", "click", () => toggle("audio", "mute"));
 on("blind", "click", () => toggle("video", "blind"));

@@ -326,6 +326,7 @@ async def test_a_person_reads_and_changes_what_they_share_with_their_ticket_only
         assert stay == {
             "name": "Ana",
             "state": "agreed",
+            "connected": False,
             "phase": "started",
             "ready": True,
             "agreed": ["text"],
@@ -369,6 +370,7 @@ async def test_the_host_sees_who_is_there_with_their_consent_and_no_ticket() -> 
             text = await response.text()
             state = await response.json()
         assert ticket not in text
+        assert state["join"] == f"./#{TOKEN}"
         assert (state["session"], state["phase"], state["version"]) == (
             "standup",
             "started",
@@ -430,3 +432,7 @@ async def test_the_hosts_link_has_a_token_of_its_own_and_its_page_is_public() ->
             for name in ("/host", "/live", "/", *(f"/static/{name}" for name in STATIC)):
                 async with client.get(f"{address}{name}") as response:
                     assert response.status == 200
+                    if not name.startswith("/static"):
+                        text = await response.text()
+                        assert text.count('name="viewport"') == 1
+                        assert "head.html" not in text

@@ -88,7 +88,9 @@ async def test_the_host_opens_the_page_of_this_session_alone() -> None:
         status = await visit.status()
         async with visit.client.get("/live/?session=other") as response:
             assert response.url.query["session"] == "standup"
-            assert "<title>Sentiment</title>" in await response.text()
+            text = await response.text()
+        assert "<title>Sentiment</title>" in text
+        assert text.count('name="viewport"') == 1
     assert [session["session_id"] for session in status["sessions"]] == ["standup"]
     assert status["broker"]["address"] == "broker.example:9092"
 
