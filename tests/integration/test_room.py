@@ -252,21 +252,37 @@ async def test_where_words_alone_are_used_the_page_never_asks_for_the_camera(
         assert person.consent.modalities == ("text",)
 
 
-async def test_a_connection_that_ends_in_the_room_comes_back_by_itself(
+class Forgetful(WebRtcPeer):
+    """A connection that the room can lose while the browser still has it."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        super().__init__(inbox)
+        self.lost = asyncio.Event()
+
+    async def run(self) -> None:
+        await self.lost.wait()
+
+    async def close(self) -> None:
+        self.lost.set()
+
+
+async def test_a_connection_that_the_room_alone_has_lost_comes_back_by_itself(
     driver: webdriver.Chrome,
 ) -> None:
-    peers: list[WebRtcPeer] = []
+    peers: list[Forgetful] = []
 
-    def make_peer(inbox: Inbox) -> WebRtcPeer:
-        peers.append(WebRtcPeer(inbox))
+    def make_peer(inbox: Inbox) -> Forgetful:
+        peers.append(Forgetful(inbox))
         return peers[-1]
 
     async with open_room("room.rejoin_s=60") as room:
         room.capture.make_peer = make_peer
         new_tab(driver)
         await asyncio.to_thread(join, driver, room.links[0], "Ana", {"audio"})
-        await peers[0].close()
+        peers[0].lost.set()
         await holds(lambda: len(peers) == 2)
         await asyncio.to_thread(until, driver, "#status", "You are in, as Ana.")
         assert [guest.name for guest in room.capture.guests] == ["Ana"]
         await asyncio.to_thread(press, driver, "#leave")
+        for peer in peers:
+            await WebRtcPeer.close(peer)
