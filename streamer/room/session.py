@@ -299,7 +299,9 @@ class RoomCapture:
     async def _send(self, stay: Stay) -> None:
         await self._announce("started")
         pipeline = await asyncio.to_thread(self._pipeline, stay)
-        self._asr.add(pipeline.asr_name)
+        if pipeline.asr_name not in self._asr:
+            self._asr.add(pipeline.asr_name)
+            self._announce_soon()
         log.info("%s joined.", stay.guest.name)
         await self._delivery.participant(pipeline, self._pool)
         self.counters.update(pipeline.counters)

@@ -54,6 +54,7 @@ test("a session without words has them off, or lacks a recogniser", () => {
   assert.equal(words({ modalities: ["audio"], asr: "none" }).text, "Words: not used in this session.");
   assert.equal(words({ asr: "none" }).state, "wrong");
   assert.equal(words({ asr: "none" }).command, "streamer doctor");
+  assert.equal(words({ participants: [], asr: "none" }).text, "Words: not known yet.");
 });
 
 test("while the broker does not answer it is the only step", () => {

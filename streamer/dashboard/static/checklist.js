@@ -42,7 +42,7 @@ function sessionStep(session, record, rate) {
 }
 
 function wordsStep(record) {
-  if (record === null) return step("waiting", "Words: not known yet.");
+  if (record === null || record.participants.length === 0) return step("waiting", "Words: not known yet.");
   if (!record.modalities.includes("text")) return step("done", "Words: not used in this session.");
   if (record.asr === "none" || record.asr === "") {
     return step("wrong", "Words: no recogniser; voice and face alone count. To see why:", "streamer doctor");

@@ -6,7 +6,7 @@ import { moodOf } from "./format.js";
 import { coursePath, courseText, foundText, matchingSessions, trendText } from "./sessions.js";
 import { exactly, moodText, sessionCells } from "./status.js";
 
-const [WIDTH, HEIGHT] = [96, 24]; // of a picture, in its own units
+const [WIDTH, HEIGHT] = [96, 24]; // of an image, in its own units
 
 export function sessionAddress(summary) {
   return `./?${new URLSearchParams({ session: exactly(summary) })}`;
@@ -55,7 +55,7 @@ function showTrends(trends) {
   });
 }
 
-// A picture of valences, with their words for a screen reader.
+// An image of valences, with their words for a screen reader.
 function showCourse(svg, values) {
   const text = courseText(values);
   const path = coursePath(values, WIDTH, HEIGHT);

@@ -1,9 +1,9 @@
-// The list of sessions: search, the small picture of a course, the trend of meetings of one name. Knows
+// The list of sessions: search, the small image of a course, the trend of meetings of one name. Knows
 // no document.
 
 import { counted, shownName, signed } from "./format.js";
 
-const HIGHEST = 2; // the valence at the top of a picture; the bottom is its negative
+const HIGHEST = 2; // the valence at the top of an image; the bottom is its negative
 
 // The sessions whose id, name or people contain `query`, in any case.
 export function matchingSessions(sessions, query) {
@@ -18,7 +18,7 @@ export function foundText(found, all, query) {
   return query.trim() === "" ? "" : `${counted(found, "session")} of ${all}`;
 }
 
-// The line of a picture of valences, as an SVG path in `width` by `height`; parted where one is null.
+// The line of an image of valences, as an SVG path in `width` by `height`; parted where one is null.
 export function coursePath(values, width, height) {
   const x = (at) => ((at + 0.5) / values.length * width).toFixed(1);
   const y = (value) => ((1 - Math.max(-1, Math.min(1, value / HIGHEST))) * height / 2).toFixed(1);
@@ -31,7 +31,7 @@ export function coursePath(values, width, height) {
   return path;
 }
 
-// A picture of valences in words; "" for none.
+// An image of valences in words; "" for none.
 export function courseText(values) {
   const known = values.filter((value) => value !== null);
   if (known.length === 0) return "";
