@@ -10,6 +10,7 @@ only 53 bits of an integer. Nothing here knows Kafka, a clock, a device or a mod
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -443,7 +444,7 @@ class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A session's own record, written by capture before its first window and at its end (JSON).
+    """A session's own record, from capture: at the start, when people change, at the end (JSON).
 
     Every stage, recorder, page and client obeys its `modalities`, `publish` and
     `min_participants`, and handles no record of a session whose own record it has not read.
@@ -475,6 +476,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: Name | None = None
     revision: Count = 0
     names: dict[Name, Name] = {}
+
+    @property
+    def edition(self) -> str:
+        """Tells a session's records apart: a new one goes out whenever its people change."""
+        if self.state == "ended":
+            return self.state
+        people = msgspec.json.encode((self.participants, sorted(self.names.items())))
+        return f"{self.state}/{hashlib.blake2b(people, digest_size=4).hexdigest()}"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

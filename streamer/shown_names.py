@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from streamer.errors import ConfigError
-from streamer.records import Name, Session
+from streamer.records import Name, Participant, Session
 
 MOST_LISTED = 20
 """Participants that an error lists."""
@@ -39,6 +39,22 @@ def merged(before: Session | None, record: Session) -> Session:
 def shown(names: Mapping[str, str], participant_id: str) -> str:
     """Return the name that people see of a participant: the id where nobody stated one."""
     return names.get(participant_id, participant_id)
+
+
+def relations(people: Iterable[Participant]) -> dict[str, dict[str, str]]:
+    """Return who turned out to be whom (`merged`), and who was taken for whom (`parted`), by id."""
+    everybody = list(people)
+    return {
+        "merged": {each.participant_id: each.merged_into for each in everybody if each.merged_into},
+        "parted": {each.participant_id: each.parted_from for each in everybody if each.parted_from},
+    }
+
+
+def relation(person: Participant, names: Mapping[str, str]) -> str:
+    """Return what turned out of a participant's voice, in words; empty for nothing."""
+    if person.merged_into:
+        return f"is {shown(names, person.merged_into)}"
+    return f"at first taken for {shown(names, person.parted_from)}" if person.parted_from else ""
 
 
 def stated(texts: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ Knows no Kafka and no clock but the records' own event time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,7 +24,7 @@ from streamer.conversation import Conversation, SpeechTimes, silence_text
 from streamer.plain_text import printable
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 from streamer.session_ids import name_of
-from streamer.shown_names import merged, shown
+from streamer.shown_names import merged, relation, shown
 
 if TYPE_CHECKING:
     from streamer.recording.comparison import Comparison
@@ -94,8 +94,8 @@ class Board:
         if isinstance(record, Session):
             session_id = record.session_id
             self.sessions[session_id] = merged(self.sessions.get(session_id), record)
-            named = (f"{who} is shown as {name}" for who, name in record.names.items())
-            self._latest = Text(printable("; ".join(named)))
+            named = [f"{who} is shown as {name}" for who, name in record.names.items()]
+            self._latest = Text(printable("; ".join([*named, *self._relations(record)])))
         elif isinstance(record, Sentiment):
             row = self.rows.setdefault(record.participant_id, _Row(record))
             row.add(record)
@@ -117,6 +117,12 @@ class Board:
     def names(self) -> dict[str, str]:
         """The names that people see, by participant."""
         return {who: name for each in self.sessions.values() for who, name in each.names.items()}
+
+    def _relations(self, session: Session) -> Iterator[str]:
+        """Who turned out to be whom, in words."""
+        for person in session.participants:
+            if text := relation(person, self.names):
+                yield f"{person.participant_id} {text}"
 
     def _who(self, participant_id: str) -> str:
         return printable(shown(self.names, participant_id))

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +28,7 @@ from streamer.cli.options import (
     ConsentOption,
     JsonOption,
     KeepMediaOption,
+    KeepVoicesOption,
     KeepWindowsOption,
     NoStagesOption,
     PageOption,
@@ -37,9 +38,12 @@ from streamer.cli.options import (
     SessionOption,
     SetOption,
     Split,
+    VoiceConsentOption,
+    VoiceOption,
 )
 from streamer.cli.output import print_json
 from streamer.cli.terminal import pausable, until_signal
+from streamer.cli.voices import VoiceOptions
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
 from streamer.records import NS_PER_S, Sentiment, SessionSentiment
@@ -48,6 +52,7 @@ from streamer.stopping import Stop
 if TYPE_CHECKING:
     from streamer.capture import ParticipantSpec
     from streamer.session.plan import Plan
+    from streamer.speakers.enrolment import Vector
     from streamer.speakers.listening import LiveListener
 
 
@@ -103,6 +108,9 @@ def run(
     split: Annotated[
         Split, typer.Option(help="`speakers`: a participant for each voice at one microphone.")
     ] = Split.none,
+    voice: VoiceOption = None,
+    voice_consent: VoiceConsentOption = None,
+    keep_voices: KeepVoicesOption = None,
     session: SessionOption = None,
     session_id: SessionIdOption = None,
     config: ConfigOption = None,
@@ -116,16 +124,21 @@ def run(
 ) -> None:
     """Capture and analyse a live session with all stages; Ctrl-C ends it."""
     from streamer.capture import parse_participant
+    from streamer.session.plan import NO_CONSENT
 
     chosen = choose(config, set_, broker, consent)
     needs_stages(chosen.config, no_stages)
     if split not in (Split.none, Split.speakers):
         raise ConfigError("--split of a live session is `speakers` or `none`.")
+    voices = VoiceOptions(voice or [], voice_consent, keep_voices)
+    if voices.are_stated and not chosen.config.session.consent.strip():
+        raise ConfigError(NO_CONSENT)  # that of the voices' people does not stand for everybody's
+    chosen, known = voices.known(chosen, split)
     default = "room=mic:default" if split is Split.speakers else "me=webcam:0,mic:default"
     play(
         chosen,
         [parse_participant(text) for text in participant or [default]],
-        by_voice=split is Split.speakers,
+        by_voice=known if split is Split.speakers else None,
         session=session,
         session_id=session_id,
         speed=1.0,
@@ -151,11 +164,12 @@ def play(
     page: bool = False,
     open_page: bool = False,
     recorder: Recorder = NO_RECORDER,
-    by_voice: bool = False,
+    by_voice: Mapping[str, Vector] | None = None,
 ) -> None:
     """Run all stages over `specs` and show the published records; with `page` in a browser too.
 
-    With `by_voice` the only one is a live source, and each voice in it is a participant.
+    With `by_voice`, known voices by name, the only one is a live source, and each voice in it is a
+    participant.
     """
     from streamer.capture.pace import Pace
     from streamer.session.plan import make_plan
@@ -165,7 +179,7 @@ def play(
         specs, chosen.config, name=session, session_id=session_id, speed=speed, start=start
     )
     pace = None if plan.live else Pace(plan.speed)
-    listener = _listener(plan, chosen.config) if by_voice else None
+    listener = None if by_voice is None else _listener(plan, chosen.config, by_voice)
 
     def source(config: Config) -> Any:
         if listener is not None:
@@ -197,13 +211,13 @@ def play(
     )
 
 
-def _listener(plan: Plan, config: Config) -> LiveListener:
+def _listener(plan: Plan, config: Config, known: Mapping[str, Vector]) -> LiveListener:
     """Load what tells the voices at a live session's microphone apart."""
     from streamer.session.microphone import check
     from streamer.speakers.listening import LiveListener, networks
 
     check(plan, config)
-    return LiveListener(networks(), config.speech.max_speakers)
+    return LiveListener(networks(), config.speech.max_speakers, known)
 
 
 def run_pipeline(

@@ -57,6 +57,7 @@ from streamer.cli.options import (
     VoiceOption,
 )
 from streamer.cli.play import play, run_pipeline
+from streamer.cli.voices import VoiceOptions
 from streamer.config import Config, to_ns
 from streamer.errors import ConfigError
 from streamer.notices import PROCESS
@@ -116,9 +117,7 @@ def replay(
         raise ConfigError("--transcript-offset is a number of seconds, at most a day.")
     faces = tuple(face_of(text) for text in face or [])
     naming = Naming(split.value, transcript, to_ns(transcript_offset), faces)
-    if (voice or keep_voices or voice_consent) and naming.split != "speakers":
-        raise ConfigError("Voices name the people of --split speakers: add it.")
-    chosen, known = _known(chosen, voice or [], voice_consent, keep_voices)
+    chosen, known = VoiceOptions(voice or [], voice_consent, keep_voices).known(chosen, split)
     people = _people(files or [], naming, chosen.config, known)
     for notice in people.notices:
         PROCESS.give(notice)
@@ -154,23 +153,6 @@ def face_of(text: str) -> tuple[str, str]:
     if not equals or not name.strip():
         raise ConfigError(f"--face takes a name and a place, as in 'Ana Berg=left', not {text!r}.")
     return name.strip(), place.strip()
-
-
-def _known(
-    chosen: Chosen, voices: list[str], consent: str | None, file: Path | None
-) -> tuple[Chosen, Mapping[str, Any]]:
-    """Return the known voices by name, and settings whose `session.consent` has their people's."""
-    if not voices and file is None:
-        return chosen, {}
-    from streamer.session.enrolled import known_voices
-
-    statement = chosen.config.speech.voice_consent if consent is None else consent
-    with screen.status("Learning voices …"):
-        known = known_voices(voices, statement, file, chosen.config)
-    stated = "; ".join(filter(None, (chosen.config.session.consent, *known.consents)))
-    overrides = (*chosen.overrides, f"session.consent={json.dumps(stated)}")
-    config = settings.load(chosen.path, overrides)
-    return Chosen(config, chosen.path, overrides), known.vectors
 
 
 def _people(files: list[str], naming: Naming, config: Config, known: Mapping[str, Any]) -> People:

@@ -42,7 +42,7 @@ from streamer.policy import refusal
 from streamer.recording.figures import trends
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 from streamer.session_ids import name_of, newest
-from streamer.shown_names import merged
+from streamer.shown_names import merged, relations
 
 log = logging.getLogger("streamer.dashboard")
 
@@ -184,6 +184,7 @@ class SessionLog:
             "speed": self._speed.value(),
             "participants": sorted(names),
             "names": {} if self.started is None else self.started.names,
+            **relations(() if self.started is None else self.started.participants),
             "valence": None if self.meeting is None else self.meeting.valence,
             "label": None if self.meeting is None else self.meeting.label,
             "polarity": None if self.meeting is None else self.meeting.polarity,

@@ -16,6 +16,7 @@ from streamer.media_types import is_file, playable_path
 from streamer.policy import policy_of, refusal
 from streamer.recording.reader import Recordings
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
+from streamer.shown_names import relations
 
 MAX_RECORDS = 1_000_000
 
@@ -53,6 +54,7 @@ class Recorded:
                 "end_ms": summary.duration_ms,
                 "participants": [person.participant_id for person in summary.participants],
                 "names": summary.names,
+                **relations(summary.participants),
                 "valence": summary.mean_valence,
                 "mean": summary.mean_valence,
                 "course": summary.course,

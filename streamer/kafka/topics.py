@@ -87,7 +87,7 @@ class Topic(Generic[R]):
         if isinstance(record, Window | Score | Sentiment | SessionSentiment):
             return record.window_id, record.revision
         if isinstance(record, Session):
-            return f"{record.session_id}/{record.state}", record.revision
+            return f"{record.session_id}/{record.edition}", record.revision
         return self.event_id(record), 0
 
     def encode(self, record: R) -> EncodedRecord:
@@ -173,7 +173,7 @@ def _window_event_id(record: Window | Score | Sentiment | SessionSentiment) -> s
 
 def _session_event_id(session: Session) -> str:
     revision = f"/{session.revision}" if session.revision else ""
-    return f"{session.session_id}/{session.state}{revision}"
+    return f"{session.session_id}/{session.edition}{revision}"
 
 
 def _score_time(score: Score) -> datetime:

@@ -182,7 +182,7 @@ def identity_of(record: Recorded) -> str:
     """Return the identity by which a duplicate is recognised within its session and kind."""
     match record:
         case Session():
-            return f"{record.state}/{record.revision}"
+            return f"{record.edition}/{record.revision}"
         case Alert():
             return f"{record.alert_id}/{record.state}"
         case _:

@@ -20,7 +20,7 @@ from streamer.recording.outline import outline
 from streamer.recording.recorded import Recording
 from streamer.recording.transcript import transcript, window_text
 from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
-from streamer.shown_names import shown
+from streamer.shown_names import relation, shown
 from streamer.unsure import Part
 
 __all__ = ["html", "moments"]
@@ -297,15 +297,19 @@ def _participants(recording: Recording) -> str:
             ]
         else:
             cells += [""] * 7
-        rows.append([_who(shown(recording.names, name)), _identity(own), *cells])
+        rows.append([_who(shown(recording.names, name)), _identity(recording, own), *cells])
     return _table((*head, *shares), rows, numbers_from=2, stacked=True)
 
 
-def _identity(sentiments: Sequence[Sentiment]) -> str:
+def _identity(recording: Recording, sentiments: Sequence[Sentiment]) -> str:
     """How a participant of at least one record is known, and how sure that is on average."""
     sure = [s.identity_confidence for s in sentiments if s.identity_confidence is not None]
     known_by = KNOWN_BY[sentiments[-1].identified_by]
-    return f"{known_by}, {statistics.fmean(sure):.0%} sure" if sure else known_by
+    parts = [known_by, f"{statistics.fmean(sure):.0%} sure" if sure else ""]
+    for person in () if recording.session is None else recording.session.participants:
+        if person.participant_id == sentiments[-1].participant_id:
+            parts.append(escape(relation(person, recording.names)))
+    return ", ".join(filter(None, parts))
 
 
 def _moments(recording: Recording, *, best: bool) -> str:

@@ -194,6 +194,7 @@ class MicrophoneCapture:
             self._windows.decide(self.listener.finish(), self.listener.decided_ns)
             self._hear(words.finish())
             self._judge()
+            self._notice(self._not_found())
             self._give(self._windows.windows(final=True))
         finally:
             self._end()
@@ -232,6 +233,11 @@ class MicrophoneCapture:
         if known != self._known:
             self._known = known
             self._loop.call_soon_threadsafe(self._tell)
+
+    def _not_found(self) -> str:
+        """Whose voices are known and were not found; empty for nobody."""
+        whose = ", ".join(sorted(self.listener.not_found))
+        return f"no voice is near enough to that of: {whose}." if whose else ""
 
     def _give(self, windows: Iterator[Window]) -> None:
         for window in windows:

@@ -23,6 +23,10 @@ from streamer.records import NS_PER_S, Name, wall_clock
 from streamer.session.beginnings import beginnings
 from streamer.speech.transcripts import parse_subtitles
 
+NO_CONSENT = (
+    "A live session needs the consent of those who are captured: state it with "
+    '--consent "who agreed, and how" or session.consent in the configuration.'
+)
 RANDOM = functools.partial(secrets.randbits, 16)
 """Makes the random part of an id."""
 
@@ -93,10 +97,7 @@ def make_plan(
     sources = {spec.participant_id: source_info(spec) for spec in participants}
     live = any(source.live for source in sources.values())
     if live and not config.session.consent.strip():
-        raise ConfigError(
-            "A live session needs the consent of those who are captured: state it with "
-            '--consent "who agreed, and how" or session.consent in the configuration.'
-        )
+        raise ConfigError(NO_CONSENT)
     if live and start is not None:
         raise ConfigError("A start can be stated for recordings only; a live session starts now.")
     begin = beginnings(participants, sources)

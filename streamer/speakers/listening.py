@@ -169,6 +169,11 @@ class LiveListener:
         self._people = OnlineSpeakers(most)
 
     @property
+    def not_found(self) -> set[str]:
+        """The known people whose voice nobody has, as of the last pass."""
+        return self._known.keys() - set(self.names.values())
+
+    @property
     def passes(self) -> int:
         """How often all voices were compared again."""
         return self._people.clusterings

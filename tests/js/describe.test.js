@@ -82,6 +82,8 @@ test("a participant of a shared recording is known by something, and more or les
     "Known by the channel");
   assert.equal(identityText({ identified_by: "diarization", identity_confidence: 0.834 }),
     "Known by the voice, 83 % sure");
+  assert.equal(identityText({ identified_by: "diarization" }, "Ana"),
+    "Known by the voice, at first taken for Ana");
 });
 
 test("the gate names the greater share", () => {

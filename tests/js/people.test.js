@@ -61,4 +61,11 @@ test("a name has the state speaking or left beside it, or none", () => {
   assert.equal(presenceText(recordOf(4000, [], { final: true }), 5.5), "");
   assert.equal(presenceText(recordOf(4000, [], { final: true }), 5.6), "left");
   assert.equal(presenceText(null, 5), "");
+  assert.equal(presenceText(recordOf(4000, [[3200, 3900]], { final: true }), null), "");
+});
+
+test("beside a voice that turned out to be somebody else's stands whose, but while it speaks", () => {
+  assert.equal(presenceText(recordOf(4000, []), 4, "Ana"), "is Ana");
+  assert.equal(presenceText(recordOf(4000, [], { final: true }), null, "Ana"), "is Ana");
+  assert.equal(presenceText(recordOf(4000, [[3200, 3900]]), 4, "Ana"), "speaking");
 });

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streamer.errors import ConfigError
-from streamer.shown_names import merged, renamed, shown, stated
+from streamer.records import Participant
+from streamer.shown_names import merged, relation, relations, renamed, shown, stated
 from tests.made_records import session
 
 PEOPLE = ("speaker-1", "speaker-2")
@@ -14,6 +15,19 @@ PEOPLE = ("speaker-1", "speaker-2")
 def test_who_has_no_name_is_shown_by_the_id() -> None:
     assert shown({"speaker-1": "Ana"}, "speaker-1") == "Ana"
     assert shown({"speaker-1": "Ana"}, "speaker-2") == "speaker-2"
+
+
+def test_what_turned_out_of_somebodys_voice_is_told_with_names() -> None:
+    one = Participant("speaker-1", ())
+    joined = Participant("speaker-2", (), merged_into="speaker-1")
+    parted = Participant("speaker-3", (), parted_from="speaker-1")
+    names = {"speaker-1": "Ana"}
+    told = [relation(person, names) for person in (one, joined, parted)]
+    assert told == ["", "is Ana", "at first taken for Ana"]
+    assert relations([one, joined, parted]) == {
+        "merged": {"speaker-2": "speaker-1"},
+        "parted": {"speaker-3": "speaker-1"},
+    }
 
 
 def test_the_end_of_a_session_keeps_the_names_that_capture_does_not_have() -> None:

@@ -23,6 +23,8 @@ export class Card {
   constructor(name, onPick) {
     this.name = name;
     this.shownName = name; // that people see
+    this.into = null; // the shown name of whoever this person turned out to be
+    this.from = null; // of whomever this person was taken for before
     this.track = new Track();
     this.heard_ms = Infinity; // when this person first spoke
     this.visible = true; // whether the card is on the screen, or near it
@@ -54,6 +56,12 @@ export class Card {
     setText(this.more, shownName);
     const video = this.part("media").querySelector("video");
     if (video !== null) video.setAttribute("aria-label", `Recording of ${shownName}`);
+  }
+
+  // Show with whose voice this person's was joined, or from whose it parted; null for nobody's.
+  relate(into, from) {
+    this.into = into;
+    this.from = from;
   }
 
   add(record) {
@@ -140,11 +148,11 @@ export class Card {
     this.#showEvidence(evidenceParts(record));
     this.#showGate(record.gate);
     setText(this.part("words"), cleanText(record.text, () => this.#recentWords(record)));
-    const presence = seconds === null ? "" : presenceText(record, seconds);
+    const presence = presenceText(record, seconds, this.into);
     this.part("presence").hidden = presence === "";
     this.root.classList.toggle("speaks", presence === "speaking");
     setText(this.part("presence"), presence);
-    const identity = identityText(record);
+    const identity = identityText(record, this.from);
     this.part("identity").hidden = identity === "";
     setText(this.part("identity"), identity);
   }

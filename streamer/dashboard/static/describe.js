@@ -89,10 +89,12 @@ const KNOWN_BY = {
   diarization: "Known by the voice",
 };
 
-// How a participant of a shared recording is known; empty for one with a source of their own.
-export function identityText({ identified_by: by, identity_confidence: sure = null }) {
+// How a participant of a shared recording is known; empty for one with a source of their own. `from`
+// is whom they were taken for before, or null.
+export function identityText({ identified_by: by, identity_confidence: sure = null }, from = null) {
   const text = KNOWN_BY[by] ?? "";
-  return text && sure !== null ? `${text}, ${Math.round(sure * 100)} % sure` : text;
+  const surely = text && sure !== null ? `, ${Math.round(sure * 100)} % sure` : "";
+  return `${text}${surely}${text && from !== null ? `, at first taken for ${from}` : ""}`;
 }
 
 // The accessible name of a timeline from `from` to `to` (seconds). `name` is null for the meeting,

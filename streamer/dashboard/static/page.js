@@ -68,6 +68,12 @@ function addCard(name) {
   if (name !== null) card.rename(shownName(view.names, name));
 }
 
+// Show who turned out to be whom, and who was taken for whom; both by participant.
+function showRelations(merged, parted) {
+  const nameOf = (id) => (id === undefined ? null : shownName(view.names, id));
+  for (const [name, card] of cards) if (name !== null) card.relate(nameOf(merged[name]), nameOf(parted[name]));
+}
+
 // Show the participants of a session by the names that it has now.
 function showNames(names) {
   if (JSON.stringify(names) === JSON.stringify(view.names)) return;
@@ -221,6 +227,7 @@ function showSession(summary, now_ms) {
   setText(byId("title"), name);
   if (summary !== null) setText(byId("facts"), sessionFacts(summary, now_ms));
   if (summary !== null) showNames(summary.names ?? {});
+  if (summary !== null) showRelations(summary.merged ?? {}, summary.parted ?? {});
   showPlaying(summary);
   showMoment();
   showAlertSteps();

@@ -41,8 +41,11 @@ export function isSpeaking(record, seconds) {
     .some(({ start_ms, end_ms }) => start_ms <= now_ms && now_ms - end_ms < SPEAKING_MS);
 }
 
-// The state beside a name at `seconds`: "speaking", "left", or "".
-export function presenceText(record, seconds) {
-  if (record?.final && record.end_ms < seconds * 1000 - SPEAKING_MS) return "left";
-  return isSpeaking(record, seconds) ? "speaking" : "";
+// The state beside a name at `seconds`, which is null where nothing follows: "speaking", whose voice
+// theirs turned out to be (`into`), "left", or "".
+export function presenceText(record, seconds, into = null) {
+  if (seconds !== null && isSpeaking(record, seconds)) return "speaking";
+  if (into !== null) return `is ${into}`;
+  const isOver = seconds !== null && record?.final && record.end_ms < seconds * 1000 - SPEAKING_MS;
+  return isOver ? "left" : "";
 }

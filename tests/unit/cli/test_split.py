@@ -24,6 +24,9 @@ RECORDING = "meeting.wav"
         ("replay meeting.wav --voice ana=ana.wav", "--split speakers: add it"),
         ("replay meeting.wav --keep-voices v.json", "--split speakers: add it"),
         ("replay meeting.wav --split speakers --voice ana=ana.wav", "needs that person's consent"),
+        ("run --consent all --voice ana=ana.wav", "--split speakers: add it"),
+        ("run --split speakers --voice ana=ana.wav --voice-consent Ana", "needs the consent of"),
+        ("run --split speakers --consent all --voice ana=ana.wav", "needs that person's consent"),
         (
             "replay meeting.wav --split speakers --voice ana=ana.wav --voice-consent Bo",
             "does not name ana",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from streamer import dashboard
@@ -111,6 +112,39 @@ def test_names_are_in_the_summary_until_others_are_given_and_ids_stay() -> None:
     assert summary["names"] == {"ana": "Ana Berg"}
     assert summary["participants"] == ["ana", "bo"]
     assert summary["ended"] is True
+
+
+def test_the_summary_has_who_turned_out_to_be_whom() -> None:
+    feed = Feed("broker.example:9092")
+    feed.add(session(), 0)
+    summary = feed.sessions["standup"].summary()
+    assert (summary["merged"], summary["parted"]) == ({}, {})
+    people = (
+        Participant("ana", ()),
+        Participant("bo", (), merged_into="ana"),
+        Participant("cy", (), parted_from="ana"),
+    )
+    feed.add(msgspec.structs.replace(session(), participants=people), 0)
+    summary = feed.sessions["standup"].summary()
+    assert (summary["merged"], summary["parted"]) == ({"bo": "ana"}, {"cy": "ana"})
+
+
+def test_names_that_were_stated_outlast_people_whom_capture_notices_later() -> None:
+    feed, room = Feed("broker.example:9092"), session(live=True)
+    later = (*room.participants, Participant("speaker-9", (), identified_by="diarization"))
+    feed.add(room, 0)
+    feed.add(msgspec.structs.replace(room, revision=1, names={"ana": "Ana Berg"}), 0)
+    feed.add(msgspec.structs.replace(room, participants=later, names={"bo": "by voice"}), 0)
+    summary = feed.sessions["standup"].summary()
+    assert summary["names"] == {"ana": "Ana Berg"}
+    assert "speaker-9" in summary["participants"]
+
+
+def test_the_page_gets_how_a_participant_is_known_and_how_surely() -> None:
+    record = sentiment(3)
+    record = msgspec.structs.replace(record, identified_by="diarization", identity_confidence=0.75)
+    shown = json.loads(encode(record))
+    assert (shown["identified_by"], shown["identity_confidence"]) == ("diarization", 0.75)
 
 
 def test_a_place_in_the_log_is_where_reading_goes_on() -> None:
