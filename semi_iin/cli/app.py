@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import typer
+from rich.text import Text
 
 from semi_iin.cli import checkpoints, experiments, training
 from semi_iin.cli.progress import screen
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments)
     except SemiIINError as error:
-        screen.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sentence = Text.assemble(("error:", "red"), f" {error}")
+        screen.print(sentence, highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

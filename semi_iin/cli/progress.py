@@ -19,7 +19,7 @@ from rich.progress import (
 if TYPE_CHECKING:
     from semi_iin.loop import Progress as StageProgress
 
-screen = Console(stderr=True)
+screen = Console(stderr=True, markup=False)
 
 
 @contextmanager

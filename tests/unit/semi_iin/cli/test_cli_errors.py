@@ -17,6 +17,7 @@ from tests.unit.semi_iin.cli.conftest import CommandLine
         (["evaluate", "{tiny}", "--data", "{texts}", "--modalities", "smell"], "no modality"),
         (["evaluate", "{tiny}", "--data", "{texts}", "--device", "cuda:77"], "device"),
         (["export", "{tiny}", "--to", "x.bin", "--format", "tflite"], "no export format"),
+        (["info", "runs/[new]/x"], "there is no checkpoint at runs/[new]/x"),
     ],
 )
 def test_an_unusable_input_is_one_sentence_and_exit_code_1(
