@@ -36,9 +36,9 @@ from streamer.config import Config
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 from streamer.session.relabelled import REACH_WINDOWS
 from streamer.spans import SpeakerTurn
-from streamer.speakers.clustering import Turn
+from streamer.speakers.clustering import Turn, people
 from streamer.speakers.labels import Labels
-from streamer.speakers.listening import Ear, networks, speakers_of, stretches_of, time_ns
+from streamer.speakers.listening import Ear, networks, stretches_of, time_ns
 from streamer.speakers.online import OnlineSpeakers
 from streamer.speech.activity import Silero
 from streamer.speech.attribution import Everybody
@@ -89,7 +89,9 @@ class Tally:
             "false alarm": self.false_alarm,
             "wrong speaker": self.confused,
         }
-        return {name: round(100 * part / self.spoken, 1) for name, part in parts.items()}
+        return {
+            name: round(100 * float(part) / float(self.spoken), 1) for name, part in parts.items()
+        }
 
 
 @dataclass
@@ -245,14 +247,16 @@ def measure(case: Case, ear: Ear, groups: dict[str, Group], *, words: bool, live
     """Tell the speakers of a recording apart and add what is found to its groups."""
     heard = words_of(case) if words else []
     begun_s = time.process_time()
-    found = speakers_of(case.chunks, ear, MOST_SPEAKERS)
-    add(case, found, time.process_time() - begun_s, groups[case.group], heard)
+    stretches = list(stretches_of(case.chunks, ear))
+    networks_s = time.process_time() - begun_s
+    found = people(stretches, MOST_SPEAKERS)
+    add(case, named(found), time.process_time() - begun_s, groups[case.group], heard)
     if not live:
         return
-    begun_s = time.process_time()
+    begun_s = time.process_time() - networks_s
     online, labels = OnlineSpeakers(MOST_SPEAKERS), Labels()
     turns = list[Turn]()
-    for stretch in stretches_of(case.chunks, ear):
+    for stretch in stretches:
         passes = online.clusterings
         new = online.add(stretch)
         turns += new

@@ -42,13 +42,16 @@ class Stretch:
         first_frame: of the recording; may be negative.
         active: which voices speak, (frames, voices) bool.
         vectors: of each voice, (voices, width), of length 1; zeros where too little was said.
-        alone_s: seconds in which each voice speaks alone, (voices,).
+        alone_s: seconds that describe each voice in which it speaks alone, (voices,).
+        described_from: the frame of `active` from which on the vectors are of its voices; the
+            frames before it tell only how many people speak.
     """
 
     first_frame: int
     active: NDArray[np.bool_]
     vectors: NDArray[np.float32]
     alone_s: NDArray[np.float64]
+    described_from: int = 0
 
     @property
     def described(self) -> NDArray[np.intp]:
@@ -132,7 +135,8 @@ def _evenly(count: int) -> NDArray[np.intp]:
 def speaking(stretches: Sequence[Stretch], centres: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return who speaks in each frame from 0 on, (frames, people) bool.
 
-    As many people speak as the stretches count on average: those whom most of them name.
+    As many people speak as the stretches count on average: those whom most of them name, of the
+    stretches that describe the voices of that moment.
     """
     frames = max(s.first_frame + len(s.active) for s in stretches)
     votes = np.zeros((frames, len(centres)))
@@ -144,9 +148,10 @@ def speaking(stretches: Sequence[Stretch], centres: NDArray[np.float32]) -> NDAr
         covering[span] += 1
         counted[span] += active.sum(axis=1)
         voices = stretch.described
+        named = max(0, stretch.described_from - hidden)
         distances = 1 - stretch.vectors[voices] @ centres.T
         for voice, person in zip(*linear_sum_assignment(distances), strict=True):
-            votes[span, person] += active[:, voices[voice]]
+            votes[span, person][named:] += active[named:, voices[voice]]
     at_once = np.round(counted / np.maximum(covering, 1)).clip(max=MOST_AT_ONCE)
     ranks = np.argsort(np.argsort(-votes, axis=1, kind="stable"), axis=1)
     speaks: NDArray[np.bool_] = (ranks < at_once[:, None]) & (votes > 0)

@@ -28,9 +28,14 @@ from streamer.speech.activity import one_thread
 
 NAME = "speakers"
 """Of the published weights."""
-LENGTH = 5 * SAMPLE_RATE_HZ
+LENGTH = 10 * SAMPLE_RATE_HZ
 STEP = SAMPLE_RATE_HZ
-"""Samples of a stretch, and between the ends of two of them."""
+"""Samples of a stretch, and between the ends of two of them. The segmentation was trained on as
+many: it scales each stretch by its own loudness, so in shorter ones it takes noise for speech."""
+DESCRIBED = 5 * SAMPLE_RATE_HZ
+DESCRIBED_FROM = round((LENGTH - DESCRIBED) / FRAME_STEP)
+"""Samples at the end of a stretch whose voices have vectors, and the first of their frames. In a
+longer time more people speak in turn, and similar voices are more often taken for one."""
 FRAME_S = FRAME_STEP / SAMPLE_RATE_HZ
 LEAST_SPOKEN_S, ENOUGH_ALONE_S = 0.25, 0.4
 """A voice has a vector from this much speech on; of speech alone, if there is so much of it."""
@@ -60,28 +65,44 @@ class Networks:
 
     def stretch(self, samples: NDArray[np.float32], first_sample: int) -> Stretch:
         """Return the voices in samples (LENGTH,)."""
-        first_frame = round(first_sample / FRAME_STEP)
+        first_frame = _frame_at(first_sample)
         if not samples.any():
             return _silence(first_frame)
         with torch.inference_mode(), one_thread():
             active = self._segmentation.active(torch.from_numpy(samples)[None])[0].numpy()
-            alone = active & (active.sum(axis=1, keepdims=True) == 1)
-            vectors = np.zeros((VOICES, voices.WIDTH), np.float32)
-            energies = voices.log_mel(samples[max(0, -first_sample) :])
-            skipped = max(0, -first_sample) // voices.HOP
-            for voice in np.flatnonzero(active.sum(axis=0) * FRAME_S >= LEAST_SPOKEN_S):
-                enough = alone[:, voice].sum() * FRAME_S >= ENOUGH_ALONE_S
-                spoken = (alone if enough else active)[_frames_of(len(energies), skipped), voice]
-                if spoken.sum() >= LEAST_MEL_FRAMES:
-                    chosen = torch.from_numpy(energies[spoken])
-                    vectors[voice] = self._voices(chosen[None])[0].numpy()
-        return Stretch(first_frame, active, vectors, alone.sum(axis=0) * FRAME_S)
+            begin = max(LENGTH - DESCRIBED, -first_sample)
+            vectors, alone_s = self._described(active, samples[begin:], begin)
+        return Stretch(first_frame, active, vectors, alone_s, DESCRIBED_FROM)
+
+    def _described(
+        self, active: NDArray[np.bool_], samples: NDArray[np.float32], begin: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return the vectors of the voices in the last samples, which begin at `begin`.
+
+        With them, the seconds in which each of these voices speaks alone.
+        """
+        energies = voices.log_mel(samples)
+        frames = _frames_of(len(energies), begin // voices.HOP)
+        alone = active & (active.sum(axis=1, keepdims=True) == 1)
+        described = slice(_frame_at(begin), None)
+        active_s, alone_s = (x[described].sum(axis=0) * FRAME_S for x in (active, alone))
+        vectors = np.zeros((VOICES, voices.WIDTH), np.float32)
+        for voice in np.flatnonzero(active_s >= LEAST_SPOKEN_S):
+            spoken = (alone if alone_s[voice] >= ENOUGH_ALONE_S else active)[frames, voice]
+            if spoken.sum() >= LEAST_MEL_FRAMES:
+                vectors[voice] = self._voices(torch.from_numpy(energies[spoken])).numpy()
+        return vectors, alone_s
 
 
 def _silence(first_frame: int) -> Stretch:
     frames = (LENGTH - FRAME_FIELD) // FRAME_STEP + 1
+    active, alone_s = np.zeros((frames, VOICES), bool), np.zeros(VOICES)
     vectors = np.zeros((VOICES, voices.WIDTH), np.float32)
-    return Stretch(first_frame, np.zeros((frames, VOICES), bool), vectors, np.zeros(VOICES))
+    return Stretch(first_frame, active, vectors, alone_s, DESCRIBED_FROM)
+
+
+def _frame_at(sample: int) -> int:
+    return round(sample / FRAME_STEP)
 
 
 def _frames_of(count: int, skipped: int) -> NDArray[np.intp]:

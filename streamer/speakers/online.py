@@ -117,7 +117,8 @@ class OnlineSpeakers:
         held = [s for s in self._held if s.first_frame + len(s.active) > since]
         if not held:
             return []
-        return self._turns(held, max(since, 0, held[0].first_frame), self._decided)
+        first = held[0].first_frame + held[0].described_from
+        return self._turns(held, max(since, 0, first), self._decided)
 
     def _decide(self, until: int) -> list[Turn]:
         first, self._decided = self._decided, max(self._decided, until)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,3 +48,12 @@ def test_of_more_voices_than_are_clustered_evenly_chosen_ones_are() -> None:
     assert len(chosen) == clustering.MOST_VOICES
     assert (chosen[0], chosen[-1]) == (0, 10 * clustering.MOST_VOICES - 1)
     assert set(np.diff(chosen)) <= {10, 11}
+
+
+def test_before_its_described_part_a_stretch_tells_only_how_many_speak() -> None:
+    late = replace(stretch(0, (BO, "##########")), described_from=5)
+    assert people([late], 8) == [(0, 5, 10)]
+    early = stretch(0, (ANA, "#####"))
+    assert people([early, late], 8) == [(0, 0, 5), (1, 5, 10)]
+    silent = replace(stretch(0, (ANA, "..........")), described_from=10)
+    assert people([early, silent, silent], 8) == []

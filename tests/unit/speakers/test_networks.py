@@ -51,7 +51,7 @@ def test_a_voice_is_a_vector_of_length_one_whatever_the_loudness() -> None:
     energies = torch.from_numpy(log_mel(chirps(1.5).numpy()))
     louder = torch.from_numpy(log_mel(3 * chirps(1.5).numpy()))
     with torch.inference_mode():
-        vectors = torch.cat([network(energies[None]), network(louder[None])])
+        vectors = torch.stack([network(energies), network(louder)])
     assert vectors.shape == (2, voices.WIDTH)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
     torch.testing.assert_close(vectors[0], vectors[1], atol=1e-2, rtol=0)
@@ -79,7 +79,7 @@ def test_the_published_segmentation_gives_its_logits(published: Path) -> None:
 def test_the_published_voice_network_gives_its_vector(published: Path) -> None:
     network = voices.load(published / "voices.safetensors")
     with torch.inference_mode():
-        vector = network(torch.from_numpy(log_mel(chirps(2.5).numpy()))[None])[0]
+        vector = network(torch.from_numpy(log_mel(chirps(2.5).numpy())))
     torch.testing.assert_close(
         vector[:4], torch.tensor([-0.0815, 0.0342, 0.0243, -0.0711]), atol=1e-3, rtol=0
     )
