@@ -27,6 +27,7 @@ from streamer.followed_face import (
     FollowedFace,
     area,
     blend,
+    box_at,
     overlap,
 )
 from streamer.records import NS_PER_MS, NS_PER_S, FaceCrop, VideoFrame
@@ -124,7 +125,7 @@ class FaceTracker:
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
         self._others = _Others()
         self._place = place
-        self._followed = FollowedFace(place) if place is not None else None
+        self._followed: FollowedFace | None = None
         self._shown: Box | None = None  # the followed face in the last frame
         self._frame_shape: tuple[int, ...] = ()
         self._last_frame_ns = 0
@@ -132,8 +133,8 @@ class FaceTracker:
     def push(self, frame: VideoFrame) -> FaceCrop | None:
         """Return the tracked face in `frame`, or None when no confirmed face is in view."""
         if frame.image.shape != self._frame_shape:
-            self._reset()
             self._frame_shape = frame.image.shape
+            self._reset()
         if self._followed is not None:
             box = self._follow(self._followed, frame.image, frame.event_time_ns)
         else:
@@ -152,11 +153,16 @@ class FaceTracker:
     @property
     def still_needed(self) -> int:
         """How many faces must be in view at once before one is chosen; 0 when it is."""
-        return 0 if self._followed is None or self._followed.chosen else self._followed.needed
+        if self._followed is None:
+            return 0
+        return 0 if self._followed.chosen else self._followed.needed
 
     def _reset(self) -> None:
         self._face = self._challenger = self._detected = self._shown = None
-        self._followed = None if self._place is None else FollowedFace(self._place)
+        self._followed = None
+        if self._place is not None:
+            height, width, *_ = self._frame_shape
+            self._followed = FollowedFace(self._place, box_at(self._place, width, height))
         self._full_search_ns = -FULL_SEARCH_EVERY_NS
 
     def _follow(self, followed: FollowedFace, image: NDArray[np.uint8], now_ns: int) -> Box | None:
@@ -261,8 +267,7 @@ class FaceTracker:
 
     def _search(self, image: NDArray[np.uint8], smallest_px: float) -> list[Box]:
         """Detect faces of at least `smallest_px` anywhere in the frame."""
-        scale = min(1.0, SEARCH_FACE_PX / smallest_px)
-        return self._detect_scaled(image, (0, 0), scale, smallest_px)
+        return faces_in(image, smallest_px, self._detect)
 
     def _search_near(self, image: NDArray[np.uint8], box: Box) -> list[Box]:
         """Detect faces around a known one, scaled to TRACK_FACE_PX."""
@@ -270,22 +275,33 @@ class FaceTracker:
         x0, y0 = max(0, int(left - width / 2)), max(0, int(top - height / 2))
         x1, y1 = int(left + 1.5 * width) + 1, int(top + 1.5 * height) + 1
         scale = min(1.0, TRACK_FACE_PX / width)
-        return self._detect_scaled(image[y0:y1, x0:x1], (x0, y0), scale, width * 0.7)
+        region = image[y0:y1, x0:x1]
+        return _detect_scaled(region, (x0, y0), scale, width * 0.7, self._detect)
 
-    def _detect_scaled(
-        self, image: NDArray[np.uint8], corner: tuple[int, int], scale: float, smallest_px: float
-    ) -> list[Box]:
-        """Detect faces in a region scaled by `scale`; boxes are in pixels of the whole frame."""
-        if min(image.shape[:2]) * scale < CASCADE_BASE_PX:
-            return []
-        if scale < 1:
-            size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-            image = _uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        boxes = self._detect(image, smallest_px * scale)
-        return [
-            (x / scale + corner[0], y / scale + corner[1], w / scale, h / scale)
-            for x, y, w, h in sorted(boxes)
-        ]
+
+def faces_in(image: NDArray[np.uint8], smallest_px: float, detect: Detector) -> list[Box]:
+    """Return the faces of at least `smallest_px` anywhere in a frame."""
+    scale = min(1.0, SEARCH_FACE_PX / smallest_px)
+    return _detect_scaled(image, (0, 0), scale, smallest_px, detect)
+
+
+def _detect_scaled(
+    image: NDArray[np.uint8],
+    corner: tuple[int, int],
+    scale: float,
+    smallest_px: float,
+    detect: Detector,
+) -> list[Box]:
+    """Detect faces in a region scaled by `scale`; boxes are in pixels of the whole frame."""
+    if min(image.shape[:2]) * scale < CASCADE_BASE_PX:
+        return []
+    if scale < 1:
+        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+        image = _uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return [
+        (x / scale + corner[0], y / scale + corner[1], w / scale, h / scale)
+        for x, y, w, h in sorted(detect(image, smallest_px * scale))
+    ]
 
 
 def chosen_detector(config: FacesConfig) -> Detector:

@@ -1,8 +1,8 @@
 """Which of several faces in a picture is the chosen one; boxes only.
 
 What enters: the boxes of all faces, frame by frame, and a place: `left` and `right`, a number
-counted from the left, or `largest`. What leaves: the box of the chosen face, or None where it is
-away or cannot be told from another. Pure; knows no picture.
+counted from the left, `largest`, or the place itself, as in `25x40x18`. What leaves: the box of the
+chosen face, or None where it is away or cannot be told from another. Pure; knows no picture.
 
     frame   1: [A] [B]      `left` chooses A; its place is around A, a face's width to each side
             2:     [B]      A is away: None. B was seen elsewhere and is never taken for A
@@ -106,7 +106,7 @@ class FollowedFace:
                 left.remove(box)
         place = self._place
         self._faces += [
-            _Face(box, now_ns, place is not None and not _within(place, box, PLACE_WIDTHS))
+            _Face(box, now_ns, place is not None and not within(place, box, PLACE_WIDTHS))
             for box in left
         ]
 
@@ -134,7 +134,7 @@ class FollowedFace:
         hidden = [
             face
             for face in self._faces
-            if face.elsewhere and face.seen_ns < now_ns and _within(place, face.box, NEAR_WIDTHS)
+            if face.elsewhere and face.seen_ns < now_ns and within(place, face.box, NEAR_WIDTHS)
         ]
         if hidden:
             self._hidden_beside = max(self._hidden_beside, seen + len(hidden))
@@ -142,7 +142,7 @@ class FollowedFace:
             self._hidden_beside = 0
 
     def _here(self, place: Box) -> list[_Face]:
-        return [face for face in self._faces if _within(place, face.box, PLACE_WIDTHS)]
+        return [face for face in self._faces if within(place, face.box, PLACE_WIDTHS)]
 
     def _at(self, place: Box, now_ns: int) -> Box | None:
         here = self._here(place)
@@ -153,6 +153,25 @@ class FollowedFace:
             face.elsewhere |= face not in here
         self._place = blend(place, own[0].box, DRIFT)
         return own[0].box
+
+
+def exact_place(box: Box, width: int, height: int) -> str:
+    """Return the place of a face in an image of that size, as in `25x40x18`.
+
+    These are percentages: the middle's from the left and from the top, and the face's width.
+    """
+    x, y = _centre(box)
+    shares = (x / width, y / height, box[2] / width)
+    return "x".join(str(min(999, max(0, round(100 * share)))) for share in shares)
+
+
+def box_at(place: str, width: int, height: int) -> Box | None:
+    """Return the box of an exact place; None where the place is of another kind."""
+    if "x" not in place:
+        return None
+    x, y, side = (int(part) / 100 for part in place.split("x"))
+    side_px = max(1.0, side * width)
+    return x * width - side_px / 2, y * height - side_px / 2, side_px, side_px
 
 
 def area(box: Box) -> float:
@@ -180,8 +199,8 @@ def _centre(box: Box) -> tuple[float, float]:
     return box[0] + box[2] / 2, box[1] + box[3] / 2
 
 
-def _within(place: Box, box: Box, widths: float) -> bool:
-    """Whether a face lies at most so many widths from a place, and is about as large."""
+def within(place: Box, box: Box, widths: float) -> bool:
+    """Return whether a face lies at most so many widths from a place, and is about as large."""
     (x, y), (place_x, place_y) = _centre(box), _centre(place)
     near = max(abs(x - place_x), abs(y - place_y)) <= widths * place[2]
     return near and 1 / MOST_LARGER <= box[2] / place[2] <= MOST_LARGER

@@ -13,6 +13,8 @@ r"""The grammar of participants and their sources, as a user types them.
                  PATH#ch:3  PATH#a:1#ch:3  the fourth channel (of the second audio stream)
                  PATH#face:left  webcam:0#face:right  PATH#face:2  PATH#face:largest
                                            one of several faces, counted from the left
+                 PATH#face:25x40x18        the one at a place, in percent of the image: its middle
+                                           from the left and from the top, and its width
     beginning    PATH@+20s  PATH@+1.5m     the recording begins 20 s (ms, s, m, h) into the session,
                                            unless a file of that whole name exists
 
@@ -45,7 +47,7 @@ _BEGINNING = re.compile(r"(.+)@\+(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)", re.DOTALL)
 _NS_PER_UNIT = {"ms": NS_PER_MS, "s": NS_PER_S, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S}
 MOST_BEGIN_NS = 24 * 3600 * NS_PER_S
 """The latest beginning of a recording in the session."""
-_PLACE = r"left|right|largest|[1-9]\d?"
+_PLACE = r"left|right|largest|[1-9]\d?|\d{1,3}x\d{1,3}x\d{1,3}"
 _FACE = re.compile(rf"(.*?)(?:#face:({_PLACE}))?", re.DOTALL)
 _FRAGMENTS = re.compile(r"(.*?)(?:#a:(\d{1,4}))?(?:#(left|right|ch:\d{1,4}))?", re.DOTALL)
 _SIDES = ("left", "right")
@@ -191,8 +193,8 @@ def face_fragment(place: str) -> str:
     """
     if re.fullmatch(_PLACE, place) is None:
         raise ConfigError(
-            f"{place!r} is no place of a face: it is left, right, largest, or a number counted "
-            "from the left."
+            f"{place!r} is no place of a face: it is left, right, largest, a number counted from "
+            "the left, or percentages of the image, as in 25x40x18."
         )
     return f"#face:{place}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,19 +156,21 @@ def face_of(text: str) -> tuple[str, str]:
 
 
 def _people(files: list[str], naming: Naming, config: Config, known: Mapping[str, Any]) -> People:
-    """Return the participants of recordings; listening for speakers, show how far it is."""
+    """Return the participants of recordings; telling them apart, show how far it is."""
     from streamer.session.recordings import people_of
 
-    if naming.split != "speakers":
+    if naming.split != "speakers" and not config.faces.by_mouth:
         return people_of(files, naming)
     from streamer.session.diarized import listening
+    from streamer.session.faces_by_mouth import watching
 
-    with screen.status("Telling the speakers apart …") as status:
+    with screen.status("Looking at the recording …") as status:
 
-        def progress(seconds: float) -> None:
-            status.update(f"Telling the speakers apart: {seconds:.0f} s …")
+        def progress(does: str) -> Callable[[float], None]:
+            return lambda seconds: status.update(f"{does}: {seconds:.0f} s …")
 
-        return people_of(files, naming, listening(config, progress, known))
+        listen = listening(config, progress("Telling the speakers apart"), known)
+        return people_of(files, naming, listen, watching(config, progress("Watching faces")))
 
 
 def windows_of(chosen: Chosen, topic: str, start: str, end: Any, spool: Path) -> Chosen:

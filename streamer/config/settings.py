@@ -130,12 +130,14 @@ class FacesConfig(Section):
 
     `detector` is `blazeface`, OpenCV's bundled `cascade`, or `auto`: BlazeFace where its weights
     are on disk (`streamer models get blazeface`), else the cascade, as in training. `yunet_model`
-    is the path of a YuNet ONNX file, which is then used instead.
+    is the path of a YuNet ONNX file, which is then used instead. `by_mouth` gives the people into
+    whom a replay is split the faces whose mouths move when they speak, where that is certain.
     """
 
     rate_hz: Annotated[float, Field(gt=0, le=30)] = 5.0
     detector: Literal["auto", "blazeface", "cascade"] = "auto"
     yunet_model: str = ""
+    by_mouth: bool = False
     size_px: Annotated[int, Field(ge=32, le=512)] = 112
     margin: UnitFloat = 0.25
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 85

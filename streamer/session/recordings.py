@@ -2,8 +2,9 @@
 
 What enters: paths as a user types them, and transcripts beside them. What leaves: participants,
 and a name for the session. A recording whose transcript names its people has a participant for each
-of them: with that person's words, the sound of the times in which that person speaks, and no face,
-since nothing tells whose a face is. Where it is asked for, each channel is a participant instead.
+of them: with that person's words, the sound of the times in which that person speaks, and no face
+but one that is chosen, or told by its mouth. Where it is asked for, each channel is a participant
+instead.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from streamer.capture.zoom import FOLDER, separate_audio
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import is_file
 from streamer.session.diarized import Listen, by_speaker, speakers_found
+from streamer.session.faces_by_mouth import Watch, faces_found
+from streamer.spans import SpeakerTurn
 from streamer.speech.transcripts import Subtitles, parse_subtitles
 
 Split = Literal["transcript", "channels", "speakers", "none"]
@@ -71,7 +74,10 @@ LEAST_NAMED = 0.5
 
 
 def people_of(
-    files: Sequence[str], naming: Naming = AS_FOUND, listen: Listen | None = None
+    files: Sequence[str],
+    naming: Naming = AS_FOUND,
+    listen: Listen | None = None,
+    watch: Watch | None = None,
 ) -> People:
     """Return the participants of recordings: one for each, or those that one of them names.
 
@@ -81,6 +87,7 @@ def people_of(
         files: as typed.
         naming: what makes participants of one recording.
         listen: tells the speakers of a recording apart, for `speakers`.
+        watch: tells whose the faces of a recording are; it is not asked where one is chosen.
 
     Raises:
         ConfigError: a name cannot be a participant's, or a transcript or its offset is stated
@@ -95,7 +102,8 @@ def people_of(
         raise ConfigError("The folder has a recording for each person: leave --transcript out.")
     if naming.split == "speakers" and (len(files) != 1 or groups[0].session is not None):
         raise ConfigError("--split speakers is of one recording of several people: name one.")
-    groups = [group if group.session else _in(group.specs[0], naming, listen) for group in groups]
+    watch = None if naming.faces else watch
+    groups = [g if g.session else _in(g.specs[0], naming, listen, watch) for g in groups]
     specs = tuple(spec for group in groups for spec in group.specs)
     specs = tuple(_with_faces(specs, naming.faces))
     notices = tuple(notice for group in groups for notice in group.notices)
@@ -140,7 +148,9 @@ def _in_folder(spec: ParticipantSpec) -> People:
     return People(tuple(specs), meeting.name[: session_ids.LONGEST_NAME].strip() or None)
 
 
-def _in(spec: ParticipantSpec, naming: Naming, listen: Listen | None) -> People:
+def _in(
+    spec: ParticipantSpec, naming: Naming, listen: Listen | None, watch: Watch | None
+) -> People:
     """Return the participants of one recording."""
     if naming.split in ("channels", "speakers") and _has_face(spec):
         raise ConfigError(
@@ -152,11 +162,30 @@ def _in(spec: ParticipantSpec, naming: Naming, listen: Listen | None) -> People:
     if naming.split == "speakers":
         if listen is None:
             raise ValueError("speakers are told apart by `listen`")
-        return _in_voices(spec, naming, listen)
-    return _in_transcript(spec, naming)
+        return _in_voices(spec, naming, listen, watch)
+    return _in_transcript(spec, naming, watch)
 
 
-def _in_voices(spec: ParticipantSpec, naming: Naming, listen: Listen) -> People:
+def _watched(
+    people: People, spec: ParticipantSpec, turns: Sequence[SpeakerTurn], watch: Watch | None
+) -> People:
+    """Return the people of a recording with the faces that are told to be theirs."""
+    if watch is None or len(people.specs) < 2:
+        return people
+    places = watch(spec, turns)
+    of_people = [
+        (one.participant_id, places[one.speaker or ""])
+        for one in people.specs
+        if one.speaker in places
+    ]
+    specs = tuple(_with_faces(people.specs, of_people))
+    notice = faces_found([name for name, _ in of_people])
+    return replace(people, specs=specs, notices=(*people.notices, notice))
+
+
+def _in_voices(
+    spec: ParticipantSpec, naming: Naming, listen: Listen, watch: Watch | None
+) -> People:
     """Return a participant for each voice in a recording, named by its transcript if it can be."""
     path = naming.transcript or spec.transcript or _beside(spec)
     if path is None and naming.offset_ns:
@@ -165,7 +194,8 @@ def _in_voices(spec: ParticipantSpec, naming: Naming, listen: Listen) -> People:
     spec = replace(spec, transcript_offset_ns=naming.offset_ns)
     specs = by_speaker(spec, listen(spec), read, path)
     notices = (*(read.notices if read is not None else ()), *speakers_found(specs, spec))
-    return People(tuple(specs), spec.participant_id, notices)
+    people = People(tuple(specs), spec.participant_id, notices)
+    return _watched(people, spec, specs[0].turns, watch)
 
 
 def _in_channels(spec: ParticipantSpec, naming: Naming) -> People:
@@ -185,7 +215,7 @@ def _in_channels(spec: ParticipantSpec, naming: Naming) -> People:
     return People(tuple(specs), spec.participant_id, tuple(notices))
 
 
-def _in_transcript(spec: ParticipantSpec, naming: Naming) -> People:
+def _in_transcript(spec: ParticipantSpec, naming: Naming, watch: Watch | None) -> People:
     """Return a participant for each name in a recording's transcript, else the recording's own."""
     path = naming.transcript or spec.transcript or _beside(spec)
     if path is None and naming.offset_ns:
@@ -213,9 +243,10 @@ def _in_transcript(spec: ParticipantSpec, naming: Naming) -> People:
         )
         for name in read.speakers
     ]
-    return People(
-        tuple(specs), spec.participant_id, tuple(_notices(read, path, named, bool(spec.media)))
-    )
+    notices = tuple(_notices(read, path, named, bool(spec.media)))
+    said = read.later(naming.offset_ns).utterances
+    turns = [SpeakerTurn(s.speaker, s.start_ns, s.end_ns) for s in said if s.speaker]
+    return _watched(People(tuple(specs), spec.participant_id, notices), spec, turns, watch)
 
 
 def _notices(read: Subtitles, path: Path, named: int, recorded: bool) -> Iterator[str]:
