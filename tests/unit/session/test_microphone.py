@@ -33,7 +33,7 @@ from streamer.session.plan import Plan, make_plan
 from streamer.session.sending import InFlight
 from streamer.speakers.clustering import Stretch
 from streamer.speakers.enrolment import NO_VOICES, Vector
-from streamer.speakers.listening import LENGTH, LiveListener
+from streamer.speakers.listening import DESCRIBED_FROM, LENGTH, LiveListener
 from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP
 from streamer.speech.streaming import Transcript
 from streamer.testing import FakeProducer
@@ -75,9 +75,11 @@ class LevelEar:
         middles = np.arange((LENGTH - FRAME_FIELD) // FRAME_STEP + 1) * FRAME_STEP
         level = np.abs(samples[middles + FRAME_FIELD // 2])
         active = np.abs(level[:, None] - self._levels) < 0.1
-        vectors = self._vectors * np.expand_dims(active.any(axis=0), 1)
-        alone_s = active.sum(axis=0) * FRAME_STEP / SAMPLE_RATE_HZ
-        return Stretch(round(first_sample / FRAME_STEP), active, vectors, alone_s)
+        described = active[DESCRIBED_FROM:]
+        vectors = self._vectors * np.expand_dims(described.any(axis=0), 1)
+        alone_s = described.sum(axis=0) * FRAME_STEP / SAMPLE_RATE_HZ
+        first_frame = round(first_sample / FRAME_STEP)
+        return Stretch(first_frame, active, vectors, alone_s, DESCRIBED_FROM)
 
 
 class Words:
