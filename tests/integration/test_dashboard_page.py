@@ -700,18 +700,19 @@ def test_hours_of_ten_participants_stay_small(browser: Browser, served: Served) 
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "mobile"), [(1366, 768, False), (1280, 720, False), (390, 844, True)]
+    ("people", "width", "height", "mobile"),
+    [(10, 1366, 768, False), (10, 1280, 720, False), (9, 1280, 720, False), (10, 390, 844, True)],
 )
 def test_ten_people_are_on_one_screen(
-    browser: Browser, served: Served, width: int, height: int, mobile: bool
+    browser: Browser, served: Served, people: int, width: int, height: int, mobile: bool
 ) -> None:
     served.add(session(), session_sentiment(0), alert(0, participant_id="person 3"))
-    served.add(*(sentiment(0, participant_id=f"person {number}") for number in range(10)))
+    served.add(*(sentiment(0, participant_id=f"person {number}") for number in range(people)))
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.open(served.url + "?session=standup")
     browser.until_text("#alerts", "person 3")
-    browser.until_text(f"{browser.card('person 9')} .now", "weakly positive")
+    browser.until_text(f"{browser.card(f'person {people - 1}')} .now", "weakly positive")
     lowest = "Math.max(...[...document.querySelectorAll('.card')].map(bottom))"
     free = (
         "innerHeight"

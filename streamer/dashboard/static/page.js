@@ -22,6 +22,7 @@ import { chosenMoment, playFrom, shownRange } from "./timeline.js";
 import { Words } from "./words.js";
 
 const FEW = 4; // so many people have room for larger timelines
+const MANY = 10; // from so many on the tiles are narrower, so that they are on one screen
 
 const query = new URLSearchParams(location.search);
 const session = query.get("session"); // an id, or a name: the newest session of that name
@@ -99,6 +100,7 @@ function showTally(seconds) {
 function arrangeCards() {
   const parent = byId("cards");
   parent.classList.toggle("few", people().length <= FEW);
+  parent.classList.toggle("many", people().length >= MANY);
   if (parent.contains(document.activeElement) || player.playing) return;
   const facts = people().map(({ shownName: name, heard_ms, alarmed, root, shown }) => (
     { name, heard_ms, alarmed, root, polarity: shown?.polarity ?? null }));
