@@ -44,6 +44,14 @@ def demuxed(graph: Source, seconds: float) -> None:
                 return
 
 
+def source_cpu(recording: Path, seconds: float = 5.0) -> float:
+    """Return the CPU seconds per second of the graph that makes one of several participants."""
+    [graph] = parse_participant(source(recording.absolute(), 1, PEOPLE, "turns")).media
+    begun_s = time.process_time()
+    demuxed(graph, seconds)
+    return round((time.process_time() - begun_s) / seconds, 4)
+
+
 def read(graph: Source, begin_s: float, end_s: float) -> Iterator[AudioChunk | VideoFrame]:
     """Yield what capture makes of the graph in `[begin_s, end_s)`; times count from `begin_s`."""
     feed = Feed(graph, audio=True, video=True, frame_rate_hz=CONFIG.faces.rate_hz)

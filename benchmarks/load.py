@@ -12,15 +12,20 @@ From one number of participants to `--to` each is measured in turn, until the 95
 A latency is from a window's end to its record on standard output, after a warm-up of 15 s; `first`
 counts a window's first record, `last` its last revision; `word` is from a word's end to the first
 record that carries it with its time. CPU is in seconds per second and participant, by process:
-`capture` contains the subscriber, and the broker where it is the embedded one. It is read from
-/proc, so this script needs Linux. Percentiles hold on idle cores only.
+`capture` contains the subscriber, and the broker where it is the embedded one. It also contains the
+graphs of FFmpeg that make the participants, which no camera or stream needs: `source_cpu` is what
+one takes, measured alone before. CPU is read from /proc, so this script needs Linux. Percentiles
+hold on idle cores only.
 `streamer bench` measures the same for a machine of your own.
 """
 
 import argparse
 import json
+import statistics
 from dataclasses import asdict
 from pathlib import Path
+
+from capture_parts import source_cpu
 
 from streamer.capacity.figures import Figures
 from streamer.capacity.live_load import Load, measure
@@ -39,6 +44,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     arguments = ("--broker", options.broker)
+    source = round(statistics.mean(source_cpu(each) for each in options.recordings), 4)
+    print(json.dumps({"source_cpu": source}) if options.json else f"source_cpu {source}")
     capacity = 0
     for count in range(options.participants, (options.to or options.participants) + 1):
         figures = measure(
