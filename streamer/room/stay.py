@@ -62,7 +62,7 @@ class Stay:
     @property
     def connected(self) -> bool:
         """Whether there is a connection, or one is being made."""
-        return self._peer is not None
+        return self._peer is not None or self._connecting.locked()
 
     async def connect(self, offer: str) -> str:
         """Return the answer to an offer, whose connection takes the place of the last one.

@@ -195,12 +195,17 @@ async function connect(mine) {
   const kinds = Object.entries(kindsOf(mine.agreed)).filter(([, needed]) => needed).map(([kind]) => kind);
   const connection = new Connection(kinds, devices.tracks, (state) => changedState(mine, connection, state));
   mine.connection = connection;
-  await connection.open(async (offer) => {
-    const response = await ask("whip", { method: "POST", secret: mine.ticket, body: offer, type: "application/sdp" });
-    mine.wasIn = true;
-    showTitle();
-    return response.text();
-  });
+  mine.connecting = true;
+  try {
+    await connection.open(async (offer) => {
+      const response = await ask("whip", { method: "POST", secret: mine.ticket, body: offer, type: "application/sdp" });
+      mine.wasIn = true;
+      showTitle();
+      return response.text();
+    });
+  } finally {
+    mine.connecting = false;
+  }
 }
 
 async function changedState(mine, connection, state) {
@@ -241,13 +246,15 @@ async function reconnect(mine) {
 // Asks now and then whether the host ended the stay or the session, and whether the room still has
 // the connection: it can end there without a sign here.
 async function watch(mine) {
+  let missed = 0; // how often, in a row, the room had no connection
   for (;;) {
     await sleep(POLL_MS);
     if (stay !== mine) return;
     const now = await look(mine.ticket).catch(() => null);
     if (stay !== mine) return;
     if (now) showLive(now);
-    if (now?.state === "joined" && !now.connected) reconnect(mine);
+    missed = now?.state === "joined" && !now.connected && !mine.connecting ? missed + 1 : 0;
+    if (missed > 1) reconnect(mine);
     if (now && mine.unsent) await tell(mine).catch(() => {});
     const because = now && endedBecause(now);
     if (because) {
