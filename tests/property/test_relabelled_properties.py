@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.config import WindowsConfig
-from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, Window, Word
+from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, Score, Window, Word
 from streamer.session.relabelled import PeopleWindows
 from streamer.spans import SpeakerTurn
 from streamer.windows import Windower
+from tests.smoothing_runs import score, smooth
 
 SETTINGS = WindowsConfig(length_s=2.0, hop_s=1.0, allowed_lateness_s=60.0)
 SECONDS = 6
@@ -40,10 +42,25 @@ def highest(windows: list[Window]) -> dict[tuple[str, int], Window]:
     return newest
 
 
+def scored(window: Window) -> Score:
+    """A score that depends on what a window holds."""
+    assert window.audio is not None
+    level = sum(np.frombuffer(window.audio, "<i2")[SAMPLE_RATE_HZ // 2 :: SAMPLE_RATE_HZ] // 512)
+    made = score(window.window_index, float(level % 5) - 2 if window.presence.any else None)
+    return msgspec.structs.replace(
+        made,
+        revision=window.revision,
+        skipped=window.skipped,
+        identified_by="diarization",
+        text=window.text,
+        spoken=window.spoken,
+    )
+
+
 @given(first=who, last=who, passes=st.lists(st.booleans(), min_size=SECONDS, max_size=SECONDS),
        lags=st.lists(st.integers(0, 2), min_size=SECONDS, max_size=SECONDS))  # fmt: skip
 @settings(max_examples=20)
-def test_the_highest_revisions_hold_each_second_and_word_where_it_was_judged_to_be_last(
+def test_the_highest_revisions_are_those_of_what_was_judged_last(
     first: list[str], last: list[str], passes: list[bool], lags: list[int]
 ) -> None:
     people = PeopleWindows(make, SETTINGS, revises=True)
@@ -84,6 +101,11 @@ def test_the_highest_revisions_hold_each_second_and_word_where_it_was_judged_to_
                  if last[k] == speaker and first[k] != "."]  # fmt: skip
         assert window.text.split() == texts
         said += [(speaker, word.text) for word in window.spoken.words]
+    for speaker in people.begins_ns:
+        own = [scored(window) for window in out if window.participant_id == speaker]
+        last_of = [scored(w) for (name, _), w in sorted(newest.items()) if name == speaker]
+        smoothed = {record.window_index: record for record in smooth(own)}
+        assert [smoothed[index] for index in sorted(smoothed)] == smooth(last_of)
     assert sorted(said, key=lambda each: int(each[1])) == [
         (last[k], str(k)) for k in range(SECONDS) if first[k] != "." and last[k] != "."
     ]
