@@ -164,7 +164,7 @@ def _people(files: list[str], naming: Naming, config: Config, known: Mapping[str
     from streamer.session.diarized import listening
     from streamer.session.faces_by_mouth import watching
 
-    with screen.status("Looking at the recording …") as status:
+    with screen.status("Reading the recording …") as status:
 
         def progress(does: str) -> Callable[[float], None]:
             return lambda seconds: status.update(f"{does}: {seconds:.0f} s …")

@@ -125,6 +125,15 @@ def test_the_larger_of_two_faces_is_tracked() -> None:
     assert blue > red + 20  # the large one is the one with the blue skin
 
 
+def test_the_face_at_a_place_in_percent_is_tracked() -> None:
+    face = draw_face(0.0, 0, (160, 120))
+    image = np.concatenate([face, face[:, :, ::-1]], axis=1)
+    crop = track(FaceTracker(FacesConfig(), place="75x45x20"), [image] * 3)[-1]
+    assert crop is not None
+    blue, _, red = opened(crop)[40:60, 40:60].reshape(-1, 3).mean(axis=0)
+    assert blue > red + 20  # the right one has the blue skin
+
+
 def test_faces_below_the_smallest_size_are_ignored() -> None:
     image = np.full((480, 640, 3), 120, np.uint8)
     image[200:280, 300:407] = draw_face(0.0, 0, (107, 80))  # a face of about 45 pixels

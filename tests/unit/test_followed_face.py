@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from semi_iin.faces import Box
-from streamer.followed_face import CHOSEN_FROM, FollowedFace
+from streamer.followed_face import CHOSEN_FROM, FollowedFace, box_at, exact_place
 from streamer.records import NS_PER_S
 
 FRAME_NS = NS_PER_S // 5
@@ -143,3 +143,13 @@ def test_several_boxes_of_a_face_are_one_face() -> None:
     for n in range(20, 30):
         box = followed.push([again, other, face], n * FRAME_NS, 0)
     assert box == face
+
+
+def test_a_place_in_percent_is_that_of_a_face_and_needs_no_other_one() -> None:
+    there, elsewhere = (120.0, 50.0, 60.0, 60.0), (220.0, 50.0, 60.0, 60.0)
+    place = exact_place(there, 300, 200)
+    assert (place, box_at(place, 300, 200), box_at("left", 300, 200)) == ("50x40x20", there, None)
+    followed = FollowedFace(place, box_at(place, 300, 200))
+    assert followed.push([elsewhere], FRAME_NS, 0) is None
+    assert followed.push([elsewhere, there], 2 * FRAME_NS, 0) is None
+    assert followed.push([elsewhere, there], 3 * FRAME_NS, 0) == there
