@@ -68,6 +68,12 @@ class FakeModel:
         )
 
 
+def few_at_once(config: Config) -> Config:
+    """The settings with small batches, so that a worker has several in hand."""
+    few = config.inference.model_copy(update={"max_batch": 4, "max_wait_ms": 10})
+    return config.model_copy(update={"inference": few})
+
+
 async def _work(config: Config, model: FakeModel) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -83,16 +89,12 @@ def main() -> None:
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--name", default="fake-1")
     parser.add_argument("--delay-ms", type=float, default=0.0)
-    parser.add_argument("--max-batch", type=int, default=4)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {arguments.name} %(message)s")
-    config = build(
-        {
-            "kafka": {"broker": arguments.broker, "topic_prefix": arguments.prefix},
-            "inference": {"max_batch": arguments.max_batch, "max_wait_ms": 10},
-        }
+    config = build({"kafka": {"broker": arguments.broker, "topic_prefix": arguments.prefix}})
+    asyncio.run(
+        _work(few_at_once(config), FakeModel(arguments.name, delay_s=arguments.delay_ms / 1000))
     )
-    asyncio.run(_work(config, FakeModel(arguments.name, delay_s=arguments.delay_ms / 1000)))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Inference workers as processes in one consumer group, on the embedded broker and on Kafka."""
+"""Inference workers in one consumer group, on the embedded broker and on Kafka.
+
+The one that is killed is a process; the others, which are stopped, are tasks of the test.
+"""
 
 import asyncio
-import json
 import os
-import signal
 import sys
 import time
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from typing import Any
 import pytest
 
 from streamer.config import Config, build
+from streamer.inference import worker
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SCORES
 from streamer.records import Presence, Score, Window
+from tests.fake_model import FakeModel, few_at_once
 from tests.made_records import session, window
 
 ROOT = Path(__file__).parents[2]
@@ -40,35 +43,44 @@ def config(request: pytest.FixtureRequest) -> Config:
 
 
 @dataclass
-class WorkerProcess:
-    """An inference worker over a fake model that bears the worker's name."""
+class Running:
+    """An inference worker in this process, over a fake model that bears the worker's name."""
 
-    name: str
-    process: asyncio.subprocess.Process
+    task: asyncio.Task[Counter[str]]
+    ending: asyncio.Event
 
-    async def stop(self) -> dict[str, int]:
-        """SIGTERM; gives the counters that it printed."""
-        self.process.send_signal(signal.SIGTERM)
-        printed, _ = await asyncio.wait_for(self.process.communicate(), 60)
-        assert self.process.returncode == 0
-        counters: dict[str, int] = json.loads(printed)
-        return counters
+    async def stop(self) -> Counter[str]:
+        """Ask it to stop, as a signal does; gives its counters."""
+        self.ending.set()
+        return await asyncio.wait_for(self.task, 60)
 
 
 @asynccontextmanager
-async def worker(config: Config, name: str, delay_ms: int = 40) -> AsyncIterator[WorkerProcess]:
+async def running(config: Config, name: str, delay_ms: int = 40) -> AsyncIterator[Running]:
+    ending, model = asyncio.Event(), FakeModel(name, delay_s=delay_ms / 1000)
+    task = asyncio.create_task(worker.run(few_at_once(config), ending, load=lambda _: model))
+    try:
+        yield Running(task, ending)
+    finally:
+        ending.set()
+        await task
+
+
+@asynccontextmanager
+async def process_of(config: Config, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """An inference worker as a process of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "tests" / "fake_model.py"),
         *("--broker", config.kafka.broker),
         *("--prefix", config.kafka.topic_prefix),
         *("--name", name),
-        *("--delay-ms", str(delay_ms)),
-        stdout=asyncio.subprocess.PIPE,
+        *("--delay-ms", "100"),  # it must be killed before it has scored its share
+        stdout=asyncio.subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     try:
-        yield WorkerProcess(name, process)
+        yield process
     finally:
         if process.returncode is None:
             process.kill()
@@ -134,8 +146,8 @@ async def both_ends(config: Config) -> AsyncIterator[tuple[Capture, Scores]]:
 async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config) -> None:
     async with (
         both_ends(config) as (capture, scores),
-        worker(config, "first") as first,
-        worker(config, "second", delay_ms=5) as second,
+        process_of(config, "first") as first,
+        running(config, "second", delay_ms=5) as second,
     ):
 
         async def publish_once_all_are_scored() -> None:
@@ -149,8 +161,8 @@ async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config) -> 
         await capture.publish(400)
         before = scores.by_model["first"]
         await scores.until(lambda: scores.by_model["first"] > before)
-        first.process.kill()
-        await first.process.wait()
+        first.kill()
+        await first.wait()
         assert len(scores.by_window) < len(capture.sent)
         await scores.until(lambda: scores.by_window.keys() >= capture.sent)
         assert scores.by_window.keys() == capture.sent
@@ -158,7 +170,7 @@ async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config) -> 
             assert len({(score.valence, score.text, score.revision) for score in same}) == 1
         counters = await second.stop()
         assert counters["scored"] == scores.by_model["second"]
-    async with both_ends(config) as (capture, scores), worker(config, "third") as third:
+    async with both_ends(config) as (capture, scores), running(config, "third") as third:
         await capture.publish(8)
         known = capture.sent
         await scores.until(lambda: scores.by_model["third"] >= len(known))
@@ -169,11 +181,11 @@ async def test_a_worker_killed_in_the_middle_loses_no_window(config: Config) -> 
 async def test_a_stop_leaves_the_rest_to_the_next_worker(config: Config) -> None:
     async with both_ends(config) as (capture, scores):
         await capture.publish(200)
-        async with worker(config, "first") as first:
+        async with running(config, "first") as first:
             await scores.until(lambda: scores.by_model["first"] >= 8)
             counters = await first.stop()
         assert counters["scored"] < 200
-        async with worker(config, "second", delay_ms=0) as second:
+        async with running(config, "second", delay_ms=0) as second:
             await scores.until(lambda: scores.by_window.keys() >= capture.sent)
             await second.stop()
     assert all(len(same) == 1 for same in scores.by_window.values())
