@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from streamer.config import Config, build
-from streamer.demo import meeting
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from streamer.records import Presence
@@ -93,8 +92,11 @@ async def until(
     raise AssertionError(f"{name} is {metrics.get(name)}; there are {sorted(metrics)}")
 
 
-async def test_capture_tells_how_many_windows_it_published(config: Config, tmp_path: Path) -> None:
-    ana = meeting(tmp_path / "made", 5)["ana"]
+async def test_capture_tells_how_many_windows_it_published(
+    config: Config, short: dict[str, Path]
+) -> None:
+    """The recording goes on for ten seconds behind the fourth window, so that it can be seen."""
+    ana = short["ana"]
     async with stage(
         config, "capture", "--participant", f"ana={ana}", "--set", "asr.engine=none"
     ) as process:
