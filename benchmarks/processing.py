@@ -121,17 +121,19 @@ class Seen:
         self, reader: Consumer[Sentiment] | Consumer[SessionSentiment], seen: set[str]
     ) -> None:
         while True:
-            for received in await reader.batch(2000, 100):
+            for received in await reader.batch(200, 100):
                 seen.add(received.record.window_id)
 
     async def at_least(self, windows: int, meetings: int, process: subprocess.Popen[bytes]) -> None:
         """Wait until so many are out.
 
         Raises:
-            SystemExit: the worker ended, or took too long.
+            SystemExit: the worker ended, or nothing came for PATIENCE_S.
         """
-        deadline_s = time.monotonic() + PATIENCE_S
+        before, deadline_s = -1, 0.0
         while len(self.windows) < windows or len(self.meetings) < meetings:
+            if (now := len(self.windows) + len(self.meetings)) > before:
+                before, deadline_s = now, time.monotonic() + PATIENCE_S
             if process.poll() is not None or time.monotonic() > deadline_s:
                 sys.exit(f"{len(self.windows)} of {windows} windows came, and no more.")
             await asyncio.sleep(0.02)
@@ -152,7 +154,7 @@ async def measure(config: Config, work: Work, checkout: Path) -> tuple[float, fl
     following = asyncio.create_task(seen.follow(config))
     with tempfile.TemporaryFile() as log, worker(config, checkout, log.fileno()) as process:
         try:
-            await seen.at_least(work.scores // 10, work.meetings // 10, process)
+            await seen.at_least(work.scores // 10, 0, process)
             begun_s, before_s, first = time.monotonic(), cpu_s(process.pid), len(seen.windows)
             await seen.at_least(work.windows * work.sessions * work.people, work.meetings, process)
             length_s, used_s = time.monotonic() - begun_s, cpu_s(process.pid) - before_s
@@ -160,6 +162,8 @@ async def measure(config: Config, work: Work, checkout: Path) -> tuple[float, fl
         finally:
             following.cancel()
             process.terminate()
+    if not count:
+        sys.exit("All records came before the first was counted; raise --scores.")
     return count / length_s, used_s * 1000 / count
 
 
