@@ -12,6 +12,7 @@ from streamer.recording.reader import Recordings
 from streamer.records import Window
 from tests.integration.replaying import (
     SHORT,
+    Finished,
     in_order,
     lines,
     replay,
@@ -23,17 +24,34 @@ from tests.integration.replaying import (
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first replay is recorded."""
+    return tmp_path_factory.mktemp("recorded")
+
+
+@pytest.fixture(scope="module")
+def first(short: dict[str, Path], kafka_broker: str, folder: Path) -> Finished:
+    """A replay that is recorded, with its windows and media."""
+    keep = ("--record", str(folder), "--record-windows", "--record-media")
+    return once_more("first", short["bo"], kafka_broker, *keep)
+
+
+def once_more(prefix: str, file: Path, broker: str, *options: str) -> Finished:
+    return replay(
+        file,
+        *("--session-id", "again", "--broker", broker, *options),
+        *("--set", f"kafka.topic_prefix={prefix}"),
+    )
+
+
 def test_two_replays_have_the_same_windows_and_scores(
-    short: dict[str, Path], kafka_broker: str
+    short: dict[str, Path], kafka_broker: str, first: Finished
 ) -> None:
     """The wire bytes of windows are equal; scores and sentiments are, but for their latencies."""
     seen = []
-    for prefix in ("first", "second"):
-        said = replay(
-            short["bo"],
-            *("--session-id", "again", "--broker", kafka_broker),
-            *("--set", f"kafka.topic_prefix={prefix}"),
-        )
+    second = once_more("second", short["bo"], kafka_broker)
+    for prefix, said in (("first", first), ("second", second)):
         assert said.code == 0, said.errors
         windows = topic(kafka_broker, f"{prefix}.windows.v1", "%S:%s")
         scores = [json.loads(s) for s in lines(kafka_broker, f"{prefix}.scores.v1")]
@@ -105,20 +123,19 @@ def length_s(clip: Path) -> float:
 
 
 def test_a_recorded_replay_keeps_windows_and_media_when_asked(
-    short: dict[str, Path], tmp_path: Path
+    short: dict[str, Path], folder: Path, first: Finished
 ) -> None:
-    folder = tmp_path / "kept"
-    keep = ("--record", str(folder), "--record-windows", "--record-media")
-    finished = replay(short["ana"], *keep)
-    assert finished.code == 0, finished.errors
-    in_order(finished.records, SHORT)
+    assert first.code == 0, first.errors
+    in_order(first.records, SHORT)
     saved = Recordings(folder)
-    ana = saved.find("ana")
-    assert [w.window_id for w in saved.windows(ana)] == [r["window_id"] for r in finished.records]
-    assert saved.media(ana)["ana"].read_bytes() == short["ana"].read_bytes()
-    again = streamer("replay", "--recorded", "ana", "--dir", str(folder), "--speed", "0", "--json")
+    bo = saved.find("again")
+    assert [w.window_id for w in saved.windows(bo)] == [r["window_id"] for r in first.records]
+    assert saved.media(bo)["bo"].read_bytes() == short["bo"].read_bytes()
+    again = streamer(
+        *("replay", "--recorded", "again", "--dir", str(folder), "--speed", "0", "--json")
+    )
     assert again.code == 0, again.errors
     values = ("window_index", "valence_raw", "valence", "text")
     assert [[r[name] for name in values] for r in again.records] == [
-        [r[name] for name in values] for r in finished.records
+        [r[name] for name in values] for r in first.records
     ]
