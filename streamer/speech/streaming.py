@@ -24,7 +24,10 @@ from streamer.speech import languages
 from streamer.speech.activity import FRAME_NS, FRAME_SAMPLES, VoiceActivity
 
 PRE_ROLL_FRAMES = 8
-"""Frames (256 ms) before speech is detected that the recogniser hears too: soft first sounds."""
+"""Frames (256 ms) before speech is detected that the recogniser reads too: soft first sounds."""
+MAYBE_SPEECH, MAYBE_FRAMES = 0.1, 40
+"""Frames of this probability shortly before speech are read too, 1.28 s at most: the detector is
+unsure of shouted and of whispered beginnings."""
 RELEASE = 0.15
 """Speech goes on until the probability falls this far below the threshold at which it began."""
 GAP_NS = 100 * NS_PER_MS
@@ -119,6 +122,33 @@ class _News:
         self.speech.append((start_ns, end_ns))
 
 
+class _PreRoll:
+    """The frames before speech that may belong to it.
+
+    The last PRE_ROLL_FRAMES, and up to MAYBE_FRAMES while one in PRE_ROLL_FRAMES may be speech.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[NDArray[np.float32]] = deque(maxlen=MAYBE_FRAMES)
+        self._unlikely = 0  # the newest frames, none of which may be speech
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def append(self, frame: NDArray[np.float32], probability: float) -> None:
+        self._frames.append(frame)
+        self._unlikely = 0 if probability >= MAYBE_SPEECH else self._unlikely + 1
+        while self._unlikely > PRE_ROLL_FRAMES and len(self._frames) > PRE_ROLL_FRAMES:
+            self._frames.popleft()
+
+    def frames(self) -> list[NDArray[np.float32]]:
+        return list(self._frames)
+
+    def clear(self) -> None:
+        self._frames.clear()
+        self._unlikely = 0
+
+
 class StreamingRecogniser:
     """A Transcriber over voice activity and, when words are wanted, an engine.
 
@@ -150,7 +180,7 @@ class StreamingRecogniser:
             self._longest_ns = min(self._longest_ns, engine.longest_ns)
         self._rest: NDArray[np.float32] = np.zeros(0, np.float32)
         self._frame_ns: int | None = None  # time of the first sample in _rest
-        self._pre_roll: deque[NDArray[np.float32]] = deque(maxlen=PRE_ROLL_FRAMES)
+        self._pre_roll = _PreRoll()
         self._speaking = False
         self._begun_ns = 0
         self._ask_ns = self._asked_ns = 0
@@ -273,7 +303,7 @@ class StreamingRecogniser:
     ) -> None:
         self._spoken_ns = end_ns
         if probability < self._threshold:
-            self._pre_roll.append(frame)
+            self._pre_roll.append(frame, probability)
             held_ns = len(self._pre_roll) * FRAME_NS
             self._watermark_ns = max(self._watermark_ns, end_ns - held_ns)
             return
@@ -284,7 +314,7 @@ class StreamingRecogniser:
         news.add_speech(start_ns, end_ns)
         if self._utterance is not None:
             self._utterance.begin(self._begun_ns)
-            for earlier in (*self._pre_roll, frame):
+            for earlier in (*self._pre_roll.frames(), frame):
                 self._utterance.feed(earlier)
         self._pre_roll.clear()
 

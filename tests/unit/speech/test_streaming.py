@@ -20,6 +20,7 @@ from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, Word
 from streamer.speech.activity import FRAME_NS, FRAME_SAMPLES
 from streamer.speech.captions import Captions
 from streamer.speech.streaming import (
+    MAYBE_FRAMES,
     PRE_ROLL_FRAMES,
     StreamingRecogniser,
     Transcriber,
@@ -313,6 +314,25 @@ def test_silence_and_speech_move_the_watermark() -> None:
     assert loud[-1].watermark_ns == quiet[-1].watermark_ns  # nothing is committed yet
     assert loud[-1].speech_watermark_ns == 3840 * MS
     assert ear.finish().watermark_ns == 3840 * MS
+
+
+@pytest.mark.parametrize(("before_ms", "heard_frames"), [(640, 20), (3200, MAYBE_FRAMES)])
+def test_unsure_frames_before_speech_are_read_too(before_ms: int, heard_frames: int) -> None:
+    engine = FakeEngine()
+    unsure = np.full(before_ms * 16, 0.2, np.float32)  # a shout, of which the detector is unsure
+    hear(recogniser(engine), chunks(np.concatenate([silence(960), unsure, step(1, 640)])))
+    (utterance,) = engine.utterances
+    spoken = int(np.argmax(utterance > 0.5))
+    assert int((utterance[:spoken] == np.float32(0.2)).sum()) == heard_frames * FRAME_SAMPLES
+    assert spoken - heard_frames * FRAME_SAMPLES <= PRE_ROLL_FRAMES * FRAME_SAMPLES
+
+
+def test_a_noise_long_before_speech_is_not_read() -> None:
+    engine = FakeEngine()
+    noise = np.full(320 * 16, 0.2, np.float32)
+    hear(recogniser(engine), chunks(np.concatenate([noise, silence(640), step(1, 640)])))
+    assert np.float32(0.2) not in engine.utterances[0]
+    assert np.argmax(engine.utterances[0] > 0.5) == PRE_ROLL_FRAMES * FRAME_SAMPLES
 
 
 def test_a_pause_inside_an_utterance_is_settled_too() -> None:
