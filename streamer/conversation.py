@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from streamer.clock import clock
+from streamer.counted import counted
 from streamer.records import Sentiment
 from streamer.spans import Span, complement, union
 
@@ -132,8 +133,12 @@ def conversation(spans: Mapping[str, Sequence[Span]], end_ms: int) -> Conversati
 
 def silence_text(found: Conversation) -> str:
     """Return how long nobody spoke, as a sentence."""
-    noun = "silence" if found.silences == 1 else "silences"
-    return f"Nobody spoke for {clock(found.silence_ms)}, in {found.silences} {noun}."
+    if not any(talk.talk_ms for talk in found.participants):
+        return "Nobody spoke."
+    if not found.silences:
+        return f"There was no silence of {SILENCE_MS // 1000} s or more."
+    silences = counted(found.silences, "silence")
+    return f"Nobody spoke for {clock(found.silence_ms)}, in {silences}."
 
 
 def _talk(

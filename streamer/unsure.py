@@ -6,14 +6,18 @@ The page does the same in `unsure.js`; `tests/golden/unsure.json` holds both to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from streamer.records import SpokenWord
+from streamer.records import Sentiment, SpokenWord
 
 SURE = 0.5
 """From this confidence on a word is shown like any other."""
+RECENT_MS = 20_000
+"""Longer than any window: its words are among those that records of this time carry."""
+KEPT_WINDOWS = 64
+"""Windows of a participant that may still be revised, and those before them."""
 HIDDEN = "[…]"
 """Instead of profanity of which the recogniser is unsure."""
 # English: the language of the recogniser that runs by default.
@@ -73,6 +77,34 @@ def clean_text(text: str, recent_words: Callable[[], Iterable[SpokenWord]]) -> s
     return " ".join(
         HIDDEN if _is_profane(token) and _bare(token) not in sure else token for token in tokens
     )
+
+
+class RecentWords:
+    """The words that one participant's newest records carry, to show the texts of windows."""
+
+    def __init__(self) -> None:
+        """Begin without a record."""
+        self._records: dict[int, Sentiment] = {}
+
+    def add(self, sentiment: Sentiment) -> None:
+        """Take note of a record; a lower revision of a window changes nothing."""
+        before = self._records.get(sentiment.window_index)
+        if before is None or before.revision <= sentiment.revision:
+            self._records[sentiment.window_index] = sentiment
+        if len(self._records) > KEPT_WINDOWS:
+            del self._records[min(self._records)]
+
+    def text_of(self, sentiment: Sentiment) -> str:
+        """Return the text of a window without profanity of which the recogniser was unsure."""
+        return clean_text(sentiment.text, lambda: recent_words(sentiment, self._records.values()))
+
+
+def recent_words(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> Iterator[SpokenWord]:
+    """Return the words that the same participant's windows carried in RECENT_MS up to this one."""
+    for each in sentiments:
+        is_recent = 0 <= sentiment.end_ms - each.end_ms <= RECENT_MS
+        if each.participant_id == sentiment.participant_id and is_recent and each.spoken:
+            yield from each.spoken.words
 
 
 def _is_profane(text: str) -> bool:

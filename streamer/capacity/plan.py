@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from streamer.capacity import unit_costs as costs
 from streamer.capacity.figures import UTILISATION, Talk
 from streamer.config import Config
+from streamer.counted import counted
 from streamer.kafka.provision import PlannedTopic, Role, changelogs, planned_topics
 from streamer.kafka.topics import (
     SCORES,
@@ -242,8 +243,8 @@ def lines(config: Config, plans: Sequence[Plan]) -> list[str]:
 def breaks_first(each: Plan) -> str:
     """Return a sentence about the part of the configuration that has the smallest limit."""
     limit = each.limits[0]
-    people = f"{each.participants:,} participants"
-    at = f"{limit.part}: {limit.participants:,} participants"
+    people = counted(each.participants, "participant")
+    at = f"{limit.part}: {counted(limit.participants, 'participant')}"
     if limit.participants < each.participants:
         return f"{people}: this configuration breaks at {at}; {limit.more}."
     return f"{people}: this configuration takes them; it breaks first at {at}; {limit.more}."

@@ -8,30 +8,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from streamer.alert_entries import Entry, alert_entries, alert_text
+from streamer.cli.tables import NewestWords, add_names, add_numbers, new_table, newest_words
 from streamer.clock import clock
 from streamer.conversation import Conversation, SpeechTimes, silence_text
+from streamer.counted import counted, percent
 from streamer.plain_text import printable
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 from streamer.session_ids import name_of
 from streamer.shown_names import merged, relation, shown
-
-if TYPE_CHECKING:
-    from streamer.recording.comparison import Comparison
+from streamer.unsure import RecentWords
 
 COLOURS = {"negative": "red", "neutral": "yellow", "positive": "green", None: "bright_black"}
 BAR_CELLS = 9
 WORDS_CELLS = 19
+LIVE_NAME_CELLS = 16
 FROM = (("audio", "A"), ("text", "T"), ("vision", "V"))
 ALERTS_SHOWN = 4
 
@@ -51,21 +50,28 @@ class _Row:
     Attributes:
         last: the record of the newest window.
         moments: by window, its highest revision and what that says; None without evidence.
+        words: what hides the profanity of which the recogniser is unsure.
     """
 
     last: Sentiment
     moments: dict[int, tuple[int, _Moment | None]] = field(default_factory=dict)
+    words: RecentWords = field(default_factory=RecentWords)
 
     def add(self, sentiment: Sentiment) -> None:
         """Take in a record; a lower revision of a window changes nothing."""
         index, revision, valence = sentiment.window_index, sentiment.revision, sentiment.valence
         if revision < self.moments.get(index, (0, None))[0]:
             return
-        words = newest_words(printable(sentiment.text))
+        self.words.add(sentiment)
+        words = newest_words(self.words_of(sentiment), WORDS_CELLS)
         moment = None if valence is None else _Moment(valence, sentiment.end_ms, words)
         self.moments[index] = revision, moment
         if index >= self.last.window_index:
             self.last = sentiment
+
+    def words_of(self, sentiment: Sentiment) -> str:
+        """The words of a window as people read them."""
+        return printable(self.words.text_of(sentiment))
 
     def scored(self) -> list[_Moment]:
         """The windows with evidence."""
@@ -101,7 +107,8 @@ class Board:
             row.add(record)
             self.speech.add(record)
             who = Text(self._who(record.participant_id))
-            self._latest = Text("  ").join([who, *self._now(record)])
+            words = Text(newest_words(row.words_of(record), WORDS_CELLS))
+            self._latest = Text("  ").join([who, *self._now(record), words])
         elif isinstance(record, SessionSentiment):
             if self.session is None or record.window_index >= self.session.window_index:
                 self.session = record
@@ -138,20 +145,15 @@ class Board:
 
     def live(self) -> RenderableType:
         """The table of now."""
-        table = Table(
-            expand=True,
-            title=Text(self.title),
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-        )
-        for heading in ("who", "time", "valence", "label", "/min", "from"):
+        table = new_table(self.title, gap=1, expand=True)
+        add_names(table, "who", LIVE_NAME_CELLS)
+        for heading in ("time", "valence", "label", "/min", "from"):
             table.add_column(heading, no_wrap=True)
-        table.add_column("words", ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column("words", ratio=1)
         for name, row in sorted(self.rows.items()):
-            table.add_row(Text(self._who(name)), *self._now(row.last))
-        parts: list[RenderableType] = [table]
+            words = NewestWords(row.words_of(row.last))
+            table.add_row(Text(self._who(name)), *self._now(row.last), words)
+        parts: list[RenderableType] = [table, ""]
         if self.session is not None:
             parts.append(self._session_line(self.session))
         if self.length_s:
@@ -162,9 +164,9 @@ class Board:
 
     def summary(self) -> RenderableType:
         """What happened, per participant, once it is over."""
-        table = Table(title="Summary", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("who", overflow="fold")
-        _add_numbers(table, "windows", "evidence", "mean")
+        table = new_table("Summary")
+        add_names(table, "who")
+        add_numbers(table, "windows", "evidence", "mean")
         for heading in ("lowest", "highest"):
             table.add_column(heading, overflow="fold")
         for name, row in sorted(self.rows.items()):
@@ -185,9 +187,9 @@ class Board:
         parts: list[RenderableType] = [table]
         conversation = self.speech.conversation()
         if conversation.participants:
-            parts.append(talk_table(conversation, self.names))
+            parts += ["", talk_table(conversation, self.names)]
         if entries := alert_entries(self.alerts, self.names):
-            parts.append(Panel(Group(*map(_alert_line, entries)), title="Alerts"))
+            parts += ["", Panel(Group(*map(_alert_line, entries)), title="Alerts")]
         return Group(*parts)
 
     def _progress(self, length_s: float) -> RenderableType:
@@ -210,13 +212,12 @@ class Board:
         trend = sentiment.trend_per_min
         yield Text("" if trend is None else f"{trend:+z.1f}")
         yield Text("".join(letter if name in sentiment.evidence else "·" for name, letter in FROM))
-        yield Text(newest_words(printable(sentiment.text)))
 
     def _session_line(self, session: SessionSentiment) -> Text:
         value = "" if session.valence is None else f"{session.valence:+z.2f} "
         spread = "" if session.spread is None else f", spread {session.spread:.2f}"
-        people = f"over {session.participants} participants{spread}"
-        return Text(f"meeting  {value}{session.mood} {people}")
+        people = f" over {counted(session.participants, 'participant')}{spread}"
+        return Text(f"meeting  {value}{session.mood}{people if session.participants else ''}")
 
 
 @dataclass
@@ -260,86 +261,22 @@ def _alert_line(entry: Entry) -> Text:
 
 def talk_table(conversation: Conversation, names: Mapping[str, str]) -> RenderableType:
     """Who spoke how long; what a turn and an interruption is stands in docs/records.md."""
-    table = Table(
-        title="Who spoke",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        caption=silence_text(conversation),
-        caption_justify="left",
-        pad_edge=False,
-    )
-    table.add_column("who", overflow="fold")
-    _add_numbers(table, "talk\ntime", "share", "turns", "longest", "interrupts", "silent\nfor")
+    if not any(talk.talk_ms for talk in conversation.participants):
+        return Text(silence_text(conversation))
+    table = new_table("Who spoke", caption=silence_text(conversation), caption_justify="left")
+    add_names(table, "who")
+    add_numbers(table, "talk\ntime", "share", "turns", "longest", "interrupts", "silent\nfor")
     for talk in conversation.participants:
         table.add_row(
             Text(printable(shown(names, talk.participant_id))),
             clock(talk.talk_ms),
-            "" if talk.share is None else f"{talk.share:.0%}",
+            "" if talk.share is None else percent(talk.share),
             str(talk.turns),
             clock(talk.longest_turn_ms),
             str(talk.interruptions),
             clock(talk.longest_silence_ms),
         )
     return table
-
-
-def comparison(result: Comparison) -> RenderableType:
-    """Two recordings side by side, and where they differ most."""
-    a, b = result.session_a, result.session_b
-    models = f"A {a} ({', '.join(result.models_a)}), B {b} ({', '.join(result.models_b)})"
-    table = Table(
-        title=Text(models),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
-    table.add_column("who", overflow="fold")
-    _add_numbers(table, "windows", "mean\nA", "mean\nB", "B−A", "|B−A|", "corr")
-    _add_numbers(table, "same\nlabel", "same\npolarity")
-    alone = any(row.only_a or row.only_b for row in result.agreement)
-    _add_numbers(table, *(("only\nA", "only\nB") if alone else ()))
-    for row in result.agreement:
-        table.add_row(
-            Text("all" if row.participant_id == "*" else row.participant_id),
-            str(row.windows),
-            *(_signed(value) for value in (row.mean_a, row.mean_b, row.mean_difference)),
-            "" if row.mean_absolute is None else f"{row.mean_absolute:.2f}",
-            _signed(row.correlation),
-            *("" if v is None else f"{v:.0%}" for v in (row.same_label, row.same_polarity)),
-            *((str(row.only_a or ""), str(row.only_b or "")) if alone else ()),
-        )
-    if not result.differences:
-        return table
-    apart = Table(title="Where they differ most", title_justify="left", box=SIMPLE_HEAD)
-    apart.add_column("who", overflow="fold")
-    _add_numbers(apart, "time", "A", "B")
-    apart.add_column("words", overflow="fold")
-    for difference in result.differences:
-        apart.add_row(
-            Text(difference.participant_id),
-            clock(difference.end_ms),
-            _signed(difference.valence_a),
-            _signed(difference.valence_b),
-            Text(printable(difference.text)),
-        )
-    return Group(table, "", apart)
-
-
-def _add_numbers(table: Table, *headings: str) -> None:
-    """Add columns of numbers, which no width cuts."""
-    for heading in headings:
-        table.add_column(heading, no_wrap=True, justify="right")
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+z.2f}"
-
-
-def newest_words(text: str, cells: int = WORDS_CELLS) -> str:
-    """The end of `text`, where the newest words are, in at most `cells` characters."""
-    return text if len(text) <= cells else "…" + text[1 - cells :]
 
 
 def valence_bar(valence: float | None) -> Text:

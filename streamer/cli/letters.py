@@ -18,6 +18,7 @@ from streamer.cli.context import choose, needs_running_broker
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, ReasonOption, SetOption
 from streamer.cli.output import print_line
 from streamer.clock import date_and_time
+from streamer.counted import counted
 from streamer.errors import ConfigError
 from streamer.plain_text import printable
 
@@ -51,7 +52,9 @@ def dead_letter_list(
                 written = date_and_time(letter.written_at, seconds=True)
                 row = (letter.letter_id, written, str(letter.full_bytes), letter.reason)
                 table.add_row(*map(escape, map(printable, row)))
-                status.update(f"Reading the dead-letter topic: {table.row_count} letters …")
+                status.update(
+                    f"Reading the dead-letter topic: {counted(table.row_count, 'letter')} …"
+                )
 
     with screen.status("Reading the dead-letter topic …") as status:
         asyncio.run(everything(status))

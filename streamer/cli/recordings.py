@@ -24,6 +24,7 @@ from streamer.cli.options import (
 )
 from streamer.cli.output import print_json, print_line
 from streamer.cli.terminal import until_signal
+from streamer.counted import counted
 from streamer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def record(
             answers,
         )
     )
-    screen.print(f"{counters['recorded']} records recorded.")
+    screen.print(f"Recorded {counted(counters['recorded'], 'record')}.")
     if withheld := counters["withheld"]:
-        screen.print(f"{withheld} records left out, which their sessions do not allow to be kept.")
+        left_out = counted(withheld, "record")
+        screen.print(f"Left out {left_out} that may not be kept, as the session's record says.")
 
 
 @app.command()
@@ -107,7 +109,7 @@ def sessions(
     if summaries:
         Console().print(session_list(summaries))
     elif everything:
-        print_line(f"None of the {len(everything)} recordings in {folder} contains {text!r}.")
+        print_line(f"No recording in {folder} contains {text!r}.")
     else:
         print_line(f"{folder} contains no recordings.")
 
@@ -169,7 +171,7 @@ def compare(
     json_: JsonOption = False,
 ) -> None:
     """Compare two models or settings on the same recording, window by window."""
-    from streamer.cli.display import comparison
+    from streamer.cli.comparing import comparison
     from streamer.recording.comparison import compare as compared
     from streamer.recording.reader import Recordings
 
@@ -200,9 +202,9 @@ def forget(
 
 def what_is_deleted(erased: Erased, name: str) -> str:
     """Return one line on what was deleted of a person."""
-    labels = {"smoothed": "values", "windows": "windows", "alerts": "alerts"}
-    counts = [f"{count} {labels[kind]}" for kind, count in erased.records.items() if count]
-    media = [f"{len(erased.media)} media files"] if erased.media else []
+    labels = {"smoothed": "value", "windows": "window", "alerts": "alert"}
+    counts = [counted(count, labels[kind]) for kind, count in erased.records.items() if count]
+    media = [counted(len(erased.media), "media file")] if erased.media else []
     what = ", ".join([*counts, *media]) or "nothing but the name"
     return f"Deleted of {name} from {erased.session_id}: {what}. Values of the meeting stay."
 

@@ -212,7 +212,7 @@ def again(
     `named` holds the new session's name and id, as given.
     """
     from streamer.capture.pace import Pace
-    from streamer.cli import display
+    from streamer.cli.comparing import comparison
     from streamer.recording.comparison import compare as compared
     from streamer.recording.reader import Recordings
     from streamer.recording.recorded import recording_of
@@ -248,7 +248,7 @@ def again(
         also=seen.append,
     )
     if before.sentiments and seen:
-        screen.print(display.comparison(compared(before, recording_of(new, seen))))
+        screen.print(comparison(compared(before, recording_of(new, seen))))
 
 
 def narrowed(chosen: Chosen, policy: Policy) -> Chosen:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from streamer.cli.tables import add_numbers, new_table, signed
 from streamer.clock import clock, date_and_time
 from streamer.plain_text import printable
 from streamer.recording.figures import trends
@@ -45,29 +44,29 @@ def sparkline(values: Sequence[float | None]) -> str:
 
 def session_list(summaries: Sequence[Summary]) -> RenderableType:
     """The sessions, newest first, and below them the trend of each name with several."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = new_table()
     table.add_column("session", overflow="fold", ratio=2)
     table.add_column("started", overflow="fold")
-    table.add_column("length", no_wrap=True, justify="right")
+    add_numbers(table, "length")
     table.add_column("who", overflow="fold", ratio=1)
-    table.add_column("mean", no_wrap=True, justify="right")
+    add_numbers(table, "mean")
     table.add_column("course", no_wrap=True)
-    table.add_column("alerts", no_wrap=True, justify="right")
+    add_numbers(table, "alerts")
     for summary in summaries:
         table.add_row(
             _name(summary),
             date_and_time(summary.started_at) if summary.started_at else "",
             clock(summary.duration_ms),
-            printable(
-                ", ".join(
-                    shown(summary.names, person.participant_id) for person in summary.participants
-                )
-            ),
-            _signed(summary.mean_valence),
+            Text(printable(", ".join(shown(summary.names, each) for each in _people(summary)))),
+            signed(summary.mean_valence),
             sparkline(summary.course),
             str(summary.alerts),
         )
-    return Group(table, *_trends(summaries))
+    return Group(table, "", *_trends(summaries))
+
+
+def _people(summary: Summary) -> list[str]:
+    return [person.participant_id for person in summary.participants]
 
 
 def _trends(summaries: Sequence[Summary]) -> list[Text]:
@@ -91,7 +90,3 @@ def _name(summary: Summary) -> Text:
 def _level(valence: float) -> int:
     place = (valence + HIGHEST) / (2 * HIGHEST) * len(LEVELS)
     return min(max(int(place), 0), len(LEVELS) - 1)
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+z.2f}"

@@ -24,6 +24,7 @@ from streamer.cli.options import (
 )
 from streamer.cli.output import print_line
 from streamer.cli.terminal import until_signal
+from streamer.counted import counted
 from streamer.errors import ExitCode
 from streamer.stopping import Stop
 
@@ -74,7 +75,8 @@ def capture(
             return await metrics.watched(chosen.config, "capture", work, answers)
 
     work, interrupted = until_signal(everything)
-    screen.print(f"{plan.session_id}: {sum(work.published.values())} windows published.")
+    windows = counted(sum(work.published.values()), "window")
+    screen.print(f"{plan.session_id}: {windows} published.")
     if interrupted and not plan.live:
         raise typer.Exit(ExitCode.INTERRUPTED)
 

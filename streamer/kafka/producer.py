@@ -31,6 +31,7 @@ from aiokafka.errors import (
 
 from streamer import metrics
 from streamer.config import Config
+from streamer.counted import counted
 from streamer.errors import BrokerError, BrokerGone
 from streamer.kafka.codec import encode_dead_letter
 from streamer.kafka.connection import RepeatFilter, close, restart, start
@@ -182,8 +183,8 @@ class Producer:
                 else f"it did not answer for {self.kafka.connect_timeout_s:g} s"
             )
             raise BrokerError(
-                f"{len(lost)} records could not be delivered to {self.kafka.broker} because "
-                f"{reason}; they are lost."
+                f"{counted(len(lost), 'record')} could not be delivered to {self.kafka.broker} "
+                f"because {reason}; what was not delivered is lost."
             )
 
     async def publish(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streamer.config import Config
+from streamer.counted import counted
 from streamer.errors import UnreadableRecord
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.duplicates import Duplicates
@@ -116,8 +117,8 @@ class Follower:
             except TimeoutError:
                 names = ", ".join(sorted(self._session_ids))
                 raise NoProgress(
-                    f"{self._in_flight.open_windows} windows of {names} were not "
-                    f"answered for {patience_s:g} s; look whether inference and processing "
+                    f"No answer came for {counted(self._in_flight.open_windows, 'window')} of "
+                    f"{names} within {patience_s:g} s; look whether inference and processing "
                     "run against this broker, and whether --session-id was used before."
                 ) from None
         self._news.set()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from streamer.config import Config
+from streamer.counted import counted
 from streamer.kafka.admin import ensure_topics, on_embedded
 from streamer.kafka.consumer import Consumer
 from streamer.kafka.embedded import EmbeddedBroker
@@ -125,7 +126,9 @@ async def run_stages(
         async def to_the_end() -> None:
             stop.wait_for("the sources and the recogniser to end")
             await capture.run()
-            stop.waits_for = lambda: f"{in_flight.open_windows} windows to be scored and published"
+            stop.waits_for = lambda: (
+                f"{counted(in_flight.open_windows, 'window')} to be scored and published"
+            )
             await follower.drain()
 
         async def until_stopped() -> None:

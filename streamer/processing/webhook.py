@@ -26,6 +26,7 @@ import aiohttp
 
 from streamer import metrics
 from streamer.config import WebhookConfig
+from streamer.counted import counted
 from streamer.errors import ConfigError
 from streamer.kafka.topics import ALERTS
 from streamer.processing.clock import Clock
@@ -194,7 +195,7 @@ async def announcing(settings: WebhookConfig) -> AsyncIterator[Announce]:
                 await webhook.drained()
     finally:
         if webhook.waiting:
-            log.warning("%d alerts were not sent to the webhook.", webhook.waiting)
+            log.warning("Not sent to the webhook: %s.", counted(webhook.waiting, "alert"))
         sending.cancel()
         with suppress(asyncio.CancelledError):
             await sending

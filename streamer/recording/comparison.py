@@ -15,6 +15,7 @@ import msgspec
 from streamer.errors import ConfigError
 from streamer.recording.figures import mean_valence
 from streamer.recording.recorded import Recording
+from streamer.recording.transcript import window_text
 from streamer.records import Sentiment
 
 __all__ = ["Agreement", "Comparison", "Difference", "compare"]
@@ -66,7 +67,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it; `agreement` by name, `*` last."""
+    """All of it; `agreement` by name, `*` last.
+
+    Attributes:
+        names: the names that people see, by participant, of those who have one.
+    """
 
     session_a: str
     session_b: str
@@ -74,6 +79,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     models_b: tuple[str, ...]
     agreement: tuple[Agreement, ...]
     differences: tuple[Difference, ...]
+    names: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,8 @@ def compare(a: Recording, b: Recording) -> Comparison:
         models_a=a.summary.models,
         models_b=b.summary.models,
         agreement=tuple(rows),
-        differences=_differences(list(pairs.values())),
+        differences=_differences(list(pairs.values()), a),
+        names={**b.names, **a.names},
     )
 
 
@@ -145,32 +152,34 @@ def _agreement(name: str, pairs: Sequence[_Pair]) -> Agreement:
     )
 
 
-def _differences(pairs: Sequence[_Pair]) -> tuple[Difference, ...]:
-    differences = [
-        Difference(
-            participant_id=p.a.participant_id,
-            window_index=p.a.window_index,
-            end_ms=p.a.end_ms,
-            valence_a=p.a.valence,
-            valence_b=p.b.valence,
-            text=p.a.text,
-        )
-        for p in pairs
-        if p.a and p.b and p.a.valence is not None and p.b.valence is not None
-        if p.a.valence != p.b.valence
+def _differences(pairs: Sequence[_Pair], recording: Recording) -> tuple[Difference, ...]:
+    """Return the largest differences; the words are those of `recording`, which is A."""
+    apart = [
+        (a, a.valence, b.valence)
+        for a, b in ((pair.a, pair.b) for pair in pairs)
+        if a and b and a.valence is not None and b.valence is not None
+        if a.valence != b.valence
     ]
-    differences.sort(key=lambda d: -abs(d.valence_b - d.valence_a))
-    shown: list[Difference] = []
-    for difference in differences:
-        if all(
-            other.participant_id != difference.participant_id
-            or abs(other.end_ms - difference.end_ms) >= APART_MS
-            for other in shown
+    chosen: list[Difference] = []
+    for a, valence_a, valence_b in sorted(apart, key=lambda each: -abs(each[2] - each[1])):
+        if any(
+            other.participant_id == a.participant_id and abs(other.end_ms - a.end_ms) < APART_MS
+            for other in chosen
         ):
-            shown.append(difference)
-        if len(shown) == DIFFERENCES:
+            continue
+        chosen.append(
+            Difference(
+                participant_id=a.participant_id,
+                window_index=a.window_index,
+                end_ms=a.end_ms,
+                valence_a=valence_a,
+                valence_b=valence_b,
+                text=window_text(a, recording.sentiments),
+            )
+        )
+        if len(chosen) == DIFFERENCES:
             break
-    return tuple(shown)
+    return tuple(chosen)
 
 
 def _known(sentiment: Sentiment | None) -> bool:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from streamer.alert_entries import alert_entries
+from streamer.alert_entries import Entry, alert_entries
 from streamer.clock import clock
+from streamer.counted import counted, percent
 from streamer.recording.figures import divided_share, mean_valence, moments, thirds
 from streamer.recording.recorded import Recording
 from streamer.recording.transcript import window_text
@@ -18,6 +19,8 @@ from streamer.valence import class_index
 
 STEADY = 0.25
 """First and last third whose means differ by less are about the same."""
+ALIKE = 0.1
+"""People whose means differ by less stand out by nothing."""
 QUOTED = 60
 """Most characters of a quotation."""
 
@@ -35,7 +38,8 @@ def quoted(text: str, characters: int = QUOTED) -> str:
     """Return the end of a text, where a window's newest words are, as a quotation in a sentence."""
     text = text.rstrip(".")
     if len(text) > characters:
-        text = "…" + text[1 - characters :].partition(" ")[2]
+        end = text[1 - characters :]
+        text = "…" + (end.partition(" ")[2] or end)
     return f"“{text}”"
 
 
@@ -45,7 +49,7 @@ def _mood(recording: Recording) -> Iterator[str]:
         yield "The records give no mood of the meeting."
         return
     share = divided_share(recording.session_sentiments)
-    divided = f", and divided for {share:.0%} of the time" if share else ""
+    divided = f", and divided for {percent(share)} of the time" if share else ""
     yield f"The meeting was {CLASS_LABELS[class_index(mean)]} on average ({mean:+z.2f}){divided}."
 
 
@@ -71,6 +75,9 @@ def _people(recording: Recording) -> Iterator[str]:
         return
     (low, lowest), (high, highest) = known[0], known[-1]
     lowest, highest = shown(recording.names, lowest), shown(recording.names, highest)
+    if high - low < ALIKE:
+        yield f"Everybody was about as positive ({low:+z.2f} to {high:+z.2f})."
+        return
     yield f"{highest} was the most positive ({high:+z.2f}), {lowest} the least ({low:+z.2f})."
 
 
@@ -78,9 +85,11 @@ def _talk(recording: Recording) -> Iterator[str]:
     talks = [talk for talk in recording.conversation.participants if talk.share]
     if len(talks) < 2:
         return
-    most = max(talks, key=lambda talk: talk.talk_ms)
+    second, most = sorted(talks, key=lambda talk: talk.talk_ms)[-2:]
+    if not most.share or percent(most.share) == percent(second.share or 0.0):
+        return
     who = shown(recording.names, most.participant_id)
-    yield f"{who} spoke most, for {most.share:.0%} of the talk time."
+    yield f"{who} spoke most, for {percent(most.share)} of the talk time."
 
 
 def _extremes(recording: Recording) -> Iterator[str]:
@@ -100,9 +109,16 @@ def _alerts(recording: Recording) -> Iterator[str]:
     if not entries:
         yield "There was no alert."
         return
-    ended = [entry for entry in entries if entry.end_ms is not None]
-    longest = max(ended, key=lambda entry: (entry.end_ms or 0) - entry.begin_ms, default=entries[0])
+    longest = max(entries, key=lambda entry: _end_ms(entry, recording) - entry.begin_ms)
+    what = longest.text
+    if longest.end_ms is None:
+        what += f", from {clock(longest.begin_ms)} to the end"
     if len(entries) == 1:
-        yield f"There was one alert: {longest.text}."
+        yield f"There was one alert: {what}."
     else:
-        yield f"There were {len(entries)} alerts, the longest: {longest.text}."
+        yield f"There were {counted(len(entries), 'alert')}, the longest: {what}."
+
+
+def _end_ms(entry: Entry, recording: Recording) -> int:
+    """The end of an alert: the session's, where it was never cleared."""
+    return recording.summary.duration_ms if entry.end_ms is None else entry.end_ms

@@ -15,6 +15,7 @@ from html import escape
 from streamer.alert_entries import Entry, alert_entries, alert_text
 from streamer.clock import clock, date_and_time
 from streamer.conversation import silence_text
+from streamer.counted import counted, percent
 from streamer.recording.figures import divided_share, mean_valence, moments, thirds
 from streamer.recording.outline import outline
 from streamer.recording.recorded import Recording
@@ -141,7 +142,8 @@ def _facts(recording: Recording, zone: tzinfo | None) -> str:
     if about.started_at is not None:
         facts.append(f"started {date_and_time(about.started_at, zone, seconds=True)}")
     facts.append(f"{clock(about.duration_ms)} long")
-    facts.append(f"{len(recording.participants)} participants")
+    if recording.participants:
+        facts.append(counted(len(recording.participants), "participant"))
     if about.live is not None:
         facts.append("live" if about.live else "replayed from a recording")
     if about.models:
@@ -188,7 +190,7 @@ def _figure(
     mean = "no evidence" if average is None else f"mean {average:+z.2f}"
     share = divided_share(point for point in points if isinstance(point, SessionSentiment))
     if share:
-        mean += f", divided {share:.0%} of the time"
+        mean += f", divided {percent(share)} of the time"
     drawn = [
         f'<svg viewBox="0 0 {WIDTH} {bottom + 24}" role="img" '
         f'aria-label="Valence of {escape(name)} over time, {mean}">'
@@ -267,15 +269,12 @@ def _thirds(recording: Recording) -> str:
     if recording.session_sentiments:
         lines.append(("everybody", recording.session_sentiments))
     lines += [(shown(recording.names, name), recording.of(name)) for name in recording.participants]
+    means = {who: thirds(records, recording.summary.duration_ms) for who, records in lines}
+    if not any(mean is not None for parts in means.values() for mean in parts):
+        return "<p class=soft>No window has evidence.</p>"
     rows = [
-        [
-            escape(called),
-            *(
-                "" if mean is None else f"{mean:+z.2f}"
-                for mean in thirds(records, recording.summary.duration_ms)
-            ),
-        ]
-        for called, records in lines
+        [escape(who), *("–" if mean is None else f"{mean:+z.2f}" for mean in parts)]
+        for who, parts in means.items()
     ]
     return _table(("mean of", "first third", "second third", "last third"), rows, numbers_from=1)
 
@@ -287,17 +286,19 @@ def _participants(recording: Recording) -> str:
     for name in recording.participants:
         own = recording.of(name)
         known = [sentiment.valence for sentiment in own if sentiment.valence is not None]
-        cells = [str(len(own)), f"{len(known) / len(own):.0%}"]
+        cells = [str(len(own)), percent(len(known) / len(own))]
         if known:
             figures = (statistics.fmean(known), statistics.pstdev(known), min(known), max(known))
             cells += [f"{figures[0]:+z.2f}", f"{figures[1]:.2f}"]
             cells += [f"{value:+z.2f}" for value in figures[2:]]
             cells += [
-                f"{sum(o.polarity == share for o in own) / len(known):.0%}" for share in shares
+                percent(sum(o.polarity == share for o in own) / len(known)) for share in shares
             ]
         else:
-            cells += [""] * 7
+            cells += ["–"] * 7
         rows.append([_who(shown(recording.names, name)), _identity(recording, own), *cells])
+    if not rows:
+        return "<p class=soft>No records of single people.</p>"
     return _table((*head, *shares), rows, numbers_from=2, stacked=True)
 
 
@@ -341,7 +342,7 @@ def _alerts(recording: Recording) -> str:
     rows = [
         [
             clock(entry.begin_ms),
-            "" if entry.end_ms is None else clock(entry.end_ms),
+            "the end" if entry.end_ms is None else clock(entry.end_ms),
             escape(entry.text) + _why(entry),
         ]
         for entry in entries
@@ -357,6 +358,8 @@ def _talk(recording: Recording) -> str:
     conversation = recording.conversation
     if not conversation.participants:
         return "<p class=soft>The records do not tell when somebody speaks.</p>"
+    if not any(talk.talk_ms for talk in conversation.participants):
+        return f"<p class=soft>{silence_text(conversation)}</p>"
     head = (
         *("who", "talk time", "share", "turns", "longest turn"),
         *("interruptions", "longest silence"),
@@ -365,7 +368,7 @@ def _talk(recording: Recording) -> str:
         [
             escape(shown(recording.names, talk.participant_id)),
             clock(talk.talk_ms),
-            "" if talk.share is None else f"{talk.share:.0%}",
+            "" if talk.share is None else percent(talk.share),
             str(talk.turns),
             clock(talk.longest_turn_ms),
             str(talk.interruptions),

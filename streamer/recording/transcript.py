@@ -7,18 +7,16 @@ the text of a window for people. The page does the same in `transcript.js`;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from streamer.conversation import TURN_PAUSE_MS
 from streamer.records import Polarity, Sentiment, SpokenWord
-from streamer.unsure import Part, clean_text, parts_of, text_of
+from streamer.unsure import Part, clean_text, parts_of, recent_words, text_of
 
 MAX_WORDS = 40
 """A longer line is parted."""
-RECENT_MS = 20_000
-"""Longer than any window."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,15 +61,7 @@ def window_text(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> str:
         sentiment: the window's record.
         sentiments: the session's records, which carry the words with their confidence.
     """
-    return clean_text(sentiment.text, lambda: _words_up_to(sentiment, sentiments))
-
-
-def _words_up_to(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> Iterator[SpokenWord]:
-    """The words that the same participant's windows carried lately."""
-    for each in sentiments:
-        is_recent = 0 <= sentiment.end_ms - each.end_ms <= RECENT_MS
-        if each.participant_id == sentiment.participant_id and is_recent and each.spoken:
-            yield from each.spoken.words
+    return clean_text(sentiment.text, lambda: recent_words(sentiment, sentiments))
 
 
 def _parted(said: Sequence[_Said], max_words: int) -> list[list[_Said]]:

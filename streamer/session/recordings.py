@@ -25,6 +25,7 @@ from streamer.capture.sources import (
     participant_of,
 )
 from streamer.capture.zoom import FOLDER, separate_audio
+from streamer.counted import counted
 from streamer.errors import ConfigError, SourceError
 from streamer.media_types import is_file
 from streamer.session.diarized import Listen, by_speaker, speakers_found
@@ -253,8 +254,8 @@ def _notices(read: Subtitles, path: Path, named: int, recorded: bool) -> Iterato
     yield from read.notices
     theirs = "without a face, whose sound is the recording's while they speak"
     yield (
-        f"{path.name} names {len(read.speakers)} people: each is a participant, "
-        f"{theirs if recorded else 'with words alone'}; --split none makes them one."
+        f"{path.name} names {counted(len(read.speakers), 'participant')}, "
+        f"{theirs if recorded else 'with words alone'}; --split none makes one of the recording."
     )
     if unnamed := len(read.utterances) - named:
         yield f"{path.name}: {unnamed} of {len(read.utterances)} cues name nobody; nobody has them."

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from streamer import metrics
+from streamer.counted import counted
 from streamer.errors import BrokerGone, ExitCode, StreamerError
 from streamer.kafka.connection import wait_for_broker
 from streamer.kafka.messages import NO_PARTITION, Headers
@@ -263,9 +264,10 @@ async def deliver(
         await wait_for_delivery(room, publisher, stop)
     except BrokerGone:
         raise NoProgress(
-            f"{in_flight.open_windows} windows of {window.session_id} were not scored for "
-            f"{publisher.kafka.connect_timeout_s:g} s after the stop, and the end of the session "
-            "is lost; look whether inference and processing run against this broker."
+            f"No score came for {counted(in_flight.open_windows, 'window')} of "
+            f"{window.session_id} within {publisher.kafka.connect_timeout_s:g} s after the stop, "
+            "and the end of the session is lost; look whether inference and processing run "
+            "against this broker."
         ) from None
 
     async def send() -> None:

@@ -298,8 +298,8 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     browser.until_text("#lines", "so says ana 80")
     assert browser.text("#lines .unsure").isdigit()
     browser.until_text(f"{browser.card('ana')} .talk", "0:54, 69 % of all in 9 turns")
-    browser.until_text(".card.meeting .talk", "for 0:04, in 1 silence")
-    assert browser.text(".card.meeting .spoke dt") == "Nobody spoke"
+    browser.until_text(".card.meeting .talk", "1, 0:04 long")
+    assert browser.text(".card.meeting .spoke dt") == "Silences"
     browser.shot("session-detailed")
     browser.driver.find_element(By.ID, "find").send_keys("Answers 47")
     browser.until_text("#found", "1 line of 17")

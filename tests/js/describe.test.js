@@ -128,13 +128,20 @@ const conversation = {
 test("who spoke how long, of all, in how many turns", () => {
   assert.equal(talkText(conversation, "ana"), "0:45, 75 % of all in 3 turns");
   assert.equal(talkText(conversation, "bo"), "0:15, 25 % of all in 1 turn, 2 interruptions");
-  assert.equal(talkText(conversation, "cy"), "0:00 in 0 turns");
+  assert.equal(talkText(conversation, "cy"), "nothing");
   assert.equal(talkText(conversation, "di"), "");
+  const [ana] = conversation.participants;
+  const little = { ...ana, talk_ms: 900, share: 0.002, turns: 0, interruptions: 0 };
+  assert.equal(talkText({ participants: [little] }, "ana"), "0:01, under 1 % of all, within the turns of others");
   assert.equal(talkText(null, "ana"), "");
 });
 
 test("how long nobody spoke is told where it is known who speaks when", () => {
-  assert.equal(silenceText(conversation), "for 0:12, in 1 silence");
+  assert.equal(silenceText(conversation), "1, 0:12 long");
+  assert.equal(silenceText({ ...conversation, silences: 3 }), "3, 0:12 together");
+  assert.equal(silenceText({ ...conversation, silences: 0, silence_ms: 0 }), "none of 2 s or more");
+  const [, , cy] = conversation.participants;
+  assert.equal(silenceText({ ...conversation, participants: [cy] }), "nobody spoke");
   assert.equal(silenceText({ ...conversation, participants: [] }), "");
   assert.equal(silenceText(null), "");
 });

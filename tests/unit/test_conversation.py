@@ -1,6 +1,15 @@
 """Talk time, turns, interruptions and silences in drawn conversations: one character is 100 ms."""
 
-from streamer.conversation import KEPT_WINDOWS, Conversation, SpeechTimes, Talk, conversation
+import pytest
+
+from streamer.conversation import (
+    KEPT_WINDOWS,
+    Conversation,
+    SpeechTimes,
+    Talk,
+    conversation,
+    silence_text,
+)
 from streamer.records import SpeechSpan, Spoken
 from tests import made_records as made
 
@@ -65,6 +74,19 @@ def test_a_silence_is_two_seconds_in_which_nobody_speaks() -> None:
     assert (found.silences, found.silence_ms) == (0, 0)
     found = drawn(ana="█████                      ███                     ")
     assert (found.silences, found.silence_ms) == (2, 2200 + 2100)
+
+
+@pytest.mark.parametrize(
+    ("ana", "text"),
+    [
+        ("                              ", "Nobody spoke."),
+        ("████████    █████████          ", "There was no silence of 2 s or more."),
+        ("█████                      ████", "Nobody spoke for 0:02, in 1 silence."),
+        ("█                     █        " + 13 * " ", "Nobody spoke for 0:04, in 2 silences."),
+    ],
+)
+def test_silences_in_words_without_a_count_of_nothing(ana: str, text: str) -> None:
+    assert silence_text(drawn(ana=ana)) == text
 
 
 def test_records_without_speech_times_tell_nothing() -> None:

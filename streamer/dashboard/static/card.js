@@ -37,7 +37,7 @@ export class Card {
     this.root = fromTemplate("card");
     this.root.classList.toggle("meeting", name === null);
     if (name !== null) this.root.dataset.name = name;
-    else setText(this.root.querySelector(".spoke dt"), "Nobody spoke");
+    else setText(this.root.querySelector(".spoke dt"), "Silences");
     this.more = this.part("more");
     setText(this.more, name ?? MEETING);
     this.more.addEventListener("click", () => this.setDetailed(!this.detailed));

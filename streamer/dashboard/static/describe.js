@@ -2,7 +2,7 @@
 //
 // A record is a Sentiment, a SessionSentiment or an Alert, with the names that it has on its topic.
 
-import { clock, counted, signed } from "./format.js";
+import { clock, counted, percent, signed } from "./format.js";
 
 const MODALITIES = [["audio", "voice"], ["text", "words"], ["vision", "face"]];
 const STEADY_PER_MIN = 0.25; // a trend up to this size is steady
@@ -118,14 +118,18 @@ export function tipText({ valence, uncertainty }, end, raw) {
 export function talkText(conversation, name) {
   const talk = conversation?.participants.find((each) => each.participant_id === name);
   if (talk === undefined) return "";
-  const share = talk.share === null ? "" : `, ${Math.round(talk.share * 100)} % of all`;
+  if (talk.talk_ms === 0) return "nothing";
+  const share = talk.share === null ? "" : `, ${percent(talk.share)} of all`;
+  const turns = talk.turns ? ` in ${counted(talk.turns, "turn")}` : ", within the turns of others";
   const cutIns = talk.interruptions ? `, ${counted(talk.interruptions, "interruption")}` : "";
-  return `${clock(talk.talk_ms / 1000)}${share} in ${counted(talk.turns, "turn")}${cutIns}`;
+  return `${clock(talk.talk_ms / 1000)}${share}${turns}${cutIns}`;
 }
 
-// How long nobody spoke; "" where it is not known who speaks when.
+// Times in which nobody spoke; "" where it is not known who speaks when.
 export function silenceText(conversation) {
   if (!conversation?.participants.length) return "";
-  const { silences, silence_ms } = conversation;
-  return `for ${clock(silence_ms / 1000)}, in ${counted(silences, "silence")}`;
+  const { participants, silences, silence_ms } = conversation;
+  if (participants.every(({ talk_ms }) => talk_ms === 0)) return "nobody spoke";
+  if (silences === 0) return "none of 2 s or more";
+  return `${silences}, ${clock(silence_ms / 1000)} ${silences === 1 ? "long" : "together"}`;
 }

@@ -42,6 +42,12 @@ export function counted(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+// A share from 0 to 1: "75 %"; "under 1 %" where that would be "0 %".
+export function percent(share) {
+  const whole = Math.round(share * 100);
+  return share > 0 && whole === 0 ? "under 1 %" : `${whole} %`;
+}
+
 // The CSS class of a polarity, or of "divided"; null, no evidence, has one too.
 export function polarityClass(polarity) {
   return polarity ?? "none";

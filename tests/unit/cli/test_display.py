@@ -2,13 +2,12 @@
 
 import re
 
-import msgspec
 import pytest
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, RenderableType
 
-from streamer.cli.display import Board, Boards, comparison, newest_words, valence_bar
-from streamer.recording.comparison import Agreement, Comparison
-from streamer.records import SpeechSpan, Spoken
+from streamer.cli.display import Board, Boards, valence_bar
+from streamer.records import SpeechSpan, Spoken, SpokenWord
 from tests.made_records import alert, sentiment, session, session_sentiment
 
 
@@ -136,7 +135,22 @@ def test_the_summary_tells_who_spoke_how_long() -> None:
     text = shown(board.summary())
     assert re.search(r"ana +0:45 +75% +1 +0:45 +0 +0:15", text)
     assert re.search(r"bo +0:15 +25% +1 +0:15 +1 +0:44", text)
-    assert "Nobody spoke for 0:00, in 0 silences." in text
+    assert "There was no silence of 2 s or more." in text
+
+
+def test_the_summary_has_no_table_of_talk_where_nobody_spoke() -> None:
+    board = Board("Meeting")
+    board.add(sentiment(59, spoken=Spoken()))
+    assert "Nobody spoke." in shown(board.summary())
+    assert "turns" not in shown(board.summary())
+
+
+def test_a_meeting_of_one_or_of_nobody_is_said_in_words() -> None:
+    board = Board("Meeting")
+    board.add(session_sentiment(0, participants=1))
+    assert "over 1 participant," in shown(board.live())
+    board.add(session_sentiment(1, None))
+    assert re.search(r"meeting  no evidence *$", shown(board.live()).strip())
 
 
 def test_the_summary_says_nothing_of_talk_where_no_record_does() -> None:
@@ -162,11 +176,6 @@ def test_the_bar_reaches_from_the_middle_to_the_value(valence: float) -> None:
     assert (cells[-1] == "█") == (valence == 3.0)
 
 
-def test_only_the_newest_words_fit() -> None:
-    assert newest_words("one two three", 8) == "…o three"
-    assert newest_words("short", 8) == "short"
-
-
 def test_the_highest_revision_of_a_window_counts_in_table_and_summary() -> None:
     board = Board("Meeting")
     for record in (
@@ -186,40 +195,65 @@ def test_speech_that_is_published_again_counts_once_as_talk_time() -> None:
     board.add(sentiment(59, spoken=Spoken((SpeechSpan(0, 30_000),))))
     board.add(sentiment(59, revision=1, spoken=Spoken((SpeechSpan(0, 30_500),))))
     assert "0:30" in shown(board.summary())
-    assert "1:00" not in shown(board.summary()).partition("Who spoke")[2].partition("Nobody")[0]
+    assert "1:00" not in shown(board.summary()).partition("Who spoke")[2].partition("There")[0]
 
 
-def test_a_comparison_fits_80_columns_and_no_number_is_cut() -> None:
-    row = Agreement(
-        participant_id="Anastasia Berg",
-        windows=1234,
-        only_a=12,
-        only_b=3,
-        mean_a=-0.24,
-        mean_b=0.19,
-        mean_difference=-0.43,
-        mean_absolute=0.57,
-        correlation=-0.91,
-        same_label=1.0,
-        same_polarity=0.85,
-    )
-    both = Comparison(
-        session_a="standup-20260503T090000Z-3f9a",
-        session_b="standup-20260504T090000Z-11aa",
-        models_a=("default-1",),
-        models_b=("default-2",),
-        agreement=(row,),
-        differences=(),
-    )
-    text = shown(comparison(both))
-    assert "…" not in text
-    for number in ("1234", "-0.24", "+0.19", "-0.43", "0.57", "-0.91", "100%", "85%", "12"):
-        assert number in text, number
-    assert max(map(len, text.splitlines())) <= 80
-    assert "only" in text
-    everybody = msgspec.structs.replace(row, participant_id="*", only_a=0, only_b=0)
-    matched = msgspec.structs.replace(both, agreement=(everybody,))
-    assert "only" not in shown(comparison(matched)), "no window is without its counterpart"
+LONG_NAMES = (
+    "Anastasia Berg",
+    "Maximiliane Katharina von Hohenzollern-Sigmaringen",
+    "北京大学人工智能研究院的张教授",
+)
+
+
+def test_in_80_columns_no_name_and_no_number_is_cut() -> None:
+    board = Board("Meeting")
+    complaint = "这个计划完全不行，我们必须重新开始讨论预算"
+    for name in LONG_NAMES:
+        board.add(sentiment(3, -2.75, participant_id=name, text=complaint))
+    text = shown(board.live())
+    assert first_column(text, 17) == [name.replace(" ", "") for name in sorted(LONG_NAMES)]
+    assert text.count("···· -2.75 strongly negative +0.4 AT·") == len(LONG_NAMES)
+    assert text.count("…开始讨论预算") == len(LONG_NAMES), "of the words the newest"
+    assert max(map(cell_len, text.splitlines())) <= 80
+    people = [*LONG_NAMES, "themeeting"]
+    board.add(session_sentiment(3, -2.75))
+    assert first_column(shown(board.summary()), 20) == [name.replace(" ", "") for name in people]
+
+
+def first_column(table: str, cells: int) -> list[str]:
+    """Return the names in the first `cells` cells of a table, each without spaces."""
+    body = table.partition("──\n")[2].partition("\n\n")[0]
+    names: list[str] = []
+    for line in filter(str.strip, body.splitlines()):
+        name = set_cell_size(line, cells).strip()
+        if re.search(r"\d", line):
+            names.append(name)
+        else:
+            names[-1] += name
+    return [name.replace(" ", "") for name in names]
+
+
+def unsure(*words: tuple[str, float]) -> Spoken:
+    return Spoken((), tuple(SpokenWord(text, 0, 1, confidence) for text, confidence in words))
+
+
+def test_profanity_of_which_the_recogniser_is_unsure_is_hidden() -> None:
+    board = Board("Meeting")
+    board.add(sentiment(3, -2.0, text="oh shit", spoken=unsure(("oh", 0.9), ("shit", 0.3))))
+    assert "oh […]" in board.latest_line().plain
+    for text in (shown(board.live()), shown(board.summary(), 120)):
+        assert "oh […]" in text
+        assert "shit" not in text
+    # the next window has the word too, which no record carries again
+    board.add(sentiment(4, -2.0, text="oh shit it broke", spoken=unsure(("it", 0.9))))
+    assert "oh […] it broke" in shown(board.live())
+
+
+def test_profanity_of_which_the_recogniser_is_sure_is_shown() -> None:
+    board = Board("Meeting")
+    board.add(sentiment(3, -2.0, text="oh shit", spoken=unsure(("shit", 0.8))))
+    board.add(sentiment(4, -2.0, text="shit happens", spoken=unsure(("happens", 0.8))))
+    assert "shit happens" in shown(board.live())
 
 
 def test_sessions_that_run_together_have_a_table_each() -> None:

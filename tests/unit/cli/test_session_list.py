@@ -29,7 +29,7 @@ def summary(
         "started_at": START + timedelta(days=day),
         "duration_ms": 3_723_000,
         "complete": True,
-        "participants": (Participant("Anastasia Berg-Lindqvist", ()), Participant("bo", ())),
+        "participants": (Participant("Anastasia Berg-Lindqvist", ()), Participant("[/]bo", ())),
         "alerts": 12,
         "mean_valence": mean,
         "course": (-2.0, 0.0, None, 2.0),
@@ -42,7 +42,7 @@ def test_no_name_and_no_number_is_cut(width: int) -> None:
     text = shown(session_list([summary(1, -1.25), summary(0)]), width)
 
     assert "…" not in text
-    for part in ("-1.25", "+0.50", "1:02:03", "12", "▁▅ █"):
+    for part in ("-1.25", "+0.50", "1:02:03", "12", "▁▅ █", "[/]bo"):
         assert part in text, part
 
 

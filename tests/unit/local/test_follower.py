@@ -18,7 +18,7 @@ async def test_after_ctrl_c_silent_stages_are_not_waited_for_long() -> None:
     await asyncio.sleep(0)
     assert not draining.done()
     follower.hurry()
-    with pytest.raises(NoProgress, match="1 windows of standup were not answered"):
+    with pytest.raises(NoProgress, match="No answer came for 1 window of standup"):
         await asyncio.wait_for(draining, 30)
 
 

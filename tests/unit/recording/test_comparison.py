@@ -7,7 +7,8 @@ import pytest
 from streamer.errors import ConfigError
 from streamer.recording.comparison import compare
 from streamer.recording.recorded import Recording
-from tests.made_records import recorded, sentiment, session_sentiment
+from streamer.records import Spoken, SpokenWord
+from tests.made_records import recorded, sentiment, session, session_sentiment
 
 
 def scored(folder: Path, name: str, values: dict[tuple[str, int], float | None]) -> Recording:
@@ -53,6 +54,14 @@ def test_the_largest_differences_come_first_and_lie_apart(tmp_path: Path) -> Non
         (30, -2.5),
         (5, 2.0),
     ]
+
+
+def test_the_words_of_a_difference_are_those_that_people_see(tmp_path: Path) -> None:
+    doubted = Spoken((), (SpokenWord("shit", 0, 1, 0.3),))
+    a = recorded(tmp_path / "a", session(names={"ana": "Ana Lind"}), sentiment(0, 0.0))
+    b = recorded(tmp_path / "b", sentiment(0, 1.0, text="oh shit", spoken=doubted))
+    assert compare(b, a).differences[0].text == "oh […]"
+    assert compare(b, a).names == compare(a, b).names == {"ana": "Ana Lind"}
 
 
 def test_recordings_without_a_common_window_are_refused(tmp_path: Path) -> None:

@@ -68,8 +68,61 @@ def test_a_steady_meeting_is_said_to_be_one(tmp_path: Path) -> None:
     assert "There were 2 alerts, the longest: ana fell sharply, down for 2 s." in text
 
 
+def test_nobody_stands_out_by_nothing(tmp_path: Path) -> None:
+    equal = recorded(
+        tmp_path,
+        *(sentiment(k, 0.5, spoken=Spoken((SpeechSpan(0, 3_000),))) for k in range(6)),
+        *(
+            sentiment(k, 0.52, participant_id="bo", spoken=Spoken((SpeechSpan(0, 3_000),)))
+            for k in range(6)
+        ),
+        session_sentiment(5),
+    )
+    text = outline(equal)
+    assert "Everybody was about as positive (+0.50 to +0.52)." in text
+    assert "spoke most" not in text
+
+
+def test_an_alert_that_was_never_cleared_lasts_to_the_end(tmp_path: Path) -> None:
+    standing = recorded(
+        tmp_path,
+        *(session_sentiment(k) for k in range(60)),
+        alert(0),
+        alert(2, state="cleared"),
+        alert(9, kind="sustained_negative", alert_id="later"),
+    )
+    text = outline(standing)
+    assert "There were 2 alerts, the longest: ana is negative, from 0:10 to the end." in text
+    assert "<td>0:10</td><td>the end</td>" in export(standing, "html").decode()
+
+
+def test_a_meeting_divided_for_a_moment_is_not_divided_for_0_percent(tmp_path: Path) -> None:
+    records = [session_sentiment(k, divided=k == 7) for k in range(300)]
+    assert "divided for under 1% of the time" in outline(recorded(tmp_path, *records))
+
+
+def test_the_report_of_nothing_has_sentences_and_no_empty_table(tmp_path: Path) -> None:
+    page = export(recorded(tmp_path, session(), sentiment(0, None, spoken=Spoken())), "html")
+    text = page.decode().partition("<body>")[2]
+    assert "No window has evidence." in text
+    assert "Nobody spoke." in text
+    assert "· 1 participant ·" in text
+    for absent in ("<tbody></tbody>", " in 0 ", "1 participants"):
+        assert absent not in text, absent
+    whole = recorded(tmp_path / "whole", session_sentiment(0, None))
+    text = export(whole, "html").decode()
+    assert "No records of single people." in text
+    assert "participants" not in text.partition("</header>")[0]
+    assert "<tbody></tbody>" not in text
+
+
 @pytest.mark.parametrize(
-    ("text", "shown"), [("short", "“short”"), ("one two three four", "“…three four”")]
+    ("text", "shown"),
+    [
+        ("short", "“short”"),
+        ("one two three four", "“…three four”"),
+        ("这个计划完全不行我们必须重新开始讨论", "“…全不行我们必须重新开始讨论”"),
+    ],
 )
 def test_a_quotation_keeps_the_newest_words(text: str, shown: str) -> None:
     assert quoted(text, 14) == shown

@@ -97,7 +97,7 @@ async def test_after_a_stop_windows_that_nobody_scores_are_not_waited_for() -> N
     in_flight, stop = InFlight(1), threading.Event()
     await in_flight.room(("standup/ana/0", 0), 1)
     stop.set()
-    with pytest.raises(NoProgress, match=r"1 windows of .* were not scored"):
+    with pytest.raises(NoProgress, match=r"No score came for 1 window of standup"):
         await deliver(window(1), Producer(config), in_flight, stop)
 
 
