@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,9 @@ from streamer.records import (
     Sentiment,
     Session,
     SessionSentiment,
+    SpeechSpan,
+    Spoken,
+    SpokenWord,
     Window,
     Word,
     window_id,
@@ -213,6 +217,30 @@ def session(state: Literal["started", "ended"] = "started", **changes: Any) -> S
         "counters": {"late_words": 2} if state == "ended" else {},
     }
     return Session(**fields | changes)
+
+
+def said(index: int, text: str) -> Spoken:
+    """One second of speech with some words; the recogniser is unsure of the number."""
+    start_ms = index * 1000
+    words = (
+        SpokenWord(
+            word, start_ms + 300 * k, start_ms + 300 * k + 250, 0.4 if word.isdigit() else 0.9
+        )
+        for k, word in enumerate([*text.split(), str(index)])
+    )
+    return Spoken((SpeechSpan(start_ms, start_ms + 1000),), tuple(words))
+
+
+def of_two(index: int) -> list[Sentiment | SessionSentiment]:
+    """One second of a meeting of two: bo is silent from 20 to 30."""
+    wave = math.sin(index / 15)
+    quiet = 20 <= index < 30
+    bo = said(index, "and bo answers") if index % 10 > 6 and not quiet else Spoken()
+    return [
+        sentiment(index, 1.5 * wave, spoken=said(index, "so says ana") if index % 10 < 6 else None),
+        sentiment(index, None if quiet else -1.2 + wave, participant_id="bo", spoken=bo),
+        session_sentiment(index, wave / 3),
+    ]
 
 
 def with_sessions(*records: Any) -> list[Any]:

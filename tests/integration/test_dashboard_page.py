@@ -7,265 +7,48 @@ also written as a screenshot, to look at, into `page-states` of pytest's tempora
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 import math
-import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-from streamer import dashboard
-from streamer.config import Config, build
-from streamer.dashboard.feed import Feed, Shown
-from streamer.dashboard.history import Recorded
+from streamer.config import build
+from streamer.dashboard.feed import Shown
 from streamer.kafka.embedded import EmbeddedBroker
 from streamer.kafka.producer import Producer
-from streamer.recording.export import export
-from streamer.recording.reader import Recordings
 from streamer.recording.writer import Writer
-from streamer.records import Participant, Sentiment, SpeechSpan, Spoken, SpokenWord
+from streamer.records import Participant, Sentiment
 from streamer.rounding import rounded
 from streamer.session_ids import make_id
-from tests import made_meeting, media
-from tests.axe import violations
-from tests.made_records import START, alert, recorded, sentiment, session, session_sentiment
-from tests.unit.room.test_room_session import open_room
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-
-PATIENCE_S = 30
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--window-size=1280,1000",
+from tests import media
+from tests.browser import Browser, Served
+from tests.made_records import (
+    START,
+    alert,
+    of_two,
+    said,
+    sentiment,
+    session,
+    session_sentiment,
 )
 
-
-class Served:
-    """A page over a feed (or over a broker's topics) on an event loop of its own thread."""
-
-    def __init__(
-        self, config: Config | None = None, port: int = 0, recordings: Path | None = None
-    ) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._config = config
-        self._history = Recorded(Recordings(recordings)) if recordings else None
-        self.feed = self._call(self._make_feed())
-        self._page: Any = None
-        self.start(port)
-
-    async def _make_feed(self) -> Feed:
-        feed = Feed("broker.example:9092")
-        feed.state = "up"
-        return feed
-
-    def start(self, port: int = 0, feed: Feed | None = None) -> None:
-        self.feed = feed or self.feed
-        context: Any = (
-            dashboard.showing(self._config, port=port)
-            if self._config
-            else dashboard.Page(self.feed, port=port, history=self._history)
-        )
-        self._context = context
-        self._page = self._call(context.__aenter__())
-        self.url = self._page.url()
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rstrip("/").rpartition(":")[2])
-
-    def add(self, *records: Shown, timestamp_ms: int | None = None) -> None:
-        now_ms = time.time_ns() // 1_000_000 if timestamp_ms is None else timestamp_ms
-        self.do(lambda: [self.feed.add(record, now_ms) for record in records])
-
-    def state(self, state: str) -> None:
-        self.do(lambda: setattr(self.feed, "state", state))
-
-    def do(self, work: Callable[[], Any]) -> Any:
-        async def on_loop() -> Any:
-            return work()
-
-        return self._call(on_loop())
-
-    def new_feed(self) -> Feed:
-        feed: Feed = self._call(self._make_feed())
-        return feed
-
-    def stop(self) -> None:
-        self._call(self._context.__aexit__(None, None, None))
-
-    def close(self) -> None:
-        self.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _call(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
-
-
-class Browser:
-    """What a person does and sees."""
-
-    def __init__(self, driver: webdriver.Chrome, folder: Path) -> None:
-        self.driver = driver
-        self._folder = folder
-
-    def open(self, url: str) -> None:
-        self.driver.get(url)
-
-    def shot(self, name: str) -> None:
-        self.driver.save_screenshot(str(self._folder / f"{name}.png"))
-
-    def text(self, selector: str) -> str:
-        return self.driver.find_element(By.CSS_SELECTOR, selector).text
-
-    def card(self, name: str) -> str:
-        return f'.card[data-name="{name}"]'
-
-    def until(self, condition: Callable[[], Any], what: str = "") -> Any:
-        return WebDriverWait(self.driver, PATIENCE_S, 0.1, ignored_exceptions=[Exception]).until(
-            lambda _: condition(), what
-        )
-
-    def until_text(self, selector: str, text: str) -> None:
-        self.until(lambda: text in self.text(selector), f"{text!r} in {selector}")
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def windows_seen(self, name: str, seconds: int) -> list[int]:
-        """Moves the slider over every second and reads which window is shown."""
-        seen: list[int] = self.driver.execute_async_script(
-            """
-            const [selector, seconds, done] = arguments;
-            const scrub = document.getElementById("scrub"), seen = [];
-            (async () => {
-              for (let s = 1; s <= seconds; s += 1) {
-                scrub.value = s;
-                scrub.dispatchEvent(new Event("input"));
-                await new Promise(requestAnimationFrame);
-                await new Promise(requestAnimationFrame);
-                seen.push(Number(document.querySelector(selector).dataset.window));
-              }
-              done(seen);
-            })();
-            """,
-            f"{self.card(name)} .value",
-            seconds,
-        )
-        return seen
-
-    def _log(self) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return entries
-
-    def attribute(self, selector: str, name: str) -> str:
-        value = self.driver.find_element(By.CSS_SELECTOR, selector).get_attribute(name)
-        assert value is not None
-        return value
-
-    def complaints(self) -> list[str]:
-        """Errors in the console, refused addresses of a server that is away aside."""
-        return [
-            entry["message"]
-            for entry in self._log()
-            if entry["level"] == "SEVERE" and "ERR_CONNECTION_REFUSED" not in entry["message"]
-        ]
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    binary, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver_path is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = Options()
-    options.binary_location = binary
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(driver_path))
-    driver.set_script_timeout(PATIENCE_S)
-    try:
-        yield Browser(driver, tmp_path_factory.mktemp("page-states"))
-    finally:
-        driver.quit()
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
-    """The browser; afterwards nothing may have been refused or thrown."""
-    chromium.complaints()
-    yield chromium
-    complaints = chromium.complaints()
-    chromium.open("about:blank")
-    chromium.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    chromium.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert complaints == []
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    server = Served()
-    yield server
-    server.close()
-
-
-def said(index: int, text: str) -> Spoken:
-    """One second of speech with some words; the recogniser is unsure of the number."""
-    start_ms = index * 1000
-    words = (
-        SpokenWord(
-            word, start_ms + 300 * k, start_ms + 300 * k + 250, 0.4 if word.isdigit() else 0.9
-        )
-        for k, word in enumerate([*text.split(), str(index)])
-    )
-    return Spoken((SpeechSpan(start_ms, start_ms + 1000),), tuple(words))
-
-
-def both(index: int) -> list[Shown]:
-    """One second of a meeting of two: bo is silent from 20 to 30."""
-    wave = math.sin(index / 15)
-    quiet = 20 <= index < 30
-    bo = said(index, "and bo answers") if index % 10 > 6 and not quiet else Spoken()
-    return [
-        sentiment(index, 1.5 * wave, spoken=said(index, "so says ana") if index % 10 < 6 else None),
-        sentiment(index, None if quiet else -1.2 + wave, participant_id="bo", spoken=bo),
-        session_sentiment(index, wave / 3),
-    ]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def test_a_session_is_shown_with_the_numbers_of_its_records(
     browser: Browser, served: Served
 ) -> None:
-    served.add(session(), *(record for index in range(90) for record in both(index)), alert(61))
+    served.add(session(), *(record for index in range(90) for record in of_two(index)), alert(61))
     browser.open(served.url)  # one session: its page opens by itself
     browser.until_text("#title", "standup")
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 89")
@@ -320,7 +103,7 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     expected = 1.5 * math.sin((at - 1) / 15)
     assert f"{expected:+.2f} ± 0.25, by itself {expected:+.2f}".replace("-", "−") in hovered
     browser.shot("hover")
-    served.add(*both(90), alert(90, alert_id="later"))
+    served.add(*of_two(90), alert(90, alert_id="later"))
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
     browser.until_text("#announcer", "ana fell")
     assert browser.driver.title == "(1 alert) standup · Sentiment"
@@ -341,149 +124,6 @@ def test_a_session_is_shown_with_the_numbers_of_its_records(
     browser.until(lambda: browser.run(names) == ["bo", "Ana Berg"], "bo first")
     browser.run("document.getElementById('newest').click()")
     browser.until_text(f"{browser.card('ana')} .words", "the words of window 90")
-
-
-def test_dark_and_on_a_phone_nothing_is_wider_than_the_screen(
-    browser: Browser, served: Served
-) -> None:
-    served.add(session(), *(record for index in range(90) for record in both(index)), alert(61))
-    browser.driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": "dark"}]},
-    )
-    browser.driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True},
-    )
-    browser.open(served.url + "?session=standup")
-    browser.until_text(f"{browser.card('ana')} .label", "weakly negative")
-    browser.shot("phone-dark")
-    assert browser.run("return document.documentElement.scrollWidth") <= 375
-    assert (
-        browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(18, 22, 27)"
-    )
-
-
-CONTRASTS = """
-const linear = (c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-const channel = (c) => linear(c / 255);
-const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-const ground = (element) => {
-  for (let at = element; at; at = at.parentElement) {
-    const colour = parse(getComputedStyle(at).backgroundColor);
-    if (colour.length === 3 || colour[3] === 1) return colour;
-  }
-  return [255, 255, 255];
-};
-const poor = [];
-for (const element of document.querySelectorAll("body *:not(script)")) {
-  const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-  if (!own || element.disabled || !element.getClientRects().length) continue;
-  const [a, b] = [light(parse(getComputedStyle(element).color)), light(ground(element))];
-  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  if (ratio < 4.5) poor.push(`${element.className || element.tagName}: ${ratio.toFixed(2)}`);
-}
-return poor;
-"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_can_be_read(browser: Browser, served: Served, scheme: str) -> None:
-    """Contrast of at least 4.5 (WCAG 2.2 AA) in every colour that text takes."""
-    for name, valence in (("a", -2.0), ("b", 0.0), ("c", 2.0), ("d", None)):
-        served.add(sentiment(0, valence, participant_id=name))
-    served.add(alert(0), alert(0, state="cleared"), session_sentiment(0))
-    served.state("down")
-    browser.driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-    )
-    for page in ("?all", "?session=standup"):
-        browser.open(served.url + page)
-        browser.until_text("#banner", "has not answered")
-        browser.run("document.getElementById('stages').open = true")
-        browser.until_text("#health", "away")
-        browser.run("document.getElementById('detailed').click()")
-        assert browser.run(CONTRASTS) == []
-
-
-def test_axe_finds_nothing_wrong_with_the_page(browser: Browser, served: Served) -> None:
-    """In light colours: the test above measures the contrast of both."""
-    for day in range(2):
-        own = make_id("retro", START, day)
-        served.add(session("ended", session_id=own), session_sentiment(day, session_id=own))
-    served.add(*made_meeting.records())
-    browser.open(served.url + "?all")
-    browser.until_text("#trends", "retro")
-    assert violations(browser.driver) == []
-    browser.open(served.url + "?session=standup")
-    browser.until_text("#alerts", "hardly speaks")
-    browser.run("document.getElementById('detailed').click()")
-    browser.run("document.getElementById('stages').open = true")
-    browser.until_text(f"{browser.card('cy')} .talk", "of all")
-    assert violations(browser.driver) == []
-    browser.open(served.url + "?session=planning")
-    browser.until_text("#steps", "planning has not begun")
-    assert violations(browser.driver) == []
-    browser.run("document.documentElement.removeAttribute('lang')")
-    (found,) = violations(browser.driver)
-    assert found.startswith("html-has-lang"), "axe finds what is wrong"
-
-
-async def test_axe_finds_nothing_wrong_with_the_pages_of_a_room(browser: Browser) -> None:
-    def look(link: str, shown: str) -> None:
-        browser.open(link)
-        browser.until_text("main", shown)
-        assert violations(browser.driver) == []
-
-    async with open_room() as room:
-        await asyncio.to_thread(look, room.links[0], "estimate sentiment")
-        await asyncio.to_thread(look, room.host_links[0], "What people agree to")
-
-
-def test_the_report_of_three_minutes_is_two_printed_pages_and_as_wide_as_a_phone(
-    browser: Browser, tmp_path: Path
-) -> None:
-    report = tmp_path / "report.html"
-    report.write_bytes(export(recorded(tmp_path / "kept", *made_meeting.records()), "html"))
-    browser.open(report.as_uri())
-    for inches in (
-        {"paperWidth": 8.27, "paperHeight": 11.69},
-        {"paperWidth": 8.5, "paperHeight": 11},
-    ):
-        pdf = browser.driver.execute_cdp_cmd("Page.printToPDF", inches)["data"]
-        assert len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(pdf))) == 2
-    phone = {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    assert browser.run("return document.documentElement.scrollWidth") <= 375
-    browser.shot("report-phone")
-    assert violations(browser.driver) == []
-
-
-def test_the_keyboard_reaches_everything(browser: Browser, served: Served) -> None:
-    served.add(*(record for index in range(30) for record in both(index)), alert(3))
-    browser.open(served.url + "?session=standup")
-    browser.until_text("#alerts", "ana fell")
-    reached = []
-    for _ in range(8):
-        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
-        focused = browser.driver.switch_to.active_element
-        reached.append(focused.get_attribute("id") or focused.text)
-    texts = [name.partition(" fell")[0] for name in reached if name != "notify"]  # where allowed
-    assert texts[:7] == [
-        "Skip to the content",
-        "All sessions",
-        "The meeting as a whole",
-        "alerts",
-        "0:04 ana",
-        "ana",
-        "bo",
-    ]
-    browser.driver.find_element(By.ID, "scrub").send_keys(Keys.ARROW_LEFT)
-    browser.until_text(f"{browser.card('ana')} .words", "window 28")
-    for chart in browser.driver.find_elements(By.CSS_SELECTOR, ".chart"):
-        assert (chart.get_attribute("aria-label") or "").startswith("Valence of")
 
 
 def test_a_meeting_without_persons_is_shown_as_a_whole(browser: Browser, served: Served) -> None:
@@ -601,7 +241,7 @@ def test_a_list_then_one_session(browser: Browser, served: Served) -> None:
 
 
 def test_a_dropped_connection_goes_on_without_a_gap(browser: Browser, served: Served) -> None:
-    served.add(*(record for index in range(10) for record in both(index)))
+    served.add(*(record for index in range(10) for record in of_two(index)))
     browser.open(served.url + "?session=standup")
     browser.until_text(f"{browser.card('ana')} .words", "window 9")
     browser.run("document.querySelector('.card').dataset.mine = 'yes'")
@@ -610,7 +250,7 @@ def test_a_dropped_connection_goes_on_without_a_gap(browser: Browser, served: Se
     browser.until_text("#link", "Connection lost")
     browser.until_text("#banner", "The connection to the page's server is lost")
     browser.shot("connection-lost")
-    served.add(*(record for index in range(10, 20) for record in both(index)))
+    served.add(*(record for index in range(10, 20) for record in of_two(index)))
     served.start(port)
     browser.until_text("#link", "Connected")
     browser.until_text(f"{browser.card('ana')} .words", "window 19")
@@ -697,35 +337,6 @@ def test_hours_of_ten_participants_stay_small(browser: Browser, served: Served) 
     )
     browser.shot("hours")
     assert heap_megabytes() < 1.35 * full < 250
-
-
-@pytest.mark.parametrize(
-    ("people", "width", "height", "mobile"),
-    [(10, 1366, 768, False), (10, 1280, 720, False), (9, 1280, 720, False), (10, 390, 844, True)],
-)
-def test_ten_people_are_on_one_screen(
-    browser: Browser, served: Served, people: int, width: int, height: int, mobile: bool
-) -> None:
-    served.add(session(), session_sentiment(0), alert(0, participant_id="person 3"))
-    served.add(*(sentiment(0, participant_id=f"person {number}") for number in range(people)))
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.open(served.url + "?session=standup")
-    browser.until_text("#alerts", "person 3")
-    browser.until_text(f"{browser.card(f'person {people - 1}')} .now", "weakly positive")
-    lowest = "Math.max(...[...document.querySelectorAll('.card')].map(bottom))"
-    free = (
-        "innerHeight"
-        if mobile
-        else "document.querySelector('.toolbar').getBoundingClientRect().top"
-    )
-    browser.until(
-        lambda: browser.run(
-            "const bottom = (card) => card.getBoundingClientRect().bottom;"
-            f"return {lowest} <= {free}"
-        ),
-        "all tiles above the toolbar",
-    )
 
 
 def test_a_recorded_session_opens_with_its_recording_beside_it(
@@ -825,7 +436,7 @@ async def publish(address: str, records: list[Shown]) -> None:
 
 
 def test_from_the_topics_to_the_screen(browser: Browser) -> None:
-    records = [record for index in range(12) for record in both(index)]
+    records = [record for index in range(12) for record in of_two(index)]
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(EmbeddedBroker())
         served = Served(build({"kafka": {"broker": broker.address}}))

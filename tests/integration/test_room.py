@@ -27,7 +27,7 @@ from streamer.recording.reader import Recordings
 from streamer.records import SAMPLE_RATE_HZ, Session
 from streamer.room.inbox import Inbox
 from streamer.room.peer import WebRtcPeer
-from tests.integration.test_dashboard_page import FLAGS, PATIENCE_S
+from tests.browser import FLAGS, PATIENCE_S
 from tests.integration.test_live import next_line, started
 from tests.unit.room.test_room_session import open_room
 from tests.unit.room.test_room_session import until as holds
