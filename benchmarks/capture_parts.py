@@ -3,17 +3,19 @@
     python benchmarks/capture_parts.py RECORDING … [--seconds 10] [--json]
 
 The participant is one of ten of `load.py --talk turns`: silent for the first ten seconds, then one
-who speaks. `source` is the graph that makes the participant: it decodes every picture and copies
-it, which no camera or stream needs. `reading` is that with what capture does of it. The other parts
-come after it. Words are not among them: `words.py` measures the recogniser. CPU holds on a busy
-machine.
+who speaks. `source` is what sends the stream, in another process than capture. `reading` is opening
+and decoding it. The other parts come after it. Words are not among them: `words.py` measures the
+recogniser. CPU holds on a busy machine.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -21,10 +23,10 @@ import msgspec
 import numpy as np
 
 from streamer import audio
-from streamer.capacity.live_load import TURN_S, source
+from streamer.capacity.senders import TURN_S, Recording, in_turn, send
 from streamer.capture.files import ContainerReader, SelectedStreams
 from streamer.capture.live import Feed, Tracks
-from streamer.capture.sources import Source, parse_participant
+from streamer.capture.sources import Source
 from streamer.config import Config
 from streamer.faces import FaceTracker
 from streamer.kafka.topics import WINDOWS
@@ -33,30 +35,32 @@ from streamer.speech.activity import FRAME_SAMPLES, Silero
 from streamer.windows import Windower
 
 CONFIG = Config()
+SOURCE = Source("url", "made")
 PEOPLE = 10
 
 
-def demuxed(graph: Source, seconds: float) -> None:
-    """Run the graph for so many of its seconds."""
-    with av.open(graph.address, "r", format="lavfi") as container:
-        for packet in container.demux():
-            if packet.pts is not None and packet.pts * packet.time_base > seconds:
-                return
+class Sent(Exception):
+    """The stream is long enough."""
 
 
-def source_cpu(recording: Path, seconds: float = 5.0) -> float:
-    """Return the CPU seconds per second of the graph that makes one of several participants."""
-    [graph] = parse_participant(source(recording.absolute(), 1, PEOPLE, "turns")).media
-    begun_s = time.process_time()
-    demuxed(graph, seconds)
-    return round((time.process_time() - begun_s) / seconds, 4)
+def stream(recording: Recording, end_s: float) -> bytes:
+    """Return so many seconds of the stream of one of several participants, without waiting."""
+
+    def pace(due: Fraction) -> None:
+        if due > end_s:
+            raise Sent
+
+    out = io.BytesIO()
+    with contextlib.suppress(Sent):
+        send(recording, out, in_turn(1, PEOPLE), pace)
+    return out.getvalue()
 
 
-def read(graph: Source, begin_s: float, end_s: float) -> Iterator[AudioChunk | VideoFrame]:
-    """Yield what capture makes of the graph in `[begin_s, end_s)`; times count from `begin_s`."""
-    feed = Feed(graph, audio=True, video=True, frame_rate_hz=CONFIG.faces.rate_hz)
+def read(made: bytes, begin_s: float, end_s: float) -> Iterator[AudioChunk | VideoFrame]:
+    """Yield what capture makes of a stream in `[begin_s, end_s)`; times count from `begin_s`."""
+    feed = Feed(SOURCE, audio=True, video=True, frame_rate_hz=CONFIG.faces.rate_hz)
     tracks, begin_ns = Tracks(feed, Counter()), round(begin_s * NS_PER_S)
-    with av.open(graph.address, "r", format="lavfi") as container:
+    with av.open(io.BytesIO(made), "r") as container:
         best = container.streams.best
         reader = ContainerReader(
             container,
@@ -111,18 +115,18 @@ def cut(chunks: list[AudioChunk], crops: list[tuple[FaceCrop | None, int]]) -> l
 
 def costs(recording: Path, begin_s: float, seconds: float) -> dict[str, float]:
     """Return the CPU seconds per second of every part."""
-    made = source(recording, 1, PEOPLE, "turns")
-    [graph] = parse_participant(made).media
+    repeated = Recording.load(recording)
     voice, tracker = Silero(), FaceTracker(CONFIG.faces)
     end_s = begin_s + seconds
-    chunks = list(read(graph, begin_s, end_s))
+    made = stream(repeated, end_s)
+    chunks = list(read(made, begin_s, end_s))
     sounds = [chunk for chunk in chunks if isinstance(chunk, AudioChunk)]
     frames = [chunk for chunk in chunks if isinstance(chunk, VideoFrame)]
     hear(voice, sounds)  # once for what its first call costs
     crops = list[tuple[FaceCrop | None, int]]()
     parts: dict[str, tuple[float, Callable[[], object]]] = {
-        "source": (end_s, lambda: demuxed(graph, end_s)),
-        "reading": (end_s, lambda: sum(1 for _ in read(graph, 0, end_s))),
+        "source": (end_s, lambda: stream(repeated, end_s)),
+        "reading": (end_s, lambda: sum(1 for _ in read(made, 0, end_s))),
         "voice activity": (seconds, lambda: hear(voice, sounds)),
         "faces": (
             seconds,

@@ -3,7 +3,7 @@
     python benchmarks/load.py RECORDING [RECORDING …] --participants 4 [--to 16] [--talk turns|all]
         [--seconds 60] [--broker embedded|HOST:PORT] [--limit-ms 250] [--json]
 
-Each participant is a live source: a recording that repeats at real speed. With `--talk turns` one
+Each participant is a live stream: a recording that repeats at real speed. With `--talk turns` one
 after another has sound, 10 s each, and the others are silent with a face; with `all` everybody has
 sound all the time. `streamer run` captures them, and its printed records are the subscriber's.
 From one number of participants to `--to` each is measured in turn, until the 95th percentile passes
@@ -12,20 +12,16 @@ From one number of participants to `--to` each is measured in turn, until the 95
 A latency is from a window's end to its record on standard output, after a warm-up of 15 s; `first`
 counts a window's first record, `last` its last revision; `word` is from a word's end to the first
 record that carries it with its time. CPU is in seconds per second and participant, by process:
-`capture` contains the subscriber, and the broker where it is the embedded one. It also contains the
-graphs of FFmpeg that make the participants, which no camera or stream needs: `source_cpu` is what
-one takes, measured alone before. CPU is read from /proc, so this script needs Linux. Percentiles
-hold on idle cores only.
+`capture` contains the subscriber, and the broker where it is the embedded one. `source_cpu` is what
+this script itself takes, which sends the streams; it is not in the sum. CPU is read from /proc, so
+this script needs Linux. Percentiles hold on idle cores only.
 `streamer bench` measures the same for a machine of your own.
 """
 
 import argparse
 import json
-import statistics
 from dataclasses import asdict
 from pathlib import Path
-
-from capture_parts import source_cpu
 
 from streamer.capacity.figures import Figures
 from streamer.capacity.live_load import Load, measure
@@ -44,8 +40,6 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     arguments = ("--broker", options.broker)
-    source = round(statistics.mean(source_cpu(each) for each in options.recordings), 4)
-    print(json.dumps({"source_cpu": source}) if options.json else f"source_cpu {source}")
     capacity = 0
     for count in range(options.participants, (options.to or options.participants) + 1):
         figures = measure(

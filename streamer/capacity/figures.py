@@ -37,6 +37,8 @@ class Figures:
         losses: what capture counted as lost, as printed at its end.
         word_ms: percentiles of the time from a word's end to the first record that carries it.
         records_per_window: 1, and more with revisions.
+        source_cpu: CPU seconds per second and participant of what sends the streams and reads the
+            records, which is not in `cpu_per_participant`.
     """
 
     participants: int
@@ -51,6 +53,7 @@ class Figures:
     losses: Sequence[str]
     word_ms: Mapping[str, float] = field(default_factory=dict)
     records_per_window: float = 1.0
+    source_cpu: float = 0.0
 
     @property
     def keeps_up(self) -> bool:

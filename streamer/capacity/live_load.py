@@ -2,7 +2,8 @@
 
 What enters: recordings, and how many participants repeat them at real speed. What leaves: the
 figures of one `streamer run` in a process of its own, whose printed records are the subscriber's.
-It does not know which figures are good. CPU and memory come from /proc, and are absent without it.
+This process sends the participants' streams. It does not know which figures are good. CPU and
+memory come from /proc, and are absent without it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from pathlib import Path
 from typing import IO
 
 from streamer.capacity.figures import Figures, Talk, percentiles
+from streamer.capacity.senders import HasSound, Recording, always, in_turn, sending
 from streamer.errors import ExitCode, StreamerError
 
 Pids = Mapping[str, int]
 """The process of each stage; `capture` contains the subscriber and an embedded broker."""
 
 WARM_UP_S = 15.0
-TURN_S = 10
 START_S = 180.0
 """The longest wait for the first record."""
 END_S = 120.0
@@ -97,25 +98,28 @@ class Arrivals:
         self.first_ms, self.last_ms, self.words_ms = {}, {}, {}
 
 
-def source(recording: Path, number: int, count: int, talk: Talk) -> str:
-    """Return a participant's option: a graph of FFmpeg that repeats a recording."""
-    cycle_s, begin_s = TURN_S * count, TURN_S * number
-    mute = f"volume=0:enable='not(between(mod(t,{cycle_s}),{begin_s},{begin_s + TURN_S}))',"
-    return (
-        f"p{number + 1}=lavfi:"
-        f"movie={recording}:loop=0,setpts=N/FRAME_RATE/TB,format=yuv420p[out0];"
-        f"amovie={recording}:loop=0,asetpts=N/SR/TB,{mute if talk == 'turns' else ''}"
-        "aformat=sample_fmts=s16:channel_layouts=mono[out1]"
-    )
+def participants(load: Load) -> list[tuple[Recording, HasSound]]:
+    """Return what each participant repeats, and when it has sound.
+
+    Raises:
+        SourceError: a recording cannot be read, or has no sound or no pictures.
+    """
+    recordings = [Recording.load(path) for path in load.recordings[: load.participants]]
+    return [
+        (
+            recordings[number % len(recordings)],
+            in_turn(number, load.participants) if load.talk == "turns" else always,
+        )
+        for number in range(load.participants)
+    ]
 
 
-def command(load: Load, recordings: Sequence[Path]) -> list[str]:
-    """Return the command of the measured session; the paths must need no escape in a graph."""
+def command(load: Load, addresses: Sequence[str]) -> list[str]:
+    """Return the command of the measured session, with a participant for each address."""
     words = [sys.executable, "-P", "-m", "streamer", "run", "--json", "--no-page"]
     words += ["--consent", "generated participants of a measurement", *load.arguments]
-    for number in range(load.participants):
-        recording = recordings[number % len(recordings)]
-        words += ["--participant", source(recording, number, load.participants, load.talk)]
+    for number, address in enumerate(addresses, 1):
+        words += ["--participant", f"p{number}={address}"]
     return words
 
 
@@ -128,23 +132,27 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
 
     Raises:
         LoadFailed: the session ended by itself, or no record came within START_S.
+        SourceError: a recording cannot be read, or has no sound or no pictures.
     """
-    with tempfile.TemporaryDirectory(prefix="streamer-load-") as folder:
-        recordings = _linked(load.recordings, Path(folder))
+    with (
+        sending(participants(load)) as addresses,
+        tempfile.TemporaryDirectory(prefix="streamer-load-") as folder,
+    ):
         log_path = Path(folder) / "run.log"
         with (
             log_path.open("w") as log,
-            _running(command(load, recordings), log) as (process, arrivals),
+            _running(command(load, addresses), log) as (process, arrivals),
         ):
             _wait_for_records(process, arrivals, log_path)
             _wait(load.warm_up_s, process, log_path)
             arrivals.restart()
             pids = stages_of(process.pid)
-            before = _cpu(pids)
+            before, own_s = _cpu(pids), time.process_time()
             begun_s = time.monotonic()
             _wait(load.seconds, process, log_path, lambda: watch(pids))
             length_s = time.monotonic() - begun_s
             used = {stage: after - before[stage] for stage, after in _cpu(pids).items()}
+            own_s = time.process_time() - own_s
             first, last = list(arrivals.first_ms.values()), list(arrivals.last_ms.values())
             words = list(arrivals.words_ms.values())
             records = arrivals.records
@@ -163,6 +171,7 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
         losses=losses,
         word_ms=percentiles(words),
         records_per_window=round(records / max(1, len(first)), 2),
+        source_cpu=round(own_s / (length_s * load.participants), 4),
     )
 
 
@@ -229,14 +238,6 @@ def _stage_of(pid: int) -> str | None:
     except OSError:
         return None
     return next((stage for verb, stage in STAGES.items() if verb in words), None)
-
-
-def _linked(recordings: Sequence[Path], folder: Path) -> list[Path]:
-    """Give the recordings names that need no escape in a graph of FFmpeg."""
-    links = [folder / f"{number}{path.suffix}" for number, path in enumerate(recordings)]
-    for link, path in zip(links, recordings, strict=True):
-        link.symlink_to(path.absolute())
-    return links
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import av
 
+from streamer.capture.backlog import read_backlog
 from streamer.capture.source_notices import SourceNotices
 from streamer.capture.sources import Source, channel_fragment
 from streamer.capture.timeline import Timeline
@@ -244,9 +245,14 @@ class ContainerReader:
             self._notices.add("none", f"nothing of its {missing} could be decoded")
         yield from self._notices.close()
 
-    def read_live(self) -> Iterator[MediaChunk]:
-        """Yield chunks in arrival order; errors of the container are raised."""
-        for packet in self._packets:
+    def read_live(self, waiting: bool = False) -> Iterator[MediaChunk]:
+        """Yield chunks in arrival order; errors of the container are raised.
+
+        Args:
+            waiting: whether the first packets may have been sent a while ago, as those of a
+                network stream; they then begin at the time at which they were sent.
+        """
+        for packet in self._since_sent() if waiting else self._packets:
             self._shift(packet)
             yield from self._decode(packet.stream, packet)
             yield from self._notices.take()
@@ -265,6 +271,17 @@ class ContainerReader:
         return False
 
     # -- packets --
+
+    def _since_sent(self) -> Iterator[Any]:
+        """Yield the packets; the timeline begins when the first was sent, or with the session."""
+        now = self.now or (lambda: self.start_ns)
+        backlog = read_backlog(self._packets, now, _own_ns)
+        sent_ns = max(0, backlog.sent_ns)
+        self._timeline = Timeline(backlog.begin_ns, sent_ns, self.max_gap_ns, self.now)
+        yield from backlog.packets
+        if backlog.failure is not None:
+            raise backlog.failure
+        yield from self._packets
 
     def _demux(self) -> Iterator[Any]:
         for packet in self.container.demux(*self.streams.present):
@@ -443,8 +460,12 @@ def _time_of(chunk: MediaChunk) -> int:
 
 
 def _packet_ns(packet: Any) -> int:
+    return _own_ns(packet) or 0
+
+
+def _own_ns(packet: Any) -> int | None:
     timestamp = packet.dts if packet.dts is not None else packet.pts
-    return 0 if timestamp is None else _in_ns(timestamp, packet.time_base)
+    return None if timestamp is None else _in_ns(timestamp, packet.time_base)
 
 
 def _frame_ns(frame: Any, time_base: Any = None) -> int | None:

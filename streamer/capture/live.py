@@ -119,7 +119,7 @@ def read_feed(
             now=clock,
             counters=tracks.counters,
         )
-        for chunk in reader.read_live():
+        for chunk in reader.read_live(waiting=feed.source.kind == "url"):
             if feed.source.kind == "lavfi" and not isinstance(chunk, Notice):
                 _wait((chunk.event_time_ns - clock()) / NS_PER_S, stopped)
             yield chunk

@@ -6,8 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from streamer.capacity.live_load import Arrivals, Load, command, memory_mb, source, stages_of
-from streamer.capture import parse_participant
+from streamer.capacity.live_load import Arrivals, Load, command, memory_mb, stages_of
 
 
 def line(index: int, revision: int = 0) -> str:
@@ -63,20 +62,12 @@ def test_the_warm_up_does_not_count() -> None:
     assert arrivals.records == 0
 
 
-def test_participants_share_the_recordings_and_keep_the_options() -> None:
+def test_each_stream_is_a_participant_and_the_options_stay() -> None:
     load = Load([Path("a.mp4"), Path("b.mp4")], 3, arguments=("--broker", "kafka:9092"))
-    words = command(load, [Path("/made/0.mp4"), Path("/made/1.mp4")])
+    words = command(load, [f"http://127.0.0.1:9/{number}.mkv" for number in range(3)])
     people = [words[at + 1] for at, word in enumerate(words) if word == "--participant"]
-    assert [person.partition("=")[0] for person in people] == ["p1", "p2", "p3"]
-    assert ["/made/0.mp4" in person for person in people] == [True, False, True]
+    assert people == [f"p{number + 1}=http://127.0.0.1:9/{number}.mkv" for number in range(3)]
     assert words[words.index("--broker") + 1] == "kafka:9092"
-
-
-def test_a_participant_is_one_live_source_that_is_silent_out_of_turn() -> None:
-    turns, always = (source(Path("/made/0.mp4"), 1, 3, talk) for talk in ("turns", "all"))
-    assert len(parse_participant(turns).sources) == 1
-    assert "not(between(mod(t,30),10,20))" in turns
-    assert "volume=0" not in always
 
 
 def test_this_process_has_memory_and_no_stages_but_its_own() -> None:

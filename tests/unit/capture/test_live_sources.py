@@ -18,11 +18,14 @@ import pytest
 
 from streamer import capture
 from streamer.capture import live
+from streamer.capture.files import ContainerReader, SelectedStreams
 from streamer.capture.live import Feed, LiveQueue, ReadFeed
 from streamer.capture.sources import Source
+from streamer.capture.tracks import VideoTrack
 from streamer.config import CaptureConfig, Config, build
 from streamer.errors import SourceError
 from streamer.records import (
+    NS_PER_MS,
     NS_PER_S,
     SAMPLE_RATE_HZ,
     AudioChunk,
@@ -375,6 +378,46 @@ def test_a_stream_at_a_url_is_live_and_reconnects(tmp_path: Path) -> None:
     assert noticed(chunks, "disconnected")
     assert of(AudioChunk, chunks)
     assert of(VideoFrame, chunks)
+
+
+class Arriving:
+    """A container of ten pictures a second that is opened at 3 s; of its packets five wait."""
+
+    def __init__(self, container: Any) -> None:
+        self.now_ns = 3 * NS_PER_S
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def demux(self, *streams: Any) -> Iterator[Any]:
+        for number, packet in enumerate(self._container.demux(*streams)):
+            if number >= 5:
+                self.now_ns += NS_PER_S // 10
+            yield packet
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected_ms"),
+    [(True, [2_600, 2_800, 3_000, 3_200, 3_400]), (False, [3_000, 3_200, 3_400, 3_600, 3_800])],
+)
+def test_what_waits_when_a_stream_is_opened_was_sent_before(
+    tmp_path: Path, waiting: bool, expected_ms: list[int]
+) -> None:
+    path = media.write(tmp_path / "a.mkv", media.Video(codec="mjpeg", pixels="yuvj420p", seconds=1))
+    with av.open(str(path)) as container:
+        arriving = Arriving(container)
+        reader = ContainerReader(
+            arriving,
+            SelectedStreams(video=container.streams.video[0]),
+            "made",
+            0,
+            NS_PER_S,
+            video=VideoTrack(0, 5),
+            now=lambda: arriving.now_ns,
+        )
+        frames = of(VideoFrame, list(reader.read_live(waiting)))
+    assert [round(frame.event_time_ns / NS_PER_MS) for frame in frames] == expected_ms
 
 
 def test_an_rtsp_camera_is_read() -> None:
