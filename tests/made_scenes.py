@@ -25,11 +25,11 @@ Shown = Sentiment | SessionSentiment | Alert | Session
 LENGTH_S = 257
 MOODS: Mapping[str, tuple[float, float]] = {
     "Ana": (0.7, 1.6),
-    "Bo": (0.3, -1.9),
+    "Bo": (0.3, -1.5),
     "Chiara": (0.9, 1.3),
     "Dan": (-0.3, -0.1),
     "Émile": (-0.1, 0.2),
-    "Grace": (0.1, 1.8),
+    "Grace": (0.1, 1.6),
     "Hana": (0.4, 0.8),
     "Ivo": (0.2, 0.3),
     "Jun": (0.6, 0.9),

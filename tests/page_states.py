@@ -7,12 +7,14 @@ writes a picture of each state, or of those named, as `FOLDER/STATE.png`.
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from streamer.recording.export import export
+from streamer.records import Participant
 from streamer.session_ids import make_id
 from tests import made_meeting
 from tests.browser import Browser, Served, chromium
@@ -100,7 +102,7 @@ def broker_away(browser: Browser, served: Served) -> None:
 
 def ended(browser: Browser, served: Served) -> None:
     shows(TWO)(browser, served)
-    served.add(session("ended"))
+    served.add(session("ended", participants=tuple(Participant(who, ("mic:0",)) for who in TWO)))
     browser.until_text("#facts", "ended")
 
 
@@ -115,7 +117,9 @@ def sessions(browser: Browser, served: Served) -> None:
         for name in ("retro", "planning"):
             own = make_id(name, START, 9 * day + len(name))
             served.add(session(session_id=own))
-            served.add(*(session_sentiment(k, (day + k) / 9 - 1, session_id=own) for k in range(9)))
+            served.add(
+                *(session_sentiment(k, math.sin(day + k / 20), session_id=own) for k in range(90))
+            )
             if day < 3:
                 served.add(session("ended", session_id=own))
     browser.open(served.url + "?all")

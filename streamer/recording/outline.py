@@ -12,7 +12,7 @@ from streamer.clock import clock
 from streamer.counted import counted, percent
 from streamer.recording.figures import divided_share, mean_valence, moments, thirds
 from streamer.recording.recorded import Recording
-from streamer.recording.transcript import window_text
+from streamer.recording.transcript import quote
 from streamer.records import CLASS_LABELS
 from streamer.shown_names import shown
 from streamer.valence import class_index
@@ -21,7 +21,7 @@ STEADY = 0.25
 """First and last third whose means differ by less are about the same."""
 ALIKE = 0.1
 """People whose means differ by less stand out by nothing."""
-QUOTED = 60
+QUOTED = 80
 """Most characters of a quotation."""
 
 
@@ -100,7 +100,7 @@ def _extremes(recording: Recording) -> Iterator[str]:
             who = shown(recording.names, moment.participant_id)
             yield (
                 f"The {word} moment was {who}'s at {clock(moment.end_ms)} "
-                f"({moment.valence:+z.2f}), {quoted(window_text(moment, recording.sentiments))}."
+                f"({moment.valence:+z.2f}), {quoted(quote(moment, recording.sentiments))}."
             )
 
 

@@ -19,7 +19,7 @@ from streamer.counted import counted, percent
 from streamer.recording.figures import divided_share, mean_valence, moments, thirds
 from streamer.recording.outline import outline
 from streamer.recording.recorded import Recording
-from streamer.recording.transcript import transcript, window_text
+from streamer.recording.transcript import quote, transcript
 from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
 from streamer.shown_names import relation, shown
 from streamer.unsure import Part
@@ -323,7 +323,7 @@ def _moments(recording: Recording, *, best: bool) -> str:
             clock(sentiment.end_ms),
             f"<b class={style}>{sentiment.valence:+z.2f}</b>",
             _who(shown(recording.names, sentiment.participant_id)),
-            f"“{escape(window_text(sentiment, recording.sentiments))}”",
+            f"“{escape(quote(sentiment, recording.sentiments))}”",
         ]
         for sentiment in chosen
     ]

@@ -64,6 +64,20 @@ def window_text(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> str:
     return clean_text(sentiment.text, lambda: recent_words(sentiment, sentiments))
 
 
+def quote(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> str:
+    """Return what was being said in a window, from the beginning of the line, for people.
+
+    A window may hold only the end of a sentence. Records of older versions carry no words with
+    times; then it is the window's own text.
+    """
+    own = (each for each in sentiments if each.participant_id == sentiment.participant_id)
+    records = sorted(own, key=lambda each: each.end_ms)
+    lines = transcript(each for each in records if each.end_ms <= sentiment.end_ms)
+    if lines and lines[-1].end_ms > sentiment.start_ms:
+        return lines[-1].text
+    return window_text(sentiment, records)
+
+
 def _parted(said: Sequence[_Said], max_words: int) -> list[list[_Said]]:
     parts: list[list[_Said]] = []
     for word, sentiment in said:

@@ -230,7 +230,12 @@ def test_ten_people_are_on_one_screen(
     browser: Browser, served: Served, people: int, width: int, height: int, mobile: bool
 ) -> None:
     served.add(session(), session_sentiment(0), alert(0, participant_id="person 3"))
-    served.add(*(sentiment(0, participant_id=f"person {number}") for number in range(people)))
+    served.add(
+        *(
+            sentiment(0, -1.5 if number == 3 else 0.5, participant_id=f"person {number}")
+            for number in range(people)
+        )
+    )
     browser.size(width, height, mobile=mobile)
     browser.open(served.url + "?session=standup")
     browser.until_text("#alerts", "person 3")
@@ -248,3 +253,17 @@ def test_ten_people_are_on_one_screen(
         ),
         "all tiles above the toolbar",
     )
+    # what one second tells: the largest word is the mood, and one tile is not like the others
+    sizes = "return [...document.querySelectorAll('body *')].filter((one) => one.innerText)"
+    sizes += ".map((one) => parseFloat(getComputedStyle(one).fontSize))"
+    mood = "return parseFloat(getComputedStyle(document.querySelector('.meeting .now')).fontSize)"
+    assert browser.run(mood) == max(browser.run(sizes)) >= 1.5 * 16
+    assert browser.text(".meeting .out") == "▼ person 3 stands out"
+    grounds = "return [...document.querySelectorAll('#cards .card')]"
+    grounds += ".map((card) => getComputedStyle(card).backgroundColor)"
+    colours = browser.run(grounds)
+    assert [colours.count(colour) for colour in colours].count(1) == 1
+    assert colours.count(colours[3]) == 1
+    too_wide = "return [...document.querySelectorAll('#cards .now')]"
+    too_wide += ".filter((word) => word.scrollWidth > word.clientWidth).length"
+    assert browser.run(too_wide) == 0

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { heardMs, isSpeaking, ordered, presenceText } from "../../streamer/dashboard/static/people.js";
+import {
+  columnsOf, heardMs, isSpeaking, ordered, presenceText, standingOut,
+} from "../../streamer/dashboard/static/people.js";
 
 function person(name, changes = {}) {
   return { name, heard_ms: Infinity, alarmed: false, polarity: "neutral", ...changes };
@@ -38,6 +40,27 @@ test("alerts, then negative moods, then missing evidence need attention", () => 
     person("dan", { polarity: "negative" }), person("eve", { polarity: "positive", alarmed: true }),
     person("al", { polarity: "negative" })];
   assert.deepEqual(names(people, "attention"), ["eve", "al", "dan", "bo", "cy", "ana"]);
+});
+
+const out = (valences) => standingOut(Object.entries(valences)
+  .map(([name, valence]) => person(name, { valence }))).map(({ name }) => name);
+
+test("who is far from the mean of the others stands out, the furthest first and two at most", () => {
+  assert.deepEqual(out({ ana: 0.5, bo: -1.6, cy: 0.6, dan: 0.4 }), ["bo"]);
+  assert.deepEqual(out({ ana: 2.4, bo: -2.5, cy: 0.1, dan: 0.2 }), ["bo", "ana"]);
+  assert.deepEqual(out({ a: 2.5, b: 2.5, c: -2.5, d: -2.5, e: 0, f: 0 }), ["a", "b"]);
+  assert.deepEqual(out({ ana: 0.5, bo: 1.9, cy: 0.6 }), [], "1.35 is not far");
+});
+
+test("of two people nobody stands out, and nobody without evidence", () => {
+  assert.deepEqual(out({ ana: 2, bo: -2 }), []);
+  assert.deepEqual(out({ ana: 2, bo: -2, cy: null }), []);
+  assert.deepEqual(out({}), []);
+});
+
+test("tiles stand in even rows", () => {
+  const counts = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16];
+  assert.deepEqual(counts.map(columnsOf), [1, 1, 2, 3, 2, 3, 3, 4, 4, 5, 5, 4, 4, 5, 4]);
 });
 
 test("somebody was first heard at their earliest speech, which may be reported late", () => {

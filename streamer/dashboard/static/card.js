@@ -6,8 +6,8 @@ import {
   chartLabel, evidenceParts, gateText, goingText, identityText, labelText, participantsText,
   silenceText, spreadText, sureText, talkText, trendText, uncertaintyText, valueText,
 } from "./describe.js";
-import { fromTemplate, setPolarity, setText } from "./dom.js";
-import { moodOf, polarityMark } from "./format.js";
+import { fromTemplate, resizeList, setPolarity, setText } from "./dom.js";
+import { moodOf, polarityClass, polarityMark } from "./format.js";
 import { heardMs, presenceText } from "./people.js";
 import { Track } from "./store.js";
 import { cleanText } from "./unsure.js";
@@ -109,6 +109,23 @@ export class Card {
 
   showTally(text) {
     setText(this.part("tally"), text);
+  }
+
+  // Name those who stand out, each with a mark and in the colour of the mood.
+  showOut(people) {
+    const element = this.part("out");
+    element.hidden = people.length === 0;
+    const items = resizeList(this.part("out-names"), "outlier", people.length);
+    people.forEach(({ name, polarity }, at) => {
+      setPolarity(items[at], polarity);
+      setText(items[at], `${polarityMark(polarity)} ${name}`);
+    });
+    setText(this.part("out-verb"), people.length === 1 ? "stands out" : "stand out");
+  }
+
+  // Whether this person stands out from the others.
+  setOut(isOut) {
+    this.root.dataset.out = isOut ? polarityClass(this.shown.polarity) : "";
   }
 
   addMedia(video) {

@@ -10,7 +10,7 @@ import { tallyText } from "./describe.js";
 import { arrange, byId, resizeList, setText } from "./dom.js";
 import { clock, shownName } from "./format.js";
 import { Notifier } from "./notifier.js";
-import { ordered, presenceText } from "./people.js";
+import { columnsOf, ordered, presenceText, standingOut } from "./people.js";
 import { Player } from "./player.js";
 import { SessionList, sessionAddress } from "./sessionlist.js";
 import {
@@ -22,7 +22,7 @@ import { chosenMoment, playFrom, shownRange } from "./timeline.js";
 import { Words } from "./words.js";
 
 const FEW = 4; // so many people have room for larger timelines
-const MANY = 10; // from so many on the tiles are narrower, so that they are on one screen
+const MANY = 7; // from so many on the tiles are narrower: the mood is below the name
 
 const query = new URLSearchParams(location.search);
 const session = query.get("session"); // an id, or a name: the newest session of that name
@@ -88,11 +88,16 @@ function people() {
   return [...cards.values()].filter((card) => card.name !== null);
 }
 
-// How many of the people who are there at `seconds` are of which mood.
+// Of the people who are there at `seconds`: how many are of which mood, and who stands out.
 function showTally(seconds) {
-  const shown = people().map((card) => card.shown)
-    .filter((record) => record !== null && presenceText(record, seconds) !== "left");
-  cards.get(null)?.showTally(tallyText(shown));
+  const there = people()
+    .filter(({ shown }) => shown !== null && presenceText(shown, seconds) !== "left");
+  const out = standingOut(there.map((card) => (
+    { card, name: card.shownName, valence: card.shown.valence, polarity: card.shown.polarity })));
+  const meeting = cards.get(null);
+  meeting?.showTally(tallyText(there.map(({ shown }) => shown)));
+  meeting?.showOut(out);
+  for (const card of people()) card.setOut(out.some((person) => person.card === card));
 }
 
 // Put the tiles in the chosen order, unless somebody is using one of them or a media file plays: to
@@ -101,6 +106,7 @@ function arrangeCards() {
   const parent = byId("cards");
   parent.classList.toggle("few", people().length <= FEW);
   parent.classList.toggle("many", people().length >= MANY);
+  parent.style.setProperty("--columns", columnsOf(people().length));
   if (parent.contains(document.activeElement) || player.playing) return;
   const facts = people().map(({ shownName: name, heard_ms, alarmed, root, shown }) => (
     { name, heard_ms, alarmed, root, polarity: shown?.polarity ?? null }));

@@ -1,10 +1,12 @@
-// The people of a session: who is speaking, who has left, and in which order their tiles stand. Knows
-// no document.
+// The people of a session: who is speaking, who has left, who stands out, and in which order and in
+// how many columns their tiles stand. Knows no document.
 //
 // A person has a `name`, `heard_ms` (when they first spoke, Infinity while they have not), `alarmed`
 // (whether an alert stands) and a `polarity`.
 
 const SPEAKING_MS = 1_500; // so long after the end of speech somebody still counts as speaking
+const APART = 1.5; // in valence
+const MOST_OUT = 2;
 const ATTENTION = ["negative", "none", "neutral", "positive"];
 const collator = new Intl.Collator(undefined, { numeric: true });
 
@@ -27,6 +29,24 @@ function byName(one, other) {
 export function ordered(people, order) {
   const compare = ORDERS[order] ?? ORDERS.name;
   return [...people].sort((one, other) => compare(one, other) || byName(one, other));
+}
+
+// Those who stand out: whose valence is APART or more from the mean of the others, the furthest first
+// and at most MOST_OUT. Of two people nobody does. A person also has a `valence`, null without evidence.
+export function standingOut(people) {
+  const known = people.filter(({ valence }) => valence !== null);
+  if (known.length < 3) return [];
+  const total = known.reduce((sum, { valence }) => sum + valence, 0);
+  const apart = ({ valence }) => Math.abs(valence - (total - valence) / (known.length - 1));
+  return known.filter((person) => apart(person) >= APART)
+    .sort((one, other) => apart(other) - apart(one) || byName(one, other)).slice(0, MOST_OUT);
+}
+
+// How many tiles stand side by side where there is room: two rows up to ten people, then rows of up
+// to five.
+export function columnsOf(count) {
+  if (count <= 3) return Math.max(count, 1);
+  return Math.ceil(count / Math.max(2, Math.ceil(count / 5)));
 }
 
 // When somebody first spoke, by a record and by what was known before.

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from streamer.recording.transcript import MAX_WORDS, transcript
-from streamer.records import Spoken, SpokenWord
+from streamer.recording.transcript import MAX_WORDS, quote, transcript
+from streamer.records import Sentiment, Spoken, SpokenWord
 from tests import made_records as made
 
 CASES = json.loads((Path(__file__).parents[2] / "golden" / "transcript.json").read_text("utf-8"))
@@ -38,3 +39,19 @@ def test_a_long_line_is_parted() -> None:
 
 def test_records_without_word_times_have_no_lines() -> None:
     assert transcript([made.sentiment(3)]) == []
+
+
+def test_a_quote_begins_with_the_line_and_ends_with_the_window() -> None:
+    def record(index: int, *words: SpokenWord) -> Sentiment:
+        return made.sentiment(index, spoken=Spoken(words=words), text="the window's own")
+
+    first = record(0, SpokenWord("nobody", 100, 400), SpokenWord("has", 500, 900))
+    second = record(1, SpokenWord("said", 1_100, 1_400), SpokenWord("shit", 1_500, 1_900, 0.2))
+    later = record(2, SpokenWord("so", 2_000, 2_100))
+    other = msgspec.structs.replace(record(1, SpokenWord("yes", 1_200, 1_400)), participant_id="bo")
+    everybody = [later, other, second, first]
+    assert quote(second, everybody) == "nobody has said […]"
+    assert quote(first, everybody) == "nobody has"
+    assert quote(other, everybody) == "yes"
+    silent = made.sentiment(9, start_ms=8_000, text="of an older version")
+    assert quote(silent, [*everybody, silent]) == "of an older version"
