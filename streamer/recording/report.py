@@ -87,7 +87,7 @@ h2{font-size:10.5pt;margin:3mm 0 1mm;break-after:avoid}p.outline{font-size:9.5pt
 th,td{padding:.2mm 2mm .2mm 0}tr,figure,.words p{break-inside:avoid}
 .lines{display:grid;grid-template-columns:1fr 1fr;gap:0 4mm}figure{margin:1mm 0}
 svg text{font-size:22px}.smooth,.alarm{stroke-width:4}.cleared{stroke-width:2}
-.pair{grid-template-columns:1fr 1fr}.words{columns:2;column-gap:6mm}
+.pair{grid-template-columns:1fr 1fr;break-inside:avoid}.words{columns:2;column-gap:6mm}
 .words p{padding-left:18mm;text-indent:-18mm}.words time{width:8mm}}
 """
 

@@ -16,7 +16,10 @@ from streamer.records import Polarity, Sentiment, SpokenWord
 from streamer.unsure import Part, clean_text, parts_of, recent_words, text_of
 
 MAX_WORDS = 40
-"""A longer line is parted."""
+"""A longer line is parted: after a sentence in its second half, where one ends there."""
+SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
+CLOSING = "\"'”’»)"
+"""May follow the end of a sentence."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,17 +68,18 @@ def window_text(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> str:
 
 
 def quote(sentiment: Sentiment, sentiments: Iterable[Sentiment]) -> str:
-    """Return what was being said in a window, from the beginning of the line, for people.
+    """Return the line of the transcript that fills most of a window.
 
     A window may hold only the end of a sentence. Records of older versions carry no words with
     times; then it is the window's own text.
     """
-    own = (each for each in sentiments if each.participant_id == sentiment.participant_id)
-    records = sorted(own, key=lambda each: each.end_ms)
-    lines = transcript(each for each in records if each.end_ms <= sentiment.end_ms)
-    if lines and lines[-1].end_ms > sentiment.start_ms:
-        return lines[-1].text
-    return window_text(sentiment, records)
+    own = [each for each in sentiments if each.participant_id == sentiment.participant_id]
+    begin, end = sentiment.start_ms, sentiment.end_ms
+    shared = [
+        (min(line.end_ms, end) - max(line.start_ms, begin), line.text) for line in transcript(own)
+    ]
+    shared_ms, text = max(shared, default=(0, ""), key=lambda each: each[0])
+    return text if shared_ms > 0 else window_text(sentiment, own)
 
 
 def _parted(said: Sequence[_Said], max_words: int) -> list[list[_Said]]:
@@ -83,11 +87,21 @@ def _parted(said: Sequence[_Said], max_words: int) -> list[list[_Said]]:
     for word, sentiment in said:
         line = parts[-1] if parts else []
         pause_ms = word.start_ms - line[-1][0].end_ms if line else 0
-        if line and pause_ms <= TURN_PAUSE_MS and len(line) < max_words:
+        if (
+            line
+            and pause_ms <= TURN_PAUSE_MS
+            and not _is_full([said for said, _ in line], max_words)
+        ):
             line.append((word, sentiment))
         else:
             parts.append([(word, sentiment)])
     return parts
+
+
+def _is_full(words: Sequence[SpokenWord], max_words: int) -> bool:
+    """Whether a line has its most words, or at least half of them and ends with a sentence."""
+    ends = words[-1].text.rstrip(CLOSING).endswith(SENTENCE_ENDS)
+    return len(words) >= max_words or (ends and len(words) >= max_words / 2)
 
 
 def _line(name: str, said: Sequence[_Said]) -> Line:

@@ -7,7 +7,8 @@ import { shownName } from "./format.js";
 import { shownWord } from "./unsure.js";
 
 const PAUSE_MS = 1_000; // a longer pause begins a line
-const MAX_WORDS = 40; // a longer line is parted
+const MAX_WORDS = 40; // a longer line is parted: after a sentence in its second half, where one ends there
+const SENTENCE_END = /[.!?…。！？]["'”’»)]*$/;
 
 // The lines of one participant's records, of which there is one for each window (null for none): what
 // was said without a pause, with the record that carries its last word.
@@ -18,12 +19,10 @@ export function linesOf(records) {
   }
   said.sort((a, b) => a.word.start_ms - b.word.start_ms);
   const lines = [];
-  let count = 0;
   for (const { word, record } of said) {
     const line = lines[lines.length - 1];
-    if (line === undefined || word.start_ms - line.last_ms > PAUSE_MS || count >= MAX_WORDS) {
+    if (line === undefined || word.start_ms - line.last_ms > PAUSE_MS || isFull(line.words)) {
       lines.push(newLine(word, record));
-      count = 1;
       continue;
     }
     line.text += ` ${shownWord(word)}`;
@@ -31,9 +30,13 @@ export function linesOf(records) {
     line.last_ms = word.end_ms;
     line.end_ms = Math.max(line.end_ms, word.end_ms);
     line.record = record;
-    count += 1;
   }
   return lines;
+}
+
+function isFull(words) {
+  return words.length >= MAX_WORDS
+    || (words.length >= MAX_WORDS / 2 && SENTENCE_END.test(words[words.length - 1].text));
 }
 
 function newLine(word, record) {

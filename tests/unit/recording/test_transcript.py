@@ -41,17 +41,20 @@ def test_records_without_word_times_have_no_lines() -> None:
     assert transcript([made.sentiment(3)]) == []
 
 
-def test_a_quote_begins_with_the_line_and_ends_with_the_window() -> None:
+def test_a_quote_is_the_line_that_fills_most_of_the_window() -> None:
     def record(index: int, *words: SpokenWord) -> Sentiment:
-        return made.sentiment(index, spoken=Spoken(words=words), text="the window's own")
+        spoken = Spoken(words=words)
+        return made.sentiment(index, spoken=spoken, start_ms=index * 1000, text="its own")
 
     first = record(0, SpokenWord("nobody", 100, 400), SpokenWord("has", 500, 900))
     second = record(1, SpokenWord("said", 1_100, 1_400), SpokenWord("shit", 1_500, 1_900, 0.2))
-    later = record(2, SpokenWord("so", 2_000, 2_100))
+    third = record(4, SpokenWord("so", 4_600, 4_900))
+    fourth = record(5, SpokenWord("fine", 5_000, 5_300))
     other = msgspec.structs.replace(record(1, SpokenWord("yes", 1_200, 1_400)), participant_id="bo")
-    everybody = [later, other, second, first]
-    assert quote(second, everybody) == "nobody has said […]"
-    assert quote(first, everybody) == "nobody has"
+    everybody = [fourth, third, other, second, first]
+    assert quote(second, everybody) == quote(first, everybody) == "nobody has said […]"
     assert quote(other, everybody) == "yes"
+    both = msgspec.structs.replace(third, start_ms=1_000)
+    assert quote(both, everybody) == "nobody has said […]", "most of it is the first line"
     silent = made.sentiment(9, start_ms=8_000, text="of an older version")
     assert quote(silent, [*everybody, silent]) == "of an older version"
