@@ -4,9 +4,10 @@ What enters: the utterance's audio, all of it so far. What leaves: hypotheses. `
 model's files, a CTranslate2 folder. This module does not know where utterances begin and end, and
 knows neither windows nor threads.
 
-Whisper was trained on 30 s of audio at once. An utterance that fits is encoded in 15 s, which costs
-half. The decoder sometimes repeats itself on so short a window, and a repeated phrase is decoded
-again in 30 s.
+Whisper was trained on 30 s of audio at once. An utterance that fits is encoded in 10 s, which costs
+a quarter. The decoder sometimes repeats itself on so short a window: a running utterance is cut at
+the repetition, and one that has ended is decoded again in 30 s. A running utterance is decoded
+greedily; one that has ended, whose words are given out for good, by a beam.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from streamer.config import AsrConfig
 from streamer.errors import ConfigError, ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
 from streamer.speech import models
+from streamer.speech.activity import one_thread
 from streamer.speech.streaming import WordHypothesis
 
 LONGEST_NS = 29 * NS_PER_S
@@ -32,10 +34,12 @@ LONGEST_NS = 29 * NS_PER_S
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10
 """Shorter audio holds no word."""
 FRAMES_PER_S = 100
-SHORT_FRAMES, FULL_FRAMES = 15 * FRAMES_PER_S, 30 * FRAMES_PER_S
-"""Frames of the log-mel spectrogram that are encoded; shorter windows than 15 s make loops."""
+SHORT_FRAMES, FULL_FRAMES = 10 * FRAMES_PER_S, 30 * FRAMES_PER_S
+"""Frames of the log-mel spectrogram that are encoded; windows shorter than 10 s make loops."""
 MARGIN_FRAMES = FRAMES_PER_S
 """Silence after the utterance that fits into its window."""
+BEAM = 5
+"""Texts that are followed at once for an utterance that has ended."""
 TIME_STEP_S = 0.02
 """Duration of one position of the encoder's output."""
 TOKENS_PER_S, TOKENS_AT_LEAST = 12, 16
@@ -78,16 +82,19 @@ class Whisper:
 
     def hypothesis(self) -> list[WordHypothesis]:
         """Decode the utterance so far."""
-        audio = np.concatenate(self._audio) if self._audio else np.zeros(0, np.float32)
-        if len(audio) < SHORTEST_SAMPLES:
-            return []
-        return self._model.decode(audio, self._language, translate=self._translate)
+        return self._decode(ended=False)
 
     def end(self) -> list[WordHypothesis]:
         """Decode the whole utterance and discard its audio."""
-        words = self.hypothesis()
+        words = self._decode(ended=True)
         self._audio = []
         return words
+
+    def _decode(self, *, ended: bool) -> list[WordHypothesis]:
+        audio = np.concatenate(self._audio) if self._audio else np.zeros(0, np.float32)
+        if len(audio) < SHORTEST_SAMPLES:
+            return []
+        return self._model.decode(audio, self._language, translate=self._translate, ended=ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +177,12 @@ class Model:
             )
 
     def decode(
-        self, audio: NDArray[np.float32], language: str | None, *, translate: bool = False
+        self,
+        audio: NDArray[np.float32],
+        language: str | None,
+        *,
+        translate: bool = False,
+        ended: bool = True,
     ) -> list[WordHypothesis]:
         """Return the words of at most 30 s of audio, (n,) in [-1, 1]; times from its first sample.
 
@@ -178,15 +190,18 @@ class Model:
             audio: one utterance.
             language: a two-letter code, or None to detect it.
             translate: give English words for speech in any language.
+            ended: whether the utterance is over; a running one is decoded at less cost.
         """
         frames = -(-len(audio) * FRAMES_PER_S // SAMPLE_RATE_HZ)
         short = max(SHORT_FRAMES, frames + MARGIN_FRAMES) // 2 * 2
-        decoded, language = self._generate(audio, min(short, FULL_FRAMES), language, translate)
-        if short < FULL_FRAMES and (decoded.invented or self._loop(decoded.tokens) is not None):
-            decoded, language = self._generate(audio, FULL_FRAMES, language, translate)
+        short, beam = min(short, FULL_FRAMES), BEAM if ended else 1
+        decoded, language = self._generate(audio, short, beam, language, translate)
+        loop = self._loop(decoded.tokens)
+        if ended and short < FULL_FRAMES and (decoded.invented or loop is not None):
+            decoded, language = self._generate(audio, FULL_FRAMES, beam, language, translate)
+            loop = self._loop(decoded.tokens)
         if decoded.invented:
             return []
-        loop = self._loop(decoded.tokens)
         tokens = decoded.tokens if loop is None else decoded.tokens[:loop]
         spoken = self._align(decoded, tokens, frames)
         text_language = "en" if translate else language
@@ -194,10 +209,16 @@ class Model:
         return [replace(word, language=text_language) for word in words]
 
     def _generate(
-        self, audio: NDArray[np.float32], frames: int, language: str | None, translate: bool
+        self,
+        audio: NDArray[np.float32],
+        frames: int,
+        beam: int,
+        language: str | None,
+        translate: bool,
     ) -> tuple[_Decoded, str]:
         samples = frames * SAMPLE_RATE_HZ // FRAMES_PER_S
-        features = self._log_mel(audio, samples)[None]
+        with one_thread():
+            features = self._log_mel(audio, samples)[None]
         limit = TOKENS_AT_LEAST + len(audio) * TOKENS_PER_S // SAMPLE_RATE_HZ
         with self._lock:
             encoded = self._network.encode(self._storage.from_array(np.ascontiguousarray(features)))
@@ -207,7 +228,7 @@ class Model:
             result = self._network.generate(
                 encoded,
                 [prompt],
-                beam_size=1,
+                beam_size=beam,
                 max_length=len(prompt) + limit,
                 return_scores=True,
                 return_no_speech_prob=True,

@@ -10,9 +10,11 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from semi_iin import weights
@@ -29,7 +31,6 @@ LANGUAGES = ("en", "de", "ja")
 @pytest.fixture(scope="session")
 def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of CTranslate2 files, made from a random model of 16 channels."""
-    import torch
     from ctranslate2.converters import TransformersConverter
     from tokenizers import AddedToken
     from tokenizers.pre_tokenizers import ByteLevel
@@ -173,12 +174,54 @@ def test_a_better_model_on_disk_is_taken_first(no_weights: Path) -> None:
 
 def test_a_model_gives_words_with_times_and_confidence(tiny_whisper: Path) -> None:
     model = load(asr(whisper_model=str(tiny_whisper)))
-    decoded, language = model._generate(noise(2), 1500, "en", False)
+    decoded, language = model._generate(noise(2), 1000, 5, "en", False)
     tokens = model._align(decoded, decoded.tokens, 200)
     assert language == "en"
     assert [token.id for token in tokens] == decoded.tokens
     assert all(0 <= token.start <= token.end <= 30 for token in tokens)
     assert all(0 < token.chance < 1 for token in tokens)
+
+
+class Watched(Model):
+    """A model that notes its passes, each with its frames, its beam and torch's threads."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "cpu", 1)
+        self.passes: list[tuple[int, int]] = []
+        self.threads: set[int] = set()
+        log_mel = self._log_mel
+
+        def counted(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+            self.threads.add(torch.get_num_threads())
+            return log_mel(samples, length)
+
+        self._log_mel = counted  # type: ignore[assignment]
+
+    def _generate(
+        self, audio: NDArray[np.float32], frames: int, beam: int, *rest: Any
+    ) -> tuple[Any, str]:
+        self.passes.append((frames, beam))
+        return super()._generate(audio, frames, beam, *rest)
+
+
+def test_only_an_utterance_that_has_ended_is_decoded_twice_and_by_a_beam(
+    tiny_whisper: Path,
+) -> None:
+    model = Watched(tiny_whisper)
+    assert model.decode(noise(2), "en", ended=False) == [], "random weights are not sure"
+    assert model.passes == [(1000, 1)]
+    assert model.decode(noise(2), "en") == []
+    assert model.passes[1:] == [(1000, 5), (3000, 5)]
+    model.decode(noise(12), "en", ended=False)
+    assert model.passes[3:] == [(1300, 1)], "a second of silence follows the utterance"
+
+
+def test_the_spectrogram_takes_one_thread(tiny_whisper: Path) -> None:
+    before = torch.get_num_threads()
+    model = Watched(tiny_whisper)
+    model.decode(noise(1), "en")
+    assert model.threads == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_a_language_or_task_that_the_model_lacks_is_one_sentence(tiny_whisper: Path) -> None:
