@@ -39,6 +39,11 @@ QUICK_FACE_SHARE = 0.2
 side; smaller ones, down to `min_face_share`, are found only by a full search."""
 TRACK_FACE_PX = 72
 """A search near a known face scales the frame so that the face has this size."""
+TEMPLATE_FACE_PX = 36
+"""Side of a face as it is compared with itself in the frame after."""
+NEAR_SEARCH_EVERY_NS = 400 * NS_PER_MS
+"""Interval at which a known face is searched for; in between its last detection is matched, for a
+seventh of the CPU."""
 FULL_SEARCH_EVERY_NS = NS_PER_S
 """Interval at which the whole frame is searched for a small or a larger face."""
 HOLD_NS = 800 * NS_PER_MS
@@ -52,6 +57,8 @@ COUNT_EVERY_NS, CONFIRMED_TIMES = 3 * NS_PER_S, 4
 """How often other faces are counted, and in how many counts in a row one must be in its place."""
 TEMPLATE_MATCH_MIN = 0.6
 """Lowest normalised cross-correlation at which a template still matches."""
+TEMPLATE_TRUSTED = 0.7
+"""The same where the face has not been searched for."""
 SMOOTHING = 0.5
 """Weight of a new detection in the tracked box; it keeps the crops from shaking."""
 
@@ -97,7 +104,8 @@ class FaceTracker:
 
     Without a place, a face is used from its second detection on. While a face is tracked, only its
     surroundings are searched, and the whole frame once a second; a larger face takes over after
-    two detections. A face that the detector misses for a moment is tracked by template matching.
+    two detections. Between two searches, and where the detector misses it for a moment, a face is
+    tracked by template matching.
 
     With a place, or once several faces are certain, all of them are tracked, and `FollowedFace`
     tells which is the chosen one, or the largest so far.
@@ -184,8 +192,9 @@ class FaceTracker:
     def _track(self, image: NDArray[np.uint8], now_ns: int) -> Box | None:
         """Track the largest face; return its box when it is confirmed."""
         self._drop_expired(now_ns)
-        boxes = self._find_faces(image, now_ns)
-        if self._face is not None:
+        carried = self._carry(image, now_ns)
+        boxes = self._find_faces(image, now_ns, carried)
+        if self._face is not None and not carried:
             self._update_face(self._face, boxes, image, now_ns)
         self._update_challenger(boxes, now_ns)
         if self._face is not None and self._others.due(now_ns):
@@ -209,10 +218,30 @@ class FaceTracker:
         if self._challenger is not None and self._challenger.detected_ns < oldest_ns:
             self._challenger = None
 
-    def _find_faces(self, image: NDArray[np.uint8], now_ns: int) -> list[Box]:
+    def _carry(self, image: NDArray[np.uint8], now_ns: int) -> bool:
+        """Move a face that was detected just before to where its template matches, if it does."""
+        face = self._face
+        if (
+            face is None
+            or self._challenger is not None
+            or face.detections < CONFIRMATIONS
+            or now_ns - face.detected_ns >= NEAR_SEARCH_EVERY_NS
+        ):
+            return False
+        moved = self._matched(image, face, TEMPLATE_TRUSTED)
+        if moved is not None:
+            face.box = moved
+        return moved is not None
+
+    def _matched(self, image: NDArray[np.uint8], face: _Track, least: float) -> Box | None:
+        """Return where the last detection of a face matches; None where it does not."""
+        template = None if self._detected is None else _grey_around(*self._detected, 1.0)
+        return None if template is None else _match_template(image, face.box, template, least)
+
+    def _find_faces(self, image: NDArray[np.uint8], now_ns: int, carried: bool) -> list[Box]:
         """Detect faces near the known ones and, when it is due, in the whole frame."""
         boxes: list[Box] = []
-        for track in (self._face, self._challenger):
+        for track in (None if carried else self._face, self._challenger):
             if track is not None:
                 boxes += self._search_near(image, track.box)
         short_side = min(image.shape[:2])
@@ -237,10 +266,8 @@ class FaceTracker:
             face.detections += 1
             return
         moved = None
-        if self._detected is not None and face.detections >= CONFIRMATIONS:
-            template = _grey_around(*self._detected, 1.0)
-            if template is not None:
-                moved = _match_template(image, face.box, template)
+        if face.detections >= CONFIRMATIONS:
+            moved = self._matched(image, face, TEMPLATE_MATCH_MIN)
         if moved is None:
             self._face = None
         else:
@@ -296,12 +323,22 @@ def _detect_scaled(
     if min(image.shape[:2]) * scale < CASCADE_BASE_PX:
         return []
     if scale < 1:
-        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        image = _uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        image = _shrunk(image, round(image.shape[1] * scale), round(image.shape[0] * scale))
     return [
         (x / scale + corner[0], y / scale + corner[1], w / scale, h / scale)
         for x, y, w, h in sorted(detect(image, smallest_px * scale))
     ]
+
+
+def _shrunk(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Scale an image down: by a whole factor first, which is faster than by any other."""
+    rows, columns, *_ = image.shape
+    factor = min(columns // max(1, width), rows // max(1, height))
+    if factor > 1:
+        whole = image[: rows // factor * factor, : columns // factor * factor]
+        size = columns // factor, rows // factor
+        image = _uint8(cv2.resize(whole, size, interpolation=cv2.INTER_AREA))
+    return _uint8(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def chosen_detector(config: FacesConfig) -> Detector:
@@ -355,30 +392,39 @@ def yunet(model: str) -> Detector:
 
 
 def _grey_around(image: NDArray[np.uint8], box: Box, reach: float) -> NDArray[np.uint8] | None:
-    """The box, enlarged by `reach`, in grey at template scale; None when it crosses the edge."""
+    """The box, enlarged by `reach`, in grey at template scale; None when it is out of view.
+
+    Beyond the image its edge pixels are repeated.
+    """
     left, top, width, height = box
     extra_x, extra_y = width * (reach - 1) / 2, height * (reach - 1) / 2
     x0, y0 = round(left - extra_x), round(top - extra_y)
     x1, y1 = round(left + width + extra_x), round(top + height + extra_y)
-    if x0 < 0 or y0 < 0 or x1 > image.shape[1] or y1 > image.shape[0]:
+    rows, columns, *_ = image.shape
+    inside = image[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)]
+    if inside.size == 0:
         return None
-    side = round(TRACK_FACE_PX * reach)
-    scaled = cv2.resize(image[y0:y1, x0:x1], (side, side), interpolation=cv2.INTER_AREA)
-    return _uint8(cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY))
+    beyond = max(0, -y0), max(0, y1 - rows), max(0, -x0), max(0, x1 - columns)
+    if any(beyond):
+        inside = _uint8(cv2.copyMakeBorder(inside, *beyond, cv2.BORDER_REPLICATE))
+    side = round(TEMPLATE_FACE_PX * reach)
+    return _uint8(cv2.cvtColor(_shrunk(inside, side, side), cv2.COLOR_RGB2GRAY))
 
 
-def _match_template(image: NDArray[np.uint8], box: Box, template: NDArray[np.uint8]) -> Box | None:
-    """Find the template in the surroundings of `box`; None when nothing matches."""
+def _match_template(
+    image: NDArray[np.uint8], box: Box, template: NDArray[np.uint8], least: float
+) -> Box | None:
+    """Find the template in the surroundings of `box`; None when it correlates by less."""
     reach = 1.5
     around = _grey_around(image, box, reach)
     if around is None:
         return None
     scores = cv2.matchTemplate(around, template, cv2.TM_CCOEFF_NORMED)
     _, best, _, (x, y) = cv2.minMaxLoc(scores)
-    if not best >= TEMPLATE_MATCH_MIN:
+    if not best >= least:
         return None
     left, top, width, height = box
-    scale_x, scale_y = width / TRACK_FACE_PX, height / TRACK_FACE_PX
+    scale_x, scale_y = width / TEMPLATE_FACE_PX, height / TEMPLATE_FACE_PX
     return (
         left - width * (reach - 1) / 2 + x * scale_x,
         top - height * (reach - 1) / 2 + y * scale_y,

@@ -181,12 +181,31 @@ def test_a_face_that_the_detector_misses_is_tracked_by_template_matching() -> No
     tracker = tracker_with([known], [near], [near])
     crops = track(tracker, [PAPER] * 10)
     seen = [crop is not None for crop in crops]
-    assert seen == [False, True, True, True, True, True, True, False, False, False]
+    assert seen == [False, True, True, True, True, True, True, True, False, False]
+
+
+def test_a_known_face_is_searched_for_in_every_second_frame_and_matched_in_between() -> None:
+    """Five frames a second; the second and the fourth frame are searched near the known face.
+
+    frame    0      1      2        3      4
+             full   near   matched  near   matched, 12 px further to the right
+    """
+    known, near = scaled(100, 80, 60, 60), (30.0, 30.0, 60.0, 60.0)
+    detector = Scripted([known], [near], [near])
+    tracker = FaceTracker(FacesConfig(min_face_share=0.12), detector)
+    crops = track(tracker, [PAPER] * 4)
+    assert detector.calls == 3
+    moved = np.roll(PAPER, 12, axis=1)
+    [crop] = [tracker.push(VideoFrame(4 * NS_PER_S // 5, moved))]
+    assert detector.calls == 3
+    assert crops[-1] is not None and crop is not None
+    difference = opened(crop).astype(int) - opened(crops[-1]).astype(int)
+    assert np.abs(difference).mean() < 6
 
 
 def test_a_template_that_matches_nothing_drops_the_face() -> None:
     known, near = scaled(100, 80, 60, 60), (30.0, 30.0, 60.0, 60.0)
-    tracker = tracker_with([known], [near], [near])
+    tracker = tracker_with([known], [near])
     crops = track(tracker, [PAPER] * 3 + [BLANK] * 3)
     assert [crop is not None for crop in crops] == [False, True, True, False, False, False]
 
