@@ -44,7 +44,8 @@ class Talk(msgspec.Struct, frozen=True, kw_only=True):
         turns: speech with pauses up to TURN_PAUSE_MS, unless it lies within another's turn.
         longest_turn_ms: length of the longest turn.
         interruptions: turns that begin at least OVERLAP_MS before another person's speech ends.
-        longest_silence_ms: the longest time without speech, from the session's start to its end.
+        longest_silence_ms: the longest time without speech, from the session's start to its end;
+            times that are not recorded are none.
     """
 
     participant_id: str
@@ -61,7 +62,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         participants: those of whom it is known when they speak.
-        silences: times of at least SILENCE_MS in which nobody speaks.
+        silences: times of at least SILENCE_MS in which nobody speaks, as far as is recorded.
         silence_ms: their length together.
     """
 
@@ -102,30 +103,37 @@ class SpeechTimes:
             for old in newest.pop(min(newest))[1]:
                 _put(self._spans.setdefault(name, []), old)
 
-    def conversation(self) -> Conversation:
-        """Return what is known so far."""
+    def conversation(self, unrecorded: Sequence[Span] = ()) -> Conversation:
+        """Return what is known so far; nothing is known of the times that are `unrecorded`."""
         spans = {
             name: [*self._spans.get(name, ()), *(s for _, own in newest.values() for s in own)]
             for name, newest in self._newest.items()
         }
-        return conversation(spans, self._end_ms)
+        return conversation(spans, self._end_ms, unrecorded)
 
 
-def conversation(spans: Mapping[str, Sequence[Span]], end_ms: int) -> Conversation:
+def conversation(
+    spans: Mapping[str, Sequence[Span]], end_ms: int, unrecorded: Sequence[Span] = ()
+) -> Conversation:
     """Measure a conversation.
 
     Args:
         spans: each participant's speech.
         end_ms: the session's end; later speech is left out.
+        unrecorded: times of which nothing is known.
     """
     cut = {name: [(low, min(high, end_ms)) for low, high in own] for name, own in spans.items()}
     speech = {name: union(own, PAUSE_MS) for name, own in cut.items()}
     held = {name: union(own, TURN_PAUSE_MS) for name, own in speech.items()}
     total_ms = sum(map(_length, speech.values()))
-    gaps = complement((span for own in speech.values() for span in own), 0, end_ms)
+    known = [*unrecorded, *(span for own in speech.values() for span in own)]
+    gaps = complement(known, 0, end_ms)
     silences = [high - low for low, high in gaps if high - low >= SILENCE_MS]
     return Conversation(
-        participants=tuple(_talk(name, speech, held, total_ms, end_ms) for name in sorted(speech)),
+        participants=tuple(
+            _talk(name, speech, held, total_ms, complement([*unrecorded, *speech[name]], 0, end_ms))
+            for name in sorted(speech)
+        ),
         silences=len(silences),
         silence_ms=sum(silences),
     )
@@ -146,7 +154,7 @@ def _talk(
     speech: Mapping[str, Sequence[Span]],
     held: Mapping[str, Sequence[Span]],
     total_ms: int,
-    end_ms: int,
+    silences: Sequence[Span],
 ) -> Talk:
     others = [other for other in speech if other != name]
     turns = [turn for turn in held[name] if not any(_within(turn, held[o]) for o in others)]
@@ -158,9 +166,7 @@ def _talk(
         turns=len(turns),
         longest_turn_ms=max((high - low for low, high in turns), default=0),
         interruptions=sum(any(_cuts_in(turn, speech[o]) for o in others) for turn in turns),
-        longest_silence_ms=max(
-            (high - low for low, high in complement(speech[name], 0, end_ms)), default=0
-        ),
+        longest_silence_ms=max((high - low for low, high in silences), default=0),
     )
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from streamer.config import Config
+from streamer.recorded_times import combined
 from streamer.records import (
     Alert,
     Modality,
     Publish,
+    RecordedTime,
     Score,
     Session,
     SessionSentiment,
@@ -32,11 +34,13 @@ class Policy:
         publish: `session` if no record of a single person may be published.
         min_participants: how many participants a value of the session needs.
         modalities: what may be scored.
+        recorded_times: what recorders store; None for what each is started for.
     """
 
     publish: Publish
     min_participants: int
     modalities: tuple[Modality, ...]
+    recorded_times: tuple[RecordedTime, ...] | None = None
 
     @property
     def persons(self) -> bool:
@@ -55,15 +59,21 @@ def policy_of(session: Session, config: Config) -> Policy:
     own = own_policy(config)
     publish = session.publish or own.publish
     least = session.min_participants or own.min_participants
-    return Policy(publish, max(least, 2) if publish == "session" else least, session.modalities)
+    return Policy(
+        publish,
+        max(least, 2) if publish == "session" else least,
+        session.modalities,
+        session.recorded_times,
+    )
 
 
 def stricter(one: Policy, other: Policy) -> Policy:
-    """Return the policy that allows only what both allow."""
+    """Return the policy that allows only what both allow, and the times that either lists."""
     return Policy(
         publish="participant" if one.persons and other.persons else "session",
         min_participants=max(one.min_participants, other.min_participants),
         modalities=tuple(name for name in one.modalities if name in other.modalities),
+        recorded_times=combined(one.recorded_times, other.recorded_times),
     )
 
 

@@ -443,11 +443,24 @@ class Participant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parted_from: Name | None = None
 
 
+class RecordedTime(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A time of a session that is recorded, as its host began and ended it.
+
+    Attributes:
+        begin_ms: session time at which recording began.
+        end_ms: session time at which it stopped; null: it goes on, or went on to the end.
+    """
+
+    begin_ms: Count
+    end_ms: Count | None = None
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A session's own record, from capture: at the start, when people change, at the end (JSON).
 
     Every stage, recorder, page and client obeys its `modalities`, `publish` and
-    `min_participants`, and handles no record of a session whose own record it has not read.
+    `min_participants`, and handles no record of a session whose own record it has not read. Every
+    recorder obeys its `recorded_times`.
 
     Attributes:
         consent: the statement of consent with which a live session was started.
@@ -459,6 +472,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         revision: 0; higher when the record is published again with other `names`. The names of the
             highest revision count.
         names: the name to show for a participant, by `participant_id`; without one, show the id.
+        recorded_times: what recorders store, by time, where the host starts and stops recording;
+            null: each recorder stores what it is started for.
     """
 
     schema_version: Index = SCHEMA_VERSION
@@ -476,13 +491,20 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: Name | None = None
     revision: Count = 0
     names: dict[Name, Name] = {}
+    recorded_times: Annotated[tuple[RecordedTime, ...], msgspec.Meta(max_length=1000)] | None = None
 
     @property
     def edition(self) -> str:
-        """Tells a session's records apart: a new one goes out whenever its people change."""
+        """Tells a session's records apart: a new one goes out whenever its people change.
+
+        Another goes out whenever recording starts or stops.
+        """
         if self.state == "ended":
             return self.state
-        people = msgspec.json.encode((self.participants, sorted(self.names.items())))
+        told: list[object] = [self.participants, sorted(self.names.items())]
+        if self.recorded_times is not None:
+            told.append(self.recorded_times)
+        people = msgspec.json.encode(told)
         return f"{self.state}/{hashlib.blake2b(people, digest_size=4).hexdigest()}"
 
 

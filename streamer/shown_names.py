@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from streamer.errors import ConfigError
+from streamer.recorded_times import combined
 from streamer.records import Name, Participant, Session
 
 MOST_LISTED = 20
@@ -33,7 +34,12 @@ def merged(before: Session | None, record: Session) -> Session:
         if before.revision == record.revision
         else max(before, record, key=lambda session: session.revision)
     )
-    return msgspec.structs.replace(facts, names=named.names, revision=named.revision)
+    return msgspec.structs.replace(
+        facts,
+        names=named.names,
+        revision=named.revision,
+        recorded_times=combined(before.recorded_times, record.recorded_times),
+    )
 
 
 def shown(names: Mapping[str, str], participant_id: str) -> str:

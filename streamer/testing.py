@@ -287,6 +287,10 @@ class FakePolicies:
         """Return what the session allows; None if its record is not there."""
         return self.policies.get(session_id, self.default)
 
+    async def renewed(self, session_id: str) -> Policy | None:
+        """Return the same."""
+        return await self.policy(session_id)
+
 
 def received(
     topic: Topic[R], record: R, offset: int = 0, extra_headers: Headers = ()

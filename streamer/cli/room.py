@@ -186,8 +186,12 @@ def address_of(
 def delete_recorded(folder: Path, session_id: str, names: Sequence[str]) -> None:
     """Delete what the recording holds of people who asked for it; a failure is told, not raised."""
     from streamer.recording.forgetting import forget
+    from streamer.recording.reader import Recordings
 
     for name in names:
+        if not Recordings(folder).path(session_id).is_dir():
+            screen.print(f"Nothing of {name} was recorded.", highlight=False, markup=False)
+            continue
         try:
             erased = forget(folder, f"{EXACTLY}{session_id}", name)
         except StreamerError as error:

@@ -397,6 +397,7 @@ class RoomConfig(Section):
     addresses or networks of this machine that media may use; empty for all.
     `admit`: whether `all` may join, or only those whom the `host` admits on the host's page.
     `start`: whether people may join `at_once`, or when the `host` starts the session there.
+    `record`: whether a room with `--record` records `at_once`, or when the `host` starts it there.
     `watch`: whether the `host` alone, or `everyone` in the room, may open the live page. A lost
     connection that has not come back within `rejoin_s` ends the person's stay.
     """
@@ -408,6 +409,7 @@ class RoomConfig(Section):
     ice_addresses: tuple[str, ...] = ()
     admit: Literal["all", "host"] = "all"
     start: Literal["at_once", "host"] = "at_once"
+    record: Literal["at_once", "host"] = "at_once"
     watch: Literal["host", "everyone"] = "host"
     rejoin_s: Annotated[float, Field(ge=0, le=600)] = 30.0
 

@@ -39,6 +39,7 @@ from streamer.kafka.probe import answers
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, Topic, topic_of
 from streamer.notices import Notices
 from streamer.policy import refusal
+from streamer.recorded_times import gaps
 from streamer.recording.figures import trends
 from streamer.records import Alert, Sentiment, Session, SessionSentiment
 from streamer.session_ids import name_of, newest
@@ -192,6 +193,7 @@ class SessionLog:
             "mean": mean,
             "course": course,
             "alerts": len(self.raised),
+            "recorded_times": None if self.started is None else self.started.recorded_times,
         }
 
     def begins_ms(self) -> dict[str, int]:
@@ -212,7 +214,9 @@ class SessionLog:
     def conversation(self) -> dict[str, Any]:
         """Who spoke how long, as `streamer.conversation` defines it."""
         if self._conversation is None:
-            self._conversation = msgspec.to_builtins(self._speech.conversation())
+            times = self.started.recorded_times if self.started and self.recorded else None
+            spoken = self._speech.conversation(gaps(times, self.end_ms))
+            self._conversation = msgspec.to_builtins(spoken)
         return self._conversation
 
     def _know_session(self, session: Session) -> None:

@@ -63,6 +63,7 @@ class Recorded:
                 "divided": False,
                 "alerts": summary.alerts,
                 "complete": summary.complete,
+                "recorded_times": summary.recorded_times,
             }
             for summary in self._recordings.index()
         ]

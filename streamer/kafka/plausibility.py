@@ -62,6 +62,9 @@ def implausible_session(session: Session) -> str:
     """Check the start of a session, and that those who are captured live have consented."""
     if session.live and not (session.consent or "").strip():
         return "it is live and states no consent"
+    times = session.recorded_times or ()
+    if any(time.end_ms is not None and time.end_ms < time.begin_ms for time in times):
+        return "a time that is recorded ends before it begins"
     return "" if session.started_at.year in YEARS else _no_such_year(session.started_at)
 
 

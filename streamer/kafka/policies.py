@@ -37,6 +37,10 @@ class Policies(Protocol):
         """Return what the session allows; None if its record is not on the topic."""
         ...
 
+    async def renewed(self, session_id: str) -> Policy | None:
+        """Return the same, by what the topic contains now."""
+        ...
+
 
 class SessionPolicies:
     """The policies of the sessions on a broker.
@@ -75,10 +79,21 @@ class SessionPolicies:
         """
         if self._lock.locked() and session_id in self._policies:
             return self._policies[session_id]  # another task reads on, or waits for the broker
+        return await self._looked_up(session_id, anew=False)
+
+    async def renewed(self, session_id: str) -> Policy | None:
+        """Return what the session allows by what the topic contains now.
+
+        Raises:
+            BrokerError: reading the sessions topic is not allowed.
+        """
+        return await self._looked_up(session_id, anew=True)
+
+    async def _looked_up(self, session_id: str, *, anew: bool) -> Policy | None:
         async with self._lock:
             while True:
                 try:
-                    return await self._look_up(session_id)
+                    return await self._look_up(session_id, anew=anew)
                 except (BrokerError, KafkaError, OSError) as error:
                     if isinstance(error, FINAL) or isinstance(error.__cause__, FINAL):
                         raise BrokerError(f"The sessions topic cannot be read: {error}") from error
@@ -86,12 +101,12 @@ class SessionPolicies:
                 await self._disconnect()
                 await asyncio.sleep(RETRY_S)
 
-    async def _look_up(self, session_id: str) -> Policy | None:
+    async def _look_up(self, session_id: str, *, anew: bool) -> Policy | None:
         if self._consumer is None:
             self._consumer = await Consumer(self._config, SESSIONS).__aenter__()
         if time.monotonic() - self._looked_at_s >= LOOK_S:
             await self._read(self._consumer, 0)
-        if session_id not in self._policies:
+        if anew or session_id not in self._policies:
             await self._read_to_end(self._consumer)
         return self._policies.get(session_id)
 

@@ -134,10 +134,15 @@ def to_vtt(recording: Recording) -> bytes:
     A cue with words shows while they are spoken, in at most CAPTION_WORDS; words of which the
     recogniser is unsure are in italics, and profanity among them is hidden. A cue with moods, at
     the top, tells from one window's end to the next what was smoothed at its end. Who gives no
-    evidence has no line in it; where nobody does, there is no such cue.
+    evidence has no line in it; where nobody does, there is no such cue. Times at which the host
+    did not record have a comment at the beginning, and no cue.
     """
     cues = sorted([*_mood_cues(recording), *_word_cues(recording)])
-    return "\n".join(["WEBVTT\n", *(text for _, text in cues)]).encode()
+    untold = [
+        f"NOTE not recorded: {cue_time(low)} to {cue_time(high)}\n"
+        for low, high in recording.unrecorded
+    ]
+    return "\n".join(["WEBVTT\n", *untold, *(text for _, text in cues)]).encode()
 
 
 def _mood_cues(recording: Recording) -> Iterator[tuple[int, str]]:
@@ -147,6 +152,8 @@ def _mood_cues(recording: Recording) -> Iterator[tuple[int, str]]:
         ends[sentiment.end_ms].append(sentiment)
     before_ms = 0
     for end_ms in sorted(ends):
+        recorded_from = (high for _, high in recording.unrecorded if high <= end_ms)
+        before_ms = max(before_ms, max(recorded_from, default=0))
         lines = [
             _spoken_by(
                 shown(recording.names, s.participant_id), _caption(f"{s.valence:+z.1f} {s.label}")

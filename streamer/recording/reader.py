@@ -86,6 +86,7 @@ class Recordings:
             RecordingError: there is no session of this id.
         """
         self._known(session_id)
+        entry = self.entry(session_id)
         return recording_of(
             session_id,
             itertools.chain(
@@ -94,6 +95,7 @@ class Recordings:
                 self.records(session_id, Session),
                 self.records(session_id, Alert),
             ),
+            () if entry is None else entry.ended_unrecorded,
         )
 
     def windows(self, session_id: str) -> Iterator[Window]:
@@ -152,12 +154,18 @@ class Recordings:
         """The folder of a session; it need not exist."""
         return self.folder / folder_name(session_id)
 
+    def entry(self, session_id: str) -> Summary | None:
+        """The index entry of a session; None where there is none that can be read."""
+        try:
+            data = (self.path(session_id) / INDEX_FILE).read_bytes()
+            return msgspec.json.decode(data, type=Summary)
+        except (OSError, msgspec.DecodeError):
+            return None
+
     def media(self, session_id: str) -> dict[str, Path]:
         """The media file of each participant of whom one was kept."""
-        folder = self.path(session_id)
-        try:
-            entry = msgspec.json.decode((folder / INDEX_FILE).read_bytes(), type=Summary)
-        except (OSError, msgspec.DecodeError):
+        folder, entry = self.path(session_id), self.entry(session_id)
+        if entry is None:
             return {}
         names = [person.participant_id for person in entry.participants]
         places = [

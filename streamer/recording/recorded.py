@@ -18,6 +18,7 @@ import msgspec
 
 from streamer.conversation import Conversation, SpeechTimes
 from streamer.errors import StreamerError
+from streamer.recorded_times import gaps
 from streamer.recording.figures import course
 from streamer.recording.forgotten import Forgotten
 from streamer.records import (
@@ -25,6 +26,7 @@ from streamer.records import (
     Alert,
     Modality,
     Participant,
+    RecordedTime,
     Sentiment,
     Session,
     SessionSentiment,
@@ -32,11 +34,14 @@ from streamer.records import (
 )
 from streamer.session_ids import name_of
 from streamer.shown_names import merged
+from streamer.spans import Span
 
 Published = Sentiment | SessionSentiment | Alert
 Recorded = Published | Session | Window
 COURSE_PARTS = 12
 """Parts of a session in the index, for a small picture of its course."""
+EVERYBODY = "*"
+"""Stands for the meeting as a whole where others are participants."""
 RecordedKind = Literal["smoothed", "session_smoothed", "alerts", "sessions", "windows"]
 S = TypeVar("S", bound=msgspec.Struct)
 STRUCTS: Mapping[RecordedKind, type[msgspec.Struct]] = {
@@ -67,6 +72,8 @@ class Summary(msgspec.Struct, kw_only=True):
         mean_valence: of the meeting's own records with a value; null without any.
         course: the same in each of COURSE_PARTS equal parts of the session.
         names: the name to show for a participant who has one, by `participant_id`.
+        recorded_times: what is recorded, where the host started and stopped it; else null.
+        ended_unrecorded: whose last record was in a time that is not recorded; `*` is the meeting.
     """
 
     session_id: str
@@ -86,6 +93,8 @@ class Summary(msgspec.Struct, kw_only=True):
     mean_valence: float | None = None
     course: tuple[float | None, ...] = ()
     names: dict[str, str] = {}
+    recorded_times: tuple[RecordedTime, ...] | None = None
+    ended_unrecorded: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Complete an entry of an older version."""
@@ -126,11 +135,24 @@ class Recording:
     @property
     def conversation(self) -> Conversation:
         """Who spoke how much."""
-        return SpeechTimes(self.sentiments).conversation()
+        return SpeechTimes(self.sentiments).conversation(self.unrecorded)
+
+    @property
+    def unrecorded(self) -> list[Span]:
+        """The times before the last record, milliseconds, at which the host did not record."""
+        return gaps(self.summary.recorded_times, self.summary.duration_ms)
 
 
-def recording_of(session_id: str, records: Iterable[Published | Session]) -> Recording:
-    """Published records of one session, in any order and with duplicates, as a Recording."""
+def recording_of(
+    session_id: str, records: Iterable[Published | Session], ended_unrecorded: Iterable[str] = ()
+) -> Recording:
+    """Published records of one session, in any order and with duplicates, as a Recording.
+
+    Args:
+        session_id: of the session.
+        records: all of its records.
+        ended_unrecorded: as in its index entry.
+    """
     everything = list(records)
     sentiments = newest_revisions(record for record in everything if isinstance(record, Sentiment))
     over_all = newest_revisions(
@@ -142,7 +164,7 @@ def recording_of(session_id: str, records: Iterable[Published | Session]) -> Rec
         for record in everything
         if isinstance(record, Alert)
     }
-    state = OpenSession(session_id, Forgotten(session_id))
+    state = OpenSession(session_id, Forgotten(session_id), set(ended_unrecorded))
     distinct: list[Recorded] = [*sessions, *sentiments, *over_all, *alerts.values()]
     for record in distinct:
         state.add(record)
@@ -204,10 +226,15 @@ def content_of(record: Recorded) -> object:
 
 @dataclass
 class OpenSession:
-    """The writer's state of a session: identities of records, the index entry, who is forgotten."""
+    """The writer's state of a session: identities of records, the index entry, who is forgotten.
+
+    `changed` is set where the index entry is to be written although no record is new.
+    """
 
     session_id: str
     forgotten: Forgotten
+    ended_unrecorded: set[str] = field(default_factory=set)
+    changed: bool = False
     new: dict[RecordedKind, list[Any]] = field(default_factory=dict)
     warned: bool = False
     _seen: dict[tuple[RecordedKind, str], object] = field(default_factory=dict)
@@ -246,6 +273,13 @@ class OpenSession:
                 self._duration_ms = max(self._duration_ms, record.end_ns // NS_PER_MS)
         return True
 
+    def pass_over(self, record: Sentiment | SessionSentiment) -> None:
+        """Take note of somebody's last record, which is not stored."""
+        name = record.participant_id if isinstance(record, Sentiment) else EVERYBODY
+        if name not in self.ended_unrecorded and not self.forgotten.has(name):
+            self.ended_unrecorded.add(name)
+            self.changed = True
+
     def contradicts(self, record: Recorded) -> bool:
         """Whether a record of the same name said something else."""
         seen = self._seen[KIND_OF[type(record)], identity_of(record)]
@@ -276,6 +310,10 @@ class OpenSession:
             mean_valence=round(fmean(value for _, value in values), 4) if values else None,
             course=_rounded(course(values, self._duration_ms, COURSE_PARTS)) if values else (),
             names=dict(session.names) if session else {},
+            recorded_times=session.recorded_times if session else None,
+            ended_unrecorded=tuple(
+                name for name in sorted(self.ended_unrecorded) if not self.forgotten.has(name)
+            ),
         )
 
     def _note_newest(self, identity: tuple[RecordedKind, str], record: Recorded) -> None:
@@ -293,10 +331,11 @@ class OpenSession:
     @property
     def _names_nobody(self) -> bool:
         """Published was the session as a whole, to its end, and no single person."""
-        return self._whole_final and not self._names
+        return (self._whole_final or EVERYBODY in self.ended_unrecorded) and not self._names
 
     def _heard_out(self, people: Sequence[Participant]) -> bool:
-        return all(person.participant_id in self._finals for person in people if person.windows)
+        ended = self._finals | self.ended_unrecorded
+        return all(person.participant_id in ended for person in people if person.windows)
 
     def _note_sentiment(self, record: Sentiment) -> None:
         self._note_time(record)

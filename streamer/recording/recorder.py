@@ -31,10 +31,11 @@ from streamer.kafka.messages import Received
 from streamer.kafka.policies import Policies, SessionPolicies
 from streamer.kafka.topics import ALERTS, SESSION_SMOOTHED, SESSIONS, SMOOTHED, WINDOWS, Topic
 from streamer.policy import refusal
+from streamer.recorded_times import stored
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError
 from streamer.recording.writer import Writer
-from streamer.records import Session
+from streamer.records import Sentiment, Session, SessionSentiment
 from streamer.session_ids import EXACTLY, is_selected
 
 __all__ = ["Attempts", "record_sessions", "run"]
@@ -65,6 +66,7 @@ async def run(
     media: bool = False,
     start: Start = "earliest",
     on_flush: Callable[[], None] = lambda: None,
+    on_unrecorded: Callable[[str], None] = lambda session_id: None,
 ) -> Counter[str]:
     """Record until `stop`; then flush, commit and merge.
 
@@ -77,11 +79,13 @@ async def run(
         media: also copies of the media files of a replay.
         start: where to begin when this folder has not recorded from these topics before.
         on_flush: called, from a thread, whenever records were made safe on the disk.
+        on_unrecorded: called with the id of a session that has ended and was never recorded.
 
     Returns:
         `taken`, and of those `recorded` and `repeated` (there before); `contradicting`, repeated
         under the name of a session that said something else; `withheld`, which their session's
-        record does not allow to be stored; `flushes`.
+        record does not allow to be stored; `unrecorded`, of a time at which the host did not
+        record; `flushes`.
 
     Raises:
         RecordingError: the folder cannot be written; what was not safe is not committed.
@@ -113,6 +117,7 @@ async def run(
                         media,
                         counters,
                         on_flush,
+                        on_unrecorded,
                     )
                     tasks.create_task(
                         wait_for_broker(lane.run(stop), stop.is_set, config.kafka, UNCOMMITTED)
@@ -147,6 +152,7 @@ async def record_sessions(
     exactly = [f"{EXACTLY}{session_id}" for session_id in session_ids]
     await asyncio.to_thread(_check, folder, exactly)
     attempts = Attempts()
+    unrecorded: set[str] = set()
     stop = asyncio.Event()
 
     def record() -> Coroutine[Any, Any, object]:
@@ -158,13 +164,14 @@ async def record_sessions(
             windows=windows,
             media=media,
             on_flush=attempts.succeeded,
+            on_unrecorded=unrecorded.add,
         )
 
     task = asyncio.create_task(attempts.run(record, stop))
     try:
         yield
         if attempts.failure is None:
-            done = asyncio.create_task(_completed(folder, session_ids))
+            done = asyncio.create_task(_completed(folder, session_ids, unrecorded))
             await asyncio.wait(
                 {task, done}, timeout=LAST_RECORDS_S, return_when=asyncio.FIRST_COMPLETED
             )
@@ -227,11 +234,13 @@ class Attempts:
                 raise failed
 
 
-async def _completed(folder: Path, session_ids: tuple[str, ...]) -> None:
-    """Return when the index has the end of each session."""
+async def _completed(
+    folder: Path, session_ids: tuple[str, ...], unrecorded: Collection[str]
+) -> None:
+    """Return when the index has the end of each session, but for those that were not recorded."""
     while True:
         index = await asyncio.to_thread(Recordings(folder).index)
-        if set(session_ids) <= {each.session_id for each in index if each.complete}:
+        if set(session_ids) <= {each.session_id for each in index if each.complete} | {*unrecorded}:
             return
         await asyncio.sleep(FLUSH_S / 4)
 
@@ -249,8 +258,10 @@ class _Lane:
         media: bool,
         counters: Counter[str],
         on_flush: Callable[[], None] = lambda: None,
+        on_unrecorded: Callable[[str], None] = lambda session_id: None,
     ) -> None:
         self._on_flush = on_flush
+        self._on_unrecorded = on_unrecorded
         self._reader = reader
         self._writer = writer
         self._disk = disk
@@ -259,6 +270,7 @@ class _Lane:
         self._media = media
         self._counters = counters
         self._held: list[Any] = []
+        self._passed: list[Sentiment | SessionSentiment] = []
         self._with_media: list[Session] = []
         self._bytes = 0
         self._uncommitted = False
@@ -272,8 +284,9 @@ class _Lane:
                 metrics.ready()
             try:
                 while not stop.is_set():
+                    renewed = False
                     for message in await self._reader.batch(BATCH, POLL_MS):
-                        await self._hold(message)
+                        renewed = await self._hold(message, renewed=renewed)
                     if self._due():
                         await self._flush()
                 await self._flush()
@@ -281,22 +294,47 @@ class _Lane:
                 await self._save()
                 raise
 
-    async def _hold(self, message: Received[Any]) -> None:
-        """Hold a record until the next flush, if it is selected and its session allows it."""
+    async def _hold(self, message: Received[Any], *, renewed: bool) -> bool:
+        """Hold a record until the next flush, if it is selected and its session allows it.
+
+        Where a host starts and stops recording, the session's record is read to its end after the
+        record has come: it was there before any record of a later time.
+
+        Args:
+            message: the record.
+            renewed: whether that was done after the record had come.
+
+        Returns:
+            Whether it is done now.
+        """
         self._uncommitted = True
         record = message.record
         if self._sessions and not any(
             is_selected(record.session_id, selector) for selector in self._sessions
         ):
-            return
+            return renewed
         policy = await self._policies.policy(record.session_id)
+        if policy is not None and policy.recorded_times is not None and not renewed:
+            policy, renewed = await self._policies.renewed(record.session_id), True
         if refusal(policy, record):
             self._counters["withheld"] += 1
-            return
-        self._held.append(record)
+            return renewed
+        kept = stored(None if policy is None else policy.recorded_times, record)
+        if kept is None:
+            self._pass_over(record)
+            return renewed
+        self._held.append(kept)
         self._bytes += len(message.value or b"")
-        if self._media and isinstance(record, Session) and policy is not None and policy.persons:
-            self._with_media.append(record)
+        if self._media and isinstance(kept, Session) and policy is not None and policy.persons:
+            self._with_media.append(kept)
+        return renewed
+
+    def _pass_over(self, record: Any) -> None:
+        self._counters["unrecorded"] += 1
+        if isinstance(record, Sentiment | SessionSentiment) and record.final:
+            self._passed.append(record)
+        if isinstance(record, Session) and record.state == "ended":
+            self._on_unrecorded(record.session_id)
 
     def _due(self) -> bool:
         full = len(self._held) >= HELD_RECORDS or self._bytes >= HELD_BYTES
@@ -311,19 +349,27 @@ class _Lane:
 
     async def _save(self) -> None:
         async with self._disk:
-            chosen, media = self._held, self._with_media
-            self._held, self._with_media, self._bytes = [], [], 0
-            if chosen:
-                writing = asyncio.create_task(asyncio.to_thread(self._keep, chosen, media))
+            chosen, passed, media = self._held, self._passed, self._with_media
+            self._held, self._passed, self._with_media, self._bytes = [], [], [], 0
+            if chosen or passed:
+                keeping = asyncio.to_thread(self._keep, chosen, passed, media)
+                writing = asyncio.create_task(keeping)
                 try:
                     await asyncio.shield(writing)
                 finally:
                     await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
 
-    def _keep(self, records: list[Any], media: list[Session]) -> None:
+    def _keep(
+        self,
+        records: list[Any],
+        passed: list[Sentiment | SessionSentiment],
+        media: list[Session],
+    ) -> None:
         try:
             for record in records:
                 self._writer.add(record)
+            for last in passed:
+                self._writer.pass_over(last)
         except OSError as error:
             raise RecordingError(f"The recording cannot be read: {error}.") from error
         self._writer.flush()

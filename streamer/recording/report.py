@@ -16,12 +16,14 @@ from streamer.alert_entries import Entry, alert_entries, alert_text
 from streamer.clock import clock, date_and_time
 from streamer.conversation import silence_text
 from streamer.counted import counted, percent
+from streamer.recorded_times import in_words, is_whole
 from streamer.recording.figures import divided_share, mean_valence, moments, thirds
 from streamer.recording.outline import outline
 from streamer.recording.recorded import Recording
 from streamer.recording.transcript import quote, transcript
 from streamer.records import Alert, IdentifiedBy, Sentiment, SessionSentiment
 from streamer.shown_names import relation, shown
+from streamer.spans import Span
 from streamer.unsure import Part
 
 __all__ = ["html", "moments"]
@@ -44,6 +46,7 @@ LEGEND = (
     "Line: smoothed valence, from -3 to 3. Band: its uncertainty. Dots: each window by itself. "
     "Dashed line: an alert begins; dotted: it ends. Tinted: positive above, negative below."
 )
+UNTOLD = " Grey: not recorded."
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--line:#d1d9e0;--paper:#fff;
@@ -60,7 +63,7 @@ white-space:nowrap}
 figure{margin:1rem 0}svg{width:100%;height:auto;display:block;overflow:visible}
 svg text{font:13px system-ui,sans-serif;fill:var(--soft)}
 .up{fill:var(--pos);opacity:.08}.down{fill:var(--neg);opacity:.09}
-.axis{stroke:var(--line);stroke-width:1}.zero{stroke:var(--mid);stroke-width:1}
+.untold{fill:var(--mid);opacity:.25}.axis{stroke:var(--line);stroke-width:1}.zero{stroke:var(--mid);stroke-width:1}
 .band{fill:var(--pos);opacity:.18}.smooth{fill:none;stroke:var(--pos);stroke-width:2;
 stroke-linejoin:round}.raw{fill:var(--mid);opacity:.55}.alarm{stroke:var(--neg);stroke-width:2;
 stroke-dasharray:4 3}.cleared{stroke:var(--mid);stroke-width:1;stroke-dasharray:2 4}
@@ -111,7 +114,7 @@ def html(recording: Recording, zone: tzinfo | None = UTC) -> str:
         f"<p class=outline>{escape(outline(recording))}</p>",
         "<h2>Timeline</h2>",
         f"<div class=lines>{''.join(_timelines(recording))}</div>",
-        f"<p class=soft>{LEGEND}</p>",
+        f"<p class=soft>{LEGEND}{UNTOLD if recording.unrecorded else ''}</p>",
         "<h2>From third to third</h2>",
         _thirds(recording),
         "<h2>Participants</h2>",
@@ -152,17 +155,17 @@ def _facts(recording: Recording, zone: tzinfo | None) -> str:
         facts.append(f"words from {escape(about.asr)}")
     if about.consent:
         facts.append(f"consent: {escape(about.consent)}")
+    if not is_whole(about.recorded_times):
+        facts.append(f"recorded: {in_words(about.recorded_times or (), about.duration_ms)}")
     unfinished = "" if about.complete else " The recording is not complete."
     return f"<p class=soft>{' · '.join(facts)}.{unfinished}</p>"
 
 
 def _timelines(recording: Recording) -> Iterable[str]:
-    span_ms = max(recording.summary.duration_ms, 1)
     if recording.session_sentiments:
-        yield _figure("everybody", recording.session_sentiments, span_ms, _marks(recording, None))
+        yield _figure("everybody", recording, recording.session_sentiments, None)
     for name in recording.participants:
-        called, own = shown(recording.names, name), recording.of(name)
-        yield _figure(called, own, span_ms, _marks(recording, name))
+        yield _figure(shown(recording.names, name), recording, recording.of(name), name)
     if not recording.sentiments and not recording.session_sentiments:
         yield "<p class=soft>Nothing was recorded.</p>"
 
@@ -175,10 +178,12 @@ def _marks(recording: Recording, participant: str | None) -> list[tuple[Alert, s
 
 def _figure(
     name: str,
+    recording: Recording,
     points: Sequence[Sentiment] | Sequence[SessionSentiment],
-    span_ms: int,
-    alerts: Sequence[tuple[Alert, str]],
+    participant: str | None,
 ) -> str:
+    span_ms = max(recording.summary.duration_ms, 1)
+
     def x(time_ms: float) -> float:
         return LEFT + time_ms / span_ms * (WIDTH - LEFT - 8)
 
@@ -205,9 +210,14 @@ def _figure(
         drawn.append(
             f'<text x="{LEFT - 8}" y="{y(level) + 4:.1f}" text-anchor="end">{level}</text>'
         )
+    drawn += [
+        f'<path class="untold" d="M{x(low):.1f} {TOP}H{x(high):.1f}V{bottom}H{x(low):.1f}Z">'
+        "<title>not recorded</title></path>"
+        for low, high in recording.unrecorded
+    ]
     for tick_ms in _ticks(span_ms):
         drawn.append(f'<text x="{x(tick_ms):.1f}" y="{bottom + 18}">{clock(tick_ms)}</text>')
-    for run in _runs(points):
+    for run in _runs(points, recording.unrecorded):
         upper = [f"{x(t):.1f} {y(v + u):.1f}" for t, v, u in run]
         lower = [f"{x(t):.1f} {y(v - u):.1f}" for t, v, u in reversed(run)]
         drawn.append(f'<path class="band" d="M{"L".join(upper + lower)}Z"/>')
@@ -220,7 +230,7 @@ def _figure(
             for time, value in raw
             if value is not None
         ]
-    for alert, text in alerts:
+    for alert, text in _marks(recording, participant):
         style = "alarm" if alert.state == "raised" else "cleared"
         drawn.append(
             f'<path class="{style}" d="M{x(alert.end_ms):.1f} {TOP}V{bottom}">'
@@ -230,11 +240,18 @@ def _figure(
 
 
 def _runs(
-    points: Sequence[Sentiment] | Sequence[SessionSentiment],
+    points: Sequence[Sentiment] | Sequence[SessionSentiment], unrecorded: Sequence[Span]
 ) -> list[list[tuple[float, float, float]]]:
-    """Time, valence and uncertainty, parted where there is no evidence, thinned to POINTS."""
+    """Time, valence and uncertainty, thinned to POINTS.
+
+    They are parted where there is no evidence, and where nothing is recorded.
+    """
     runs: list[list[tuple[float, float, float]]] = [[]]
+    ahead = [low for low, _ in unrecorded]
     for point in points:
+        if ahead and point.end_ms > ahead[0]:
+            ahead = [low for low in ahead if low >= point.end_ms]
+            runs.append([])
         if point.valence is None:
             runs.append([])
         else:
@@ -384,13 +401,21 @@ def _transcript(recording: Recording) -> str:
     lines = transcript(recording.sentiments)
     if not lines:
         return "<p class=soft>The records contain no words with times.</p>"
-    said = (
-        f"<p><time>{clock(line.start_ms)}</time> "
-        f"<b>{escape(shown(recording.names, line.participant_id))}</b> "
-        f"<span class={line.polarity or 'none'}>{_said(line.parts)}</span></p>"
+    said = [
+        (
+            line.start_ms,
+            f"<p><time>{clock(line.start_ms)}</time> "
+            f"<b>{escape(shown(recording.names, line.participant_id))}</b> "
+            f"<span class={line.polarity or 'none'}>{_said(line.parts)}</span></p>",
+        )
         for line in lines
-    )
-    return f"<div class=words>{''.join(said)}</div>"
+    ]
+    said += [
+        (low, f"<p class=soft><time>{clock(low)}</time> not recorded until {clock(high)}</p>")
+        for low, high in recording.unrecorded
+    ]
+    said.sort(key=lambda each: each[0])
+    return f"<div class=words>{''.join(text for _, text in said)}</div>"
 
 
 def _said(parts: Sequence[Part]) -> str:

@@ -40,9 +40,7 @@ from streamer.recording.recorded import (
     RecordingError,
     folder_name,
 )
-from streamer.records import (
-    Session,
-)
+from streamer.records import Sentiment, Session, SessionSentiment
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +130,10 @@ class Writer(Recordings):
                     record.session_id,
                 )
 
+    def pass_over(self, record: Sentiment | SessionSentiment) -> None:
+        """Take note of somebody's last record, of a time that is not recorded."""
+        self._state(record.session_id).pass_over(record)
+
     def keep_media(self, session: Session) -> None:
         """Copy the media file of each participant beside the records, unless it is there.
 
@@ -171,9 +173,9 @@ class Writer(Recordings):
             RecordingError: the disk is full or gone; what was added is kept for the next flush.
         """
         for state in list(self._open.values()):
-            if not state.new:
-                continue
             folder = self.path(state.session_id)
+            if not state.new and not (state.changed and folder.is_dir()):
+                continue
             try:
                 folder.mkdir(exist_ok=True)
                 for kind in list(state.new):
@@ -182,6 +184,7 @@ class Writer(Recordings):
                     del state.new[kind]
                 summary = state.summary()
                 write_whole(folder / INDEX_FILE, index_json(summary))
+                state.changed = False
                 self._merge(state, least=2 if summary.complete else MERGE_PARTS)
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
@@ -195,7 +198,10 @@ class Writer(Recordings):
         state = self._open.pop(session_id, None)
         if state is None:
             forgotten = Forgotten.read(self.path(session_id), session_id)
-            state = OpenSession(session_id, forgotten)
+            entry = self.entry(session_id)
+            state = OpenSession(
+                session_id, forgotten, set() if entry is None else set(entry.ended_unrecorded)
+            )
             for kind in STRUCTS:
                 for record in self._recorded(session_id, kind):
                     state.add(record)

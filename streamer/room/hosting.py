@@ -7,12 +7,13 @@ state contains names and consent of people, and no ticket.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from streamer.records import wall_clock
-from streamer.room.people import Guest, Phase, Terms
+from streamer.room.people import Guest, Phase, Recorded, Terms
 from streamer.room.requests import as_json, check_token
 from streamer.room.tokens import JoinToken
 from streamer.room.watching import Watching
@@ -45,6 +46,34 @@ class Hosted(Protocol):
 
     def is_connected(self, guest: Guest) -> bool:
         """Whether a guest's media come, or are about to."""
+        ...
+
+    @property
+    def recorded(self) -> Recorded:
+        """What this room can record."""
+        ...
+
+    @property
+    def recording(self) -> bool:
+        """Whether the session is being recorded now."""
+        ...
+
+    @property
+    def recorded_times(self) -> Sequence[tuple[datetime, datetime | None]]:
+        """When recording began and stopped."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What does not work in the room's process, such as its recorder; a sentence each."""
+        ...
+
+    def record(self) -> None:
+        """Start recording; raises Refused."""
+        ...
+
+    def stop_recording(self) -> None:
+        """Stop recording; raises Refused."""
         ...
 
     def begin(self) -> None:
@@ -96,6 +125,8 @@ class Hosting:
         router.add_get("/api/host", self._state)
         router.add_post("/api/host/begin", self._calls(lambda _: room.begin()))
         router.add_post("/api/host/stop", self._calls(lambda _: room.stop()))
+        router.add_post("/api/host/record", self._calls(lambda _: room.record()))
+        router.add_post("/api/host/stop-recording", self._calls(lambda _: room.stop_recording()))
         router.add_post("/api/host/guests/{key}/admit", self._calls(room.admit))
         router.add_post("/api/host/guests/{key}/remove", self._calls(room.remove))
 
@@ -113,6 +144,10 @@ class Hosting:
                 "modalities": terms.modalities,
                 "join": f"./#{self._join_token.text}" if self._join_token.valid else None,
                 "live": None if self._watching is None else self._watching.link,
+                "recorded": self._room.recorded,
+                "recording": self._room.recording,
+                "recorded_times": self._room.recorded_times,
+                "problems": self._room.problems,
                 "guests": [self._guest(guest) for guest in self._room.guests],
             }
         )

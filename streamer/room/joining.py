@@ -41,7 +41,12 @@ class Door(Protocol):
 
     @property
     def recorded(self) -> Recorded:
-        """What this room records."""
+        """What this room can record."""
+        ...
+
+    @property
+    def recording(self) -> bool:
+        """Whether the session is being recorded now."""
         ...
 
     def agree(self, name: str, modalities: tuple[str, ...], version: str) -> Guest:
@@ -137,6 +142,7 @@ class Joining:
                 "shares": [each for each in SHARED if each in terms.modalities],
                 "persons": terms.persons,
                 "recorded": self._door.recorded != "nothing",
+                "recording": self._door.recording,
             }
         )
 
@@ -164,6 +170,7 @@ class Joining:
                 "state": guest.state,
                 "connected": self._door.is_connected(guest),
                 "phase": phase,
+                "recording": self._door.recording,
                 "ready": phase == "started" and guest.state in (State.agreed, State.joined),
                 "agreed": guest.modalities,
                 "shares": guest.shares,

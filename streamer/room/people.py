@@ -26,7 +26,7 @@ TICKET_NS = 120 * NS_PER_S
 Phase = Literal["waiting", "started", "ended"]
 """How far a session is."""
 Recorded = Literal["nothing", "values", "media"]
-"""What a room records: the published values, or the windows with sound, words and faces too."""
+"""What a room can record: the published values, or the windows with sound, words and faces too."""
 LONGEST_NAME = 60
 MOST_EVER = 500
 """Joins in one session, which its record lists all."""
@@ -74,28 +74,32 @@ def terms_of(config: Config, recorded: Recorded = "nothing") -> Terms:
 
     Args:
         config: the settings.
-        recorded: what the room records.
+        recorded: what the room records while the host records.
     """
     persons = config.smoothing.publish == "participant"
     *most, last = [name for each, name in SHARED.items() if each in config.session.modalities]
     shared = f"{', '.join(most)} and {last}" if most else last
     result = "of each person" if persons else "of the meeting as a whole, and of no single person"
-    deleted = "You can have what is recorded of you deleted. "
-    kept = {
-        "nothing": "",
-        "values": f"The estimates are recorded. {deleted}",
-        "media": f"The estimates are recorded, and with them {shared}. {deleted}",
-    }[recorded]
     text = config.session.consent.strip() or (
         f"The host of this session has a program estimate sentiment from {shared}. The estimates "
         f"are {result}. They can be wrong. The host, and programs of the host, receive them. "
-        f"{kept}"
         "You choose below what you share. At any time you can switch any of it off, or leave: from "
         "then on nothing of it is captured."
     )
+    if recorded != "nothing":
+        text = f"{text}\n{_what_is_recorded(shared, recorded)}"
     if config.room.watch == "everyone":
         text = f"{text}\n{_what_everybody_sees(config)}"
     return Terms(text, config.session.modalities, persons)
+
+
+def _what_is_recorded(shared: str, recorded: Recorded) -> str:
+    """The sentences that the terms add where the host may record."""
+    more = f", and with them {shared}" if recorded == "media" else ""
+    return (
+        f"The session may be recorded: the estimates{more}. The host starts and stops that, and "
+        "this page shows when it is so. You can have what is recorded of you deleted."
+    )
 
 
 def _what_everybody_sees(config: Config) -> str:

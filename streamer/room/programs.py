@@ -62,6 +62,11 @@ class Door(Protocol):
         """How far the session is."""
         ...
 
+    @property
+    def recording(self) -> bool:
+        """Whether the session is being recorded now."""
+        ...
+
     def agree(self, name: str, modalities: tuple[str, ...], version: str) -> Guest:
         """Take a person's agreement; raises Refused."""
         ...
@@ -101,7 +106,8 @@ class Programs:
             admit: takes the request of a connection that has shown the token.
             first_message_s: how long a connection may wait before it agrees.
             now_s: a clock.
-            look_s: how often it is looked whether the host has let a waiting program in.
+            look_s: how often it is looked whether the host has let a waiting program in, or has
+                started or stopped recording.
         """
         self._door = door
         self._check_token = check_token
@@ -144,12 +150,26 @@ class Programs:
             return peers[-1]
 
         guest, _ = await self._door.join(agreed.ticket, "", make_peer)
+        telling: asyncio.Task[None] | None = None
         try:
             with contextlib.suppress(ConnectionError):
                 await socket.send_json({"type": "joined", "name": guest.name})
+                telling = asyncio.create_task(self._tell(socket))
                 await peers[-1].receive()
         finally:
             peers[-1].gone.set()
+            if telling is not None:
+                telling.cancel()
+
+    async def _tell(self, socket: web.WebSocketResponse) -> None:
+        """Tell a program whether the session is being recorded, whenever that changes."""
+        told = False
+        with contextlib.suppress(ConnectionError):
+            while True:
+                if self._door.recording != told:
+                    told = not told
+                    await socket.send_json({"type": "recording", "on": told})
+                await asyncio.sleep(self._look_s)
 
     async def _agreed(self, socket: web.WebSocketResponse) -> Agree:
         """Return the first message; others that have not sent one give way."""

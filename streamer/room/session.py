@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from datetime import datetime
 
+from streamer import metrics
 from streamer.capture import ParticipantSpec, SourceInfo
-from streamer.config import Config
 from streamer.errors import ConfigError
-from streamer.kafka.producer import Producer
-from streamer.records import NS_PER_MS, Participant
+from streamer.recorded_times import is_recording, started, stopped
+from streamer.records import NS_PER_MS, Participant, RecordedTime, wall_clock
 from streamer.room.inbox import Inbox
 from streamer.room.peer import MakePeer, Peer, WebRtcPeer
 from streamer.room.people import (
@@ -33,14 +33,16 @@ from streamer.room.people import (
     terms_of,
 )
 from streamer.room.stay import Stay
-from streamer.session.delivery import Delivery
+from streamer.session.delivery import Capturing, Facts
 from streamer.session.participant import Pipeline
 from streamer.session.plan import Plan, session_id_of
-from streamer.session.sending import InFlight
 from streamer.speech.recognisers import given
 
 log = logging.getLogger(__name__)
 
+MOST_RECORDED = 500
+"""How often recording may start in a session, which its record lists."""
+NO_RECORDING = "This room cannot record: its host begins it with --record DIR for that."
 SOURCE, PROGRAM = "browser", "program"
 """What the session's record names as the source of a person who joined; never an address."""
 
@@ -75,17 +77,13 @@ def room_plans(names: Sequence[str], session_id: str | None) -> list[Plan]:
 
 
 @dataclass
-class RoomCapture:
+class RoomCapture(Capturing):
     """A room that is open until `stop`; `await run()` returns when the broker has every window.
 
-    `opened` is set once people can join; `on_forget` gets the name of a person who wants what is
-    recorded of them deleted.
+    `opened` is set once people can join; `recorded` is what is recorded while the host records;
+    `on_forget` gets the name of a person who wants what is recorded of them deleted.
     """
 
-    plan: Plan
-    config: Config
-    publisher: Producer
-    in_flight: InFlight
     make_peer: MakePeer | None = None
     clock_ns: Callable[[], int] = time.monotonic_ns
     recorded: Recorded = "nothing"
@@ -104,22 +102,14 @@ class RoomCapture:
         )
         session = self.config.session.model_copy(update={"consent": self.terms.statement})
         self.config = self.config.model_copy(update={"session": session})
-        self._delivery = Delivery(self.plan, self.config, self.publisher, self.in_flight)
+        super().__post_init__()
         self._begun_ns = self.clock_ns() - max(0, time.time_ns() - self.plan.start_unix_ns)
         self._stopping = asyncio.Event()
-        self._announcing = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._started = room.start == "at_once"
-
-    @property
-    def counters(self) -> Counter[str]:
-        """What was dropped, late, lost or damaged, of those who have left."""
-        return self._delivery.counters
-
-    @property
-    def published(self) -> Counter[str]:
-        """How many windows of each participant went out."""
-        return self._delivery.published
+        self._times: tuple[RecordedTime, ...] | None = None
+        if self.recorded != "nothing":
+            self._times = (RecordedTime(0),) if room.record == "at_once" else ()
 
     @property
     def terms(self) -> Terms:
@@ -145,7 +135,7 @@ class RoomCapture:
 
     def stop(self) -> None:
         """Ask everybody to end; what is captured is flushed. Callable from any thread."""
-        self._delivery.stop.set()
+        super().stop()
         self._loop.call_soon_threadsafe(self._stopping.set)
 
     async def run(self) -> None:
@@ -258,6 +248,55 @@ class RoomCapture:
         """End a guest's presence, or refuse one who waits; raises Refused."""
         self._end(self._guests.with_key(key), removed=True)
 
+    @property
+    def recording(self) -> bool:
+        """Whether the session is being recorded now."""
+        return is_recording(self._times) and self.phase != "ended"
+
+    @property
+    def recorded_times(self) -> Sequence[tuple[datetime, datetime | None]]:
+        """When recording began and stopped; None where it goes on, or went on to the end."""
+        return [
+            (
+                self._moment(time.begin_ms),
+                None if time.end_ms is None else self._moment(time.end_ms),
+            )
+            for time in self._times or ()
+        ]
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What does not work in the room's process, such as its recorder; a sentence each."""
+        return metrics.PROCESS.problems()
+
+    def record(self) -> None:
+        """Start recording; nothing changes where it goes on. Raises Refused."""
+        times = self._recordable()
+        if len(times) >= MOST_RECORDED:
+            raise Refused(429, "Recording was started too often in this session.")
+        self._record(started(times, self._session_ns() // NS_PER_MS))
+
+    def stop_recording(self) -> None:
+        """Stop recording; nothing changes where none goes on. Raises Refused."""
+        self._record(stopped(self._recordable(), self._session_ns() // NS_PER_MS))
+
+    def _recordable(self) -> tuple[RecordedTime, ...]:
+        if self._times is None:
+            raise Refused(409, NO_RECORDING)
+        if self.phase == "ended":
+            raise Refused(409, "The session has ended.")
+        return self._times
+
+    def _record(self, times: tuple[RecordedTime, ...]) -> None:
+        """Let the recorders know before they get a window that ends later."""
+        if times != self._times:
+            self._times = times
+            self._delivery.hold()
+            self._announce_soon()
+
+    def _moment(self, session_ms: int) -> datetime:
+        return wall_clock(self.plan.start_unix_ns, session_ms * NS_PER_MS)
+
     # --- a guest's stay
 
     def _stay_of(self, guest: Guest) -> Stay | None:
@@ -327,12 +366,10 @@ class RoomCapture:
     def _announce_soon(self) -> None:
         self._tasks.create_task(self._announce("started"))
 
-    async def _announce(self, state: Literal["started", "ended"]) -> None:
-        """Publish the session's record, one at a time: a later record never holds less."""
-        async with self._announcing:
-            stays = [stay for stay in self._stays if stay.entered]
-            people = [self._participant(stay, ended=state == "ended") for stay in stays]
-            await self._delivery.announce(state, people, self._asr or {"none"})
+    def _facts(self, *, ended: bool) -> Facts:
+        stays = [stay for stay in self._stays if stay.entered]
+        people = [self._participant(stay, ended=ended) for stay in stays]
+        return Facts(people, self._asr or {"none"}, recorded_times=self._times)
 
     def _participant(self, stay: Stay, *, ended: bool) -> Participant:
         return Participant(

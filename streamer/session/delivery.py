@@ -1,7 +1,8 @@
 """One participant's windows on their way from the pipeline's thread to the broker.
 
 What enters: pipelines. What leaves: their windows, sent and counted, and the `Session` record that
-says who is in the session. This module does not know when people come and go.
+says who is in the session. This module does not know when people come and go. `Capturing` is what
+every capture of a session has in common.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import asyncio
 import functools
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -19,9 +21,36 @@ from typing import Any, Literal, Protocol
 from streamer.config import Config
 from streamer.kafka.producer import Producer
 from streamer.policy import own_policy
-from streamer.records import NS_PER_MS, Participant, Session, Window, wall_clock
+from streamer.records import (
+    NS_PER_MS,
+    Participant,
+    RecordedTime,
+    Session,
+    Window,
+    wall_clock,
+)
 from streamer.session.plan import Plan
 from streamer.session.sending import InFlight, SendQueue, deliver, wait_for_delivery
+
+State = Literal["started", "ended"]
+"""Whether a session goes on."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a session's record says that changes while it goes on.
+
+    Attributes:
+        people: who is or was in it.
+        asr: the names of the recognisers.
+        names: that people see, by participant, where capture knows them.
+        recorded_times: what is recorded; None where the host does not start and stop it.
+    """
+
+    people: Sequence[Participant]
+    asr: Collection[str]
+    names: Mapping[str, str] = field(default_factory=dict)
+    recorded_times: tuple[RecordedTime, ...] | None = None
 
 
 class Pipeline(Protocol):
@@ -46,6 +75,13 @@ class Delivery:
     stop: threading.Event = field(default_factory=threading.Event)
     counters: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)
+    _announcing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _holds: int = 0
+    _free: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Let windows pass."""
+        self._free.set()
 
     async def participant(self, pipeline: Pipeline, pool: Executor) -> None:
         """Send a participant's windows until the sources end; the reader runs in `pool`.
@@ -90,6 +126,7 @@ class Delivery:
 
     async def _send(self, send_queue: SendQueue) -> None:
         async for window in send_queue:
+            await self._free.wait()
             headers = functools.partial(self._headers, window)
             await deliver(window, self.publisher, self.in_flight, self.stop, headers)
             self.published[window.participant_id] += window.revision == 0
@@ -104,31 +141,27 @@ class Delivery:
         late_ms = (time.time_ns() - window.session_start_unix_ns - window.end_ns) / NS_PER_MS
         return (("capture_latency_ms", f"{late_ms:.1f}".encode()),)
 
-    async def announce(
-        self,
-        state: Literal["started", "ended"],
-        people: Sequence[Participant],
-        asr: Collection[str],
-        names: Mapping[str, str] | None = None,
-    ) -> None:
+    def hold(self) -> None:
+        """Send no window before the broker has a record of the session that is made after this."""
+        self._holds += 1
+        self._free.clear()
+
+    async def announce(self, state: State, facts: Callable[[], Facts]) -> None:
         """Publish the session's record and wait until the broker has it.
+
+        One at a time, so that a later record never tells less.
 
         Args:
             state: whether the session goes on.
-            people: who is or was in it.
-            asr: the names of the recognisers.
-            names: that people see, by participant, where capture knows them.
+            facts: what is known when it is this record's turn.
         """
-        record = self._record(state, people, asr, names or {})
-        await self._patiently(self.publisher.publish(record))
+        async with self._announcing:
+            holds, record = self._holds, self._record(state, facts())
+            await self._patiently(self.publisher.publish(record))
+            if holds == self._holds:
+                self._free.set()
 
-    def _record(
-        self,
-        state: Literal["started", "ended"],
-        people: Sequence[Participant],
-        asr: Collection[str],
-        names: Mapping[str, str],
-    ) -> Session:
+    def _record(self, state: State, facts: Facts) -> Session:
         policy = own_policy(self.config)
         counters = self.counters if state == "ended" else Counter[str]()
         return Session(
@@ -140,9 +173,49 @@ class Delivery:
             modalities=policy.modalities,
             publish=policy.publish,
             min_participants=policy.min_participants,
-            participants=tuple(people),
-            asr=", ".join(sorted(set(asr))),
+            participants=tuple(facts.people),
+            asr=", ".join(sorted(set(facts.asr))),
             counters={k: v for k, v in sorted(counters.items()) if v >= 0},
             name=self.plan.name,
-            names=dict(names),
+            names=dict(facts.names),
+            recorded_times=facts.recorded_times,
         )
+
+
+@dataclass
+class Capturing(ABC):
+    """A source of a session's windows, which captures until `stop`."""
+
+    plan: Plan
+    config: Config
+    publisher: Producer
+    in_flight: InFlight
+
+    def __post_init__(self) -> None:
+        """Prepare the way to the broker."""
+        self._delivery = self._way()
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What was dropped, late, lost or damaged; of each participant once they have ended."""
+        return self._delivery.counters
+
+    @property
+    def published(self) -> Counter[str]:
+        """How many windows of each participant went out."""
+        return self._delivery.published
+
+    def stop(self) -> None:
+        """Ask every source to end; what is captured is flushed. Callable from any thread."""
+        self._delivery.stop.set()
+
+    def _way(self) -> Delivery:
+        return Delivery(self.plan, self.config, self.publisher, self.in_flight)
+
+    async def _announce(self, state: State) -> None:
+        """Publish the session's record as things are now."""
+        await self._delivery.announce(state, lambda: self._facts(ended=state == "ended"))
+
+    @abstractmethod
+    def _facts(self, *, ended: bool) -> Facts:
+        """Return what is known of the session; at its end with what was published."""

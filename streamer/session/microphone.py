@@ -26,17 +26,15 @@ from streamer import capture, metrics
 from streamer.capture import Chunk
 from streamer.config import Config
 from streamer.errors import ConfigError
-from streamer.kafka.producer import Producer
 from streamer.notices import PROCESS, Notices
 from streamer.plain_text import public_address
 from streamer.policy import own_policy
 from streamer.records import NS_PER_MS, AudioChunk, Modality, Notice, Participant, Window
-from streamer.session.delivery import Delivery
+from streamer.session.delivery import Capturing, Delivery, Facts
 from streamer.session.level import LevelWatch
 from streamer.session.participant import encoded, not_read, revises
 from streamer.session.plan import Plan
 from streamer.session.relabelled import REACH_WINDOWS, PeopleWindows
-from streamer.session.sending import InFlight
 from streamer.session.threaded import ThreadedRecogniser
 from streamer.speakers.listening import LiveListener
 from streamer.speech.recognisers import choose
@@ -101,17 +99,13 @@ class _Known:
 
 
 @dataclass
-class MicrophoneCapture:
+class MicrophoneCapture(Capturing):
     """Captures until `stop`; `await run()` returns when the broker has every window.
 
     `plan` has one live source; `listener` tells the voices in it apart; `recogniser` has a name and
     gives the words, None: it is chosen.
     """
 
-    plan: Plan
-    config: Config
-    publisher: Producer
-    in_flight: InFlight
     listener: LiveListener
     read: ReadSound | None = None
     notices: Notices = PROCESS
@@ -122,31 +116,17 @@ class MicrophoneCapture:
     def __post_init__(self) -> None:
         """Prepare the way to the broker; nobody is there."""
         self._spec = self.plan.participants[0]
-        self._nobody = replace(self.plan, participants=(), begins_ns={})
-        self._delivery = Delivery(
-            self._nobody, _for_passes(self.config), self.publisher, self.in_flight
-        )
+        super().__post_init__()
         self._windows = PeopleWindows(
             self._windower, self.config.windows, revises=revises(self.plan, self.config)
         )
         self._own: Counter[str] = Counter()
         metrics.watch("capture", self._own)
-        self._announcing = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
 
-    @property
-    def counters(self) -> Counter[str]:
-        """What was dropped, late or damaged."""
-        return self._delivery.counters
-
-    @property
-    def published(self) -> Counter[str]:
-        """How many windows of each participant went out."""
-        return self._delivery.published
-
-    def stop(self) -> None:
-        """Ask the microphone to end; what is captured is flushed. Callable from any thread."""
-        self._delivery.stop.set()
+    def _way(self) -> Delivery:
+        nobody = replace(self.plan, participants=(), begins_ns={})
+        return Delivery(nobody, _for_passes(self.config), self.publisher, self.in_flight)
 
     async def run(self) -> None:
         """Capture until `stop`.
@@ -282,15 +262,10 @@ class MicrophoneCapture:
         log.info("%s speaks for the first time.", person.name)
         await self._delivery.participant(person, self._pool)
 
-    async def _announce(self, state: Literal["started", "ended"]) -> None:
-        """Publish the session's record, one at a time: a later record never holds less."""
-        async with self._announcing:
-            people = [
-                self._participant(person, ended=state == "ended")
-                for person in list(self._people.values())
-            ]
-            names = {who: name for who, name in self._known.names.items() if who in self._people}
-            await self._delivery.announce(state, people, {self._asr}, names)
+    def _facts(self, *, ended: bool) -> Facts:
+        people = [self._participant(person, ended=ended) for person in list(self._people.values())]
+        names = {who: name for who, name in self._known.names.items() if who in self._people}
+        return Facts(people, {self._asr}, names)
 
     def _participant(self, person: _Person, *, ended: bool) -> Participant:
         name = person.name

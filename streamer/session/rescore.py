@@ -100,8 +100,8 @@ def choose_session(recordings: Recordings, selector: str | None) -> str:
 class Rescoring:
     """A source for `run.run_stages`: `await run()` returns when every window is acknowledged.
 
-    Windows of all participants go out in the order of event time. Each participant's first one
-    says that those before it are not to be waited for, the last one is `final`.
+    Windows of all participants go out in the order of event time. Each one says that those that
+    are missing before it are not to be waited for; a participant's last one is `final`.
 
     Attributes:
         recordings: where the session is recorded.
@@ -122,6 +122,7 @@ class Rescoring:
     counters: Counter[str] = field(default_factory=Counter)
     published: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _sent: dict[str, int] = field(default_factory=dict)
 
     def stop(self) -> None:
         """Stop after the current window; callable from any thread."""
@@ -164,12 +165,13 @@ class Rescoring:
             window,
             session_id=self.new,
             revision=0,
-            skipped=window.skipped if self.published[name] else index,
+            skipped=index - self._sent.get(name, -1) - 1,
             final=index == last[name],
             session_participants=len(last),
         )
         await deliver(changed, self.publisher, self.in_flight, self._stop)
         self.published[name] += 1
+        self._sent[name] = index
 
     def _record(
         self, state: Literal["started", "ended"], before: Session | None, first: Window
@@ -195,4 +197,5 @@ class Rescoring:
             asr=before.asr if before else "",
             name=name_of(self.new),
             names=before.names if before else {},
+            recorded_times=before.recorded_times if before else None,
         )

@@ -7,51 +7,24 @@ the end, through a producer.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from streamer import metrics
 from streamer.capture.pace import Pace
-from streamer.config import Config
-from streamer.kafka.producer import Producer
 from streamer.plain_text import public_address
 from streamer.records import NS_PER_MS, Participant
-from streamer.session.delivery import Delivery
+from streamer.session.delivery import Capturing, Facts
 from streamer.session.one_reading import share
 from streamer.session.participant import Pipeline
-from streamer.session.plan import Plan
-from streamer.session.sending import InFlight
 
 
 @dataclass
-class Capture:
+class Capture(Capturing):
     """Runs a plan: `await run()` returns when every window has been acknowledged by the broker."""
 
-    plan: Plan
-    config: Config
-    publisher: Producer
-    in_flight: InFlight
     pace: Pace | None = None
-
-    def __post_init__(self) -> None:
-        """Prepare the way to the broker."""
-        self._delivery = Delivery(self.plan, self.config, self.publisher, self.in_flight)
-
-    @property
-    def counters(self) -> Counter[str]:
-        """What was dropped, late or damaged, once `run` has returned."""
-        return self._delivery.counters
-
-    @property
-    def published(self) -> Counter[str]:
-        """How many windows of each participant went out."""
-        return self._delivery.published
-
-    def stop(self) -> None:
-        """Ask every source to end; what is captured is flushed. Callable from any thread."""
-        self._delivery.stop.set()
 
     async def run(self) -> None:
         """Capture every participant to the end of its sources or until `stop`.
@@ -66,8 +39,8 @@ class Capture:
             for spec in self.plan.participants
         ]
         share(pipelines)
-        asr = [pipeline.asr_name for pipeline in pipelines]
-        await self._delivery.announce("started", list(self._people(ended=False)), asr)
+        self._asr = [pipeline.asr_name for pipeline in pipelines]
+        await self._announce("started")
         metrics.ready()
         pool = ThreadPoolExecutor(len(pipelines), thread_name_prefix="capture")
         try:
@@ -81,7 +54,10 @@ class Capture:
             pool.shutdown(wait=False)
         for pipeline in pipelines:
             self.counters.update(pipeline.counters)
-        await self._delivery.announce("ended", list(self._people(ended=True)), asr)
+        await self._announce("ended")
+
+    def _facts(self, *, ended: bool) -> Facts:
+        return Facts(list(self._people(ended=ended)), self._asr)
 
     def _people(self, *, ended: bool) -> Iterator[Participant]:
         for spec in self.plan.participants:

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +111,18 @@ def ended_by(room: subprocess.Popen[str], name: str) -> None:
             return
 
 
+def stopped_at(recordings: Recordings) -> int:
+    """Wait for the session time at which recording stopped, milliseconds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        *_, session = recordings.records(recordings.find("standup"), Session)
+        (times,) = session.recorded_times or ()
+        if times.end_ms is not None:
+            return times.end_ms
+        time.sleep(0.2)
+    raise AssertionError("the recording has no stop")
+
+
 def until(driver: webdriver.Chrome, selector: str, text: str) -> None:
     WebDriverWait(driver, PATIENCE_S, 0.1, ignored_exceptions=[Exception]).until(
         lambda _: text in driver.find_element(By.CSS_SELECTOR, selector).text,
@@ -166,6 +179,8 @@ def test_two_people_and_their_host_from_the_first_words_to_the_end(
     ) as room:
         link = links(room)
         ana = new_tab(driver)
+        driver.get(link["Join link"])
+        until(driver, "#recording", "This session is being recorded.")
         join(driver, link["Join link"], "Ana", {"text", "audio", "vision"})
         new_tab(driver)
         join(driver, link["Join link"], "Bo", {"text"})
@@ -198,6 +213,18 @@ def test_two_people_and_their_host_from_the_first_words_to_the_end(
         until(driver, "#status", "The session is running. 1 person is in.")
         driver.get(link["Live page"])
         until(driver, "#cards", "Ana")
+        until(driver, "#recording", "Being recorded")
+        driver.get(link["Host's link"])
+        press(driver, "#stop-recording")
+        until(driver, "#recording", "Not being recorded.")
+        driver.get(link["Live page"])
+        until(driver, "#recording", "Not being recorded")
+        driver.switch_to.window(ana)
+        until(driver, "#recording", "This session is not being recorded now.")
+        stop_ms = stopped_at(Recordings(tmp_path / "recordings"))
+        while json.loads(next_line(room))["start_ms"] <= stop_ms:
+            pass  # there are values that are not recorded
+        driver.switch_to.window(host)
         driver.get(link["Host's link"])
         for _ in range(2):
             press(driver, "#stop")
@@ -221,6 +248,10 @@ def test_two_people_and_their_host_from_the_first_words_to_the_end(
     assert all(consent and consent.withdrawn_at for consent in consents.values())
     assert consents["Ana"] is not None
     assert [change.modalities for change in consents["Ana"].changes] == [("audio", "text")]
+    recording = recordings.read(recorded.session_id)
+    assert [times.end_ms for times in recorded.recorded_times or ()] == [stop_ms]
+    assert 0 < recording.summary.duration_ms <= stop_ms
+    assert recording.summary.complete
     assert scored["Bo"] == {"text"}
     assert "audio" in scored["Ana"]
 

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { actionsOf, headline, inOrder, sharingOf, stateOf } from "../../streamer/room/static/guests.js";
+import {
+  actionsOf, headline, inOrder, recorderText, sharingOf, stateOf,
+} from "../../streamer/room/static/guests.js";
 
 const guest = (changes) => ({
   state: "joined", connected: true, agreed: ["text", "vision"], shares: ["text", "vision"], left_at: null,
@@ -43,4 +45,14 @@ test("the headline counts who is in and who waits", () => {
   assert.equal(headline({ phase: "waiting", guests: [] }), "The session has not started. 0 people are in.");
   const guests = [guest({}), guest({ state: "waiting" }), guest({ state: "left" })];
   assert.equal(headline({ phase: "started", guests }), "The session is running. 1 person is in, 1 waiting.");
+});
+
+test("the host reads whether the room records, since when, and what it has recorded", () => {
+  const room = (recording, ...times) => recorderText({ recorded: "values", recording, recorded_times: times });
+  const [nine, ten] = ["2026-05-03T09:00:00Z", "2026-05-03T10:00:00Z"];
+  assert.match(recorderText({ recorded: "nothing", recording: false, recorded_times: [] }), /cannot record.*--record DIR/);
+  assert.equal(room(false), "Nothing is recorded yet.");
+  assert.match(room(true, [nine, ten], [ten, null]), /^The session is being recorded, since \S+/);
+  assert.match(room(false, [nine, ten]), /^Not being recorded. Recorded so far: \S.* to \S.*\.$/);
+  assert.match(room(false, [nine, null]), / to the end\.$/);
 });

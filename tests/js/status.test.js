@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, sessionCells,
-  sessionFacts, sessionState, titleOf,
+  bannerOf, exactly, healthRows, linkOf, moodText, noticesOf, onlySession, recordingOf,
+  sessionCells,  sessionFacts, sessionState, titleOf,
 } from "../../streamer/dashboard/static/status.js";
 
 const NOW_MS = 1_000_000;
@@ -288,4 +288,18 @@ test("problems come before notices, and neither is needed", () => {
 test("a visitor's health rows name no broker", () => {
   const rows = healthRows({ ...statusWith(), public: true }, summaryWith(), NOW_MS);
   assert.deepEqual(rows, [["Newest record", "2 s ago"]]);
+});
+
+test("the page states whether the session is recorded, and later which times were", () => {
+  const of = (changes, ...times) => recordingOf(summaryWith({
+    recorded_times: times.map(([begin_ms, end_ms]) => ({ begin_ms, end_ms })), ...changes,
+  }));
+  assert.deepEqual(recordingOf(null), { text: "", on: false });
+  assert.deepEqual(recordingOf(summaryWith({ recorded_times: null })), { text: "", on: false });
+  assert.deepEqual(of({}, [0, 5000], [9000, null]), { text: "Being recorded", on: true });
+  assert.deepEqual(of({}, [0, 5000]), { text: "Not being recorded", on: false });
+  assert.deepEqual(of({}), { text: "Not being recorded", on: false });
+  assert.deepEqual(of({ recorded: true }, [0, null]), { text: "", on: false });
+  assert.deepEqual(of({ ended: true }), { text: "", on: false });
+  assert.equal(of({ recorded: true }, [0, 5000], [65000, null]).text, "Recorded: 0:00 to 0:05, 1:05 to the end");
 });

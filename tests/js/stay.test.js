@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  changed, delayMs, drop, endedBecause, keep, kept, named, needsImage, needsSound, waitingFor,
+  changed, delayMs, drop, endedBecause, keep, kept, named, needsImage, needsSound, recordingText,
+  waitingFor,
 } from "../../streamer/room/static/stay.js";
 
 class Memory {
@@ -60,4 +61,10 @@ test("a reload keeps the stay of the same link, and nothing after leaving", () =
   assert.equal(kept(storage, "token"), null);
   storage.setItem("streamer-stay", "{");
   assert.equal(kept(storage, "token"), null);
+});
+
+test("who is in, or is about to join, reads whether the session is being recorded", () => {
+  assert.equal(recordingText({ recorded: true, recording: true }), "This session is being recorded.");
+  assert.equal(recordingText({ recorded: true, recording: false }), "This session is not being recorded now.");
+  assert.equal(recordingText({ recorded: false, recording: false }), "");
 });

@@ -89,6 +89,12 @@ def test_silences_in_words_without_a_count_of_nothing(ana: str, text: str) -> No
     assert silence_text(drawn(ana=ana)) == text
 
 
+def test_a_time_that_is_not_recorded_is_no_silence() -> None:
+    found = conversation({"ana": [(0, 1_000), (9_000, 10_000)]}, 10_000, [(2_000, 6_000)])
+    assert (found.silences, found.silence_ms) == (1, 3_000)
+    assert found.participants[0].longest_silence_ms == 3_000
+
+
 def test_records_without_speech_times_tell_nothing() -> None:
     """An older producer's, or those of a participant without audio and text."""
     assert SpeechTimes([made.sentiment(3)]).conversation().participants == ()

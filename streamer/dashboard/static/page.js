@@ -14,7 +14,7 @@ import { columnsOf, ordered, presenceText, standingOut } from "./people.js";
 import { Player } from "./player.js";
 import { SessionList, sessionAddress } from "./sessionlist.js";
 import {
-  bannerOf, exactly, healthRows, linkOf, noticesOf, onlySession, sessionFacts, titleOf,
+  bannerOf, exactly, healthRows, linkOf, noticesOf, onlySession, recordingOf, sessionFacts, titleOf,
 } from "./status.js";
 import { keepLong } from "./store.js";
 import { connect } from "./stream.js";
@@ -234,6 +234,9 @@ function showSession(summary, now_ms) {
   const name = summary?.name ?? session;
   setText(byId("title"), name);
   if (summary !== null) setText(byId("facts"), sessionFacts(summary, now_ms));
+  const recording = recordingOf(summary);
+  setText(byId("recording"), recording.text);
+  byId("recording").classList.toggle("on", recording.on);
   if (summary !== null) showNames(summary.names ?? {});
   if (summary !== null) showRelations(summary.merged ?? {}, summary.parted ?? {});
   showPlaying(summary);

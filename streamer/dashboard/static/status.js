@@ -41,6 +41,24 @@ export function sessionFacts(summary, now_ms, began = wallClock) {
   return facts.join(" · ");
 }
 
+// Whether the session is recorded, where its host starts and stops that: the `text`, and whether it is
+// `on`.
+export function recordingOf(summary) {
+  const times = summary?.recorded_times ?? null;
+  const off = { text: "", on: false };
+  if (times === null) return off;
+  const over = summary.recorded || summary.ended;
+  if (!over) {
+    const on = times.length > 0 && times.at(-1).end_ms === null;
+    return { text: on ? "Being recorded" : "Not being recorded", on };
+  }
+  const isWhole = times.length === 1 && times[0].begin_ms === 0 && times[0].end_ms === null;
+  if (isWhole || times.length === 0) return off;
+  const parts = times.map(({ begin_ms, end_ms }) => (
+    `${clock(begin_ms / 1000)} to ${end_ms === null ? "the end" : clock(end_ms / 1000)}`));
+  return { text: `Recorded: ${parts.join(", ")}`, on: false };
+}
+
 // A session's mood in the list of sessions: the newest of a session on the topics, the mean of a
 // recorded one; and how many alerts it has.
 export function moodText(summary) {

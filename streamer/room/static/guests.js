@@ -25,6 +25,14 @@ export function consentOf(guest, version) {
   return `agreed at ${time(guest.given_at)} to text ${version}`;
 }
 
+// Whether the room records, and what it has recorded so far.
+export function recorderText({ recorded, recording, recorded_times: times }) {
+  if (recorded === "nothing") return "This room cannot record. To record, begin it with --record DIR.";
+  if (recording) return `The session is being recorded, since ${time(times.at(-1)[0])}.`;
+  const before = times.map(([begin, end]) => `${time(begin)} to ${end ? time(end) : "the end"}`);
+  return before.length ? `Not being recorded. Recorded so far: ${before.join(", ")}.` : "Nothing is recorded yet.";
+}
+
 // What the host may do with a person.
 export function actionsOf(guest) {
   if (guest.state === "left") return [];

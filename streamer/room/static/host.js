@@ -3,7 +3,7 @@
 // The host's token stands behind `#` in the address and goes out in the Authorization header only.
 
 import { ask } from "./asking.js";
-import { actionsOf, consentOf, headline, inOrder, sharingOf, stateOf } from "./guests.js";
+import { actionsOf, consentOf, headline, inOrder, recorderText, sharingOf, stateOf } from "./guests.js";
 import { named } from "./stay.js";
 
 const POLL_MS = 1000;
@@ -31,6 +31,7 @@ function show(room) {
   part("room").hidden = false;
   part("begin").hidden = room.phase !== "waiting";
   part("stop").hidden = over;
+  showRecording(room);
   part("invite").hidden = over || !room.join;
   if (room.join) showInvitation(new URL(room.join, location.href).href);
   part("live").hidden = !room.live;
@@ -45,6 +46,28 @@ function show(room) {
     if (part("guests").children[place] !== line) part("guests").insertBefore(line, part("guests").children[place] ?? null);
     describe(line, guest, room.version);
   });
+}
+
+function showRecording(room) {
+  const text = recorderText(room);
+  if (part("recording").textContent !== text) part("recording").textContent = text;
+  part("recording").classList.toggle("on", room.recording);
+  const can = room.recorded !== "nothing" && !over;
+  for (const [id, other, shown] of [
+    ["record", "stop-recording", can && !room.recording], ["stop-recording", "record", can && room.recording],
+  ]) {
+    const hadFocus = document.activeElement === part(other);
+    part(id).hidden = !shown;
+    if (shown && hadFocus) part(id).focus();
+  }
+  part("problems").hidden = room.problems.length === 0;
+  const shownProblems = [...part("problems").children].map((line) => line.textContent);
+  if (shownProblems.join() === room.problems.join()) return;
+  part("problems").replaceChildren(...room.problems.map((problem) => {
+    const line = document.createElement("li");
+    line.textContent = problem;
+    return line;
+  }));
 }
 
 function showInvitation(address) {
@@ -124,7 +147,9 @@ async function follow() {
   }
 }
 
-part("begin").addEventListener("click", () => call("/begin", "POST").catch(complain));
+for (const act of ["begin", "record", "stop-recording"]) {
+  part(act).addEventListener("click", () => call(`/${act}`, "POST").catch(complain));
+}
 part("stop").addEventListener("click", () => {
   if (confirmed(part("stop"), "stop")) call("/stop", "POST").catch(complain);
 });

@@ -8,7 +8,8 @@ import { ask, send } from "./asking.js";
 import { Connection } from "./connection.js";
 import { Devices, showLevel } from "./devices.js";
 import {
-  changed, delayMs, drop, endedBecause, keep, kept, named, needsImage, needsSound, waitingFor,
+  changed, delayMs, drop, endedBecause, keep, kept, named, needsImage, needsSound, recordingText,
+  waitingFor,
 } from "./stay.js";
 
 const POLL_MS = 1500;
@@ -38,6 +39,13 @@ function complain(error) {
 // The session's name, behind `Join` until the person is in.
 function showTitle() {
   document.title = part("title").textContent = stay?.wasIn ? terms.session : `Join ${terms.session}`;
+}
+
+// Whether the session is being recorded; a screen reader reads out each change.
+function showRecording(recording) {
+  const text = recordingText({ recorded: terms.recorded, recording });
+  if (part("recording").textContent !== text) part("recording").textContent = text;
+  part("recording").classList.toggle("on", recording);
 }
 
 // Shows one step of the page and moves the focus to it, so that a screen reader goes on there.
@@ -74,11 +82,23 @@ async function start() {
   }
   terms = await (await ask("api/terms", { secret: token })).json();
   showTitle();
+  showRecording(terms.recording);
+  followRecording();
   part("statement").textContent = terms.statement;
   for (const label of document.querySelectorAll("#agree [data-share]")) {
     label.hidden = !terms.shares.includes(label.dataset.share);
   }
   if (!await comeBack()) show("agree");
+}
+
+// Who has not joined learns by the terms whether the session is being recorded.
+async function followRecording() {
+  while (!over) {
+    await sleep(POLL_MS);
+    if (stay !== null || over) continue;
+    const now = await ask("api/terms", { secret: token }).then((answer) => answer.json(), () => null);
+    if (now && stay === null) showRecording(now.recording);
+  }
 }
 
 // A reload: the same person may go on, with the consent that was given.
@@ -99,6 +119,7 @@ async function comeBack() {
 async function look(ticket) {
   const now = await (await ask("api/stay", { secret: ticket })).json();
   over = now.phase === "ended";
+  showRecording(now.recording);
   return now;
 }
 
@@ -350,6 +371,7 @@ function end(message) {
   part("agreed").checked = false;
   part("recorded").hidden = part("forget").hidden = !(terms.recorded && mine?.wasIn);
   part("return").hidden = over;
+  if (over) part("recording").hidden = true;
   say(message);
   show("over", over ? "forget" : "return");
 }

@@ -37,6 +37,12 @@ export function endedBecause({ state, phase, removed }) {
   return state === "left" ? "Your stay has ended. Nothing of you is captured any more." : "";
 }
 
+// Whether a room that can record does so now; empty for a room that cannot.
+export function recordingText({ recorded, recording }) {
+  if (recording) return "This session is being recorded.";
+  return recorded ? "This session is not being recorded now." : "";
+}
+
 // The stay that this tab had, for a reload: only of the same link.
 export function keep(storage, token, { ticket, name }) {
   storage.setItem(KEPT, JSON.stringify({ token, ticket, name }));

@@ -17,12 +17,14 @@ from streamer.recording import writer as writing
 from streamer.recording.arrow import arrow_schema
 from streamer.recording.export import to_csv
 from streamer.recording.files import media_file
+from streamer.recording.forgetting import forget
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError, folder_name
 from streamer.recording.transcript import transcript
 from streamer.recording.writer import Writer
 from streamer.records import (
     Participant,
+    RecordedTime,
     Sentiment,
     SpeechSpan,
     Spoken,
@@ -191,6 +193,36 @@ def test_the_index_tells_when_a_session_is_complete(tmp_path: Path) -> None:
     assert entry.mean_valence == 0.75
     assert entry.course == (*[None] * 8, 0.75, None, None, None), "its window ends at 3 s of 4"
     assert Recordings(tmp_path).read("standup").summary == entry
+
+
+def test_a_session_that_was_not_recorded_to_its_end_is_complete_all_the_same(
+    tmp_path: Path,
+) -> None:
+    times = (RecordedTime(0, 2_000),)
+    over = session("ended", recorded_times=times)
+    write(tmp_path, session(recorded_times=times), sentiment(0), over)
+    with Writer(tmp_path) as again:
+        again.pass_over(sentiment(2, final=True))
+    assert not Recordings(tmp_path).index()[0].complete  # bo's last record may come
+    with Writer(tmp_path) as third:
+        third.pass_over(sentiment(2, participant_id="bo", final=True))
+        third.flush()
+    (entry,) = Recordings(tmp_path).index()
+    assert (entry.complete, entry.recorded_times) == (True, times)
+    assert Recordings(tmp_path).read("standup").summary == entry
+    forget(tmp_path, "standup", "bo")
+    assert b"bo" not in (tmp_path / "standup" / "session.json").read_bytes()
+    with Writer(tmp_path) as fourth:
+        fourth.pass_over(sentiment(2, participant_id="bo", final=True))
+    assert b"bo" not in (tmp_path / "standup" / "session.json").read_bytes()
+
+
+def test_a_session_of_which_nothing_is_stored_leaves_no_folder(tmp_path: Path) -> None:
+    with Writer(tmp_path) as writer:
+        writer.pass_over(sentiment(0, final=True))
+        writer.pass_over(session_sentiment(0, final=True))
+    assert Recordings(tmp_path).index() == []
+    assert not (tmp_path / "standup").exists()
 
 
 def test_a_session_of_which_no_person_is_published_is_complete_with_its_last_record(

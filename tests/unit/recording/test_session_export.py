@@ -16,7 +16,7 @@ import pytest
 from streamer.recording.export import CSV_COLUMNS, FORMATS, cue_time, export
 from streamer.recording.recorded import Recording
 from streamer.recording.report import POINTS, moments
-from streamer.records import Sentiment, SpeechSpan, Spoken, SpokenWord
+from streamer.records import RecordedTime, Sentiment, SpeechSpan, Spoken, SpokenWord
 from streamer.rounding import rounded
 from streamer.speech.transcripts import parse_subtitles
 from tests.made_records import (
@@ -271,6 +271,40 @@ def test_the_report_has_a_gap_where_there_is_no_evidence(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_what_the_host_did_not_record_is_told_and_no_silence(tmp_path: Path) -> None:
+    times = (RecordedTime(1_000, 6_000), RecordedTime(20_000))
+    spoken = Spoken((SpeechSpan(4_000, 5_000),), (SpokenWord("good", 4_000, 5_000),))
+    end = Spoken((SpeechSpan(26_000, 27_000),), (SpokenWord("bye", 26_000, 27_000),))
+    meeting = recorded(
+        tmp_path,
+        session("ended", recorded_times=times),
+        sentiment(5, spoken=spoken),
+        sentiment(24),
+        sentiment(25),
+        sentiment(26, spoken=end),
+    )
+    text = export(meeting, "html").decode()
+    assert "recorded: 0:01 to 0:06, 0:20 to 0:27" in text
+    assert "Grey: not recorded." in text
+    assert text.count("<title>not recorded</title>") == 2 * text.count("<figure>")
+    assert text.count('class="smooth"') == 2
+    said = re.findall(r"<time>(\S+)</time> (not recorded until \S+?|<b>ana</b>)[ <]", text)
+    assert said == [
+        *(("0:00", "not recorded until 0:01"), ("0:04", "<b>ana</b>")),
+        *(("0:06", "not recorded until 0:20"), ("0:26", "<b>ana</b>")),
+    ]
+    (ana,) = meeting.conversation.participants
+    assert (ana.longest_silence_ms, meeting.conversation.silences) == (6_000, 2)
+    captions = export(meeting, "vtt").decode()
+    assert "NOTE not recorded: 00:00:06.000 to 00:00:20.000\n" in captions
+    begins = re.findall(r"^(\S+) --> .* line:0$", captions, re.MULTILINE)
+    assert begins == ["00:00:01.000", "00:00:20.000", "00:00:25.000", "00:00:26.000"]
+    exported = json.loads(export(meeting, "json"))
+    assert exported["session"]["recorded_times"][0] == {"begin_ms": 1_000, "end_ms": 6_000}
+    whole = recorded(tmp_path / "whole", session("ended", recorded_times=(RecordedTime(0),)))
+    assert "recorded:" not in export(whole, "html").decode()
+
+
 def test_hours_are_thinned_to_what_can_be_seen(tmp_path: Path) -> None:
     page = export(recorded(tmp_path, *(sentiment(k) for k in range(7200))), "html").decode()
     (line,) = re.findall('class="smooth" d="([^"]*)"', page)

@@ -226,8 +226,12 @@ def test_who_was_removed_reads_so_and_stays_out() -> None:
         room.guests.with_key(guest.key)
 
 
-def test_the_terms_name_what_is_recorded() -> None:
+def test_the_terms_state_what_the_host_may_record_below_a_text_of_the_hosts_own() -> None:
     assert "recorded" not in terms_of(load()).statement
-    assert "The estimates are recorded. You can" in terms_of(load(), "values").statement
-    words = load(None, ['session.modalities=["text"]'])
-    assert "recorded, and with them words. You can" in terms_of(words, "media").statement
+    values = terms_of(load(), "values").statement
+    assert "The session may be recorded: the estimates. The host starts and stops that" in values
+    words = load(None, ['session.modalities=["text"]', 'session.consent="We listen."'])
+    own, said = terms_of(words, "media").statement.split("\n")
+    assert own == "We listen."
+    assert said.startswith("The session may be recorded: the estimates, and with them words.")
+    assert "You can have what is recorded of you deleted." in said

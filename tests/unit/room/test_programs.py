@@ -45,6 +45,7 @@ class FakeDoor:
     def __init__(self, *, held: bool = False) -> None:
         self.now_ns = 0
         self.phase: Phase = "started"
+        self.recording = False
         self.guests = Guests(TERMS, 4, held=held)
         self.inboxes: dict[str, Inbox] = {}
         self.peers: dict[str, ProgramPeer] = {}
@@ -163,6 +164,15 @@ async def test_sound_images_and_words_arrive_on_one_clock() -> None:
     [seen] = [chunk for chunk in chunks if isinstance(chunk, VideoFrame)]
     assert (heard.event_time_ns, len(heard.samples)) == (0, 1_600)
     assert (seen.event_time_ns, seen.image.shape) == (40 * NS_PER_MS, (48, 64, 3))
+
+
+async def test_a_program_is_told_when_recording_starts_and_stops() -> None:
+    async with room() as here, here.connect() as socket:
+        here.door.recording = True
+        await here.join(socket)
+        assert await socket.receive_json() == {"type": "recording", "on": True}
+        here.door.recording = False
+        assert await socket.receive_json() == {"type": "recording", "on": False}
 
 
 async def test_nothing_is_taken_of_what_the_person_does_not_share() -> None:

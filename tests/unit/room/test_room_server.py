@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from streamer.config import load
 from streamer.dashboard.connections import MAX_WAITING
 from streamer.errors import ConfigError
 from streamer.room.peer import MakePeer
-from streamer.room.people import Guest, Guests, Phase, Recorded, Terms
+from streamer.room.people import Guest, Guests, Phase, Recorded, Refused, Terms
 from streamer.room.server import MAX_BODY_BYTES, Address, Server
 from streamer.room.site import STATIC, Site
 from streamer.room.tokens import JoinToken
@@ -32,6 +33,7 @@ HOST = {"Authorization": f"Bearer {HOST_TOKEN}"}
 WISH = {"name": "Ana", "shares": ["text"], "version": TERMS.version}
 PATIENCE_S = 30
 HERE = Address(port=0)
+NINE = datetime(2026, 5, 3, 9, tzinfo=UTC)
 
 
 class FakeRoom:
@@ -44,6 +46,9 @@ class FakeRoom:
         self.phase: Phase = "started"
         self.recorded = recorded
         self.media: list[str] = []
+        self.recording = False
+        self.recorded_times: list[tuple[datetime, datetime | None]] = []
+        self.problems: list[str] = []
 
     @property
     def guests(self) -> list[Guest]:
@@ -80,6 +85,16 @@ class FakeRoom:
 
     def is_connected(self, guest: Guest) -> bool:
         return guest.name in self.media
+
+    def record(self) -> None:
+        if self.recorded == "nothing":
+            raise Refused(409, "This room cannot record.")
+        self.recording = True
+        self.recorded_times.append((NINE, None))
+
+    def stop_recording(self) -> None:
+        self.recording = False
+        self.recorded_times[-1] = (NINE, NINE + timedelta(minutes=5))
 
     def begin(self) -> None:
         self.phase = "started"
@@ -138,6 +153,7 @@ async def test_a_person_reads_the_terms_agrees_joins_and_leaves() -> None:
             "shares": ["text", "audio"],
             "persons": True,
             "recorded": True,
+            "recording": False,
         }
         ticket = (await agreed(client))["ticket"]
         async with client.post("/whip", data="offer", headers=sdp(ticket)) as response:
@@ -328,6 +344,7 @@ async def test_a_person_reads_and_changes_what_they_share_with_their_ticket_only
             "state": "agreed",
             "connected": False,
             "phase": "started",
+            "recording": False,
             "ready": True,
             "agreed": ["text"],
             "shares": ["text"],
@@ -407,8 +424,49 @@ async def test_the_host_starts_and_ends_the_session() -> None:
             assert (await response.json())["phase"] == "ended"
 
 
+async def test_the_host_starts_and_stops_the_recording_and_everybody_sees_it() -> None:
+    room = FakeRoom()
+    async with visiting(room) as client:
+        own = ticket_of(await agreed(client))
+
+        async def shown() -> list[bool]:
+            """Whether it is being recorded: to who reads the terms, to who has agreed, the host."""
+            states = []
+            for path, secret in (("terms", BEARER), ("stay", own), ("host", HOST)):
+                async with client.get(f"/api/{path}", headers=secret) as response:
+                    states.append((await response.json())["recording"])
+            return states
+
+        assert await shown() == [False] * 3
+        async with client.post("/api/host/record", headers=HOST) as response:
+            assert (await response.json())["recorded_times"] == [["2026-05-03T09:00:00Z", None]]
+        assert await shown() == [True] * 3
+        async with client.post("/api/host/stop-recording", headers=HOST) as response:
+            assert [each[1] for each in (await response.json())["recorded_times"]] == [
+                "2026-05-03T09:05:00Z"
+            ]
+        assert await shown() == [False] * 3
+
+
+async def test_a_room_that_cannot_record_says_so_to_its_host() -> None:
+    async with visiting(FakeRoom(recorded="nothing")) as client:
+        async with client.get("/api/host", headers=HOST) as response:
+            assert (await response.json())["recorded"] == "nothing"
+        async with client.post("/api/host/record", headers=HOST) as response:
+            assert (response.status, await response.text()) == (409, "This room cannot record.\n")
+
+
 @pytest.mark.parametrize(
-    "path", ["", "/begin", "/stop", "/guests/{key}/admit", "/guests/{key}/remove"]
+    "path",
+    [
+        "",
+        "/begin",
+        "/stop",
+        "/record",
+        "/stop-recording",
+        "/guests/{key}/admit",
+        "/guests/{key}/remove",
+    ],
 )
 async def test_nobody_but_the_host_hosts(path: str) -> None:
     room = FakeRoom(held=True)
@@ -421,6 +479,7 @@ async def test_nobody_but_the_host_hosts(path: str) -> None:
                 assert response.status == 401
                 assert "host's link" in await response.text()
     assert (room.phase, room.guests[0].state) == ("started", "waiting")
+    assert (room.recording, room.recorded_times) == (False, [])
 
 
 async def test_the_hosts_link_has_a_token_of_its_own_and_its_page_is_public() -> None:

@@ -19,10 +19,10 @@ from streamer.kafka.messages import Position
 from streamer.kafka.topics import SESSIONS, WINDOWS
 from streamer.records import NS_PER_MS, NS_PER_S, Session, Window
 from streamer.room.inbox import Inbox
-from streamer.room.people import Guest, Refused
+from streamer.room.people import Guest, Recorded, Refused
 from streamer.room.rooms import Rooms
 from streamer.room.server import Address
-from streamer.room.session import PROGRAM, SOURCE, RoomCapture, room_plan
+from streamer.room.session import MOST_RECORDED, PROGRAM, SOURCE, RoomCapture, room_plan
 from streamer.room.site import Links
 from streamer.session.sending import InFlight
 from streamer.testing import FakeProducer
@@ -54,25 +54,28 @@ class FakePeer:
 
 
 class Sends(FakeProducer):
-    """A producer with the settings of a broker, which takes windows while `windows_pass` is set."""
+    """A producer with the settings of a broker; windows, and sessions' records, pass while told."""
 
     kafka = load().kafka
 
     def __init__(self) -> None:
         super().__init__()
-        self.windows_pass = asyncio.Event()
+        self.windows_pass, self.sessions_pass = asyncio.Event(), asyncio.Event()
         self.windows_pass.set()
+        self.sessions_pass.set()
 
     async def publish(self, record: Any, *args: Any, **settings: Any) -> Position:
         if isinstance(record, Window):
             await self.windows_pass.wait()
+        if isinstance(record, Session):
+            await self.sessions_pass.wait()
         return await super().publish(record, *args, **settings)
 
 
 class Room:
     """A room over a producer that keeps its records, with a clock that the test sets."""
 
-    def __init__(self, *settings: str) -> None:
+    def __init__(self, *settings: str, recorded: Recorded = "values") -> None:
         self.now_ns = 0
         self.producer = Sends()
         self.peers: list[FakePeer] = []
@@ -87,7 +90,7 @@ class Room:
             InFlight(None),
             self._make_peer,
             lambda: self.now_ns,
-            recorded="values",
+            recorded=recorded,
             on_forget=self.forgotten.append,
         )
         self.rooms = Rooms(
@@ -143,8 +146,8 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def open_room(*settings: str) -> AsyncIterator[Room]:
-    room = Room(*settings)
+async def open_room(*settings: str, recorded: Recorded = "values") -> AsyncIterator[Room]:
+    room = Room(*settings, recorded=recorded)
     running = asyncio.create_task(room.rooms.run())
     await until(lambda: room.links or running.done())
     yield room
@@ -178,7 +181,9 @@ async def test_the_sessions_record_holds_each_ones_consent_and_its_withdrawal() 
         await until(lambda: withdrawn(room.sessions()[-1]) == [True, False])
         told = room.sessions()[-1]
     empty, *_, ended = room.sessions()
-    assert (empty.participants, empty.state, empty.consent) == ((), "started", "We listen.")
+    assert (empty.participants, empty.state) == ((), "started")
+    assert empty.consent is not None
+    assert empty.consent.startswith("We listen.\nThe session may be recorded: the estimates.")
     assert [person.participant_id for person in told.participants] == ["Ana", "Bo"]
     consents = [person.consent for person in told.participants]
     assert all(consent is not None for consent in consents)
@@ -379,3 +384,99 @@ async def test_a_wish_to_be_forgotten_ends_the_stay_and_is_passed_on_once() -> N
             room.capture.forget(guest.ticket)
         await until(lambda: withdrawn(room.sessions()[-1]) == [True])
     assert room.forgotten == ["Ana"]
+
+
+def times_of(session: Session) -> list[tuple[int, int | None]] | None:
+    """The recorded times of a record, seconds."""
+    if session.recorded_times is None:
+        return None
+    return [
+        (time.begin_ms // 1000, None if time.end_ms is None else time.end_ms // 1000)
+        for time in session.recorded_times
+    ]
+
+
+def at(room: Room, seconds: float) -> None:
+    """Let session time be so much; the test's clock began with the room."""
+    room.now_ns = round(seconds * NS_PER_S)
+
+
+async def test_recording_starts_at_once_and_its_stop_and_start_are_in_the_sessions_record() -> None:
+    async with open_room() as room:
+        assert room.capture.recording
+        at(room, 10)
+        room.capture.stop_recording()
+        room.capture.stop_recording()
+        assert not room.capture.recording
+        at(room, 30)
+        room.capture.record()
+        room.capture.record()
+        await until(lambda: times_of(room.sessions()[-1]) == [(0, 10), (30, None)])
+        (first, second) = room.capture.recorded_times
+    assert [moment and (moment - first[0]).seconds for moment in (*first, *second)] == [
+        *(0, 10, 30),
+        None,
+    ]
+    assert times_of(room.sessions()[0]) == [(0, None)]
+    ended = room.sessions()[-1]
+    assert (ended.state, times_of(ended)) == ("ended", [(0, 10), (30, None)])
+
+
+async def test_recording_waits_for_the_host_where_the_settings_say_so() -> None:
+    async with open_room('room.record="host"') as room:
+        assert (room.capture.recording, times_of(room.sessions()[-1])) == (False, [])
+        at(room, 5)
+        room.capture.record()
+        await until(lambda: times_of(room.sessions()[-1]) == [(5, None)])
+
+
+async def test_a_room_without_a_folder_cannot_record_and_leaves_it_to_other_recorders() -> None:
+    async with open_room(recorded="nothing") as room:
+        for act in (room.capture.record, room.capture.stop_recording):
+            with pytest.raises(Refused, match="--record DIR"):
+                act()
+        assert (room.capture.recording, room.capture.recorded_times) == (False, [])
+    assert {times_of(session) is None for session in room.sessions()} == {True}
+
+
+async def test_nothing_is_recorded_after_the_end_and_not_without_bound() -> None:
+    async with open_room() as room:
+        for _ in range(MOST_RECORDED - 1):
+            room.capture.stop_recording()
+            room.capture.record()
+        room.capture.stop_recording()
+        with pytest.raises(Refused, match="too often"):
+            room.capture.record()
+    with pytest.raises(Refused, match="has ended"):
+        room.capture.record()
+    ended = room.sessions()[-1].recorded_times
+    assert ended is not None
+    assert len(ended) == MOST_RECORDED
+    assert [time.begin_ms for time in ended] == sorted({time.begin_ms for time in ended})
+
+
+async def test_no_later_window_goes_out_before_the_broker_has_the_record_of_a_stop() -> None:
+    def later(room: Room) -> list[Window]:
+        return [window for window in room.windows("Ana") if window.end_ns > 5 * NS_PER_S]
+
+    async with open_room() as room:
+        ana = await room.join("Ana", "audio")
+        room.speak(0, 5.0)
+        await until(lambda: room.windows("Ana"))
+        room.producer.sessions_pass.clear()
+        at(room, 5)
+        room.capture.stop_recording()
+        room.speak(0, 3.0)
+        room.capture.leave(ana.ticket, ana.key)
+        for _ in range(20):
+            await room_moves()
+        assert not later(room)
+        room.producer.sessions_pass.set()
+        await until(lambda: later(room))
+    sent = [record for _, record in room.producer.published]
+    stopped = [n for n, each in enumerate(sent) if isinstance(each, Session) and is_stopped(each)]
+    assert stopped[0] < min(sent.index(window) for window in later(room))
+
+
+def is_stopped(session: Session) -> bool:
+    return times_of(session) == [(0, 5)]
