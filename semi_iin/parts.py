@@ -65,7 +65,8 @@ def lacking(parts: Sequence[Part], purpose: str, *, selection: bool) -> str:
         selection: whether samples to select by are missing, or else samples to train on.
     """
     counts = "; ".join(
-        f"{part.name} has {len(part.train)} to train on and {len(part.selection)} to select by"
+        f"{part.name} has {_labelled(part.train)} to train on and {_labelled(part.selection)} to "
+        "select by"
         for part in parts
     )
     if selection:
@@ -78,6 +79,12 @@ def lacking(parts: Sequence[Part], purpose: str, *, selection: bool) -> str:
         f"no data set has labelled samples to train on, {purpose} ({counts}): look at the labels "
         "and splits of the data, and at `share`, `reported` and `fusion` in their [[data]] table"
     )
+
+
+def _labelled(samples: Sequence[Sample]) -> str:
+    """Return how many samples there are, and how many of them are labelled where not all are."""
+    labelled = sum(sample.label is not None for sample in samples)
+    return f"{len(samples)}" + ("" if labelled == len(samples) else f" ({labelled} labelled)")
 
 
 def _read(data: Data, root: Path) -> list[Sample]:

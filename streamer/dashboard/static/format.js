@@ -26,9 +26,13 @@ export function duration(ms) {
   return s < 172_800 ? `${Math.round(s / 3600)} hours` : `${Math.round(s / 86_400)} days`;
 }
 
-// Unix milliseconds as date and time of day, in the reader's language and time zone by default.
+// Unix milliseconds as date and time of day with the zone's name, in the reader's language and time
+// zone by default.
 export function wallClock(ms, locales = [], timeZone = undefined) {
-  return new Date(ms).toLocaleString(locales, { dateStyle: "medium", timeStyle: "short", timeZone });
+  return new Date(ms).toLocaleString(locales, {
+    year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit",
+    timeZoneName: "short", timeZone,
+  });
 }
 
 // The name that people see of a participant: the id where nobody stated one. `names` is a summary's,

@@ -174,6 +174,10 @@ def test_data_without_examples_name_the_part_and_what_to_write(tmp_path: Path) -
 
     with pytest.raises(SemiIINError, match=r"select by.*talk has 48 .* and 0 .*`selection = 10`"):
         prepare(run_of(data=[{"path": "talk.csv"}]), tmp_path / "a", tmp_path / "data")
+    unlabelled = tmp_path / "data" / "unlabelled.csv"
+    unlabelled.write_text("text,split\ngood day,train\nbad day,train\n", encoding="utf-8")
+    with pytest.raises(SemiIINError, match=r"unlabelled has 2 \(0 labelled\) to train on"):
+        prepare(run_of(data=[{"path": "unlabelled.csv"}]), tmp_path / "u", tmp_path / "data")
     only = {"path": "talk.csv", "reported": 1}
     with pytest.raises(SemiIINError, match=r"train on.*talk has 0 .*`reported`"):
         prepare(run_of(data=[only]), tmp_path / "b", tmp_path / "data")
