@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from streamer.errors import BrokerError
 from streamer.kafka.apache import KafkaBroker
 from streamer.kafka.embedded import EmbeddedBroker
+from tests.running_kafka import running
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,13 +34,7 @@ def embedded_broker() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real Apache Kafka, one for the whole run: use a topic prefix of your own."""
-    broker = KafkaBroker(tmp_path_factory.mktemp("kafka"), port=0)
-    try:
-        broker.start()
-    except BrokerError as error:
-        pytest.skip(str(error))
-    with broker:
-        yield broker.address
+    yield from running(KafkaBroker(tmp_path_factory.mktemp("kafka"), port=0))
 
 
 @pytest.fixture(scope="session")

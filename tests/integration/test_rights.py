@@ -29,6 +29,7 @@ from streamer.kafka.provision import Role, planned_topics
 from streamer.kafka.topics import SESSION_SMOOTHED, SMOOTHED
 from streamer.processing import worker
 from tests.made_records import score, session
+from tests.running_kafka import running
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -52,13 +53,7 @@ class GuardedKafka(KafkaBroker):
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     users = {"admin": "admin-secret", "stage": "stage-secret"}
-    broker = GuardedKafka(tmp_path / "kafka", port=0, users=users)
-    try:
-        broker.start()
-    except BrokerError as error:
-        pytest.skip(str(error))
-    with broker:
-        yield broker.address
+    yield from running(GuardedKafka(tmp_path / "kafka", port=0, users=users))
 
 
 def as_user(address: str, name: str) -> Config:

@@ -46,6 +46,7 @@ class FakeDoor:
         self.now_ns = 0
         self.phase: Phase = "started"
         self.recording = False
+        self.left = asyncio.Event()
         self.guests = Guests(TERMS, 4, held=held)
         self.inboxes: dict[str, Inbox] = {}
         self.peers: dict[str, ProgramPeer] = {}
@@ -58,6 +59,7 @@ class FakeDoor:
 
     def leave(self, ticket: str, key: str) -> None:
         self.guests.leave(self.guests.present(ticket, key))
+        self.left.set()
 
     async def join(
         self, ticket: str, offer: str, make_peer: MakePeer | None = None
@@ -327,8 +329,9 @@ async def test_a_program_that_is_gone_while_it_waits_frees_its_place() -> None:
     async with room(held=True) as here:
         async with here.connect() as socket:
             guest = await waiting_program(here, socket)
-        while guest.state is not State.left:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE_S):
+            await here.door.left.wait()
+        assert (guest.state, here.door.inboxes) == (State.left, {})
 
 
 async def test_a_program_that_is_gone_has_left() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -286,12 +285,12 @@ class SpeakingStream:
         self._thread.join()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.05)
+async def published(producer: Producer, condition: Callable[[], bool]) -> None:
+    """Wait for the record with which a condition holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            producer.called.clear()
+            await producer.called.wait()
 
 
 @pytest.mark.slow
@@ -314,12 +313,13 @@ async def test_voices_at_a_microphone_of_the_system_are_participants(
     )
 
     def people() -> list[str]:
-        return [person.participant_id for person in producer.records(SESSIONS)[-1].participants]
+        records = producer.records(SESSIONS)[-1:]
+        return [person.participant_id for record in records for person in record.participants]
 
     work = asyncio.create_task(capture.run())
-    await until(lambda: bool(producer.records(SESSIONS)) and people() == ["speaker-1"])
+    await published(producer, lambda: people() == ["speaker-1"])
     device.level = SOFT
-    await until(lambda: people() == ["speaker-1", "speaker-2"])
+    await published(producer, lambda: people() == ["speaker-1", "speaker-2"])
     capture.stop()
     await asyncio.wait_for(work, PATIENCE_S)
     ended = producer.records(SESSIONS)[-1]
