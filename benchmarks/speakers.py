@@ -38,7 +38,13 @@ from streamer.session.relabelled import REACH_WINDOWS
 from streamer.spans import SpeakerTurn
 from streamer.speakers.clustering import Turn, people
 from streamer.speakers.labels import Labels
-from streamer.speakers.listening import Ear, networks, stretches_of, time_ns
+from streamer.speakers.listening import (
+    Ear,
+    networks,
+    stretches_as_they_come,
+    stretches_of,
+    time_ns,
+)
 from streamer.speakers.online import OnlineSpeakers
 from streamer.speech.activity import Silero
 from streamer.speech.attribution import Everybody
@@ -247,16 +253,14 @@ def measure(case: Case, ear: Ear, groups: dict[str, Group], *, words: bool, live
     """Tell the speakers of a recording apart and add what is found to its groups."""
     heard = words_of(case) if words else []
     begun_s = time.process_time()
-    stretches = list(stretches_of(case.chunks, ear))
-    networks_s = time.process_time() - begun_s
-    found = people(stretches, MOST_SPEAKERS)
+    found = people(list(stretches_of(case.chunks, ear)), MOST_SPEAKERS)
     add(case, named(found), time.process_time() - begun_s, groups[case.group], heard)
     if not live:
         return
-    begun_s = time.process_time() - networks_s
+    begun_s = time.process_time()
     online, labels = OnlineSpeakers(MOST_SPEAKERS), Labels()
     turns = list[Turn]()
-    for stretch in stretches:
+    for stretch in stretches_as_they_come(case.chunks, ear):
         passes = online.clusterings
         new = online.add(stretch)
         turns += new

@@ -29,6 +29,9 @@ MOST_VOICES = 3000
 """Voices that are clustered; of more, evenly chosen ones are."""
 MOST_AT_ONCE = 2
 """People who speak at the same moment, at most."""
+LIKELY = (0.5, 0.25)
+"""Mean probability above which one voice, and above which a second one speaks. A second one is
+easily missed: what it adds below one half is more often right than wrong."""
 
 Turn = tuple[int, int, int]
 """A person's number, and the first frame and the end of the interval `[first, end)` of speech."""
@@ -45,6 +48,9 @@ class Stretch:
         alone_s: seconds that describe each voice in which it speaks alone, (voices,).
         described_from: the frame of `active` from which on the vectors are of its voices; the
             frames before it tell only how many people speak.
+        probable: how probable it is that each voice speaks, (frames, voices).
+        at_once: how probable it is that one, and that a second voice speaks, (frames, 2). These two
+            are certain, as `active` has them, where they are not given.
     """
 
     first_frame: int
@@ -52,6 +58,20 @@ class Stretch:
     vectors: NDArray[np.float32]
     alone_s: NDArray[np.float64]
     described_from: int = 0
+    probable: NDArray[np.float32] | None = None
+    at_once: NDArray[np.float32] | None = None
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """How much each frame speaks for each voice, (frames, voices)."""
+        return np.asarray(self.active if self.probable is None else self.probable, float)
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """How probable it is that one, and that a second voice speaks, (frames, 2)."""
+        if self.at_once is None:
+            return np.asarray(self.active.sum(axis=1)[:, None] >= (1, 2), float)
+        return np.asarray(self.at_once, float)
 
     @property
     def described(self) -> NDArray[np.intp]:
@@ -135,24 +155,25 @@ def _evenly(count: int) -> NDArray[np.intp]:
 def speaking(stretches: Sequence[Stretch], centres: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return who speaks in each frame from 0 on, (frames, people) bool.
 
-    As many people speak as the stretches count on average: those whom most of them name, of the
-    stretches that describe the voices of that moment.
+    As many people speak as is LIKELY by the mean of the stretches: those for whom most speaks in
+    the stretches that describe the voices of that moment.
     """
     frames = max(s.first_frame + len(s.active) for s in stretches)
     votes = np.zeros((frames, len(centres)))
-    counted, covering = np.zeros(frames), np.zeros(frames)
+    counted, covering = np.zeros((frames, MOST_AT_ONCE)), np.zeros((frames, 1))
     for stretch in stretches:
         hidden = max(0, -stretch.first_frame)
-        active = stretch.active[hidden:]
-        span = slice(stretch.first_frame + hidden, stretch.first_frame + hidden + len(active))
+        weights = stretch.weights[hidden:]
+        span = slice(stretch.first_frame + hidden, stretch.first_frame + hidden + len(weights))
         covering[span] += 1
-        counted[span] += active.sum(axis=1)
+        counted[span] += stretch.counts[hidden:]
         voices = stretch.described
         named = max(0, stretch.described_from - hidden)
         distances = 1 - stretch.vectors[voices] @ centres.T
         for voice, person in zip(*linear_sum_assignment(distances), strict=True):
-            votes[span, person][named:] += active[named:, voices[voice]]
-    at_once = np.round(counted / np.maximum(covering, 1)).clip(max=MOST_AT_ONCE)
+            votes[span, person][named:] += weights[named:, voices[voice]]
+    likely = counted / np.maximum(covering, 1) > LIKELY
+    at_once = likely.cumprod(axis=1).sum(axis=1)
     ranks = np.argsort(np.argsort(-votes, axis=1, kind="stable"), axis=1)
     speaks: NDArray[np.bool_] = (ranks < at_once[:, None]) & (votes > 0)
     return speaks

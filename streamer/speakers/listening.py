@@ -47,8 +47,14 @@ MOST_ENROLLED = 8
 class Ear(Protocol):
     """Tells the voices of a stretch apart."""
 
-    def stretch(self, samples: NDArray[np.float32], first_sample: int) -> Stretch:
-        """Return the voices in samples (LENGTH,), the first of which is that of the recording."""
+    def stretch(
+        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+    ) -> Stretch:
+        """Return the voices in samples[:end]; samples are (LENGTH,).
+
+        `first_sample` is the number of the first one in the recording. The last DESCRIBED before
+        `end` describe the voices.
+        """
 
 
 class Networks:
@@ -63,16 +69,28 @@ class Networks:
         self._segmentation = segmentation.load(folder / "segmentation.safetensors")
         self._voices = voices.load(folder / "voices.safetensors")
 
-    def stretch(self, samples: NDArray[np.float32], first_sample: int) -> Stretch:
-        """Return the voices in samples (LENGTH,)."""
+    def stretch(
+        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+    ) -> Stretch:
+        """Return the voices in samples[:end]; samples are (LENGTH,)."""
         first_frame = _frame_at(first_sample)
         if not samples.any():
             return _silence(first_frame)
+        begin = max(0, end - DESCRIBED, -first_sample)
+        frames = slice(None if end == LENGTH else _frame_at(end))
         with torch.inference_mode(), one_thread():
-            active = self._segmentation.active(torch.from_numpy(samples)[None])[0].numpy()
-            begin = max(LENGTH - DESCRIBED, -first_sample)
-            vectors, alone_s = self._described(active, samples[begin:], begin)
-        return Stretch(first_frame, active, vectors, alone_s, DESCRIBED_FROM)
+            speech = self._segmentation.speech(torch.from_numpy(samples))
+            active = speech.active[frames]
+            vectors, alone_s = self._described(active, samples[begin:end], begin)
+        return Stretch(
+            first_frame,
+            active,
+            vectors,
+            alone_s,
+            _frame_at(max(0, end - DESCRIBED)),
+            speech.probable[frames],
+            speech.at_once[frames],
+        )
 
     def _described(
         self, active: NDArray[np.bool_], samples: NDArray[np.float32], begin: int
@@ -82,7 +100,7 @@ class Networks:
         With them, the seconds in which each of these voices speaks alone.
         """
         energies = voices.log_mel(samples)
-        frames = _frames_of(len(energies), begin // voices.HOP)
+        frames = _frames_of(len(energies), begin // voices.HOP, len(active))
         alone = active & (active.sum(axis=1, keepdims=True) == 1)
         described = slice(_frame_at(begin), None)
         active_s, alone_s = (x[described].sum(axis=0) * FRAME_S for x in (active, alone))
@@ -105,12 +123,11 @@ def _frame_at(sample: int) -> int:
     return round(sample / FRAME_STEP)
 
 
-def _frames_of(count: int, skipped: int) -> NDArray[np.intp]:
-    """The segmentation's frame at the middle of each log-mel frame."""
+def _frames_of(count: int, skipped: int, frames: int) -> NDArray[np.intp]:
+    """The segmentation's frame, of so many, at the middle of each log-mel frame."""
     middles = (np.arange(count) + skipped) * voices.HOP + voices.FRAME / 2
-    frames = np.round((middles - FRAME_FIELD / 2) / FRAME_STEP).astype(np.intp)
-    last = (LENGTH - FRAME_FIELD) // FRAME_STEP
-    clipped: NDArray[np.intp] = frames.clip(0, last)
+    nearest = np.round((middles - FRAME_FIELD / 2) / FRAME_STEP).astype(np.intp)
+    clipped: NDArray[np.intp] = nearest.clip(0, frames - 1)
     return clipped
 
 
@@ -160,13 +177,45 @@ def voices_in(chunks: Iterable[AudioChunk], ear: Ear) -> Heard:
 
 
 def stretches_of(chunks: Iterable[AudioChunk], ear: Ear) -> Iterator[Stretch]:
-    """Yield a stretch of sound at every STEP and at the end."""
+    """Yield the stretches of a whole recording, which end at every STEP and at its end.
+
+    The voices of its first LENGTH are told apart with all of these samples at hand.
+    """
+    beginning: list[tuple[NDArray[np.float32], int]] = []
+    for samples, first in _cut(chunks):
+        if first < 0:
+            beginning.append((samples, first))
+            continue
+        if beginning:
+            yield from _first_stretches(beginning, samples, ear)
+            beginning = []
+        yield ear.stretch(samples, first)
+    if beginning:
+        samples, first = beginning[-1]
+        yield from _first_stretches(beginning, np.roll(samples, first), ear)
+
+
+def _first_stretches(
+    cuts: Iterable[tuple[NDArray[np.float32], int]], samples: NDArray[np.float32], ear: Ear
+) -> Iterator[Stretch]:
+    """Yield the stretches that begin with the recording, from samples (LENGTH,)."""
+    ends = [first + LENGTH for _, first in cuts]
+    for end in ends:
+        if end >= DESCRIBED or end == ends[-1]:
+            yield ear.stretch(samples, 0, end)
+
+
+def stretches_as_they_come(chunks: Iterable[AudioChunk], ear: Ear) -> Iterator[Stretch]:
+    """Yield a stretch of sound at every STEP and at the end; silence is before the first sound."""
+    for samples, first in _cut(chunks):
+        yield ear.stretch(samples, first)
+
+
+def _cut(chunks: Iterable[AudioChunk]) -> Iterator[tuple[NDArray[np.float32], int]]:
     cutter = _Cutter()
     for chunk in chunks:
-        for samples, first in cutter.push(chunk):
-            yield ear.stretch(samples, first)
-    for samples, first in cutter.finish():
-        yield ear.stretch(samples, first)
+        yield from cutter.push(chunk)
+    yield from cutter.finish()
 
 
 class LiveListener:

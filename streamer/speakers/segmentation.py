@@ -9,8 +9,11 @@ at most two of three voices. Voices are numbered anew in each input. B batch, N 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -25,6 +28,20 @@ VOICES = 3
 POWERSET = ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2))
 """The voices of each output class."""
 LEAST_HZ = 50
+
+
+class Speech(NamedTuple):
+    """Which voices speak, in T frames.
+
+    Attributes:
+        active: the most probable combination of voices, (T, VOICES).
+        probable: how probable it is that each voice speaks, (T, VOICES).
+        at_once: how probable it is that one, and that a second voice speaks, (T, 2).
+    """
+
+    active: NDArray[np.bool_]
+    probable: NDArray[np.float32]
+    at_once: NDArray[np.float32]
 
 
 class _SincFilters(nn.Module):
@@ -105,9 +122,15 @@ class Segmentation(nn.Module):
         logits: Tensor = self.classifier(features)
         return logits
 
-    def active(self, samples: Tensor) -> Tensor:
-        """Return which voices speak, (B, T, 3) bool, in samples (B, N)."""
-        return self.powerset[self(samples).argmax(-1)] > 0
+    def speech(self, samples: Tensor) -> Speech:
+        """Return which voices speak, T frames, in samples (N,)."""
+        probable = self(samples[None])[0].softmax(-1)
+        somebody, several = 1 - probable[:, 0], probable[:, self.powerset.sum(1) > 1].sum(1)
+        return Speech(
+            (self.powerset[probable.argmax(-1)] > 0).numpy(),
+            (probable @ self.powerset).numpy(),
+            torch.stack([somebody, several], 1).numpy(),
+        )
 
 
 def load(path: Path) -> Segmentation:

@@ -15,6 +15,7 @@ from streamer.errors import ConfigError, SourceError
 from streamer.records import SAMPLE_RATE_HZ
 from streamer.session.enrolled import Voices, known_voices
 from streamer.speakers.clustering import Stretch
+from streamer.speakers.listening import LENGTH
 from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP
 from streamer.speakers.voices import WIDTH
 from tests import media
@@ -26,8 +27,10 @@ AGREED = "Ana and Bo agreed, 3 May"
 class LoudnessEar:
     """Takes sound louder than 0.5 for one person, and softer sound for another."""
 
-    def stretch(self, samples: NDArray[np.float32], first_sample: int) -> Stretch:
-        frames = np.arange((len(samples) - FRAME_FIELD) // FRAME_STEP + 1)
+    def stretch(
+        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+    ) -> Stretch:
+        frames = np.arange((end - FRAME_FIELD) // FRAME_STEP + 1)
         level = np.abs(samples[frames[:, None] * FRAME_STEP + np.arange(FRAME_FIELD)]).max(axis=1)
         active = np.stack([level > 0.5, (level > 0.1) & (level <= 0.5)], axis=1)
         vectors = np.eye(2, WIDTH, dtype=np.float32) * np.expand_dims(active.any(axis=0), 1)

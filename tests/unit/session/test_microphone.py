@@ -70,7 +70,9 @@ class LevelEar:
         self._levels = np.array(list(voices))
         self._vectors = np.array(list(voices.values()), np.float32)
 
-    def stretch(self, samples: NDArray[np.float32], first_sample: int) -> Stretch:
+    def stretch(
+        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+    ) -> Stretch:
         middles = np.arange((LENGTH - FRAME_FIELD) // FRAME_STEP + 1) * FRAME_STEP
         level = np.abs(samples[middles + FRAME_FIELD // 2])
         active = np.abs(level[:, None] - self._levels) < 0.1

@@ -57,3 +57,18 @@ def test_before_its_described_part_a_stretch_tells_only_how_many_speak() -> None
     assert people([early, late], 8) == [(0, 0, 5), (1, 5, 10)]
     silent = replace(stretch(0, (ANA, "..........")), described_from=10)
     assert people([early, silent, silent], 8) == []
+
+
+def test_a_second_voice_counts_from_a_quarter_of_the_probability_on() -> None:
+    both = stretch(0, (ANA, "##########"), (BO, "##########"))
+    for second, turns in ((0.2, [(0, 0, 10)]), (0.3, [(0, 0, 10), (1, 0, 10)])):
+        at_once = np.tile(np.array([0.9, second], np.float32), (10, 1))
+        probable = np.tile(np.array([0.9, second], np.float32), (10, 1))
+        assert people([replace(both, at_once=at_once, probable=probable)], 8) == turns
+
+
+def test_the_more_probable_voice_is_the_one_that_speaks() -> None:
+    both = stretch(0, (ANA, "##########"), (BO, "##########"))
+    probable = np.array([[0.6, 0.3]] * 5 + [[0.3, 0.6]] * 5, np.float32)
+    alone = np.tile(np.array([0.9, 0.1], np.float32), (10, 1))
+    assert people([replace(both, probable=probable, at_once=alone)], 8) == [(0, 0, 5), (1, 5, 10)]

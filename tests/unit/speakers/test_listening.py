@@ -13,7 +13,15 @@ from streamer.errors import ModelError
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 from streamer.spans import SpeakerTurn
 from streamer.speakers.clustering import Stretch
-from streamer.speakers.listening import LENGTH, STEP, networks, speakers_of
+from streamer.speakers.listening import (
+    DESCRIBED,
+    LENGTH,
+    STEP,
+    networks,
+    speakers_of,
+    stretches_as_they_come,
+    stretches_of,
+)
 from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP, VOICES
 
 FRAMES = (LENGTH - FRAME_FIELD) // FRAME_STEP + 1
@@ -23,12 +31,14 @@ class LoudnessEar:
     """An `Ear` that takes loud sound for one person and soft sound for another."""
 
     def __init__(self) -> None:
-        self.given: list[tuple[int, int]] = []
+        self.given: list[tuple[int, int, int]] = []
 
-    def stretch(self, samples: NDArray[np.float32], first_sample: int) -> Stretch:
-        self.given.append((len(samples), first_sample))
+    def stretch(
+        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+    ) -> Stretch:
+        self.given.append((len(samples), first_sample, end))
         middles = np.arange(FRAMES) * FRAME_STEP + FRAME_FIELD // 2
-        level = np.abs(samples[middles])
+        level = np.abs(samples[middles[middles < end]])
         active = np.stack([level > 0.5, (level > 0.1) & (level < 0.5), level > 9], axis=1)
         vectors = np.eye(VOICES, 4, dtype=np.float32) * np.expand_dims(active.any(axis=0), 1)
         alone_s = active.sum(axis=0) * FRAME_STEP / SAMPLE_RATE_HZ
@@ -63,8 +73,31 @@ def test_speakers_are_numbered_as_they_first_speak_and_have_their_times() -> Non
 def test_stretches_end_at_every_step_and_at_the_recordings_end() -> None:
     ear = LoudnessEar()
     chunks = [AudioChunk(0, np.zeros(STEP * 2 + 100, np.float32))]
-    assert speakers_of(chunks, ear, most=8) == []
-    assert ear.given == [(LENGTH, end - LENGTH) for end in (STEP, 2 * STEP, 2 * STEP + 100)]
+    assert len(list(stretches_as_they_come(chunks, ear))) == 3
+    ends = (STEP, 2 * STEP, 2 * STEP + 100)
+    assert ear.given == [(LENGTH, end - LENGTH, LENGTH) for end in ends]
+
+
+def test_a_recordings_first_stretches_have_its_first_ten_seconds_at_hand() -> None:
+    ear = LoudnessEar()
+    samples = np.arange(LENGTH + 2 * STEP, dtype=np.float32)
+    assert len(list(stretches_of([AudioChunk(0, samples)], ear))) == 8
+    first = [(LENGTH, 0, end) for end in range(DESCRIBED, LENGTH, STEP)]
+    assert ear.given == [*first, *((LENGTH, n * STEP, LENGTH) for n in range(3))]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ends_s"), [(0.5, [0.5]), (3, [3]), (6.5, [5, 6, 6.5]), (9, [5, 6, 7, 8, 9])]
+)
+def test_a_recording_shorter_than_a_stretch_is_told_apart(
+    seconds: float, ends_s: list[float]
+) -> None:
+    ear = LoudnessEar()
+    samples = np.full(round(seconds * SAMPLE_RATE_HZ), 0.8, np.float32)
+    [(speaker, start_s, end_s)] = about(speakers_of([AudioChunk(0, samples)], ear, most=8))
+    assert (speaker, start_s) == ("speaker-1", 0.0)
+    assert abs(end_s - seconds) <= 0.1
+    assert ear.given == [(LENGTH, 0, round(end * SAMPLE_RATE_HZ)) for end in ends_s]
 
 
 def test_how_the_sound_is_cut_into_chunks_changes_nothing() -> None:

@@ -37,12 +37,21 @@ def chirps(seconds: float) -> Tensor:
 def test_segmentation_gives_a_frame_per_step_and_at_most_two_voices() -> None:
     torch.manual_seed(0)
     network = Segmentation().eval()
-    samples = torch.randn(2, 16000)
     with torch.inference_mode():
-        active = network.active(samples)
-    assert active.shape == (2, (16000 - FRAME_FIELD) // FRAME_STEP + 1, 3)
-    assert active.dtype == torch.bool
-    assert active.sum(-1).max() <= 2
+        speech = network.speech(torch.randn(16000))
+    frames = (16000 - FRAME_FIELD) // FRAME_STEP + 1
+    assert speech.active.shape == speech.probable.shape == (frames, 3)
+    assert speech.active.dtype == bool and speech.active.sum(-1).max() <= 2
+    assert speech.at_once.shape == (frames, 2)
+
+
+def test_the_probabilities_of_voices_add_up_to_how_many_speak() -> None:
+    torch.manual_seed(0)
+    network = Segmentation().eval()
+    with torch.inference_mode():
+        speech = network.speech(torch.randn(16000))
+    np.testing.assert_allclose(speech.probable.sum(1), speech.at_once.sum(1), atol=1e-5)
+    assert (speech.at_once[:, 0] >= speech.at_once[:, 1]).all()
 
 
 def test_a_voice_is_a_vector_of_length_one_whatever_the_loudness() -> None:
