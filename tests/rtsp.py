@@ -84,10 +84,17 @@ def tone_server() -> Iterator[str]:
     """Run a camera that sends a tone and yield its address."""
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Camera)
     server.daemon_threads = True
+    with serving(server) as port:
+        yield f"rtsp://127.0.0.1:{port}/tone"
+
+
+@contextmanager
+def serving(server: socketserver.TCPServer) -> Iterator[int]:
+    """Run a server in a thread and yield its port."""
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"rtsp://127.0.0.1:{server.server_address[1]}/tone"
+        yield int(server.server_address[1])
     finally:
         server.shutdown()
         server.server_close()

@@ -34,23 +34,11 @@ from streamer.kafka.topics import (
     WINDOWS,
     Topic,
 )
-from streamer.records import (
-    Alert,
-    Gate,
-    Participant,
-    Presence,
-    Score,
-    Sentiment,
-    Session,
-    SessionSentiment,
-    Window,
-    Word,
-)
+from streamer.records import Sentiment, Window
+from tests import made_records as made
 
 pytestmark = pytest.mark.timeout(180)
 
-NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
-PROBABILITIES = (0.0, 0.0, 0.125, 0.25, 0.5, 0.125, 0.0)
 BROKERS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
 OUTAGE_S = 12
 """Longer than a consumer group's session, 10 s."""
@@ -88,102 +76,25 @@ async def kafka_config(kafka_broker: str) -> Config:
 
 
 def window(k: int, participant: str = "ana", size: int = 0) -> Window:
-    return Window(
-        session_id="s",
-        participant_id=participant,
-        window_index=k,
-        session_start_unix_ns=1_700_000_000 * 10**9,
-        start_ns=k * 10**9,
-        end_ns=(k + 1) * 10**9,
-        audio=bytes(size) if size else None,
-        words=(Word("très", k * 10**9, k * 10**9 + 1),),
-        presence=Presence(text=1.0),
-    )
+    """A window with one word and with `size` bytes of sound."""
+    audio = bytes(size) if size else None
+    return made.window(k, "très", session_id="s", participant_id=participant, audio=audio, faces=())
 
 
 def sentiment(k: int, participant: str = "Zoë") -> Sentiment:
-    return Sentiment(
-        session_id="s",
-        participant_id=participant,
-        window_id=f"s/{participant}/{k}",
-        window_index=k,
-        event_time=NOW + timedelta(seconds=k + 1),
-        start_ms=k * 1000,
-        end_ms=(k + 1) * 1000,
-        valence=0.625,
-        valence_raw=0.75,
-        uncertainty=0.5,
-        label="weakly positive",
-        polarity="positive",
-        class_probabilities=PROBABILITIES,
-        trend_per_min=-0.25,
-        gate=Gate(0.5, 0.25),
-        presence=Presence(text=1.0),
-        evidence=("text",),
-        text='he said "très bien"\n',
-        latency_ms={"total": 60.0},
-        model="m",
-    )
+    """A sentiment whose text and name are not ASCII."""
+    text = 'he said "très bien"\n'
+    return made.sentiment(k, 0.625, session_id="s", participant_id=participant, text=text)
 
 
 def one_of_each() -> dict[str, object]:
-    common: dict[str, Any] = {
-        "session_id": "s",
-        "window_index": 0,
-        "start_ms": 0,
-        "end_ms": 1000,
-        "model": "m",
-    }
     return {
         "windows": window(0, size=150_000),
-        "scores": Score(
-            **common,
-            participant_id="Zoë",
-            window_id="s/Zoë/0",
-            session_start=NOW,
-            valence=None,
-            class_probabilities=None,
-            gate=None,
-            presence=Presence(),
-            evidence=(),
-            text="",
-            latency_ms={},
-        ),
+        "scores": made.score(0, None, session_id="s", participant_id="Zoë"),
         "smoothed": sentiment(0),
-        "session_smoothed": SessionSentiment(
-            **common,
-            window_id="s/*/0",
-            event_time=NOW,
-            valence=None,
-            uncertainty=None,
-            spread=None,
-            label=None,
-            polarity=None,
-            trend_per_min=None,
-            participants=0,
-        ),
-        "sessions": Session(
-            session_id="s",
-            state="ended",
-            started_at=NOW,
-            live=True,
-            consent="all agreed",
-            modalities=("text",),
-            participants=(Participant("Zoë", ("mic:default",), 1),),
-            asr="none",
-        ),
-        "alerts": Alert(
-            alert_id="s/Zoë/drop/0",
-            session_id="s",
-            participant_id="Zoë",
-            kind="sharp_drop",
-            state="raised",
-            event_time=NOW,
-            end_ms=1000,
-            valence=-1.0,
-            threshold=1.5,
-            message="",
-        ),
+        "session_smoothed": made.session_sentiment(0, None, session_id="s"),
+        "sessions": made.session("ended", session_id="s"),
+        "alerts": made.alert(0, session_id="s", participant_id="Zoë"),
         "session_input": sentiment(0),
     }
 
@@ -266,7 +177,7 @@ async def test_kcat_reads_the_sentiment_and_its_headers(config: Config) -> None:
     assert "ce_specversion=1.0" in headers
     assert "ce_id=s/Zoë/0/0" in headers
     assert "ce_type=streamer.smoothed.v1" in headers
-    assert "ce_time=2026-01-31T09:00:01Z" in headers
+    assert "ce_time=2026-05-03T09:00:01Z" in headers
     assert "content-type=application/json" in headers
 
 

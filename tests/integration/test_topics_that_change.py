@@ -93,14 +93,16 @@ async def processing(config: Config) -> AsyncIterator[asyncio.Task[None]]:
         await task
 
 
-async def until_smoothed(reader: Consumer[Any], session: str) -> None:
-    """Read until every person of the session has a published sentiment."""
+async def until_read(reader: Consumer[Any], session: str, *, commit: bool = False) -> None:
+    """Read until every person of the session has a record."""
     missing = set(PEOPLE)
     async with asyncio.timeout(60):
         while missing:
             for received in await reader.batch(500, 200):
                 if received.record.session_id == session:
                     missing.discard(received.record.participant_id)
+            if commit:
+                await reader.commit()
 
 
 async def test_processing_recovers_or_ends_at_once(
@@ -110,19 +112,19 @@ async def test_processing_recovers_or_ends_at_once(
     async with Consumer(config, SMOOTHED) as reader:
         await publish(config, range(3), "first")
         async with processing(config):
-            await until_smoothed(reader, "first")
+            await until_read(reader, "first")
         await publish(config, range(3), "lost")
         await cut(config, admin)
         await publish(config, range(3), "second")
         with pytest.raises(TopicChanged, match="has 9 partitions now and had 8"):
             async with processing(config) as running:
-                await until_smoothed(reader, "second")
+                await until_read(reader, "second")
                 assert "were deleted before they were processed" in caplog.text
                 assert "Starting over" not in caplog.text
                 for session in ("third", "fourth"):
                     await make_again(config, admin)
                     await publish(config, range(3), session)
-                    await until_smoothed(reader, session)
+                    await until_read(reader, session)
                 more = {name_of(config, SCORES): NewPartitions(PARTITIONS + 1)}
                 await admin.create_partitions(more)
                 async with asyncio.timeout(30):
@@ -151,32 +153,23 @@ async def test_a_reader_follows_a_topic_that_is_cut_widened_and_made_again(
 ) -> None:
     """As inference, the recorder, the page and subscribers read; none starts anew for it."""
 
-    async def until_read(reader: Consumer[Any], session: str) -> None:
-        missing = set(PEOPLE)
-        async with asyncio.timeout(60):
-            while missing:
-                for received in await reader.batch(500, 200):
-                    if received.record.session_id == session:
-                        missing.discard(received.record.participant_id)
-                await reader.commit()
-
     start: Any = "earliest" if group else "latest"
     async with Consumer(config, SCORES, group=group, start=start) as reader:
         await publish(config, range(2), "first")
-        await until_read(reader, "first")
+        await until_read(reader, "first", commit=True)
         await make_again(config, admin)
         await publish(config, range(1), "second")
-        await until_read(reader, "second")
+        await until_read(reader, "second", commit=True)
         assert "was made again" in caplog.text
         more = {name_of(config, SCORES): NewPartitions(PARTITIONS + 4)}
         await admin.create_partitions(more)
         await publish(config, range(1), "third")
-        await until_read(reader, "third")
+        await until_read(reader, "third", commit=True)
     if group is None:
         return
     await publish(config, range(1), "lost")
     await cut(config, admin)
     await publish(config, range(1), "fourth")
     async with Consumer(config, SCORES, group=group) as reader:
-        await until_read(reader, "fourth")
+        await until_read(reader, "fourth", commit=True)
         assert reader.counters["deleted"] > 0 and "were deleted before" in caplog.text

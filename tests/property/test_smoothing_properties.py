@@ -1,7 +1,7 @@
 """What smoothing keeps whatever the scores are."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from random import Random
 from typing import Any
 
@@ -87,6 +87,15 @@ def run(
 
 def sentiments(outputs: list[Sentiment | Alert]) -> list[Sentiment]:
     return [output for output in outputs if isinstance(output, Sentiment)]
+
+
+def assert_alerts_end(outputs: Iterable[object]) -> None:
+    """Each alert has an id of its own, and each raised one of a kind is cleared before the next."""
+    alerts = [output for output in outputs if isinstance(output, Alert)]
+    assert len({alert.alert_id for alert in alerts}) == len(alerts)
+    for kind in ("sustained_negative", "sharp_drop"):
+        states = [alert.state for alert in alerts if alert.kind == kind]
+        assert states == ["raised", "cleared"] * (len(states) // 2)
 
 
 @calm
@@ -273,11 +282,7 @@ def test_the_highest_revisions_are_what_the_last_scores_give(
     assert len(sentiments(outputs)) == len(arriving)
     assert (state.estimate, state.trend) == (expected.estimate, expected.trend)
     assert last_sentiments(outputs) == sentiments(once)
-    alerts = [output for output in outputs if isinstance(output, Alert)]
-    assert len({alert.alert_id for alert in alerts}) == len(alerts)
-    for kind in ("sustained_negative", "sharp_drop"):
-        states = [alert.state for alert in alerts if alert.kind == kind]
-        assert states == ["raised", "cleared"] * (len(states) // 2)
+    assert_alerts_end(outputs)
 
 
 @calm
@@ -423,11 +428,7 @@ def test_any_delay_and_any_flush_end_in_the_undisturbed_records(
 
     assert highest(outputs) == highest(meet(undisturbed, config))
     assert highest(outputs)[-1].final
-    alerts = [output for output in outputs if isinstance(output, Alert)]
-    assert len({alert.alert_id for alert in alerts}) == len(alerts)
-    for kind in ("sustained_negative", "sharp_drop"):
-        states = [alert.state for alert in alerts if alert.kind == kind]
-        assert states == ["raised", "cleared"] * (len(states) // 2)
+    assert_alerts_end(outputs)
 
 
 @calm

@@ -34,7 +34,7 @@ from streamer.records import (
     VideoFrame,
 )
 from tests import media
-from tests.rtsp import tone_server
+from tests.rtsp import serving, tone_server
 
 SINE = "lavfi:sine=frequency=440:sample_rate=44100"
 CAMERA = "lavfi:testsrc2=size=64x48:rate=25"
@@ -273,16 +273,9 @@ def web(answer: Any) -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)  # its threads are daemons
+    with serving(server) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def ranges_of(data: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
