@@ -156,9 +156,9 @@ class Browser:
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
 
-    def windows_seen(self, name: str, seconds: int) -> list[int]:
-        """Moves the slider over every second and reads which window is shown."""
-        seen: list[int] = self.driver.execute_async_script(
+    def seen(self, name: str, seconds: int) -> list[tuple[int, float | None]]:
+        """Move the slider over every second; return which window is shown, with its valence."""
+        seen = self.driver.execute_async_script(
             """
             const [selector, seconds, done] = arguments;
             const scrub = document.getElementById("scrub"), seen = [];
@@ -168,7 +168,8 @@ class Browser:
                 scrub.dispatchEvent(new Event("input"));
                 await new Promise(requestAnimationFrame);
                 await new Promise(requestAnimationFrame);
-                seen.push(Number(document.querySelector(selector).dataset.window));
+                const { window, valence } = document.querySelector(selector).dataset;
+                seen.push([window, valence]);
               }
               done(seen);
             })();
@@ -176,7 +177,11 @@ class Browser:
             f"{self.card(name)} .value",
             seconds,
         )
-        return seen
+        return [(int(window), float(valence) if valence else None) for window, valence in seen]
+
+    def windows_seen(self, name: str, seconds: int) -> list[int]:
+        """Move the slider over every second; return which window is shown."""
+        return [window for window, _ in self.seen(name, seconds)]
 
     def _log(self) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]

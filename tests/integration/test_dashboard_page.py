@@ -458,30 +458,6 @@ def test_from_the_topics_to_the_screen(browser: Browser) -> None:
         browser.until_text("#banner", "The records shown are not up to date.")
 
 
-def values_shown(browser: Browser, name: str, seconds: int) -> dict[int, float | None]:
-    """What the page shows of a participant when the slider goes over every second."""
-    shown = browser.driver.execute_async_script(
-        """
-        const [selector, seconds, done] = arguments;
-        const scrub = document.getElementById("scrub"), seen = {};
-        (async () => {
-          for (let s = 1; s <= seconds; s += 1) {
-            scrub.value = s;
-            scrub.dispatchEvent(new Event("input"));
-            await new Promise(requestAnimationFrame);
-            await new Promise(requestAnimationFrame);
-            const { window, valence } = document.querySelector(selector).dataset;
-            seen[window] = valence;
-          }
-          done(seen);
-        })();
-        """,
-        f"{browser.card(name)} .value",
-        seconds,
-    )
-    return {int(window): float(valence) if valence else None for window, valence in shown.items()}
-
-
 def test_the_page_moves_during_the_demo_and_agrees_with_the_topic(browser: Browser) -> None:
     command = [sys.executable, "-m", "streamer", "demo", "--speed", "2", "--json"]
     with subprocess.Popen(
@@ -518,6 +494,6 @@ def test_the_page_moves_during_the_demo_and_agrees_with_the_topic(browser: Brows
         valence = {
             r["window_index"]: r["valence"] for r in published if r["participant_id"] == name
         }
-        shown = values_shown(browser, name, len(valence))
+        shown = dict(browser.seen(name, len(valence)))
         assert len(shown) >= len(valence) - 2  # the server ends with the demo
         assert rounded(shown) == {index: valence[index] for index in shown}

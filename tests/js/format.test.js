@@ -38,7 +38,7 @@ test("a wall clock has the date and the time of day in the reader's zone", () =>
 });
 
 test("a count agrees with its noun", () => {
-  assert.equal(counted(0, "alert"), "0 alerts");
+  assert.equal(counted(0, "alert"), "no alerts");
   assert.equal(counted(1, "alert"), "1 alert");
   assert.equal(counted(2, "alert"), "2 alerts");
 });

@@ -20,7 +20,7 @@ test("a search finds ids, names and people, in any case", () => {
 test("what a search finds is counted", () => {
   assert.equal(foundText(2, 2, ""), "");
   assert.equal(foundText(1, 2, "retro"), "1 session of 2");
-  assert.equal(foundText(0, 2, "x"), "0 sessions of 2");
+  assert.equal(foundText(0, 2, "x"), "no sessions of 2");
 });
 
 test("a course is a line from left to right, +2 at the top, parted where nothing is known", () => {

@@ -41,8 +41,9 @@ export function shownName(names, id) {
   return Object.hasOwn(names ?? {}, id) ? names[id] : id;
 }
 
-// "1 participant", "2 participants".
+// "1 participant", "2 participants", "no participants".
 export function counted(count, noun) {
+  if (count === 0) return `no ${noun}s`;
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
