@@ -24,9 +24,9 @@ from semi_iin import evaluate
 from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
 from semi_iin.encoders.audio import VoiceEncoder
+from semi_iin.encoders.emotions import emotion_valence, sign_odds
 from semi_iin.features import Encoders
 from semi_iin.parts import read_parts
-from semi_iin.pretraining.emotions import emotion_valence, sign_odds
 from semi_iin.pretraining.recordings import CHANGES, Audio
 from semi_iin.pretraining.voice import read_voice
 from semi_iin.settings import read_config

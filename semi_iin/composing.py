@@ -182,7 +182,8 @@ def face_pool(
             crops = crop_pixels(known)
             if random is not None:
                 crops = altered_crops(crops, random)
-            rows = [encoder(batch.to(encoder.device)).cpu() for batch in torch.split(crops, 256)]
+            batches = torch.split(crops, 256)
+            rows = [encoder.features(batch.to(encoder.device)).cpu() for batch in batches]
             variants.append(torch.cat(rows))
     for sample, features in zip(known, torch.stack(variants, dim=1), strict=True):
         valence = seen(sample) or 0.0

@@ -133,7 +133,13 @@ class Encoders:
                     if key.startswith(prefix)
                 }
                 _check_sizes(name, spec, stored)
-                encoders[name] = kind(dict(spec), stored)
+                encoder: Encoder = kind(dict(spec), stored)
+                if spec.get("emotion_columns") and not encoder.names_emotions:
+                    raise SemiIINError(
+                        f"an encoder of kind {spec['kind']} has no emotion head: remove "
+                        f"emotion_columns from the spec of the {name} encoder"
+                    )
+                encoders[name] = encoder
         return cls(encoders)
 
     @property

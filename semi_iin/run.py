@@ -24,6 +24,7 @@ from semi_iin.model import SemiIIN
 from semi_iin.parts import Part, lacking, read_parts
 from semi_iin.pretraining.stages import train_encoders
 from semi_iin.pretraining.teacher import soft_labels, taught
+from semi_iin.provenance import inherited
 from semi_iin.settings import RunConfig
 from semi_iin.task import Example, SentimentTask, build_model, fit_temperatures
 
@@ -162,6 +163,7 @@ def save_run(
         "provenance": {
             "configuration": config.model_dump(mode="json", exclude_defaults=True),
             "samples": {part.name: len(part.train) for part in prepared.parts},
+            **inherited(config),
             **(provenance or {}),
         },
         "metrics": metrics,

@@ -66,6 +66,9 @@ class Objective(Settings):
     Attributes:
         valence: weight of the valence error.
         error: of valence, "squared" as in the paper, or "absolute", which aims at the MAE.
+        wordless_error: the same of clips without words; "" = as `error`. What people hear in a
+            doubtful voice differs much: "absolute" aims at the median, which is nearly the same for
+            many such voices, "squared" at the mean, which keeps their order.
         classes: weight of the cross-entropy of the seven classes.
         pseudo: weight of the cross-entropy on pseudo-labels, classes only.
         modality_dropout: probability that a sample with several modalities loses some of them.
@@ -73,6 +76,7 @@ class Objective(Settings):
 
     valence: float = Field(default=0.6, ge=0)
     error: Literal["squared", "absolute"] = "squared"
+    wordless_error: Literal["squared", "absolute", ""] = ""
     classes: float = Field(default=0.4, ge=0)
     pseudo: float = Field(default=0.2, ge=0)
     modality_dropout: float = Field(default=0.0, ge=0, le=1)
@@ -120,9 +124,10 @@ class EncoderSettings(Settings):
     """One encoder of a run.
 
     Attributes:
-        spec: as `semi_iin.encoders` describes it.
-        checkpoint: take spec and weights from this checkpoint instead; a text encoder with a
-            `training` goes on from them.
+        spec: as `semi_iin.encoders` describes it; beside `checkpoint`, the keys that replace those
+            of the checkpoint's spec.
+        checkpoint: take spec and weights from this checkpoint; a text encoder with a `training`
+            goes on from them.
         teacher: a checkpoint whose valences the text encoder learns beside the labels, and alone
             on texts without labels; "" = labels only.
         rank: of the factors by which a fine-tuned transformer is stored.

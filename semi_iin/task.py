@@ -70,10 +70,23 @@ def load(example: Example, config: SemiIINConfig) -> dict[Modality, Tensor]:
     }
 
 
-def valence_error(objective: Objective, predicted: Tensor, label: Tensor) -> Tensor:
-    """Return the objective's error of each valence (B,), unweighted."""
+def valence_error(
+    objective: Objective, predicted: Tensor, label: Tensor, wordless: Tensor | None = None
+) -> Tensor:
+    """Return the objective's error of each valence (B,), unweighted.
+
+    Args:
+        objective: the loss.
+        predicted: (B,).
+        label: (B,).
+        wordless: (B,) bool, which clips have no words; None = all have.
+    """
     error = predicted.float() - label
-    return error.abs() if objective.error == "absolute" else error.square()
+    kinds = {"absolute": error.abs(), "squared": error.square()}
+    spoken = kinds[objective.error]
+    if wordless is None or not objective.wordless_error:
+        return spoken
+    return torch.where(wordless, kinds[objective.wordless_error], spoken)
 
 
 def build_model(
@@ -85,16 +98,23 @@ def build_model(
         config: the run.
         encoders: of the run.
         start: weights to start from, where their shapes fit, as those of modalities of another
-            width do not; None = fresh ones, by the run's seed.
+            width do not; where only an encoder's columns are new, the weights of its states fit.
+            None = fresh ones, by the run's seed.
 
     Raises:
         SemiIINError: when no weight of `start` fits.
     """
     widths = {f"{name}_width": encoder.width for name, encoder in encoders.encoders.items()}
+    columns = {
+        f"{name}_columns": encoder.columns
+        for name, encoder in encoders.encoders.items()
+        if encoder.columns
+    }
     torch.manual_seed(config.seed)
-    model = SemiIIN(SemiIINConfig.from_dict({**config.model, **widths}))
+    model = SemiIIN(SemiIINConfig.from_dict({**config.model, **widths, **columns}))
     if start is not None:
         own = model.state_dict()
+        start = {**start, **_with_fresh_columns(model, start)}
         fitting = {
             name: value.float()
             for name, value in start.items()
@@ -104,6 +124,21 @@ def build_model(
             raise SemiIINError("no weight to start from fits the model: see `start` and `model`")
         model.load_state_dict({**own, **fitting})
     return model
+
+
+def _with_fresh_columns(model: SemiIIN, start: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the first convolutions of `start` that lack only the model's columns, with those.
+
+    Their weights are zero, so that the model begins as the one of `start` is.
+    """
+    own, widened = model.state_dict(), {}
+    for modality in MODALITIES:
+        name, columns = f"tokenizers.{modality}.convs.0.weight", model.config.columns(modality)
+        if columns and name in start:
+            wide, narrow = own[name], start[name].float()  # (H, D, kernel)
+            if narrow.shape == wide[:, :-columns].shape:
+                widened[name] = torch.cat([narrow, torch.zeros_like(wide[:, -columns:])], dim=1)
+    return widened
 
 
 class SentimentTask:
@@ -165,7 +200,8 @@ class SentimentTask:
         sentiment = torch.tensor([example.sentiment for example in examples], device=device)
         entropy = functional.cross_entropy(output.class_logits.float(), sentiment, reduction="none")
         weights = self.objective
-        error = valence_error(weights, output.valence, valence)
+        wordless = torch.tensor(["text" not in row for row in rows], device=device)
+        error = valence_error(weights, output.valence, valence, wordless)
         labelled = weights.valence * error + weights.classes * entropy
         loss = _mean(labelled, known) + weights.pseudo * _mean(entropy, ~known)
         spread: Tensor = output.attention_entropy.mean()

@@ -45,7 +45,7 @@ class TransformerAudioEncoder(TransformerEncoder):
 
 
 class VoiceEncoder(EmotionEncoder):
-    """An audio encoder that is trained here: log-mel energies of speech, features, an emotion head.
+    """An audio encoder that is trained here: log-mel energies of speech, states, an emotion head.
 
     Attributes:
         HOP: samples between two log-mel frames.
@@ -64,7 +64,7 @@ class VoiceEncoder(EmotionEncoder):
 
     @abstractmethod
     def forward(self, energies: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (B, L, D) and their mask (B, L) bool.
+        """Return states (B, L, W) and their mask (B, L) bool.
 
         Args:
             energies: (B, frames, mels) log-mel energies, padded.
@@ -72,8 +72,8 @@ class VoiceEncoder(EmotionEncoder):
         """
 
     @abstractmethod
-    def classify(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Return emotion logits (B, classes) of features (B, L, D) and their mask."""
+    def classify(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return emotion logits (B, classes) of states (B, L, W) and their mask."""
 
     def energies(self, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
         """Return the arguments of `forward` for clips that have audio."""
@@ -87,7 +87,8 @@ class VoiceEncoder(EmotionEncoder):
 
     def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
         """Return features (L, D) float32 of clips that have audio."""
-        features, mask = self(*self.energies(clips))
+        states, mask = self(*self.energies(clips))
+        features = self.with_emotions(states, self.classify(states, mask))
         return [row[real].float() for row, real in zip(features, mask, strict=True)]
 
     def emotions(self, clips: Sequence[Clip]) -> list[str]:
@@ -99,14 +100,14 @@ class LogMelEncoder(VoiceEncoder):
     """A compact convolutional encoder of log-mel energies: one frame per 80 ms.
 
     Four convolutions run over time and mel bands, and each but the last halves both. Then the
-    bands are folded into channels and projected to D, and two dilated convolutions look about
+    bands are folded into channels and projected to W, and two dilated convolutions look about
     0.5 s around each frame. Every band loses its mean over the speech, so neither the gain nor the
     frequency response of the microphone counts, nor the amount of silence around. Padding is
     zeroed before every convolution: a clip's frames do not depend on the rest of its batch.
 
-    Spec of kind `log_mel_audio`: `width` D; `channels` of the four convolutions; `mels`, the
-    number of bands; `max_frames`, how many of the latest frames are kept; `emotions`, the classes
-    of the emotion head.
+    Spec of kind `log_mel_audio`: `width` W of the states; `channels` of the four convolutions;
+    `mels`, the number of bands; `max_frames`, how many of the latest frames are kept; `emotions`,
+    the classes of the emotion head; `emotion_columns`, see `EmotionEncoder`.
     """
 
     HOP = 160  # samples: 10 ms
@@ -124,9 +125,11 @@ class LogMelEncoder(VoiceEncoder):
             "mels": 80,
             "max_frames": 200,
             "emotions": list(EMOTIONS),
+            "emotion_columns": False,
             **spec,
         }
-        self.width = int(self.spec["width"])
+        states = int(self.spec["width"])
+        self.width = states + self.columns
         mels, channels = int(self.spec["mels"]), [1, *self.spec["channels"]]
         self.spectral = nn.ModuleList(
             nn.Sequential(
@@ -143,14 +146,14 @@ class LogMelEncoder(VoiceEncoder):
             )
             for index, (inner, outer) in enumerate(pairwise(channels))
         )
-        self.project = nn.Linear(channels[-1] * (mels // 2**self.HALVINGS), self.width)
+        self.project = nn.Linear(channels[-1] * (mels // 2**self.HALVINGS), states)
         self.temporal = nn.ModuleList(
-            nn.Conv1d(self.width, self.width, 5, padding=2 * dilation, dilation=dilation)
+            nn.Conv1d(states, states, 5, padding=2 * dilation, dilation=dilation)
             for dilation in (1, 2)
         )
-        self.norm = nn.LayerNorm(self.width)
+        self.norm = nn.LayerNorm(states)
         self.dropout = nn.Dropout(0.3)
-        self.emotion = nn.Linear(2 * self.width, len(self.spec["emotions"]))
+        self.emotion = nn.Linear(2 * states, len(self.spec["emotions"]))
         self.register_buffer("mel_filters", _mel_filters(mels, self.WINDOW), persistent=False)
         self.register_buffer("window", torch.hann_window(self.WINDOW), persistent=False)
         if stored:
@@ -177,7 +180,7 @@ class LogMelEncoder(VoiceEncoder):
         return energies[max(0, int(frames[0]) - 10) : int(frames[-1]) + 11]
 
     def forward(self, energies: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (B, L, D) and their mask (B, L) bool.
+        """Return states (B, L, W) and their mask (B, L) bool.
 
         Args:
             energies: (B, frames, mels) log-mel energies, padded.
@@ -195,10 +198,10 @@ class LogMelEncoder(VoiceEncoder):
             states = states + functional.relu(layer(inside)).transpose(1, 2)
         return self.norm(states) * mask[..., None], mask
 
-    def classify(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Return emotion logits (B, classes) of features (B, L, D), by mean and maximum in time."""
-        mean = (features * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
-        largest = features.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
+    def classify(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return emotion logits (B, classes) of states (B, L, W), by mean and maximum in time."""
+        mean = (states * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        largest = states.masked_fill(~mask[..., None], -torch.inf).amax(dim=1)
         logits: Tensor = self.emotion(self.dropout(torch.cat([mean, largest], dim=-1)))
         return logits
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from semi_iin.clips import Clip
+from semi_iin.encoders.emotions import VALENCE_COLUMNS, emotion_columns
 from semi_iin.errors import SemiIINError
 
 T = TypeVar("T")
@@ -41,6 +42,11 @@ class Encoder(nn.Module, ABC):
     def checkpoint_tensors(self) -> dict[str, Tensor]:
         """Return the tensors that a checkpoint stores, to be given back to the constructor."""
 
+    @property
+    def columns(self) -> int:
+        """How many of the last features are no states, which dropout then spares."""
+        return 0
+
     def finish_training(self, rank: int) -> None:
         """Prepare trained weights for `checkpoint_tensors`.
 
@@ -68,7 +74,30 @@ class Encoder(nn.Module, ABC):
 
 
 class EmotionEncoder(Encoder):
-    """An encoder trained from nothing on emotions; a checkpoint stores all of its weights."""
+    """An encoder with an emotion head that is trained here; a checkpoint stores all of its weights.
+
+    Its features are its states, and where its spec says `emotion_columns = true` what the head
+    makes of them too (`emotions.emotion_columns`). So Semi-IIN need not find again in the states
+    what the head has learned from many more recordings or faces than Semi-IIN has.
+    """
+
+    @property
+    def columns(self) -> int:
+        """How many of the last features are the emotion head's."""
+        return (len(self.spec["emotions"]) + VALENCE_COLUMNS) * bool(self.spec["emotion_columns"])
+
+    def with_emotions(self, states: Tensor, logits: Tensor) -> Tensor:
+        """Return features (B, ..., D) of states and of the head's logits for them.
+
+        Args:
+            states: (B, ..., W).
+            logits: (B, classes); every state of a row has the columns of its logits.
+        """
+        if not self.columns:
+            return states
+        columns = emotion_columns(logits, self.spec["emotions"])
+        columns = columns.reshape(len(states), *[1] * (states.ndim - 2), self.columns)
+        return torch.cat([states, columns.expand(*states.shape[:-1], -1)], dim=-1)
 
     @property
     def names_emotions(self) -> bool:

@@ -42,9 +42,9 @@ class FaceEncoder(EmotionEncoder):
     averaged after the last. Crops are scaled to mean 0 and deviation 1, so lighting does not
     count.
 
-    Spec of kind `face_cnn`: `width` D; `channels` of the first convolution and the three blocks;
-    `max_crops` of a clip that are read, evenly spread over its time; `emotions`, the classes of
-    the emotion head.
+    Spec of kind `face_cnn`: `width` W of the states; `channels` of the first convolution and the
+    three blocks; `max_crops` of a clip that are read, evenly spread over its time; `emotions`, the
+    classes of the emotion head; `emotion_columns`, see `EmotionEncoder`.
     """
 
     SIDE = 48
@@ -56,9 +56,11 @@ class FaceEncoder(EmotionEncoder):
             "channels": [32, 48, 96, 192],
             "max_crops": 8,
             "emotions": list(EMOTIONS),
+            "emotion_columns": False,
             **spec,
         }
-        self.width = int(self.spec["width"])
+        states = int(self.spec["width"])
+        self.width = states + self.columns
         first, *channels = self.spec["channels"]
         self.first = nn.Sequential(
             nn.Conv2d(1, first, 3, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU()
@@ -67,9 +69,9 @@ class FaceEncoder(EmotionEncoder):
             Residual(inner, outer) for inner, outer in pairwise([first, *channels])
         )
         self.dropout = nn.Dropout(0.3)
-        self.project = nn.Linear(channels[-1], self.width)
-        self.norm = nn.LayerNorm(self.width)
-        self.emotion = nn.Linear(self.width, len(self.spec["emotions"]))
+        self.project = nn.Linear(channels[-1], states)
+        self.norm = nn.LayerNorm(states)
+        self.emotion = nn.Linear(states, len(self.spec["emotions"]))
         if stored:
             load_exactly(self, stored, "the face encoder's weights")
 
@@ -95,17 +97,22 @@ class FaceEncoder(EmotionEncoder):
         return np.asarray((values - values.mean()) / max(float(values.std()), 8.0), np.float32)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Return features (B, D) of standardised crops (B, 1, 48, 48)."""
+        """Return states (B, W) of standardised crops (B, 1, 48, 48)."""
         maps = self.first(crops.contiguous(memory_format=torch.channels_last))
         for block in self.blocks:
             maps = block(functional.max_pool2d(maps, 2))
-        features: Tensor = self.norm(self.project(self.dropout(maps.mean(dim=(2, 3)))))
-        return features
+        states: Tensor = self.norm(self.project(self.dropout(maps.mean(dim=(2, 3)))))
+        return states
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Return emotion logits (B, classes) of features (B, D)."""
-        logits: Tensor = self.emotion(functional.relu(features))
+    def classify(self, states: Tensor) -> Tensor:
+        """Return emotion logits (B, classes) of states (B, W)."""
+        logits: Tensor = self.emotion(functional.relu(states))
         return logits
+
+    def features(self, crops: Tensor) -> Tensor:
+        """Return features (B, D) float32 of standardised crops (B, 1, 48, 48)."""
+        states = self(crops)
+        return self.with_emotions(states, self.classify(states)).float()
 
     def crops(self, clips: Sequence[Clip]) -> tuple[Tensor, list[int]]:
         """Return the argument of `forward` for clips that have faces, and the crops of each."""
@@ -120,7 +127,7 @@ class FaceEncoder(EmotionEncoder):
     def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
         """Return features (L, D) float32 of clips that have faces."""
         crops, counts = self.crops(clips)
-        return list(torch.split(self(crops).float(), counts))
+        return list(torch.split(self.features(crops), counts))
 
     def emotions(self, clips: Sequence[Clip]) -> list[str]:
         """Return the likeliest emotion of clips that have faces.

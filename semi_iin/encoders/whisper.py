@@ -64,7 +64,7 @@ class WhisperBackbone(nn.Module):
 
 
 class WhisperEncoder(VoiceEncoder):
-    """The lower layers of Whisper's encoder, and a projection of their states to D: 80 ms a frame.
+    """The lower layers of Whisper's encoder, and a projection of their states: 80 ms a frame.
 
     Energies are Whisper's, with two differences: the loudest becomes the same in every clip, so
     that the microphone's gain does not count, and silence before and after the speech is cut off.
@@ -73,10 +73,11 @@ class WhisperEncoder(VoiceEncoder):
 
     Spec of kind `whisper_audio`: `source`, "weights:NAME" (an entry of `semi_iin.weights`) or a
     directory with a CTranslate2 Whisper `model.bin`, "" = random weights; `sha256` of that file,
-    checked where given; `layers`, how many of the encoder's layers; `width` D; `max_frames`, how
-    many of the latest frames are kept; `emotions`, the classes of the emotion head. `states` and
-    `mels`, the width of the states and the number of bands, are those of the source. The source
-    is read only where no stored weights are given.
+    checked where given; `layers`, how many of the encoder's layers; `width` of the projection;
+    `max_frames`, how many of the latest frames are kept; `emotions`, the classes of the emotion
+    head; `emotion_columns`, see `EmotionEncoder`. `states` and `mels`, the width of Whisper's
+    states and the number of bands, are those of the source. The source is read only where no
+    stored weights are given.
     """
 
     HOP = 160  # samples: 10 ms
@@ -97,20 +98,22 @@ class WhisperEncoder(VoiceEncoder):
             "mels": 80,
             "max_frames": 200,
             "emotions": list(EMOTIONS),
+            "emotion_columns": False,
             **spec,
         }
         published = {} if stored else _published(self.spec)
         if published:
             self.spec["states"], self.spec["mels"] = published["conv1.weight"].shape[:2]
         states, mels = int(self.spec["states"]), int(self.spec["mels"])
-        self.width = int(self.spec["width"])
+        projected = int(self.spec["width"])
+        self.width = projected + self.columns
         heads = max(1, states // self.HEAD_WIDTH)
         self.backbone = WhisperBackbone(states, int(self.spec["layers"]), mels, heads)
         self.state_norm = nn.LayerNorm(states)
-        self.project = nn.Linear(states, self.width)
-        self.norm = nn.LayerNorm(self.width)
+        self.project = nn.Linear(states, projected)
+        self.norm = nn.LayerNorm(projected)
         self.dropout = nn.Dropout(0.2)
-        self.emotion = nn.Linear(2 * self.width, len(self.spec["emotions"]))
+        self.emotion = nn.Linear(2 * projected, len(self.spec["emotions"]))
         filters = torch.from_numpy(slaney_filters(mels, self.WINDOW)).float().T
         self.register_buffer("mel_filters", filters, persistent=False)
         self.register_buffer("window", torch.hann_window(self.WINDOW), persistent=False)
@@ -138,26 +141,26 @@ class WhisperEncoder(VoiceEncoder):
         return energies.T[max(0, int(frames[0]) - 10) : int(frames[-1]) + 11]
 
     def forward(self, energies: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (B, L, D) and their mask (B, L) bool; see `VoiceEncoder`."""
+        """Return projected states (B, L, W) and their mask (B, L) bool; see `VoiceEncoder`."""
         states, mask = self.backbone(energies, lengths)
         return self.frames(states, mask)
 
     def frames(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (B, L / 4, D) and their mask of the backbone's states (B, L, W)."""
+        """Project the backbone's states (B, L, V): to (B, L / 4, W) and their mask."""
         states = self.state_norm(states) * mask[..., None]
         surplus = -states.shape[1] % self.POOL
         shape = (len(states), -1, self.POOL)
         states = functional.pad(states, (0, 0, 0, surplus)).view(*shape, states.shape[2])
         counts = functional.pad(mask, (0, surplus)).view(shape).sum(dim=2)
         pooled = states.sum(dim=2) / counts.clamp(min=1)[..., None]
-        features = self.norm(functional.gelu(self.project(self.dropout(pooled))))
-        return features * (counts > 0)[..., None], counts > 0
+        frames = self.norm(functional.gelu(self.project(self.dropout(pooled))))
+        return frames * (counts > 0)[..., None], counts > 0
 
-    def classify(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Return emotion logits (B, classes) of features (B, L, D), by mean and deviation."""
+    def classify(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return emotion logits (B, classes) of states (B, L, W), by mean and deviation."""
         counts = mask.sum(dim=1, keepdim=True)
-        mean = (features * mask[..., None]).sum(dim=1) / counts
-        centred = (features - mean[:, None]) * mask[..., None]
+        mean = (states * mask[..., None]).sum(dim=1) / counts
+        centred = (states - mean[:, None]) * mask[..., None]
         deviation = (centred.square().sum(dim=1) / counts + 1e-6).sqrt()
         logits: Tensor = self.emotion(self.dropout(torch.cat([mean, deviation], dim=-1)))
         return logits

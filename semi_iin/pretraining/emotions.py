@@ -1,12 +1,10 @@
-"""Metrics that the voice and the face task share, and valence from emotions."""
+"""Metrics that the voice and the face task share."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from semi_iin.labels import NEGATIVE_EMOTIONS, POSITIVE_EMOTIONS
 from semi_iin.loop import Metrics
@@ -27,29 +25,6 @@ def emotion_metrics(predicted: Sequence[str], truth: Sequence[str]) -> Metrics:
         else 0.0
     )
     return {"accuracy": accuracy, "sign_accuracy": float(sign), "score": 1 - accuracy}
-
-
-def emotion_valence(shares: Tensor, classes: Sequence[str]) -> Tensor:
-    """Return valences (B,) in [-1, 1] of the shares (B, classes) of emotions.
-
-    Valence is the share of happy less that of the negative emotions.
-    """
-    positive, negative = signed_classes(classes)
-    return shares[:, positive].sum(dim=1) - shares[:, negative].sum(dim=1)
-
-
-def sign_odds(logits: Tensor, classes: Sequence[str]) -> Tensor:
-    """Return the log odds (B,) of a positive against a negative emotion, of logits (B, classes)."""
-    positive, negative = signed_classes(classes)
-    return logits[:, positive].logsumexp(dim=1) - logits[:, negative].logsumexp(dim=1)
-
-
-def signed_classes(classes: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return which classes are positive, and which are negative. (classes,) bool each."""
-    return (
-        torch.tensor([name in POSITIVE_EMOTIONS for name in classes]),
-        torch.tensor([name in NEGATIVE_EMOTIONS for name in classes]),
-    )
 
 
 def sign_auc(scores: NDArray[np.floating], truth: Sequence[str]) -> float:

@@ -111,7 +111,8 @@ def _starting_points(config: RunConfig) -> tuple[dict[str, Spec], dict[str, Tens
     stored: dict[str, Tensor] = {}
     for modality, settings in config.encoders.items():
         if settings.checkpoint:
-            specs[modality], tensors = _of_checkpoint(settings.checkpoint, modality)
+            spec, tensors = _of_checkpoint(settings.checkpoint, modality)
+            specs[modality] = {**spec, **settings.spec}
             stored.update(tensors)
     return specs, stored
 

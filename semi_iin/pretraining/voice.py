@@ -18,15 +18,10 @@ from torch.nn import functional
 from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
 from semi_iin.encoders.audio import VoiceEncoder
+from semi_iin.encoders.emotions import emotion_valence, sign_odds, signed_classes
 from semi_iin.errors import SemiIINError
 from semi_iin.loop import Metrics, length_batches
-from semi_iin.pretraining.emotions import (
-    emotion_metrics,
-    emotion_valence,
-    sign_auc,
-    sign_odds,
-    signed_classes,
-)
+from semi_iin.pretraining.emotions import emotion_metrics, sign_auc
 from semi_iin.pretraining.recordings import altered_audio
 
 

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from semi_iin.clips import Clip
+from semi_iin.encoders.emotions import SCALE
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders
+from semi_iin.kept import KeptEncodings
 from tests.unit.semi_iin.generated import noise, random_faces
 
 
@@ -90,6 +92,57 @@ def test_stored_encoders_give_the_same_features(embedded: Encoders) -> None:
             features, embedded.rows([clip])[0][modality], atol=0.02, rtol=0.02
         )
     assert again.specs() == embedded.specs()
+
+
+def with_columns(encoders: Encoders) -> Encoders:
+    """The same encoders, of which those with an emotion head hand on what it gives."""
+    specs = {
+        name: {**spec, "emotion_columns": True} if name != "text" else spec
+        for name, spec in encoders.specs().items()
+    }
+    return Encoders.build(specs, encoders.tensors())
+
+
+def test_features_end_in_the_emotions_where_the_spec_asks_for_them(embedded: Encoders) -> None:
+    stored = Encoders.build(embedded.specs(), embedded.tensors())
+    encoders = with_columns(embedded)
+    clip = Clip(audio=noise(1.0), faces=random_faces(3))
+    plain, row = stored.rows([clip])[0], encoders.rows([clip])[0]
+    for name, features in row.items():
+        encoder, width = encoders.encoders[name], plain[name].shape[1]
+        assert encoder.width == features.shape[1] == width + encoder.columns == width + 9
+        torch.testing.assert_close(features[:, :width], plain[name])
+        columns = features[:, width:] / SCALE
+        shares = columns[:, :-2] / 3 + 1 / 7
+        torch.testing.assert_close(shares.sum(dim=1), torch.ones(len(shares)))
+        negative = shares[:, [0, 1, 2, 5]].sum(dim=1)
+        torch.testing.assert_close(columns[:, -2], 3 * (shares[:, 3] - negative))
+        torch.testing.assert_close(columns[:, -1], (shares[:, 3] / negative).log() / 2)
+        likeliest = int(shares.mean(dim=0).argmax())
+        if name == "audio":  # a face has columns of its own, which its mirror image may change
+            assert encoder.emotions([clip]) == [encoder.spec["emotions"][likeliest]]
+            assert (features[:, width:] == features[0, width:]).all()
+    kept = encoders.row(clip, KeptEncodings(1_000_000))
+    for name, features in kept.items():
+        torch.testing.assert_close(features, row[name], atol=1e-5, rtol=1e-4)
+
+
+def test_emotions_among_the_features_do_not_depend_on_the_batch(embedded: Encoders) -> None:
+    encoders = with_columns(embedded)
+    clips = [
+        Clip(audio=noise(0.7), faces=random_faces(1)),
+        Clip(audio=noise(2.31), faces=random_faces(4)),
+    ]
+    for clip, row in zip(clips, encoders.rows(clips), strict=True):
+        for modality, features in encoders.rows([clip])[0].items():
+            torch.testing.assert_close(features, row[modality], atol=1e-5, rtol=1e-4)
+
+
+def test_emotions_are_refused_of_an_encoder_that_names_none(embedded: Encoders) -> None:
+    specs = embedded.specs()
+    specs["text"] = {**specs["text"], "emotion_columns": True}
+    with pytest.raises(SemiIINError, match="no emotion head: remove emotion_columns"):
+        Encoders.build(specs, embedded.tensors())
 
 
 def test_an_error_names_weights_that_do_not_fit_their_spec(embedded: Encoders) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from semi_iin.errors import SemiIINError
-from semi_iin.modalities import Modality
+from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.model import Branch, Gate, SemiIIN, SemiIINOutput, sinusoidal_positions
 from semi_iin.model_config import VARIANTS, SemiIINConfig
 
@@ -267,6 +267,8 @@ def test_a_mask_of_another_shape_is_refused() -> None:
         ({"hidden": 7, "heads": 1}, "even"),
         ({"variant": "both"}, "variant"),
         ({"feature_dropout": 1.0}, "feature_dropout"),
+        ({"audio_dropout": -0.1}, "audio_dropout"),
+        ({"audio_columns": 7}, "audio_columns must be a whole number from 0 to audio_width"),
         ({"sparse_top_k": 0}, "sparse_top_k"),
         ({"text_convs": [[3, 0, 1]]}, "text_convs"),
         ({"text_convs": []}, "text_convs"),
@@ -279,6 +281,20 @@ def test_a_mask_of_another_shape_is_refused() -> None:
 def test_an_error_names_unfit_settings(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SemiIINError, match=message):
         tiny(**changes)
+
+
+def test_dropout_spares_what_the_encoders_own_head_gives() -> None:
+    model = build(feature_dropout=0.1, audio_dropout=0.7, audio_columns=2)
+    config, dropouts = model.config, model.train().feature_dropouts
+    torch.manual_seed(0)
+    ones = {name: torch.ones(50, 40, config.width(name)) for name in MODALITIES}
+    kept = {name: dropouts[name](ones[name]) for name in MODALITIES}
+    assert (kept["audio"][..., -2:] == 1).all()
+    assert (kept["audio"][..., :-2] == 0).float().mean() == pytest.approx(0.7, abs=0.02)
+    for name in ("text", "vision"):
+        assert (kept[name] == 0).float().mean() == pytest.approx(0.1, abs=0.02)
+    dropouts.eval()
+    assert all(torch.equal(dropouts[name](ones[name]), ones[name]) for name in MODALITIES)
 
 
 def test_a_configuration_is_unchanged_by_json() -> None:

@@ -59,6 +59,15 @@ def test_encoders_of_a_checkpoint_are_used_unchanged(tiny_bert: Path, tmp_path: 
         if "_encoder." in name:
             assert torch.equal(new.tensors[name], value), name
     start_from_the_first(content, first, tmp_path)
+    with_a_key_of_the_spec_replaced(content, tmp_path)
+
+
+def with_a_key_of_the_spec_replaced(content: dict[str, Any], tmp_path: Path) -> None:
+    """`spec` beside `checkpoint`: keys that replace those of the checkpoint's spec."""
+    content["encoders"]["audio"]["spec"] = {"emotion_columns": True}
+    prepared = prepare(RunConfig.model_validate(content), tmp_path / "four", tmp_path / "data")
+    audio = prepared.encoders.encoders["audio"]
+    assert audio.width == audio.spec["width"] + len(audio.spec["emotions"]) + 2
 
 
 def start_from_the_first(content: dict[str, Any], first: Path, tmp_path: Path) -> None:

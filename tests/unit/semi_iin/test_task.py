@@ -9,10 +9,19 @@ import torch
 from torch import nn
 
 from semi_iin.errors import SemiIINError
+from semi_iin.features import Encoders, collate
 from semi_iin.loop import fit
 from semi_iin.model import SemiIIN
-from semi_iin.settings import Objective, Training
-from semi_iin.task import Example, SentimentTask, load, load_features, score
+from semi_iin.settings import Objective, RunConfig, Training
+from semi_iin.task import (
+    Example,
+    SentimentTask,
+    build_model,
+    load,
+    load_features,
+    score,
+    valence_error,
+)
 from tests.unit.semi_iin.generated import SMALL
 
 
@@ -68,6 +77,53 @@ def test_the_loss_is_the_papers() -> None:
     expected = 0.6 * squared + 0.4 * entropy[0] + 0.2 * entropy[1]
     loss = task.loss([0, 1], np.random.default_rng(0))
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_clips_without_words_have_an_error_of_their_own() -> None:
+    predicted, label = torch.tensor([2.0, 2.0]), torch.tensor([0.0, 0.0])
+    wordless = torch.tensor([False, True])
+    mixed = Objective(error="absolute", wordless_error="squared")
+    assert valence_error(mixed, predicted, label, wordless).tolist() == [2.0, 4.0]
+    assert valence_error(mixed, predicted, label).tolist() == [2.0, 2.0]
+    assert valence_error(Objective(), predicted, label, wordless).tolist() == [4.0, 4.0]
+    voice = Example({"audio": torch.ones(4, 6)}, 3.0, 6)
+    spoken = Example({"audio": torch.ones(4, 6), "text": torch.ones(3, 5)}, 3.0, 6)
+    model = SemiIIN(SMALL).eval()
+    for example, power in ((voice, 2), (spoken, 1)):
+        only_valence = mixed.model_copy(update={"classes": 0.0, "valence": 1.0})
+        task = SentimentTask(model, [example], [example], batch_size=1, objective=only_valence)
+        error = abs(3.0 - score_one(model, example))
+        loss = float(task.loss([0], np.random.default_rng(0)).detach())
+        assert loss == pytest.approx(error**power, rel=1e-4)
+
+
+def score_one(model: SemiIIN, example: Example) -> float:
+    rows = collate([load(example, SMALL)]).inputs()
+    return float(model(**rows).valence.detach())
+
+
+def test_a_model_that_gets_columns_goes_on_from_the_weights_of_the_states(
+    embedded: Encoders,
+) -> None:
+    config = RunConfig(name="made", data=(), model={"hidden": 16, "head_widths": [16, 8]})
+    old = build_model(config, embedded)
+    specs = embedded.specs()
+    specs["audio"] = {**specs["audio"], "emotion_columns": True}
+    encoders = Encoders.build(specs, embedded.tensors())
+    other = config.model_copy(update={"seed": 1})
+    new = build_model(other, encoders, old.state_dict())
+    audio = encoders.encoders["audio"]
+    assert new.config.audio_columns == audio.columns == 9 and new.config.vision_columns == 0
+    assert new.config.audio_width == old.config.audio_width + 9
+    for name, value in new.state_dict().items():
+        before = old.state_dict()[name]
+        if name == "tokenizers.audio.convs.0.weight":
+            assert not value[:, -9:].any()
+            value = value[:, :-9]
+        assert torch.equal(value, before), name
+    again = build_model(other, encoders, new.state_dict())
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, new.state_dict()[name]), name
 
 
 def test_modality_dropout_leaves_at_least_one_modality() -> None:
