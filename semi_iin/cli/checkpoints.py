@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from semi_iin.cli.options import (
     CheckpointArgument,
@@ -118,7 +118,7 @@ def info(checkpoint: CheckpointArgument = "default", as_json: JsonOption = False
     if as_json:
         print(json.dumps(described))
         return
-    table = Table("", "", show_header=False, title=described["name"])
+    table = Table("", Column(overflow="fold"), show_header=False, title=described["name"])
     for name, value in _summary(described):
         table.add_row(name, value)
     Console().print(table)

@@ -10,13 +10,13 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from streamer import config as settings
 from streamer.cli.app import app, config_app
 from streamer.cli.context import choose
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, SetOption
 from streamer.cli.output import print_line
+from streamer.cli.tables import text_table
 from streamer.errors import ExitCode
 
 
@@ -30,7 +30,7 @@ def devices(json_: JsonOption = False) -> None:
         for device in listed:
             print_line(msgspec.json.encode(device).decode())
         return
-    table = Table("type this", "kind", "device")
+    table = text_table("type this", "kind", "device")
     for device in listed:
         table.add_row(device.name_to_type, device.kind, device.description)
     Console().print(table if listed else "No camera and no microphone was found.")
@@ -52,7 +52,7 @@ def doctor(
         for finding in findings:
             print_line(msgspec.json.encode(finding).decode())
     else:
-        table = Table("", "what", "found", "fix")
+        table = text_table("", "what", "found", "fix")
         marks = {"ok": "[green]✓", "missing": "[yellow]–", "broken": "[red]✗"}
         for finding in findings:
             table.add_row(marks[finding.state], finding.what, finding.found, finding.fix)

@@ -11,12 +11,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
-from rich.table import Table
 
 from streamer.cli.app import dead_letter_app, screen
 from streamer.cli.context import choose, needs_running_broker
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, ReasonOption, SetOption
 from streamer.cli.output import print_line
+from streamer.cli.tables import text_table
 from streamer.clock import date_and_time
 from streamer.counted import counted
 from streamer.errors import ConfigError
@@ -36,7 +36,7 @@ def dead_letter_list(
 
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "dead-letter")
-    table = Table("id", "written", "bytes", "reason")
+    table = text_table("id", "written", "bytes", "reason")
 
     async def everything(status: Status) -> None:
         async for letter in dead_letters.letters(chosen.config, reason):

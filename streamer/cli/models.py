@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from semi_iin import weights
 from semi_iin.errors import SemiIINError
 from streamer.cli.app import models_app, screen
+from streamer.cli.tables import add_names, add_numbers, new_table
 from streamer.errors import ModelError
 
 NamesArgument = Annotated[
@@ -21,9 +21,12 @@ NamesArgument = Annotated[
 @models_app.command("list")
 def models_list() -> None:
     """List the weights that can be fetched: name, use, size, licence, and whether they are here."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "use", "MB", "licence", "on disk"):
-        table.add_column(column, justify="right" if column == "MB" else "left")
+    table = new_table()
+    add_names(table, "name")
+    table.add_column("use", overflow="fold")
+    add_numbers(table, "MB")
+    for column in ("licence", "on disk"):
+        table.add_column(column, overflow="fold")
     for entry in weights.KNOWN.values():
         place = weights.find(entry.name)
         size = f"{entry.size / 1e6:.1f}"

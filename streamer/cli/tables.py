@@ -31,6 +31,14 @@ def new_table(title: str = "", *, gap: int = 2, **options: Any) -> Table:
     )
 
 
+def text_table(*headings: str) -> Table:
+    """Return a table of names, paths and sentences: a cell without a space is folded, never cut."""
+    table = new_table()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
 def add_names(table: Table, heading: str, most_cells: int = MOST_NAME_CELLS) -> None:
     """Add a column of names, which are folded and never cut."""
     table.add_column(heading, overflow="fold", max_width=most_cells)

@@ -7,12 +7,12 @@ import json
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from streamer.cli.app import topics_app
 from streamer.cli.context import choose, needs_running_broker
 from streamer.cli.options import BrokerOption, ConfigOption, JsonOption, SetOption
 from streamer.cli.output import print_line
+from streamer.cli.tables import text_table
 from streamer.errors import ExitCode
 
 
@@ -30,7 +30,7 @@ def topics_list(
     chosen = choose(config, set_, broker)
     needs_running_broker(chosen.config, "topics")
     present = asyncio.run(topics_on_broker(chosen.config))
-    table = Table("topic", "partitions", "settings", "read by", "written by")
+    table = text_table("topic", "partitions", "settings", "read by", "written by")
     missing = 0
     for planned in planned_topics(chosen.config):
         partitions = present.get(planned.name)

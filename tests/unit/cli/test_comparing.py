@@ -5,20 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
 
 from streamer.cli.comparing import comparison
-from streamer.cli.tables import newest_words
+from streamer.cli.tables import newest_words, text_table
 from streamer.recording.comparison import Agreement, Comparison, Difference
+from tests.printed import printed
 
 NAMES = ("ana", "Anastasia Berg", "张教授", "Wilhelmina van den Berg")
 
 
-def shown(result: Comparison, width: int = 80) -> str:
-    console = Console(width=width, force_terminal=False, color_system=None)
-    with console.capture() as capture:
-        console.print(comparison(result))
-    return capture.get()
+def shown(result: Comparison) -> str:
+    return printed(comparison(result), 80)
 
 
 def agreement(name: str) -> Agreement:
@@ -101,3 +98,14 @@ def test_windows_of_one_alone_are_named_where_there_are_some() -> None:
 def test_only_the_newest_words_fit(text: str, words: str) -> None:
     assert newest_words(text, 8) == words
     assert cell_len(words) <= 8
+
+
+def test_a_path_in_a_table_of_text_is_folded_and_never_cut() -> None:
+    path = "/home/ana/.cache/semi-iin/weights/whisper-tiny.en/model.safetensors"
+    table = text_table("id", "written", "reason")
+    table.add_row("sentiment.dead-letter.v1/0/1234", "2026-05-03 09:00 UTC", path)
+    lines = printed(table, 40).splitlines()
+    assert "…" not in "".join(lines)
+    assert max(map(len, lines)) <= 40
+    written = "".join(line[26:].strip() for line in lines[2:])
+    assert path in written

@@ -5,19 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from rich.console import Console, RenderableType
 
 from streamer.cli.session_list import matching, session_list, sparkline
 from streamer.recording.recorded import Summary
 from streamer.records import Participant
 from tests.made_records import START
-
-
-def shown(renderable: RenderableType, width: int) -> str:
-    console = Console(width=width, force_terminal=False, color_system=None)
-    with console.capture() as capture:
-        console.print(renderable)
-    return capture.get()
+from tests.printed import printed
 
 
 def summary(
@@ -39,7 +32,7 @@ def summary(
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_no_name_and_no_number_is_cut(width: int) -> None:
-    text = shown(session_list([summary(1, -1.25), summary(0)]), width)
+    text = printed(session_list([summary(1, -1.25), summary(0)]), width)
 
     assert "…" not in text
     for part in ("-1.25", "+0.50", "1:02:03", "12", "▁▅ █", "[/]bo"):
@@ -47,16 +40,16 @@ def test_no_name_and_no_number_is_cut(width: int) -> None:
 
 
 def test_a_session_that_is_not_complete_is_said_to_be_so() -> None:
-    assert "not complete" in " ".join(shown(session_list([summary(complete=False)]), 200).split())
-    assert "not complete" not in shown(session_list([summary()]), 200)
+    assert "not complete" in " ".join(printed(session_list([summary(complete=False)]), 200).split())
+    assert "not complete" not in printed(session_list([summary()]), 200)
 
 
 def test_the_meetings_of_one_name_have_a_trend() -> None:
     # newest first, as the index is: 0, 0.5 and 1 by time
-    text = shown(session_list([summary(2, 1.0), summary(1, 0.5), summary(0, 0.0)]), 120)
+    text = printed(session_list([summary(2, 1.0), summary(1, 0.5), summary(0, 0.0)]), 120)
 
     assert "standup: 3 meetings ▅▆▇, +0.50 per meeting" in text
-    once = shown(session_list([summary(1, 1.0), summary(0, 0.0, name="retro")]), 120)
+    once = printed(session_list([summary(1, 1.0), summary(0, 0.0, name="retro")]), 120)
     assert "per meeting" not in once, "one meeting has no trend"
 
 

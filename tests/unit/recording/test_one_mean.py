@@ -7,8 +7,6 @@ import json
 import re
 from pathlib import Path
 
-from rich.console import Console, RenderableType
-
 from streamer.cli.comparing import comparison
 from streamer.cli.display import Board
 from streamer.cli.session_list import session_list
@@ -19,16 +17,10 @@ from streamer.recording.export import export
 from streamer.recording.reader import Recordings
 from tests import made_meeting
 from tests.made_records import write
+from tests.printed import printed
 
 MEAN = "+0.31"
 OF_BO = "-0.48"
-
-
-def text_of(renderable: RenderableType) -> str:
-    console = Console(width=100, force_terminal=False, color_system=None)
-    with console.capture() as capture:
-        console.print(renderable)
-    return capture.get()
 
 
 def test_every_place_has_the_same_mean(tmp_path: Path) -> None:
@@ -36,16 +28,16 @@ def test_every_place_has_the_same_mean(tmp_path: Path) -> None:
     recordings = Recordings(tmp_path)
     recording = recordings.read("standup")
 
-    assert re.search(rf"standup.* {re.escape(MEAN)} ", text_of(session_list(recordings.index())))
+    assert re.search(rf"standup.* {re.escape(MEAN)} ", printed(session_list(recordings.index())))
 
     board = Board("Meeting")
     for record in made_meeting.records():
         board.add(record)
-    summary = text_of(board.summary())
+    summary = printed(board.summary(), 100)
     assert re.search(rf"the meeting +180 +180 +{re.escape(MEAN)}", summary)
     assert re.search(rf"Bo Li +180 +180 +{OF_BO}", summary)
 
-    means = text_of(comparison(compare(recording, recording)))
+    means = printed(comparison(compare(recording, recording)))
     assert re.search(rf"all +{re.escape(MEAN)} +{re.escape(MEAN)}", means)
     assert re.search(rf"Bo Li +{OF_BO} +{OF_BO}", means)
 
