@@ -266,8 +266,8 @@ kind, participant and rule; the session's end where there is none. |
 | best and worst moments | The five highest values above 0 and the five lowest below 0 of windows \
 with words, those of one participant at least 15 s apart. The report quotes \
 the line of the transcript that fills most of the window. |
-| stands out | On the page, from three participants on: at most two whose `valence` is 1.5 or \
-more from the mean of the others'. |
+| stands out | On the page: at most two participants, and fewer than half, whose `valence` is 1.5 \
+or more from the mean of the others'. |
 | talk time | The length of a participant's speech (`spoken.speech`), with pauses up to \
 {PAUSE_MS / 1000:g} s. |
 | talk share | Talk time divided by the sum of all participants' talk times. |

@@ -45,9 +45,10 @@ test("alerts, then negative moods, then missing evidence need attention", () => 
 const out = (valences) => standingOut(Object.entries(valences)
   .map(([name, valence]) => person(name, { valence }))).map(({ name }) => name);
 
-test("who is far from the mean of the others stands out, the furthest first and two at most", () => {
+test("who is far from the mean of the others stands out, the furthest first, two and no half at most", () => {
   assert.deepEqual(out({ ana: 0.5, bo: -1.6, cy: 0.6, dan: 0.4 }), ["bo"]);
-  assert.deepEqual(out({ ana: 2.4, bo: -2.5, cy: 0.1, dan: 0.2 }), ["bo", "ana"]);
+  assert.deepEqual(out({ ana: 2.4, bo: -2.5, cy: 0.1, dan: 0.2 }), ["bo"], "two would be half");
+  assert.deepEqual(out({ ana: 2.4, bo: -2.5, cy: 0.1, dan: 0.2, eve: 0.1 }), ["bo", "ana"]);
   assert.deepEqual(out({ a: 2.5, b: 2.5, c: -2.5, d: -2.5, e: 0, f: 0 }), ["a", "b"]);
   assert.deepEqual(out({ ana: 0.5, bo: 1.9, cy: 0.6 }), [], "1.35 is not far");
 });

@@ -32,14 +32,16 @@ export function ordered(people, order) {
 }
 
 // Those who stand out: whose valence is APART or more from the mean of the others, the furthest first
-// and at most MOST_OUT. Of two people nobody does. A person also has a `valence`, null without evidence.
+// at most MOST_OUT and fewer than half: who stands out is an exception. A person also has a `valence`,
+// null without evidence.
 export function standingOut(people) {
   const known = people.filter(({ valence }) => valence !== null);
   if (known.length < 3) return [];
   const total = known.reduce((sum, { valence }) => sum + valence, 0);
   const apart = ({ valence }) => Math.abs(valence - (total - valence) / (known.length - 1));
   return known.filter((person) => apart(person) >= APART)
-    .sort((one, other) => apart(other) - apart(one) || byName(one, other)).slice(0, MOST_OUT);
+    .sort((one, other) => apart(other) - apart(one) || byName(one, other))
+    .slice(0, Math.min(MOST_OUT, Math.ceil(known.length / 2) - 1));
 }
 
 // How many tiles stand side by side where there is room: two rows up to ten people, then rows of up
