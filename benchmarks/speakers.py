@@ -1,14 +1,16 @@
 """How well speakers are told apart: diarization error, words with a wrong speaker, number, CPU.
 
-    python benchmarks/speakers.py [--meetings FOLDER] [--ravdess FOLDER [--emotional]] [--words]
-                                  [--live]
+    python benchmarks/speakers.py [--meetings FOLDER] [--ravdess FOLDER [--emotional]]
+        [--crema-d FOLDER] [--seed N] [--conversations N] [--words] [--live]
 
 `--meetings` is a folder of recordings with who speaks when beside them (`.rttm`); of AMI it holds
 the first 30 s of meetings, which are hard. `--ravdess` joins conversations of 3 or 4 actors of
 RAVDESS, who say sentences in turn, with pauses and no overlap, in calm voices, or with
-`--emotional` in all of its emotions; always the same ones. The diarization error rate counts missed
-speech, false alarms and speech of a wrong speaker, overlapped speech included, as a share of all
-speech: at collar 0, and without 0.25 s on both sides of each true boundary. `--words` also
+`--emotional` in all of its emotions; always the same ones for a `--seed`. `--crema-d` joins neutral
+recordings of CREMA-D in the same way (not of the actors whose voices are reported elsewhere). The
+diarization error rate counts missed speech, false alarms and speech of a wrong speaker, overlapped
+speech included, as a share of all speech: at collar 0, and without 0.25 s on both sides of each
+true boundary. `--words` also
 recognises words, with the Whisper model on disk; a word is wrong if its speaker, matched to the
 true ones, does not speak during it. CPU is process time per second of sound, without the words.
 `--live` also labels each second as it comes, 0.5 to 1.5 s behind; then again, as a live session
@@ -23,7 +25,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +61,9 @@ CONVERSATIONS, TURNS = 4, 16
 CALM, ALL = ("01", "02"), tuple(f"{n:02d}" for n in range(1, 9))
 """RAVDESS's emotions: neutral and calm, and all eight."""
 NOISE = 3e-4
+
+Actors = Mapping[str, Sequence[Path]]
+"""The recordings of each actor."""
 
 
 @dataclass(frozen=True)
@@ -150,21 +155,38 @@ def meetings(folder: Path) -> Iterator[Case]:
         yield Case("AMI openings", path.stem, sound_of(path), tuple(truth))
 
 
-def conversations(folder: Path, group: str, emotions: Sequence[str]) -> Iterator[Case]:
-    """Conversations of 3 or 4 actors of RAVDESS: no overlap, pauses of 0.2 to 1 s.
+def ravdess(folder: Path, emotions: Sequence[str]) -> Actors:
+    """The recordings of normal intensity of RAVDESS's actors 1 to 20."""
+    return {
+        f"{actor}": [
+            path
+            for e in emotions
+            for path in sorted((folder / f"Actor_{actor:02d}").glob(f"03-01-{e}-01-*"))
+        ]
+        for actor in range(1, 21)
+    }
 
-    Each turn is one to three recordings of normal intensity, cut to their speech.
+
+def crema_d(folder: Path) -> Actors:
+    """The neutral recordings of the actors of CREMA-D but for the ten whose voices are reported."""
+    folders = (folder / str(number) for number in range(1001, 1070))
+    return {each.name: sorted(each.glob("*_NEU_*")) for each in folders if each.is_dir()}
+
+
+def conversations(speak: Actors, group: str, seeds: Iterable[int]) -> Iterator[Case]:
+    """Conversations of 3 or 4 actors: no overlap, pauses of 0.2 to 1 s.
+
+    Each turn is one to three recordings, cut to their speech.
     """
-    for number in range(CONVERSATIONS):
+    for number in seeds:
         random = np.random.default_rng(number)
-        actors = random.choice(np.arange(1, 21), 3 + number % 2, replace=False)
+        actors = random.choice(list(speak), 3 + number % 2, replace=False)
         pieces, truth, at = [], [], 0
         speaker = -1
         for _ in range(TURNS):
             others = [n for n in range(len(actors)) if n != speaker]
             speaker = int(random.choice(others))
-            actor = folder / f"Actor_{actors[speaker]:02d}"
-            recordings = [path for e in emotions for path in sorted(actor.glob(f"03-01-{e}-01-*"))]
+            recordings = speak[actors[speaker]]
             for index in random.choice(len(recordings), random.integers(1, 4), replace=False):
                 spoken = speech_of(sound_of(recordings[index]))
                 pause = np.zeros(int(random.uniform(0.2, 1.0) * SAMPLE_RATE_HZ), np.float32)
@@ -318,15 +340,21 @@ def main() -> None:
     parser.add_argument("--meetings", type=Path)
     parser.add_argument("--ravdess", type=Path)
     parser.add_argument("--emotional", action="store_true")
+    parser.add_argument("--crema-d", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--conversations", type=int, default=CONVERSATIONS)
     parser.add_argument("--words", action="store_true")
     parser.add_argument("--live", action="store_true")
     arguments = parser.parse_args()
     cases: list[Iterator[Case]] = []
     if arguments.meetings:
         cases.append(meetings(arguments.meetings))
+    seeds = range(arguments.seed, arguments.seed + arguments.conversations)
     if arguments.ravdess:
-        kind = ("emotional", ALL) if arguments.emotional else ("calm", CALM)
-        cases.append(conversations(arguments.ravdess, *kind))
+        group, emotions = ("emotional", ALL) if arguments.emotional else ("calm", CALM)
+        cases.append(conversations(ravdess(arguments.ravdess, emotions), group, seeds))
+    if arguments.crema_d:
+        cases.append(conversations(crema_d(arguments.crema_d), "CREMA-D", seeds))
     ear, groups = networks(), defaultdict[str, Group](Group)
     for case in itertools.chain(*cases):
         measure(case, ear, groups, words=arguments.words, live=arguments.live)

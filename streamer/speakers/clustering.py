@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
-SAME_PERSON = 0.6
+SAME_PERSON = 0.56
 """Cosine distance, on average, up to which voices are of one person."""
 CLEAR_S = 0.8
 """Speech of one voice alone from which on its vector counts in the clustering."""

@@ -55,7 +55,9 @@ class _Voice:
 
 
 class OnlineSpeakers:
-    """At most `most` people, numbered from 0 as they are noticed; no number is used again.
+    """At most `most` people at a time, numbered from 0 as they are noticed.
+
+    No number is used again; who turned out to be somebody else is not counted any more.
 
     Attributes:
         clusterings: how often all voices were clustered again.
@@ -145,7 +147,7 @@ class OnlineSpeakers:
         for voice, person in zip(voices, whose, strict=True):
             vector, alone_s = stretch.vectors[voice], float(stretch.alone_s[voice])
             if person == NOBODY and alone_s >= NEW_FROM_S:
-                person = self._new_person()
+                person = self._new_person(len(self._sums))
             if person != NOBODY and alone_s >= MOVED_FROM_S:
                 before, added = self._sums.get(person), vector * np.float32(alone_s)
                 self._sums[person] = added if before is None else before + added
@@ -169,8 +171,9 @@ class OnlineSpeakers:
                 whose[voice] = people[at]
         return whose
 
-    def _new_person(self) -> int:
-        if self._numbers >= self._most:
+    def _new_person(self, known: int) -> int:
+        """Return a new number, or NOBODY where as many as there may be are known."""
+        if known >= self._most:
             return NOBODY
         self._numbers += 1
         return self._numbers - 1
@@ -212,10 +215,12 @@ class OnlineSpeakers:
             if NOBODY not in (cluster, person):
                 common[cluster, person] += spoken_s
         pairs = dict(zip(*linear_sum_assignment(-common), strict=True))
+        known = len(self._sums)
         for cluster in range(len(common)):
             person = pairs.get(cluster)
             if person is None or not common[cluster, person]:
-                person = self._new_person()
+                person = self._new_person(known)
+                known += person != NOBODY
                 if person != NOBODY and common[cluster].any():
                     self.parted[person] = int(common[cluster].argmax())
             if person != NOBODY:

@@ -113,6 +113,16 @@ def test_two_numbers_of_one_person_become_one_when_all_voices_are_clustered_agai
     assert list(speakers.voices) == [0]
 
 
+def test_who_turned_out_to_be_somebody_else_makes_room_for_a_new_person() -> None:
+    changing = np.stack([VOICES[0], turned(80, 8), turned(40, 8), *VOICES[3:]])
+    given = stretches([("A", 6), ("B", 6), ("C", 12), ("", 5), ("D", 6)], changing)
+    speakers = OnlineSpeakers(2, again_steps=24)
+    turns = [turn for stretch in given for turn in speakers.add(stretch)]
+    assert speakers.merged == {1: 0}
+    assert labels([*turns, *speakers.finish()], len(given) * STEP)[-5:] == "22222"
+    assert list(speakers.voices) == [0, 2]
+
+
 def test_one_number_of_two_people_becomes_two_when_all_voices_are_clustered_again() -> None:
     moving = np.stack([turned(degrees, 8) for degrees in (0, 30, 70, 100, 0, 0)])
     pause: tuple[str, float] = ("", 5)  # no stretch has two of the voices
