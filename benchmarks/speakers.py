@@ -351,8 +351,8 @@ def main() -> None:
         cases.append(meetings(arguments.meetings))
     seeds = range(arguments.seed, arguments.seed + arguments.conversations)
     if arguments.ravdess:
-        group, emotions = ("emotional", ALL) if arguments.emotional else ("calm", CALM)
-        cases.append(conversations(ravdess(arguments.ravdess, emotions), group, seeds))
+        kind, emotions = ("emotional", ALL) if arguments.emotional else ("calm", CALM)
+        cases.append(conversations(ravdess(arguments.ravdess, emotions), kind, seeds))
     if arguments.crema_d:
         cases.append(conversations(crema_d(arguments.crema_d), "CREMA-D", seeds))
     ear, groups = networks(), defaultdict[str, Group](Group)
