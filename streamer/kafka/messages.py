@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
 R = TypeVar("R")
@@ -20,15 +21,18 @@ ENVELOPE_BYTES = 4096
 """Space in a message for key, headers and batch framing, beyond `kafka.max_message_bytes`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EncodedRecord:
-    """The key, value and headers of the message that carries a record."""
+    """The key, value and headers of the message that carries a record.
+
+    More headers may be added until its size is asked for.
+    """
 
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes that the message takes in the producer's buffer."""
         headers = sum(len(name) + len(value) + 4 for name, value in self.headers)

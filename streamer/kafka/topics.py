@@ -8,7 +8,7 @@ all read this table. It knows no broker.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -82,6 +82,14 @@ class Topic(Generic[R]):
         """Return the topic's name on the broker, `<prefix>.<name>.v1`."""
         return f"{prefix}.{self.name}.v{SCHEMA_VERSION}"
 
+    def has_format_of(self, other: Topic[Any]) -> bool:
+        """Return whether a record has the same bytes and checks on the other topic."""
+        return (self.struct, self.codec, self.implausible) == (
+            other.struct,
+            other.codec,
+            other.implausible,
+        )
+
     def identity(self, record: R) -> tuple[str, int]:
         """Return the id that the revisions of a record share, and its revision."""
         if isinstance(record, Window | Score | Sentiment | SessionSentiment):
@@ -90,18 +98,18 @@ class Topic(Generic[R]):
             return f"{record.session_id}/{record.edition}", record.revision
         return self.event_id(record), 0
 
-    def encode(self, record: R) -> EncodedRecord:
+    def encode(self, record: R, value: bytes | None = None) -> EncodedRecord:
         """Return the message of a record; equal records give equal bytes.
+
+        Args:
+            record: the record.
+            value: its bytes, where another topic of the same struct and codec has made them.
 
         Raises:
             UnreadableRecord: no reader would accept the record, so it must not be sent.
         """
-        try:
-            value = self.codec.encode(record)
-        except UnreadableRecord as error:
-            raise self._refusal(error.reason) from None
-        if reason := self.implausible(record):
-            raise self._refusal(reason)
+        if value is None:
+            value = self._value(record)
         key = self.partition_key(record)
         headers = {
             "ce_specversion": "1.0",
@@ -115,6 +123,15 @@ class Topic(Generic[R]):
         return EncodedRecord(
             key.encode(), value, [(name, text.encode()) for name, text in headers.items()]
         )
+
+    def _value(self, record: R) -> bytes:
+        try:
+            value = self.codec.encode(record)
+        except UnreadableRecord as error:
+            raise self._refusal(error.reason) from None
+        if reason := self.implausible(record):
+            raise self._refusal(reason)
+        return value
 
     def decode(
         self,
@@ -145,6 +162,19 @@ class Topic(Generic[R]):
 
     def _refusal(self, reason: str) -> UnreadableRecord:
         return UnreadableRecord(f"not a record of {self.kind}: {reason}")
+
+
+def encoded(topics: Iterable[Topic[R]], record: R) -> list[tuple[Topic[R], EncodedRecord]]:
+    """Return the message of a record for each topic; those of one format share its bytes.
+
+    Raises:
+        UnreadableRecord: no reader would accept the record, so it must not be sent.
+    """
+    messages: list[tuple[Topic[R], EncodedRecord]] = []
+    for topic in topics:
+        made = (message.value for other, message in messages if other.has_format_of(topic))
+        messages.append((topic, topic.encode(record, next(made, None))))
+    return messages
 
 
 # --- keys, identities and times -----------------------------------------------------------------

@@ -24,6 +24,8 @@ from streamer.processing.stage import Stage
 from streamer.processing.stored import MonotonicTable
 from streamer.processing.webhook import Announce
 
+CHANGELOG_GATHER_S = 0.005
+"""How long states are gathered for a request to the changelogs."""
 EMBEDDED_FAILOVER_S = 6.0
 """`smoothing.failover_s` on the embedded broker, where every rebalance takes that less 1 s."""
 
@@ -115,6 +117,7 @@ def _faust_settings(config: Config, folder: Path, *, embedded: bool) -> dict[str
         "broker_request_timeout": 40.0,
         "broker_rebalance_timeout": 30.0,
         "broker_commit_interval": 1.0,
+        "producer_linger": CHANGELOG_GATHER_S,
         "producer_compression_type": None if compression == "none" else compression,
         "producer_max_request_size": kafka.max_message_bytes,
         "consumer_auto_offset_reset": "earliest",

@@ -21,12 +21,14 @@ from aiokafka.errors import (
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Transport
+from mode.services import WaitResults
 from mode.threads import WorkerThread
 
 from streamer.errors import BrokerError, StreamerError
 from streamer.kafka.connection import close, delay_assignment, pause_between_updates
 from streamer.kafka.consumer import FETCH_WAIT_MS
 from streamer.kafka.topic_ids import topic_states
+from streamer.processing.begun import Begun
 from streamer.processing.inputs import Start, commit_metadata, find_starts
 from streamer.processing.lease import RENEW_S, Lease
 from streamer.processing.takeover import LOOK_S, PATIENCE_S, Takeover
@@ -140,6 +142,21 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
 class _Consumer(Transport.Consumer):  # type: ignore[misc]
     logger = logging.getLogger("faust.transport")
+
+    async def wait_first(self, *waits: Any, **options: Any) -> Any:
+        """Wait for the first; a message that is handed over without waiting needs no tasks.
+
+        Faust hands over each message and waits for that or for the flow to be suspended, with four
+        tasks for each.
+        """
+        if not options and len(waits) == 2 and all(map(asyncio.iscoroutine, waits)):
+            handing, suspended = waits
+            begun = Begun(handing)
+            if begun.is_done:
+                suspended.close()
+                return WaitResults([handing], [None], False)
+            waits = begun.rest(), suspended
+        return await super().wait_first(*waits, **options)
 
     async def starts(self) -> dict[Any, Start]:
         """Return where each assigned partition of an input is to be read from."""

@@ -25,7 +25,7 @@ from streamer.errors import BrokerError, TopicChanged, UnreadableRecord
 from streamer.kafka.messages import EncodedRecord, RawMessage, header_values
 from streamer.kafka.policies import Policies
 from streamer.kafka.producer import Producer
-from streamer.kafka.topics import Topic, topic_named
+from streamer.kafka.topics import Topic, encoded, topic_named
 from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.processing.changelog import Changelog
 from streamer.processing.clock import Clock
@@ -47,6 +47,14 @@ EXPIRE_S = 60.0
 """Interval of the search for keys past the retention."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A state to store, and its bytes."""
+
+    stored: StoredState[Any]
+    value: bytes
+
+
 @dataclass(eq=False, slots=True)
 class _Step:
     """A message being processed: its outputs, the state to store, and its published alerts."""
@@ -54,7 +62,7 @@ class _Step:
     event: Any
     sent: list[asyncio.Future[Any]] = field(default_factory=list)
     key: bytes | None = None
-    stored: StoredState[Any] | None = None
+    change: _Change | None = None
     alerts: list[Alert] = field(default_factory=list)
 
 
@@ -139,7 +147,7 @@ class Stage(Generic[S]):
                 steps.append(self._steps.get_nowait())
             await asyncio.gather(*(sent for step in steps for sent in step.sent))
             await self._store(
-                {step.key: step.stored for step in steps if step.key and step.stored is not None}
+                {step.key: step.change for step in steps if step.key and step.change is not None}
             )
             for step in steps:
                 for alert in step.alerts:
@@ -213,42 +221,47 @@ class Stage(Generic[S]):
         if isinstance(record, Score):
             record = arrived(record, timestamp_ms)
         state, outputs = self._spec.step(before.state if before else None, record, policy)
-        self._check_storable(state)
         now_ms = self._clock.wall_ms()
+        change = None
+        if before is None or state != before.state:
+            changes = self._changes(key, before) + 1
+            change = self._change(
+                StoredState(state, event.message.partition, round(now_ms), changes=changes)
+            )
         sent = [
-            await self._producer.publish_soon(stamped(output, now_ms), topic=topic)
+            await self._producer.publish_encoded(topic, stamped_output, message)
             for output in outputs
-            for topic in self._spec.routes(output, policy)
+            for stamped_output in (stamped(output, now_ms),)
+            for topic, message in encoded(self._spec.routes(output, policy), stamped_output)
         ]
         self.counters["outputs"] += len(sent)
         self._note(key, state, event.message.partition, timestamp_ms)
-        if before and state == before.state:
+        if change is None:
             self.counters["duplicates"] += 1
             return _Step(event, sent)
-        changes = self._changes(key, before) + 1
-        stored = StoredState(state, event.message.partition, round(now_ms), changes=changes)
-        self._live[key] = stored
+        self._live[key] = change.stored
         alerts = [each for each in outputs if _is_public(each, self._spec.routes(each, policy))]
-        return _Step(event, sent, key, stored, alerts)
+        return _Step(event, sent, key, change, alerts)
 
     async def _policy(self, key: bytes) -> Policy | None:
         """Return what the session of a key allows; both stages' keys begin with its id."""
         return await self._policies.policy(key.decode().partition("/")[0])
 
-    def _check_storable(self, state: S) -> None:
-        """Refuse a record whose state no changelog message can carry.
+    def _change(self, stored: StoredState[S]) -> _Change:
+        """Return a state with its bytes; refuse the record if no changelog message can carry it.
 
         Without this the broker refuses the state after the record was used, at every start again.
         """
         try:
-            size_bytes = len(self._encode(state))
+            value = self._encode(stored)
         except (OverflowError, TypeError, ValueError) as error:
             raise UnreadableRecord(f"the state that it makes cannot be stored: {error}") from None
-        if size_bytes > self._max_state_bytes:
+        if len(value) > self._max_state_bytes:
             raise UnreadableRecord(
-                f"the state that it makes takes {size_bytes} bytes, more than "
+                f"the state that it makes takes {len(value)} bytes, more than "
                 f"{self._max_state_bytes}"
             )
+        return _Change(stored, value)
 
     def _dead_letter(self, message: Any, reason: str) -> asyncio.Future[Any]:
         raw = RawMessage(
@@ -289,7 +302,7 @@ class Stage(Generic[S]):
         """How far a key is; a value of another version counts too, although it is not read."""
         return changes_in(self._table.get(key)) if stored is None else stored.changes
 
-    async def _store(self, changes: Mapping[bytes, StoredState[S]]) -> None:
+    async def _store(self, changes: Mapping[bytes, _Change]) -> None:
         """Write states to the changelog, wait for the broker, then put them into the table.
 
         A state that the broker refuses stays in memory, and the work goes on.
@@ -299,10 +312,10 @@ class Stage(Generic[S]):
         """
         self._app.check_may_write()
         written = await self._changelog.write(
-            {key: (stored.partition, self._encode(stored)) for key, stored in changes.items()}
+            {key: (change.stored.partition, change.value) for key, change in changes.items()}
         )
         for key in written:
-            if self._live.get(key) is changes[key]:
+            if self._live.get(key) is changes[key].stored:
                 del self._live[key]
 
     # silence and age
@@ -338,7 +351,7 @@ class Stage(Generic[S]):
             changes = stored.changes + 1
             stored = StoredState(state, stored.partition, round(now_ms), outbox, changes)
             self._live[key] = stored
-            await self._store({key: stored})
+            await self._store({key: _Change(stored, self._encode(stored))})
         sent = [
             await self._producer.publish_encoded(topic, record, message)
             for topic, record, message in messages
@@ -347,7 +360,7 @@ class Stage(Generic[S]):
         self.counters["flushed"] += len(sent)
         emptied = msgspec.structs.replace(stored, outbox=(), changes=stored.changes + 1)
         self._live[key] = emptied
-        await self._store({key: emptied})
+        await self._store({key: _Change(emptied, self._encode(emptied))})
         for _, record, _ in messages:
             if isinstance(record, Alert):
                 self._announce(record)

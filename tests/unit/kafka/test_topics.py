@@ -27,6 +27,7 @@ from streamer.kafka.topics import (
     TOPICS,
     WINDOWS,
     Topic,
+    encoded,
     topic_of,
 )
 from streamer.records import NS_PER_S, FaceCrop, Presence, Sentiment, Window, Word
@@ -242,3 +243,19 @@ def test_a_live_session_without_consent_is_refused(consent: str | None) -> None:
     with pytest.raises(UnreadableRecord, match="states no consent"):
         SESSIONS.decode(msgspec.json.encode(made_records.session(consent=consent)))
     assert SESSIONS.encode(made_records.session(consent=consent, live=False))
+
+
+def test_topics_of_one_format_share_the_bytes_of_a_record() -> None:
+    sentiment = made_records.sentiment(3)
+    (first, smoothed), (second, for_the_session) = encoded((SMOOTHED, SESSION_INPUT), sentiment)
+    assert (first, second) == (SMOOTHED, SESSION_INPUT)
+    assert smoothed == SMOOTHED.encode(sentiment)
+    assert for_the_session == SESSION_INPUT.encode(sentiment)
+    assert for_the_session.value is smoothed.value
+    assert not SMOOTHED.has_format_of(SCORES)
+
+
+def test_a_record_that_no_reader_would_accept_is_for_no_topic() -> None:
+    wrong = made_records.sentiment(3, window_id="of/somebody/else")
+    with pytest.raises(UnreadableRecord):
+        encoded((SMOOTHED, SESSION_INPUT), wrong)

