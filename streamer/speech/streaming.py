@@ -34,6 +34,10 @@ GAP_NS = 100 * NS_PER_MS
 """A hole between chunks from which on the utterance ends; a smaller one is clock jitter."""
 SAME_TIME_NS = 200 * NS_PER_MS
 """How far apart two answers may place a word and still agree on it."""
+SAME_WORDS = 4
+"""Committed words that are looked for in the next answer, which may place them a little earlier."""
+SETTLED_NS = 2 * NS_PER_S
+"""A word is given out this long after its end, whether or not the last two answers agree on it."""
 PAUSE_NS = 100 * NS_PER_MS
 """A pause from which on a running utterance is not decoded: its end is, or what follows."""
 CUT_FROM = 0.8
@@ -169,7 +173,7 @@ class StreamingRecogniser:
         self.description = description
         self.may_ask: Callable[[int], bool] = lambda _: True
         self._voice = voice
-        self._utterance = _Utterance(engine) if engine is not None else None
+        self._utterance = _Utterance(engine, config) if engine is not None else None
         self._languages = config.scored_languages
         self._threshold = config.vad_threshold
         self._release = max(0.01, config.vad_threshold - RELEASE)
@@ -335,12 +339,14 @@ class StreamingRecogniser:
 class _Utterance:
     """One utterance at a time, and its committed words (local agreement of two hypotheses)."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, config: AsrConfig) -> None:
         self._engine = engine
+        self._overdue_ns = max(SETTLED_NS - to_ns(config.interval_s), SETTLED_NS // 2)
         self._begun_ns = 0
         self._length_ns = 0
         self._before: list[WordHypothesis] = []  # the last answer, without what is committed
         self._committed_ns = 0  # from the utterance's start
+        self._committed: deque[str] = deque(maxlen=SAME_WORDS)  # the last ones
 
     @property
     def committed_ns(self) -> int:
@@ -350,6 +356,7 @@ class _Utterance:
     def begin(self, begun_ns: int) -> None:
         self._begun_ns, self._length_ns, self._committed_ns = begun_ns, 0, 0
         self._before = []
+        self._committed.clear()
         self._engine.begin()
 
     def feed(self, frame: NDArray[np.float32]) -> None:
@@ -357,8 +364,13 @@ class _Utterance:
         self._engine.feed(frame)
 
     def commit(self) -> list[tuple[Word, str]]:
-        """Ask the engine; the words that it also gave the time before are committed."""
+        """Ask the engine; the words that it also gave the time before are committed.
+
+        So are those that must be settled before it is asked again.
+        """
         answer = self._uncommitted(self._engine.hypothesis())
+        if not answer:
+            return []
         agreed = 0
         for now, before in zip(answer, self._before, strict=False):
             if (
@@ -367,6 +379,8 @@ class _Utterance:
                 or abs(now.end_ns - before.end_ns) > SAME_TIME_NS
             ):
                 break
+            agreed += 1
+        while agreed < len(answer) and answer[agreed].end_ns <= self._length_ns - self._overdue_ns:
             agreed += 1
         words = self._give(answer[:agreed])
         self._before = answer[agreed:]
@@ -378,6 +392,18 @@ class _Utterance:
         return self._give(self._uncommitted(self._engine.end()))
 
     def _uncommitted(self, answer: list[WordHypothesis]) -> list[WordHypothesis]:
+        """Return what follows the committed words, by their text or else by their time."""
+        texts = [_spoken(h.text) for h in answer]
+        committed = list(self._committed)
+        last = [
+            end
+            for end, h in enumerate(answer, start=1)
+            if abs(h.end_ns - self._committed_ns) <= SAME_TIME_NS
+        ]
+        for length in range(len(committed), 0, -1):
+            for end in last:
+                if end >= length and texts[end - length : end] == committed[-length:]:
+                    return answer[end:]
         return [h for h in answer if (h.start_ns + h.end_ns) // 2 >= self._committed_ns]
 
     def _give(self, agreed: list[WordHypothesis]) -> list[tuple[Word, str]]:
@@ -393,6 +419,7 @@ class _Utterance:
                 given = Word(word.text, begun_ns + start_ns, begun_ns + end_ns, confidence)
                 words.append((given, word.language))
             self._committed_ns = end_ns
+            self._committed.append(_spoken(word.text))
         return words
 
 

@@ -210,17 +210,47 @@ def test_a_word_goes_out_when_two_answers_agree_on_it_and_not_before() -> None:
         [("know", 0, 300), ("why", 400, 1100)],  # the second word's end moved
         [("know", 0, 300), ("why", 400, 1100), ("not", 1200, 1300)],
     )
-    transcripts = hear(recogniser(engine), chunks(step(1, 5500)))
-    first_ask_ns = 1024 * MS  # the first frame that ends after a second
-    at_ms = {
-        text: round((at - first_ask_ns) / NS_PER_S) for text, at in transcripts.given_at.items()
-    }
-    assert at_ms == {"know": 2, "why": 4, "not": 4}
+    transcripts = hear(recogniser(engine, interval_s=0.4), chunks(step(1, 2200)))
+    first_ask_ns = 416 * MS  # the first frame that ends after an interval
+    asked = {text: round((at - first_ask_ns) / 4e8) for text, at in transcripts.given_at.items()}
+    assert asked == {"know": 2, "why": 4, "not": 4}
     assert transcripts.texts == ["know", "why", "not"]
 
 
+def test_a_word_on_which_no_two_answers_agree_is_settled_two_seconds_after_its_end() -> None:
+    """The recogniser hears each word in another way every time."""
+    said = [step(word, 400) for word in range(1, 11)]
+    answers = [
+        [(f"w{word}x{ask}", 400 * word, 400 * word + 350) for word in range(10)]
+        for ask in range(12)
+    ]
+    heard = hear(recogniser(ScriptedEngine(*answers), interval_s=0.8), chunks(np.concatenate(said)))
+    assert len(heard.words) == 10, "none is said twice"
+    settled_ms = [(heard.given_at[word.text] - word.end_ns) // MS for word in heard.words[:6]]
+    assert max(settled_ms) <= 2_100, "two seconds and the chunk that was heard by then"
+
+
+def test_an_empty_answer_changes_nothing_about_what_two_agree_on() -> None:
+    """A recogniser may reject its own text once: it is unsure where a word breaks off."""
+    words = [("one", 0, 400), ("two", 400, 800)]
+    engine = ScriptedEngine(words, [], words, words)
+    heard = hear(recogniser(engine, interval_s=0.5), chunks(step(1, 1700)))
+    assert set(heard.given_at.values()) == {1_600 * MS}, "at the third answer"
+
+
+def test_the_word_behind_a_committed_one_is_found_by_text_where_its_time_moved() -> None:
+    """The second answer places it before the end of what is committed; and a new word precedes."""
+    engine = ScriptedEngine(
+        [("so", 300, 600), ("it", 600, 1000)],
+        [("so", 300, 600), ("it", 600, 1000)],
+        [("and", 0, 250), ("so", 250, 600), ("it", 600, 900), ("goes", 900, 980)],
+    )
+    heard = hear(recogniser(engine, interval_s=0.6), chunks(step(1, 1500)))
+    assert heard.texts == ["so", "it", "goes"]
+
+
 def test_an_utterance_that_may_not_be_decoded_is_decoded_as_soon_as_it_may() -> None:
-    waiting = recogniser(ScriptedEngine([("one", 0, 500)]))
+    waiting = recogniser(ScriptedEngine([("one", 2_500, 2_900)]))
     waited_ms: list[int] = []
 
     def from_the_third_second(waited_ns: int) -> bool:
