@@ -1,5 +1,8 @@
 """Voice activity: Silero's own model, 32 ms of sound at a time → probability of speech.
 
+A soft voice or a microphone with little gain is amplified first: at a peak of 0.01 the model misses
+most of what it hears at 0.1.
+
 The model is recurrent and remembers what it heard, so every listener has one of its own (2 MB).
 Runs on the processor in the caller's thread, at about 2 % of one core per participant. torch is
 imported with the model and not before: the stages of a session start without waiting for it.
@@ -9,18 +12,16 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.errors import ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
-
-if TYPE_CHECKING:
-    import torch
 
 FRAME_SAMPLES = 512
 FRAME_NS = FRAME_SAMPLES * NS_PER_S // SAMPLE_RATE_HZ
@@ -29,6 +30,15 @@ QUIET_BELOW, FORGET_FRAMES = 0.35, 16
 loud music or hum makes it miss soft speech."""
 SILENT_PEAK = 16 / 32_768
 """A frame in which no sample is larger is silence: somebody is muted."""
+
+PEAK, PEAK_HALVES_S = 0.3, 1.0
+"""Peak to which sound is amplified, and how fast an earlier, louder one is forgotten."""
+PEAK_KEPT = 0.5 ** (FRAME_SAMPLES / SAMPLE_RATE_HZ / PEAK_HALVES_S)
+LARGEST_GAIN = 100.0
+NOISE = 0.003
+"""Root mean square to which the background is amplified at most (-50 dB of full scale)."""
+BACKGROUND_FRAMES, BACKGROUND_SHARE = 94, 0.1
+"""The background is as loud as the softest tenth of so many frames (3 s)."""
 
 _LOADING = threading.Lock()
 """Held while a model loads: Python's warning filters belong to all threads."""
@@ -44,6 +54,28 @@ class VoiceActivity(Protocol):
         """Start anew: the next frame does not follow the last one."""
 
 
+class Gain:
+    """Automatic gain: amplifies soft sound, never its background alone, and attenuates none."""
+
+    def __init__(self) -> None:
+        """Nothing heard yet."""
+        self._levels: deque[float] = deque(maxlen=BACKGROUND_FRAMES)
+        self._peak = 0.0
+
+    def apply(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the next frame, (n,), amplified by what it and the frames before allow."""
+        level = float(np.sqrt(np.mean(np.square(frame), dtype=np.float64)))
+        self._levels.append(level)
+        self._peak = max(float(np.abs(frame).max()), self._peak * PEAK_KEPT)
+        background = sorted(self._levels)[int(BACKGROUND_SHARE * len(self._levels))]
+        by_peak, by_noise = PEAK / max(self._peak, 1e-9), NOISE / max(background, 1e-9)
+        return frame * np.float32(max(1.0, min(by_peak, by_noise, LARGEST_GAIN)))
+
+    def forget(self) -> None:
+        """Let what follows be amplified, however loud the sound was before."""
+        self._peak = 0.0
+
+
 class Silero:
     """Silero VAD from the package silero_vad, which carries its weights."""
 
@@ -51,6 +83,7 @@ class Silero:
         """Load the model; raises ModelError when the package is not there or damaged."""
         self._quiet_frames = 0
         self._remembers = False
+        self._gain = Gain()
         try:
             with _LOADING, one_thread(), warnings.catch_warnings():
                 # torch deprecates TorchScript, in which this model is published.
@@ -72,18 +105,21 @@ class Silero:
             return [0.0] * len(silent)
         with torch.inference_mode(), one_thread():
             return [
-                self._probability(*frame)
-                for frame in zip(torch.from_numpy(frames), silent, strict=True)
+                self._probability(frame, is_silent)
+                for frame, is_silent in zip(frames, silent, strict=True)
             ]
 
-    def _probability(self, frame: torch.Tensor, silent: bool) -> float:
+    def _probability(self, frame: NDArray[np.float32], silent: bool) -> float:
         """Ask the model, unless the frame is silent and the model starts anew."""
+        import torch
+
         if self._quiet_frames >= FORGET_FRAMES:
             self.forget()
         if silent and not self._remembers:
             return 0.0
         self._remembers = True
-        probability = float(self._model(frame, SAMPLE_RATE_HZ).item())
+        heard = torch.from_numpy(self._gain.apply(frame))
+        probability = float(self._model(heard, SAMPLE_RATE_HZ).item())
         self._quiet_frames = self._quiet_frames + 1 if probability < QUIET_BELOW else 0
         return probability
 
@@ -91,6 +127,7 @@ class Silero:
         """Start anew."""
         self._quiet_frames = 0
         self._remembers = False
+        self._gain.forget()
         self._model.reset_states()
 
 

@@ -33,6 +33,8 @@ LONGEST_NS = 29 * NS_PER_S
 """The longest utterance; a model reads 30 s at once."""
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10
 """Shorter audio holds no word."""
+PEAK, LARGEST_GAIN = 0.3, 100.0
+"""Peak to which a softer utterance is amplified, and by how much at most."""
 FRAMES_PER_S = 100
 SHORT_FRAMES, FULL_FRAMES = 10 * FRAMES_PER_S, 30 * FRAMES_PER_S
 """Frames of the log-mel spectrogram that are encoded; windows shorter than 10 s make loops."""
@@ -218,7 +220,7 @@ class Model:
     ) -> tuple[_Decoded, str]:
         samples = frames * SAMPLE_RATE_HZ // FRAMES_PER_S
         with one_thread():
-            features = self._log_mel(audio, samples)[None]
+            features = self._log_mel(_amplified(audio), samples)[None]
         limit = TOKENS_AT_LEAST + len(audio) * TOKENS_PER_S // SAMPLE_RATE_HZ
         with self._lock:
             encoded = self._network.encode(self._storage.from_array(np.ascontiguousarray(features)))
@@ -294,6 +296,13 @@ class Model:
                 tokens, starts[:-1], starts[1:], aligned.text_token_probs, strict=False
             )
         ]
+
+
+def _amplified(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an utterance, (n,), louder where it is soft: Whisper misreads peaks below 0.001."""
+    peak = float(np.abs(audio).max(initial=0.0))
+    gain = min(LARGEST_GAIN, PEAK / max(peak, 1e-9))
+    return audio * np.float32(max(1.0, gain))
 
 
 def short_code(language: str) -> str:

@@ -7,6 +7,7 @@ published whisper-tiny.en and whisper-base.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -308,6 +309,16 @@ def test_words_of_a_real_recording_have_their_text_and_times(
     starts = [word.start_ns for word in words]
     assert starts == sorted(starts)
     assert words[-1].end_ns <= len(audio) / SAMPLE_RATE_HZ * NS_PER_S
+
+
+def test_a_very_soft_recording_has_the_words_of_a_loud_one(
+    tiny_en: Model, shared_data: Path
+) -> None:
+    audio = read_audio(Media(shared_data / "meetings" / "whisper.cpp__jfk.wav"))
+    assert audio is not None
+    soft = (np.round(0.002 * audio * 32_768) / 32_768).astype(np.float32)  # a peak of 51 steps
+    text = " ".join(word.text for word in tiny_en.decode(soft, "en")).lower()
+    assert "ask not what your country can do for you" in re.sub(r"[^a-z ]", "", text)
 
 
 @pytest.mark.slow
