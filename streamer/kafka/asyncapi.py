@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamer.config import KafkaConfig
-from streamer.kafka.topics import DEAD_LETTER, PUBLISHED, WINDOWS, Topic
+from streamer.kafka.topics import DEAD_LETTER, SESSION_INPUT, TOPICS, Topic
 
 FILE = "asyncapi.json"
 VERSION = "1"
@@ -23,7 +23,7 @@ _LETTER_HEADERS = (
     "original_offset",
     "original_timestamp_ms",
 )
-_TOPICS: tuple[Topic[Any], ...] = (*PUBLISHED, WINDOWS, DEAD_LETTER)
+_INTERNAL = "Internal, between workers of processing: each `Sentiment` again, by session."
 
 
 def asyncapi() -> str:
@@ -39,9 +39,9 @@ def asyncapi() -> str:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {topic.kind: _channel(topic, prefix) for topic in _TOPICS},
-        "operations": {f"receive_{topic.kind}": _operation(topic) for topic in _TOPICS},
-        "components": {"messages": {topic.kind: _message(topic) for topic in _TOPICS}},
+        "channels": {topic.kind: _channel(topic, prefix) for topic in TOPICS},
+        "operations": {f"receive_{topic.kind}": _operation(topic) for topic in TOPICS},
+        "components": {"messages": {topic.kind: _message(topic) for topic in TOPICS}},
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -71,8 +71,9 @@ def _message(topic: Topic[Any]) -> Mapping[str, Any]:
         "headers": _headers(_LETTER_HEADERS if topic is DEAD_LETTER else _HEADERS),
         "bindings": {"kafka": {"key": _key(topic)}},
     }
-    if topic.schema_file is not None:
-        message["payload"] = {"$ref": f"./{topic.schema_file}"}
+    for same in TOPICS:
+        if same.struct is topic.struct and same.schema_file is not None:
+            message["payload"] = {"$ref": f"./{same.schema_file}"}
     return message
 
 
@@ -89,4 +90,6 @@ def _key(topic: Topic[Any]) -> Mapping[str, Any]:
 
 
 def _first_line(topic: Topic[Any]) -> str:
+    if topic is SESSION_INPUT:
+        return _INTERNAL
     return (topic.struct.__doc__ or "").strip().partition("\n")[0]

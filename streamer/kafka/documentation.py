@@ -260,6 +260,20 @@ their mean valences in order of time. |
 | divided | A meeting in which `spread` is at least {valence.DIVIDED_SPREAD:g}, `valence` - \
 `spread` is negative and `valence` + `spread` is positive. Summary, page and report show this word \
 instead of `label`. Its share of the time is that of the windows with a valence. |
+| with evidence | Of a participant: the windows that have a valence. In the report: their share \
+of the participant's windows. |
+| spread of a participant | In the report: the standard deviation of `valence` over the windows \
+that have one. The `spread` of a record is that between people. |
+| share of a polarity | Of the windows that have a valence, those with this `polarity`. |
+| windows, B−A, \\|B−A\\|, corr, same label, same polarity | Of `compare`, over the windows \
+that have a valence in A and in B: how many these are, the means of the difference and of its \
+size, Pearson's correlation, and the shares with the same `label` and `polarity`. |
+| sure | On the page: one `uncertainty` more or less does not change the polarity of the valence; \
+else *perhaps* and the polarities that it reaches. |
+| rising, falling, steady | On the page: `trend_per_min` above 0.25, below -0.25, or between. In \
+the report's first lines: the last third is 0.25 or more above or below the first. |
+| time of a stage | On the page: median and 95th percentile of `latency_ms` of the newest \
+120 records. |
 | course | The mean valence of a meeting in each twelfth of its length, as in a third. |
 | length of an alert | From the record with `raised` to the next one with `cleared` of the same \
 kind, participant and rule; the session's end where there is none. |

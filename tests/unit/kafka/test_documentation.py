@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from streamer.cli import app
 from streamer.kafka import documentation
 from streamer.kafka.asyncapi import asyncapi
-from streamer.kafka.topics import DEAD_LETTER, PUBLISHED, WINDOWS, topic_of
+from streamer.kafka.topics import TOPICS, topic_of
 from streamer.records import Score, Sentiment, Window
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,7 +70,7 @@ def test_the_published_schemas_are_current(tmp_path: Path) -> None:
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
     document = json.loads((SCHEMAS / "asyncapi.json").read_text("utf-8"))
     assert {channel["address"] for channel in document["channels"].values()} == {
-        topic.full_name("sentiment") for topic in (*PUBLISHED, WINDOWS, DEAD_LETTER)
+        topic.full_name("sentiment") for topic in TOPICS
     }
     references = list(_references(document))
     assert len(references) > len(document["channels"])
