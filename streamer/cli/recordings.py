@@ -111,7 +111,7 @@ def sessions(
     elif everything:
         print_line(f"No recording in {folder} contains {text!r}.")
     else:
-        print_line(f"{folder} contains no recordings.")
+        print_line(f"{folder} contains no recordings; `streamer record` or --record DIR makes one.")
 
 
 @app.command()
