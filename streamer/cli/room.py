@@ -100,7 +100,7 @@ def room(
     --consent is the text that each of them is shown; without it a general one is. With several
     --session each one has links, people and a record of its own, at one address.
     """
-    from streamer.room.peer import check_addresses
+    from streamer.room.ice import check_addresses
     from streamer.room.rooms import Rooms
     from streamer.room.session import RoomCapture, room_plans
 

@@ -3,6 +3,10 @@
     people   who has agreed to what, who is in, who has left (pure)
     inbox    decoded frames with RTP times → chunks of one participant
     peer     WebRTC: an offer → an answer, and the frames of its tracks
+      offers     what an SDP offer may contain (pure)
+      ice        addresses, and when a sender counts as gone
+      encryption the certificates and ciphers of connections
+      jitter     its packets of sound in order
     programs a WebSocket for programs without WebRTC
       messages   its protocol (pure)
       allowance  how much a sender may send (pure)

@@ -205,6 +205,11 @@ class Inbox:
             yield StreamEnd("vision", self._video.end_ns)
 
     @property
+    def ends_ns(self) -> tuple[int, int]:
+        """Own time up to which sound and images have come."""
+        return self._audio.end_ns, self._video.end_ns
+
+    @property
     def _takes_sound(self) -> bool:
         return bool(SOUND & self._shared) and not self._ended.is_set()
 

@@ -129,6 +129,7 @@ class Joining:
         router.add_delete("/api/stay", self._leave)
         router.add_post("/api/forget", self._forget)
         router.add_post("/whip", self._join)
+        router.add_options("/whip", _whip)
         router.add_delete("/whip/{key}", self._leave)
 
     async def _terms(self, request: web.Request) -> web.StreamResponse:
@@ -211,3 +212,10 @@ class Joining:
         """Pass whoever has the token; until then a connection may give way to others."""
         self._token.check(bearer(request))
         self._admit(request)
+
+
+async def _whip(request: web.Request) -> web.StreamResponse:
+    """Say what is posted there (RFC 9725); some senders ask before they offer."""
+    return web.Response(
+        status=204, headers={"Accept-Post": "application/sdp", "Allow": "OPTIONS, POST"}
+    )

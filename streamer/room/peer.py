@@ -1,25 +1,26 @@
 """WebRTC: an offer → an answer, and the frames of its tracks into an inbox.
 
 What enters: an SDP offer. What leaves: the SDP answer, and decoded frames with their RTP times.
-STUN and TURN servers are asked for addresses only where the settings name them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-from collections.abc import Awaitable, Callable, Collection
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from aioice.ice import get_host_addresses
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
 from streamer.config import RoomConfig
-from streamer.errors import ConfigError
 from streamer.records import NS_PER_S
+from streamer.room import encryption
+from streamer.room.ice import ice_servers, keep_while_heard, restrict
 from streamer.room.inbox import Inbox
+from streamer.room.jitter import use_for_sound
+from streamer.room.offers import CANNOT_BE_ANSWERED, Offer
 from streamer.room.people import Refused
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,6 @@ CONNECT_S = 20.0
 TICK_S = 0.5
 """How often an inbox lets time pass."""
 ENDED = ("failed", "closed")
-MOST_CANDIDATES = 40
-"""Addresses in an offer; each one is tried."""
 
 
 class Peer(Protocol):
@@ -66,6 +65,8 @@ class WebRtcPeer:
         self._inbox = inbox
         self._addresses = settings.ice_addresses
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers(settings)))
+        encryption.use_for(self._connection)
+        self._heard_s = time.monotonic()
         self._gone = asyncio.Event()
         self._connected = asyncio.Event()
         self._tracks: set[asyncio.Task[None]] = set()
@@ -78,23 +79,22 @@ class WebRtcPeer:
         Raises:
             Refused: it is no offer of at most one sound and one image.
         """
-        if offer.count("\na=candidate:") > MOST_CANDIDATES:
-            raise Refused(400, f"Offer at most {MOST_CANDIDATES} candidates.")
-        kinds = [line[2:7].lower() for line in offer.splitlines() if line.startswith("m=")]
-        if not kinds or sorted(kinds) not in (["audio"], ["video"], ["audio", "video"]):
-            raise Refused(400, "Offer one audio track, one video track, or one of each.")
+        taken = Offer(offer)
         try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._connection.setRemoteDescription(RTCSessionDescription(taken.sdp, "offer"))
             for transceiver in self._connection.getTransceivers():
                 if not self._allowed(transceiver.kind):
                     transceiver.direction = "inactive"
+                if transceiver.kind == "audio":
+                    use_for_sound(transceiver.receiver)
                 if self._addresses:
-                    _restrict(transceiver, self._addresses)
+                    restrict(transceiver, self._addresses)
+                keep_while_heard(transceiver, lambda: self._heard_s)
             await self._connection.setLocalDescription(await self._connection.createAnswer())
         except Exception as error:
             await self.close()
-            raise Refused(400, "The SDP offer cannot be answered.") from error
-        return str(self._connection.localDescription.sdp)
+            raise Refused(400, CANNOT_BE_ANSWERED) from error
+        return taken.answered(str(self._connection.localDescription.sdp))
 
     async def run(self) -> None:
         """Receive until the sender is gone, or has not connected within CONNECT_S."""
@@ -134,6 +134,7 @@ class WebRtcPeer:
         try:
             while True:
                 frame = await track.recv()
+                self._heard_s = time.monotonic()
                 push(frame, int(frame.pts * frame.time_base * NS_PER_S))
         except MediaStreamError:
             return
@@ -142,48 +143,3 @@ class WebRtcPeer:
             log.debug("", exc_info=True)
             self._connected.set()
             self._gone.set()
-
-
-def ice_servers(settings: RoomConfig) -> list[RTCIceServer]:
-    """Return the servers of the settings as aiortc takes them."""
-    return [
-        RTCIceServer(server.url)
-        if server.kind == "stun"
-        else RTCIceServer(server.url, server.username, server.credential.get_secret_value())
-        for server in settings.ice_servers
-    ]
-
-
-def usable(addresses: Collection[str], allowed: Collection[str]) -> list[str]:
-    """Return which of a machine's addresses media may use; an empty `allowed` allows all."""
-    networks = [ipaddress.ip_network(each) for each in allowed]
-    return [
-        address
-        for address in addresses
-        if not networks or any(ipaddress.ip_address(address) in network for network in networks)
-    ]
-
-
-def check_addresses(settings: RoomConfig) -> None:
-    """Refuse `room.ice_addresses` without any address of this machine.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    own = get_host_addresses(use_ipv4=True, use_ipv6=True)
-    if settings.ice_addresses and not usable(own, settings.ice_addresses):
-        raise ConfigError(
-            "No address of this machine is in room.ice_addresses; it has "
-            f"{', '.join(own) or 'none but the loopback address'}."
-        )
-
-
-def _restrict(transceiver: Any, allowed: Collection[str]) -> None:
-    """Let a transport gather candidates at the allowed addresses only; aiortc has no setting."""
-    connection = transceiver.sender.transport.transport.iceGatherer._connection
-    gather: Callable[..., Awaitable[Any]] = connection.get_component_candidates
-
-    async def restricted(component: int, addresses: list[str], **more: Any) -> Any:
-        return await gather(component, usable(addresses, allowed), **more)
-
-    connection.get_component_candidates = restricted

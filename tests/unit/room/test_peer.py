@@ -17,14 +17,10 @@ from streamer.capture import Chunk
 from streamer.config import RoomConfig, as_toml, dump, load
 from streamer.errors import ConfigError
 from streamer.records import NS_PER_MS, AudioChunk, Modality, StreamEnd, VideoFrame
+from streamer.room.ice import SILENT_S, check_addresses, ice_servers, look_after, usable
 from streamer.room.inbox import Inbox
-from streamer.room.peer import (
-    MOST_CANDIDATES,
-    WebRtcPeer,
-    check_addresses,
-    ice_servers,
-    usable,
-)
+from streamer.room.offers import MOST_CANDIDATES
+from streamer.room.peer import WebRtcPeer
 from streamer.room.people import Refused
 from streamer.session.sharing import Shared
 
@@ -231,3 +227,39 @@ async def test_an_offer_with_very_many_candidates_is_refused() -> None:
     offer = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" + line * (MOST_CANDIDATES + 1)
     with pytest.raises(Refused, match=f"at most {MOST_CANDIDATES} candidates"):
         await WebRtcPeer(inbox()).answer(offer)
+
+
+class Silent:
+    """A connection whose sender answers no question; each takes ten seconds of the test's clock."""
+
+    remote_password = "secret"
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.heard_until_s = 0.0
+        self.closed_s: float | None = None
+        self.remote_addr = ("192.0.2.7", 50_000)
+        self._nominated = {1: self}
+        self.protocol = self
+
+    def build_request(self, pair: Any, nominate: bool) -> None:
+        return None
+
+    async def request(self, *args: Any, **settings: Any) -> None:
+        self.now_s += 10
+        raise stun.TransactionTimeout
+
+    async def close(self) -> None:
+        self.closed_s = self.now_s
+
+    def heard_s(self) -> float:
+        return min(self.now_s, self.heard_until_s)
+
+
+@pytest.mark.parametrize("heard_until_s", [0.0, 200.0])
+async def test_a_sender_is_gone_when_it_neither_answers_nor_sends(heard_until_s: float) -> None:
+    silent = Silent()
+    silent.heard_until_s = heard_until_s
+    async with asyncio.timeout(PATIENCE_S):
+        await look_after(silent, silent.heard_s, lambda: silent.now_s, ask_s=0)
+    assert silent.closed_s == heard_until_s + SILENT_S + 10
