@@ -79,7 +79,8 @@ def overlapping(count: int, rng: np.random.Generator) -> list[Window]:
     Their words differ.
     """
     made = [make_window(index, rng) for index in range(count)]
-    crops = [crop for window in made for crop in window.faces]
+    jpegs = [crop.jpeg for window in made for crop in window.faces]
+    crops = [FaceCrop(at * NS_PER_S // 5, jpeg) for at, jpeg in enumerate(jpegs)]
     return [
         msgspec.structs.replace(
             window,
@@ -167,10 +168,13 @@ def in_batches(model: Predictor, clips: Sequence[Clip], size: int) -> None:
 
 
 def clips_of(
-    windows: Sequence[Window], config: Config, modalities: Sequence[Modality] = MODALITIES
+    windows: Sequence[Window],
+    config: Config,
+    modalities: Sequence[Modality] = MODALITIES,
+    most_faces: int | None = None,
 ) -> list[Clip]:
     """Decode windows that all have evidence."""
-    return [clip for window in windows if (clip := to_clip(window, config, modalities))]
+    return [clip for window in windows if (clip := to_clip(window, config, modalities, most_faces))]
 
 
 def main() -> None:
@@ -237,7 +241,7 @@ def main() -> None:
         "Windows of one listener, only a face": silent,
         "Windows of one speaker, each revised once": revised(series),
     }.items():
-        clips_of_them = clips_of(some, config)
+        clips_of_them = clips_of(some, config, most_faces=model.most_faces)
         keeping = {
             "nothing kept": (len(some), partial(alone, model, clips_of_them, 0)),
             "kept by content": (len(some), partial(alone, model, clips_of_them, 1 << 25)),

@@ -27,6 +27,7 @@ from streamer.records import (
     NS_PER_MS,
     NS_PER_S,
     SAMPLE_RATE_HZ,
+    FaceCrop,
     Gate,
     Modality,
     Presence,
@@ -40,6 +41,8 @@ from streamer.spoken import speech_of
 PIXELS_PER_MESSAGE_BYTE = 16
 """Pixels that all crops of a window may have, per byte of Kafka's message limit. A crop has about
 three pixels per byte; one with many times more was made to exhaust memory."""
+ENOUGH_FACES = 0.75
+"""The share of the crops that are read which a window must have at the times that all share."""
 AUDIO_TOLERANCE_S = 0.1
 """How much longer or shorter than its window the audio may be."""
 
@@ -54,7 +57,7 @@ def to_clip(
 
     Silence, wordless time and faceless time are left out (`Window.presence`), and so is every
     modality that `modalities` does not name: it is not even decoded. Nor are more than `most_faces`
-    crops, spread as the encoder spreads those that it reads. Thread-safe.
+    crops (see `faces_to_read`). Thread-safe.
 
     Raises:
         UnreadableRecord: the window contradicts itself, exceeds a limit of `inference`, or its
@@ -122,7 +125,25 @@ def _decode_faces(
     limit = PIXELS_PER_MESSAGE_BYTE * config.kafka.max_message_bytes
     if pixels > limit:
         raise UnreadableRecord(f"the face crops have {pixels} pixels together, more than {limit}")
-    return [_decode_jpeg(face.jpeg) for face in spread(window.faces, most_faces or len(sizes))]
+    return [_decode_jpeg(face.jpeg) for face in faces_to_read(window, most_faces or len(sizes))]
+
+
+def faces_to_read(window: Window, limit: int) -> Sequence[FaceCrop]:
+    """Return at most `limit` crops of a window, evenly spread over it.
+
+    Windows of one length read the same crops where they overlap, so that an encoder that keeps what
+    it made need not read them again: the first crop of each `limit`-th of a window's length,
+    counted from the session's start. Where faces are missing from too many of those, the crops are
+    spread over those that there are.
+    """
+    if len(window.faces) <= limit:
+        return window.faces
+    part_ns = -(-(window.end_ns - window.start_ns) // limit)
+    first: dict[int, FaceCrop] = {}
+    for face in window.faces:
+        first.setdefault(face.event_time_ns // part_ns, face)
+    whole = [face for part, face in first.items() if part * part_ns >= window.start_ns]
+    return whole if len(whole) >= ENOUGH_FACES * limit else spread(window.faces, limit)
 
 
 def _decode_jpeg(data: bytes) -> NDArray[np.uint8]:

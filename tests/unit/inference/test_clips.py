@@ -19,7 +19,7 @@ from streamer import audio
 from streamer.config import Config
 from streamer.errors import UnreadableRecord
 from streamer.inference import clips
-from streamer.inference.clips import to_clip, to_score
+from streamer.inference.clips import faces_to_read, to_clip, to_score
 from streamer.records import (
     MODALITIES,
     NS_PER_MS,
@@ -54,6 +54,48 @@ def test_only_the_crops_that_the_encoder_reads_are_decoded() -> None:
     )
     assert whole is not None and read is not None and whole.faces is not None
     assert [face.shape for face in read.faces or []] == [f.shape for f in spread(whole.faces, 8)]
+
+
+def of_faces(begin_s: float, times_s: Sequence[float], length_s: float = 5.0) -> Window:
+    """A window with a face at each of these times that is in it."""
+    start_ns, end_ns = round(begin_s * NS_PER_S), round((begin_s + length_s) * NS_PER_S)
+    times_ns = [round(at_s * NS_PER_S) for at_s in times_s]
+    faces = tuple(FaceCrop(at_ns, b"") for at_ns in times_ns if start_ns <= at_ns < end_ns)
+    return window(start_ns=start_ns, end_ns=end_ns, faces=faces)
+
+
+def times_read(whole: Window, limit: int) -> list[int]:
+    return [face.event_time_ns for face in faces_to_read(whole, limit)]
+
+
+@given(
+    st.integers(0, 60),
+    st.floats(3.0, 30.0),
+    st.integers(1, 12),
+    st.floats(1.0, 8.0),
+    st.floats(0.0, 0.2),
+)
+def test_windows_of_one_length_read_the_same_crops_where_they_overlap(
+    index: int, rate_hz: float, limit: int, length_s: float, late_s: float
+) -> None:
+    times_s = [late_s + count / rate_hz for count in range(round(75 * rate_hz))]
+    here, next_one = (of_faces(index + hop, times_s, length_s) for hop in (0, 1))
+    read = times_read(here, limit)
+    assert len(read) <= limit
+    assert read == sorted(set(read))
+    assert set(read) <= {face.event_time_ns for face in here.faces}
+    dense = rate_hz * length_s >= 2 * limit  # else too many of the shared times have no crop
+    if dense and limit > 4:
+        shared = [at_ns for at_ns in read if at_ns >= next_one.start_ns]
+        again = [at_ns for at_ns in times_read(next_one, limit) if at_ns < here.end_ns]
+        assert again[-len(shared) :] == shared or again == shared[-len(again) :]
+
+
+def test_of_a_window_with_few_faces_all_are_read_or_spread_ones() -> None:
+    few = of_faces(2, [2.1, 3.3, 6.0])
+    assert times_read(few, 8) == [face.event_time_ns for face in few.faces]
+    half = of_faces(2, [2 + count / 10 for count in range(20)])
+    assert faces_to_read(half, 8) == spread(half.faces, 8)
 
 
 @pytest.mark.parametrize("codec", ["pcm16", "flac"])
