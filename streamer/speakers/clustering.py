@@ -8,6 +8,7 @@ moment decide on it together. Pure; knows no sound, network or thread.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,8 +17,18 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
-SAME_PERSON = 0.56
-"""Cosine distance, on average, up to which voices are of one person."""
+SAME_PERSON, LEAST_DISTANCE, MOST_DISTANCE = 0.58, 0.4, 0.6
+"""Cosine distance, on average, up to which voices are of one person: where little is known of a
+recording, and the least and the most of it. The vectors of one person lie near each other where the
+sound is clean, and far apart where it is far away or noisy."""
+BEYOND_OWN = 0.2
+"""What is added for it to the distance between two vectors of one voice, a low one of those that
+the recording has (OWN_QUANTILE): higher ones may be of two people who were taken for one."""
+OWN_QUANTILE, OWN_COUNT = 0.25, 10
+"""SAME_PERSON counts as much as so many of these distances."""
+OWN_ALONE_S, OWN_SHARE = 1.0, 0.8
+"""What a voice needs for such a distance: speech alone at both times, and the share of its frames
+in the earlier stretch in which the later one has it too."""
 CLEAR_S = 0.8
 """Speech of one voice alone from which on its vector counts in the clustering."""
 LEAST_S, LEAST_SHARE = 4.0, 0.5
@@ -32,6 +43,10 @@ MOST_AT_ONCE = 2
 LIKELY = (0.5, 0.25)
 """Mean probability above which one voice, and above which a second one speaks. A second one is
 easily missed: what it adds below one half is more often right than wrong."""
+
+LOOK_BACK, GAP_FRAMES = 12, 8
+"""Stretches among which the one before a described part is, and frames at its end that may be
+missing: the last one ends a little before the sound does."""
 
 Turn = tuple[int, int, int]
 """A person's number, and the first frame and the end of the interval `[first, end)` of speech."""
@@ -100,6 +115,51 @@ def people_and_voices(
     return [(numbers[person], first, end) for person, first, end in turns], centres[order]
 
 
+def own_distances(earlier: Stretch, later: Stretch) -> list[float]:
+    """Return the cosine distances between vectors of one voice at two times.
+
+    The described part of the `earlier` stretch must be what the `later` one has before its own; so
+    the segmentation tells which voice is which.
+    """
+    before, same = earlier.active[earlier.described_from :], later.active[: later.described_from]
+    frames = min(len(before), len(same))
+    common = before[:frames].T.astype(float) @ same[:frames].astype(float)
+    return [
+        float(1 - earlier.vectors[voice] @ later.vectors[found])
+        for voice in earlier.described
+        if (found := int(common[voice].argmax())) in later.described
+        and min(earlier.alone_s[voice], later.alone_s[found]) >= OWN_ALONE_S
+        and common[voice, found] > OWN_SHARE * before[:, voice].sum()
+    ]
+
+
+def precedes(earlier: Stretch, later: Stretch) -> bool:
+    """Whether `earlier` ends where the described part of `later` begins."""
+    begin = later.first_frame + later.described_from
+    gap = begin - (earlier.first_frame + len(earlier.active))
+    return later.described_from > 0 and 0 <= gap <= GAP_FRAMES
+
+
+def same_person(distances: Sequence[float]) -> float:
+    """Return the distance up to which voices are of one person, by `own_distances`."""
+    if not len(distances):
+        return SAME_PERSON
+    own = np.quantile(np.asarray(distances), OWN_QUANTILE) + BEYOND_OWN
+    found, count = np.clip(own, LEAST_DISTANCE, MOST_DISTANCE), len(distances)
+    return float((count * found + OWN_COUNT * SAME_PERSON) / (count + OWN_COUNT))
+
+
+def _same_person_in(stretches: Sequence[Stretch]) -> float:
+    recent = deque[Stretch](maxlen=LOOK_BACK)
+    distances: list[float] = []
+    for later in stretches:
+        for earlier in recent:
+            if precedes(earlier, later):
+                distances += own_distances(earlier, later)
+        recent.append(later)
+    return same_person(distances)
+
+
 def _centres(stretches: Sequence[Stretch], most: int) -> NDArray[np.float32]:
     """Return the mean vector of each person, (people, width); those who speak most come first."""
     voices = [(s.vectors[v], s.alone_s[v]) for s in stretches for v in s.described]
@@ -110,13 +170,13 @@ def _centres(stretches: Sequence[Stretch], most: int) -> NDArray[np.float32]:
     chosen = [chosen[n] for n in _evenly(len(chosen))]
     vectors = np.stack([vector for vector, _ in chosen])
     seconds = np.array([max(alone_s, LEAST_WEIGHT_S) for _, alone_s in chosen])
-    numbers = clustered(vectors, seconds, most)
+    numbers = clustered(vectors, seconds, most, _same_person_in(stretches))
     persons = range(numbers.max() + 1)
     return np.stack([mean_vector(vectors[numbers == n], seconds[numbers == n]) for n in persons])
 
 
 def clustered(
-    vectors: NDArray[np.float32], seconds: NDArray[np.float64], most: int
+    vectors: NDArray[np.float32], seconds: NDArray[np.float64], most: int, distance: float
 ) -> NDArray[np.intp]:
     """Return whose each voice is: at most `most` people, numbered from 0, who speak most first.
 
@@ -126,11 +186,12 @@ def clustered(
         vectors: of at least one voice, (voices, width).
         seconds: of speech of each voice, (voices,).
         most: how many people there are at most.
+        distance: up to which voices are of one person.
     """
     labels = np.ones(1, int)
     if len(vectors) > 1:
         tree = linkage(vectors, "average", metric="cosine")
-        labels = fcluster(tree, SAME_PERSON, "distance")
+        labels = fcluster(tree, distance, "distance")
     total_s = np.bincount(labels, seconds)
     order = np.argsort(-total_s, kind="stable")[:most]
     enough_s = min(LEAST_S, LEAST_SHARE * total_s.max())

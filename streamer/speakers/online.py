@@ -20,11 +20,14 @@ from scipy.optimize import linear_sum_assignment
 
 from streamer.speakers.clustering import (
     CLEAR_S,
-    SAME_PERSON,
+    LOOK_BACK,
     Stretch,
     Turn,
     clustered,
     mean_vector,
+    own_distances,
+    precedes,
+    same_person,
     speaking,
     turns_of,
 )
@@ -78,6 +81,8 @@ class OnlineSpeakers:
         self._sums: dict[int, Vector] = {}
         self._voices: list[_Voice] = []
         self._held: deque[Stretch] = deque(maxlen=HELD)
+        self._own_distances: deque[float] = deque(maxlen=most_kept)
+        self._same_person = same_person(())
         self._steps = 0
         self._end = self._decided = 0
 
@@ -98,6 +103,7 @@ class OnlineSpeakers:
 
     def add(self, stretch: Stretch) -> list[Turn]:
         """Take the next stretch; return the turns that it decides, by first frame."""
+        self._compare(stretch)
         self._learn(stretch)
         self._held.append(stretch)
         self._end = stretch.first_frame + len(stretch.active)
@@ -141,6 +147,13 @@ class OnlineSpeakers:
 
     # --- what is known of people's voices
 
+    def _compare(self, later: Stretch) -> None:
+        """Learn how far apart the vectors of one person are here."""
+        for earlier in list(self._held)[-LOOK_BACK:]:
+            if precedes(earlier, later):
+                self._own_distances += own_distances(earlier, later)
+        self._same_person = same_person(self._own_distances)
+
     def _learn(self, stretch: Stretch) -> None:
         voices = stretch.described
         whose = self._nearest(stretch.vectors[voices])
@@ -165,9 +178,9 @@ class OnlineSpeakers:
         people = list(self._sums)
         centres = np.stack([_normal(self._sums[person]) for person in people])
         distances = 1 - vectors @ centres.T
-        far = np.where(distances > SAME_PERSON, 10.0, distances)
+        far = np.where(distances > self._same_person, 10.0, distances)
         for voice, at in zip(*linear_sum_assignment(far), strict=True):
-            if distances[voice, at] <= SAME_PERSON:
+            if distances[voice, at] <= self._same_person:
                 whose[voice] = people[at]
         return whose
 
@@ -187,7 +200,7 @@ class OnlineSpeakers:
             return
         vectors = np.stack([voice.vector for voice in self._voices])
         seconds = np.array([voice.alone_s for voice in self._voices])
-        clusters = clustered(vectors, seconds, self._most)
+        clusters = clustered(vectors, seconds, self._most, self._same_person)
         whose = dict(self._kept_numbers(clusters, seconds))
         before = self._sums
         self._sums = {

@@ -201,7 +201,7 @@ async def test_words_of_the_microphone_are_of_whoever_speaks_during_them() -> No
     assert newest(windows["speaker-1"])[1].identity_confidence == 1
 
 
-ONE_PERSON = {0.9: direction(0), 0.6: direction(80), 0.3: direction(35)}
+ONE_PERSON = {0.9: direction(0), 0.6: direction(70), 0.3: direction(32)}
 """A voice that changes: its ends are far from each other, and near to its middle."""
 
 

@@ -5,10 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streamer.speakers import clustering
-from streamer.speakers.clustering import Stretch, people
+from streamer.speakers.clustering import (
+    LEAST_DISTANCE,
+    MOST_DISTANCE,
+    SAME_PERSON,
+    Stretch,
+    own_distances,
+    people,
+    precedes,
+    same_person,
+)
 
 ANA, BO = np.eye(2, 4, dtype=np.float32)
 
@@ -72,3 +84,54 @@ def test_the_more_probable_voice_is_the_one_that_speaks() -> None:
     probable = np.array([[0.6, 0.3]] * 5 + [[0.3, 0.6]] * 5, np.float32)
     alone = np.tile(np.array([0.9, 0.1], np.float32), (10, 1))
     assert people([replace(both, probable=probable, at_once=alone)], 8) == [(0, 0, 5), (1, 5, 10)]
+
+
+def vector(spread: float, other: float) -> NDArray[np.float32]:
+    """A voice `other` degrees beside ANA's, of which `spread` degrees are this moment's."""
+    own, person = np.deg2rad(spread), np.deg2rad(other)
+    parts = [np.cos(own) * np.cos(person), np.sin(own), np.cos(own) * np.sin(person), 0]
+    return np.array(parts, np.float32)
+
+
+def conversation(spread: float, other: float, *, times: int = 1) -> list[Stretch]:
+    """One person alone for forty frames and then another, each heard twice, again and again.
+
+    A person's vectors are `spread` degrees apart, the two people `other` degrees.
+    """
+    whole = []
+    for first, person in zip(range(0, 80 * times, 40), [0, other] * times, strict=True):
+        before = stretch(first, (vector(0, person), 20 * "#"))
+        later = replace(stretch(first, (vector(spread, person), 40 * "#")), described_from=20)
+        whole += [replace(each, alone_s=np.ones(1)) for each in (before, later)]
+    return whole
+
+
+def test_the_vectors_of_one_voice_at_two_times_are_compared() -> None:
+    before, later = conversation(spread=30, other=90)[:2]
+    assert precedes(before, later) and not precedes(later, before)
+    assert own_distances(before, later) == [pytest.approx(1 - np.cos(np.deg2rad(30)))]
+    short = replace(before, alone_s=np.full(1, 0.9))
+    assert own_distances(short, later) == []
+
+
+def test_a_voice_whose_frames_are_mostly_anothers_is_not_compared() -> None:
+    before = replace(stretch(0, (ANA, "#####")), alone_s=np.ones(1))
+    later = replace(stretch(0, (ANA, "##...#####")), described_from=5, alone_s=np.ones(1))
+    assert own_distances(before, later) == []
+
+
+def test_similar_voices_are_told_apart_where_each_persons_vectors_are_near_each_other() -> None:
+    clean = conversation(spread=5, other=57, times=24)
+    assert {person for person, _, _ in people(clean, 8)} == {0, 1}
+    far = conversation(spread=53, other=57, times=24)
+    assert {person for person, _, _ in people(far, 8)} == {0}
+
+
+@given(st.lists(st.floats(0, 2)))
+def test_the_distance_of_one_person_stays_in_its_bounds(distances: list[float]) -> None:
+    assert LEAST_DISTANCE <= same_person(distances) <= MOST_DISTANCE
+
+
+def test_a_few_distances_count_little() -> None:
+    assert same_person([]) == SAME_PERSON
+    assert SAME_PERSON > same_person([0.1]) > same_person([0.1] * 10) > same_person([0.1] * 100)
