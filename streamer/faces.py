@@ -46,6 +46,8 @@ NEAR_SEARCH_EVERY_NS = 400 * NS_PER_MS
 seventh of the CPU."""
 FULL_SEARCH_EVERY_NS = NS_PER_S
 """Interval at which the whole frame is searched for a small or a larger face."""
+CALM_SEARCH_EVERY_NS = 2 * NS_PER_S
+"""The same while one face is known and nothing else was seen."""
 HOLD_NS = 800 * NS_PER_MS
 """How long a face is kept after its last detection; at low frame rates two frames instead."""
 LONGEST_INTERVAL_NS = 5 * NS_PER_S
@@ -103,7 +105,7 @@ class FaceTracker:
     """Tracks the largest face that stays in view, or one by its place; push every frame.
 
     Without a place, a face is used from its second detection on. While a face is tracked, only its
-    surroundings are searched, and the whole frame once a second; a larger face takes over after
+    surroundings are searched, and the whole frame every two seconds; a larger face takes over after
     two detections. Between two searches, and where the detector misses it for a moment, a face is
     tracked by template matching.
 
@@ -248,7 +250,9 @@ class FaceTracker:
         smallest_px = self._config.min_face_share * short_side
         if self._face is not None:
             smallest_px = max(smallest_px, math.sqrt(TAKEOVER_RATIO * area(self._face.box)))
-        if now_ns - self._full_search_ns >= FULL_SEARCH_EVERY_NS:
+        calm = self._face is not None and self._challenger is None
+        every_ns = CALM_SEARCH_EVERY_NS if calm else FULL_SEARCH_EVERY_NS
+        if now_ns - self._full_search_ns >= every_ns:
             self._full_search_ns = now_ns
             boxes += self._search(image, smallest_px)
         elif self._face is None and self._challenger is None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from streamer.audio import Resampler
@@ -237,6 +238,7 @@ class VideoTrack:
         self._last_ns = start_ns - 1
         self._end_ns = self._passed_ns = start_ns
         self._earliest_ns: dict[int, int] = {}  # of the packets that were wanted, by slot
+        self._reformatter = VideoReformatter()
 
     @property
     def end_ns(self) -> int:
@@ -282,19 +284,26 @@ class VideoTrack:
         if slot <= self._slot:
             return None
         self._slot = slot
-        return VideoFrame(at_ns, upright(frame, pixel_aspect))
+        return VideoFrame(at_ns, upright(frame, pixel_aspect, self._reformatter))
 
 
-def upright(frame: av.VideoFrame, pixel_aspect: float = 1.0) -> NDArray[np.uint8]:
+def upright(
+    frame: av.VideoFrame, pixel_aspect: float, reformatter: VideoReformatter
+) -> NDArray[np.uint8]:
     """Convert a decoded frame to RGB of shape (height, width, 3), as it is meant to be shown.
 
     Applies the frame's rotation, makes its pixels (`pixel_aspect` wide for 1 high) square and
-    limits its longer side to MAX_SIDE_PX.
+    limits its longer side to MAX_SIDE_PX. The reformatter is that of the frames before: a new one
+    for each frame, as `frame.reformat` takes, costs twice as much as the conversion.
     """
     width, height = frame.width * pixel_aspect, frame.height
     shrink = min(1.0, MAX_SIDE_PX / max(width, height))
-    rgb = frame.reformat(
-        width=max(1, round(width * shrink)), height=max(1, round(height * shrink)), format="rgb24"
+    rgb = reformatter.reformat(
+        frame,
+        width=max(1, round(width * shrink)),
+        height=max(1, round(height * shrink)),
+        format="rgb24",
+        threads=1,
     )
     image = rgb.to_ndarray()
     quarters = round(frame.rotation / 90) % 4
