@@ -18,6 +18,7 @@ CANNOT_BE_ANSWERED = (
 )
 PROFILE = "42e01f"
 """The profile of H.264 by which aiortc knows it; its decoder takes all of them."""
+_END = re.compile(r"^a=end-of-candidates\r?\n", re.MULTILINE)
 _FORMAT = re.compile(r"^a=fmtp:(\d+) (?=.*profile-level-id=)(.*)$", re.MULTILINE)
 _LEVEL = re.compile(r"profile-level-id=([0-9A-Fa-f]{6})")
 
@@ -37,6 +38,9 @@ class Offer:
     def __post_init__(self) -> None:
         """Check it, and let a sender of H.264 alone use any profile.
 
+        The end of the candidates is taken out: aiortc would give up where it reaches none of them,
+        as names of browsers that hide their address, although the sender may reach the room.
+
         Raises:
             Refused: it is no offer of at most one sound and one image.
         """
@@ -45,6 +49,7 @@ class Offer:
         kinds = [line[2:7].lower() for line in self.sdp.splitlines() if line.startswith("m=")]
         if not kinds or sorted(kinds) not in (["audio"], ["video"], ["audio", "video"]):
             raise Refused(400, "Offer one audio track, one video track, or one of each.")
+        self.sdp = _END.sub("", self.sdp)
         if " VP8/" not in self.sdp.upper():
             self.sdp = _FORMAT.sub(self._known, self.sdp)
 

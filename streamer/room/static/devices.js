@@ -1,5 +1,7 @@
 // The camera and the microphone: opened one by one, stopped as soon as they are not needed.
 
+const GESTURES = ["click", "keydown"];
+
 export class Devices {
   // `choice(kind)` gives the id of the chosen device, "" for the browser's default.
   constructor(choice) {
@@ -40,8 +42,12 @@ export class Devices {
 }
 
 // Shows the level of a track in a meter until the track is stopped; returns a function that ends it.
+// Some browsers let the measuring begin only when the person does something on the page.
 export function showLevel(track, meter) {
   const context = new AudioContext();
+  const wake = () => context.state === "running" || context.resume().catch(() => {});
+  for (const event of GESTURES) window.addEventListener(event, wake);
+  wake();
   const analyser = context.createAnalyser();
   context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
   const samples = new Float32Array(analyser.fftSize);
@@ -51,6 +57,7 @@ export function showLevel(track, meter) {
   }, 100);
   return () => {
     clearInterval(timer);
+    for (const event of GESTURES) window.removeEventListener(event, wake);
     context.close();
     meter.value = 0;
   };

@@ -136,8 +136,7 @@ def through(answer: str, address: str, port: int) -> str:
 
 def without_candidates(offer: str) -> str:
     """The sender's offer without its addresses, so that the room knows no way around the relay."""
-    addresses = ("a=candidate:", "a=end-of-candidates")
-    lines = [line for line in offer.splitlines() if not line.startswith(addresses)]
+    lines = [line for line in offer.splitlines() if not line.startswith("a=candidate:")]
     return "\r\n".join(lines) + "\r\n"
 
 
