@@ -16,8 +16,10 @@ import msgspec
 
 from streamer.clock import clock
 from streamer.records import (
+    MAX_INTEGER,
     NS_PER_MS,
     Alert,
+    Presence,
     RecordedTime,
     Sentiment,
     Session,
@@ -28,6 +30,13 @@ from streamer.records import (
 from streamer.spans import Span, complement
 
 Times = tuple[RecordedTime, ...]
+FOREVER_MS = MAX_INTEGER
+NO_VALUES = {
+    **dict.fromkeys(("valence", "valence_raw", "uncertainty", "label", "polarity")),
+    **dict.fromkeys(("class_probabilities", "trend_per_min", "gate")),
+    **{"presence": Presence(), "evidence": (), "text": ""},
+}
+"""A sentiment of which nothing but `spoken` may be stored."""
 Recordable = Sentiment | SessionSentiment | Alert | Session | Window
 
 
@@ -70,9 +79,9 @@ def stopped(times: Times, now_ms: int) -> Times:
 def stored(times: Times | None, record: Recordable) -> Recordable | None:
     """Return what a recorder stores of a record; None for nothing.
 
-    A window and its values are stored if the window lies wholly in a time that is recorded; without
-    the words that are known to have been said before it. The session's own record is stored once
-    recording has started.
+    A window and its values are stored if the window lies wholly in a time that is recorded. Of
+    others, values and text are left out, and only what was `spoken` in such a time is stored. The
+    session's own record is stored once recording has started.
 
     Args:
         times: of the record's session; None: everything is stored.
@@ -83,15 +92,29 @@ def stored(times: Times | None, record: Recordable) -> Recordable | None:
     if isinstance(record, Session):
         return record if times else None
     begin_ms, end_ms = _span_ms(record)
-    for time in times:
-        if time.begin_ms <= begin_ms and (time.end_ms is None or end_ms <= time.end_ms):
-            return _since(record, time.begin_ms)
-    return None
+    whole = any(low <= begin_ms and end_ms <= high for low, high in _spans(times, FOREVER_MS))
+    match record:
+        case Sentiment():
+            return _of_sentiment(times, record, whole)
+        case Window() if whole:
+            context = record.context if is_whole(times) else ""  # its words have no times
+            return msgspec.structs.replace(
+                record, context=context, spoken=_spoken(times, record.spoken)
+            )
+    return record if whole else None
 
 
 def gaps(times: Times | None, end_ms: int) -> list[Span]:
-    """Return the times in `[0, end_ms)`, milliseconds, that are not recorded."""
-    return [] if times is None else complement(_spans(times, end_ms), 0, end_ms)
+    """Return the times before the last recorded one, milliseconds, that are not recorded.
+
+    Args:
+        times: what is recorded.
+        end_ms: the end of the session, or of what is known of it.
+    """
+    if not times:
+        return []
+    spans = _spans(times, end_ms)
+    return complement(spans, 0, min(end_ms, spans[-1][1]))
 
 
 def is_whole(times: Times | None) -> bool:
@@ -126,18 +149,31 @@ def _span_ms(record: Sentiment | SessionSentiment | Alert | Window) -> Span:
             return record.start_ms, record.end_ms
 
 
-def _since(record: Recordable, begin_ms: int) -> Recordable:
-    """Return a record without what was said before `begin_ms`."""
-    if isinstance(record, Window) and begin_ms:
-        record = msgspec.structs.replace(record, context="")  # its words have no times
-    if isinstance(record, Window | Sentiment) and record.spoken is not None:
-        spoken = Spoken(
-            tuple(
-                msgspec.structs.replace(span, start_ms=max(span.start_ms, begin_ms))
-                for span in record.spoken.speech
-                if span.end_ms > begin_ms
-            ),
-            tuple(word for word in record.spoken.words if word.end_ms > begin_ms),
-        )
+def _of_sentiment(times: Times, record: Sentiment, whole: bool) -> Sentiment | None:
+    spoken = _spoken(times, record.spoken)
+    if whole:
         return msgspec.structs.replace(record, spoken=spoken)
-    return record
+    if spoken is None or not (spoken.words or spoken.speech):
+        return None
+    return msgspec.structs.replace(record, spoken=spoken, **NO_VALUES)
+
+
+def _spoken(times: Times, spoken: Spoken | None) -> Spoken | None:
+    """Return what was spoken in the recorded times: whole words, and parts of speech."""
+    if spoken is None:
+        return None
+    spans = _spans(times, FOREVER_MS)
+    speech = [
+        msgspec.structs.replace(
+            span, start_ms=max(low, span.start_ms), end_ms=min(high, span.end_ms)
+        )
+        for span in spoken.speech
+        for low, high in spans
+        if span.start_ms < high and low < span.end_ms
+    ]
+    words = [
+        word
+        for word in spoken.words
+        if any(low <= word.start_ms and word.end_ms <= high for low, high in spans)
+    ]
+    return Spoken(tuple(speech), tuple(words))

@@ -250,7 +250,12 @@ def test_two_people_and_their_host_from_the_first_words_to_the_end(
     assert [change.modalities for change in consents["Ana"].changes] == [("audio", "text")]
     recording = recordings.read(recorded.session_id)
     assert [times.end_ms for times in recorded.recorded_times or ()] == [stop_ms]
-    assert 0 < recording.summary.duration_ms <= stop_ms
+    valued = [each for each in recording.sentiments if each.text or each.valence is not None]
+    words = [word for each in recording.sentiments if each.spoken for word in each.spoken.words]
+    assert valued
+    assert words
+    assert max(each.end_ms for each in valued) <= stop_ms
+    assert max(word.end_ms for word in words) <= stop_ms
     assert recording.summary.complete
     assert scored["Bo"] == {"text"}
     assert "audio" in scored["Ana"]

@@ -17,7 +17,15 @@ from streamer.recorded_times import (
     stopped,
     stored,
 )
-from streamer.records import NS_PER_MS, RecordedTime, SpeechSpan, Spoken, SpokenWord
+from streamer.records import (
+    NS_PER_MS,
+    Presence,
+    RecordedTime,
+    Sentiment,
+    SpeechSpan,
+    Spoken,
+    SpokenWord,
+)
 from tests.made_records import alert, sentiment, session, session_sentiment, window
 
 #                    0    10 s          20 s                30 s
@@ -75,20 +83,39 @@ def test_everything_is_stored_where_the_host_has_no_say() -> None:
     assert stored(None, session()) == session()
 
 
-def test_what_was_said_before_the_recording_is_in_no_record() -> None:
-    spoken = Spoken(
-        (SpeechSpan(8_000, 9_500), SpeechSpan(9_700, 11_000)),
-        (SpokenWord("before", 9_000, 9_500), SpokenWord("after", 10_200, 10_500)),
-    )
-    late = spans(window(spoken=spoken, context="said before"), 10_000, 13_000)
-    kept = stored(TIMES, late)
-    assert kept is not None
-    assert msgspec.structs.asdict(kept) == msgspec.structs.asdict(late) | {
-        "context": "",
-        "spoken": Spoken((SpeechSpan(10_000, 11_000),), (spoken.words[1],)),
-    }
-    whole = stored((RecordedTime(0),), late)
-    assert whole == late
+SPOKEN = Spoken(
+    (SpeechSpan(8_000, 9_500), SpeechSpan(9_700, 11_000), SpeechSpan(19_000, 31_000)),
+    tuple(
+        SpokenWord(text, start_ms, start_ms + 500)
+        for text, start_ms in (
+            *(("before", 9_000), ("half", 9_800), ("first", 10_200), ("last", 19_500)),
+            *(("cut", 19_700), ("off", 25_000), ("again", 30_000)),
+        )
+    ),
+)
+KEPT = Spoken(
+    (SpeechSpan(10_000, 11_000), SpeechSpan(19_000, 20_000), SpeechSpan(30_000, 31_000)),
+    tuple(word for word in SPOKEN.words if word.text in ("first", "last", "again")),
+)
+
+
+def test_of_a_window_that_is_not_wholly_recorded_what_was_spoken_meanwhile_is_stored() -> None:
+    crossing = spans(sentiment(0, 1.0, spoken=SPOKEN, text="before half first"), 8_000, 12_000)
+    kept = stored(TIMES, crossing)
+    assert isinstance(kept, Sentiment)
+    assert (kept.spoken, kept.text, kept.valence, kept.valence_raw) == (KEPT, "", None, None)
+    assert (kept.class_probabilities, kept.evidence, kept.presence) == (None, (), Presence())
+    unheard = spans(sentiment(spoken=Spoken((), SPOKEN.words[:2])), 8_000, 12_000)
+    assert stored(TIMES, unheard) is None
+
+
+def test_what_was_said_at_other_times_is_in_no_record() -> None:
+    inside = spans(sentiment(spoken=SPOKEN, text="first"), 10_000, 12_000)
+    assert stored(TIMES, inside) == msgspec.structs.replace(inside, spoken=KEPT)
+    heard = spans(window(spoken=SPOKEN, context="said before"), 10_000, 12_000)
+    assert stored(TIMES, heard) == msgspec.structs.replace(heard, spoken=KEPT, context="")
+    assert stored(TIMES, spans(heard, 8_000, 12_000)) is None
+    assert stored((RecordedTime(0),), heard) == heard
 
 
 def test_recording_starts_and_stops_once() -> None:
