@@ -19,7 +19,7 @@ from semi_iin.encoders.vision import FaceEncoder
 from semi_iin.features import Encoders
 from semi_iin.labels import valence_class, valence_sign
 from semi_iin.modalities import Modality
-from semi_iin.perceived import heard, seen
+from semi_iin.perceived import conveyed, heard, seen
 from semi_iin.pretraining.face import altered_crops, crop_pixels
 from semi_iin.pretraining.recordings import altered_audio
 from semi_iin.pretraining.voice import read_voice
@@ -57,12 +57,12 @@ class Composer:
     do not agree.
     """
 
-    SHARES: Mapping[tuple[Modality, ...], float] = {
+    SHARES: Mapping[tuple[Modality, ...], float] = {  # relative to one another
         ("text",): 0.28,
         ("audio", "text"): 0.13,
         ("text", "vision"): 0.13,
         ("audio", "text", "vision"): 0.20,
-        ("audio",): 0.09,
+        ("audio",): 0.18,
         ("vision",): 0.08,
         ("audio", "vision"): 0.09,
     }
@@ -142,12 +142,13 @@ def voice_pool(
     Args:
         samples: recordings with votes or an emotion; those of unknown valence are left out.
         encoders: without an audio encoder the pool is empty.
-        seed: alters each recording once; None = as they are.
+        seed: alters each recording once, and takes the valence by which voices train; None = as
+            they are, with the valence that people hear.
     """
     random = None if seed is None else np.random.default_rng((seed, 3))
     pool: dict[int, list[Expression]] = {-1: [], 0: [], 1: []}
     for sample in samples[:POOL_LIMIT]:
-        valence = heard(sample)
+        valence = heard(sample) if random is None else conveyed(sample)
         if valence is None or "audio" not in encoders.encoders:
             continue
         audio = read_voice(sample)

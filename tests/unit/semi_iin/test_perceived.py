@@ -59,3 +59,14 @@ def test_the_figures_are_those_of_crema_d(shared_data: Path) -> None:
     both = np.column_stack([valence("voice"), valence("face")])
     weights = np.linalg.lstsq(both, valence("av"), rcond=None)[0]
     assert weights == pytest.approx([perceived.VOICE_WEIGHT, perceived.FACE_WEIGHT], abs=0.006)
+
+
+def test_a_voice_trains_by_what_was_heard_and_a_little_by_what_was_acted() -> None:
+    rated = Sample("a", emotion="happy", label=-0.60, votes={"neutral": 1.0})
+    assert perceived.heard(rated) == 0.0
+    assert perceived.conveyed(rated) == pytest.approx(0.3 * 1.87)
+    acted = Sample("b", emotion="sad")
+    assert perceived.conveyed(acted) == perceived.heard(acted) == -1.71
+    assert perceived.conveyed(Sample("c", emotion="surprised")) is None
+    unclear = Sample("d", emotion="surprised", label=1.0, votes={"happy": 1.0})
+    assert perceived.conveyed(unclear) == perceived.heard(unclear)
