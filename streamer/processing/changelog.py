@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -20,6 +20,15 @@ from streamer.processing.clock import Clock
 
 refused_log = logging.getLogger(f"{__name__}.refused")
 refused_log.addFilter(RepeatFilter())
+
+
+async def _all_done(answers: Collection[asyncio.Future[Any]]) -> None:
+    """Wait for answers, and leave them alone if nobody waits any more, as when the app ends.
+
+    Faust cannot answer a message whose future is cancelled.
+    """
+    if answers:
+        await asyncio.wait(answers)
 
 
 class Changelog:
@@ -45,14 +54,15 @@ class Changelog:
         Raises:
             KafkaError: the broker cannot store values at the moment.
         """
-        answers = await asyncio.gather(
-            *(self._send(key, *value) for key, value in values.items()), return_exceptions=True
-        )
+        answers = {key: await self._begin(key, *value) for key, value in values.items()}
+        await _all_done([answer for answer in answers.values() if answer is not None])
         places: dict[bytes, Any] = {}
-        for key, answer in zip(values, answers, strict=True):
+        for key, answer in answers.items():
             # What was refused with others in a batch may pass alone.
-            failed = isinstance(answer, BaseException)
-            place = await self._send_alone(key, *values[key]) if failed else answer
+            if answer is None or answer.cancelled() or answer.exception() is not None:
+                place = await self._send_alone(key, *values[key])
+            else:
+                place = answer.result()
             if place is not None:
                 places[key] = place
         self._table.apply_changelog_batch(
@@ -60,8 +70,17 @@ class Changelog:
         )
         return set(places)
 
-    async def _send(self, key: bytes, partition: int, value: bytes | None) -> Any:
-        """Return where the changelog contains the value, once the broker has it."""
+    async def _begin(
+        self, key: bytes, partition: int, value: bytes | None
+    ) -> asyncio.Future[Any] | None:
+        """Send a value; return the broker's answer, None if the value could not be sent."""
+        try:
+            return await self._give(key, partition, value)
+        except KafkaError:
+            return None
+
+    async def _give(self, key: bytes, partition: int, value: bytes | None) -> asyncio.Future[Any]:
+        """Give a value to Faust's producer; return the broker's answer."""
         answer = await self._table.changelog_topic.send(
             key=key,
             value=value,
@@ -70,8 +89,14 @@ class Changelog:
             value_serializer="raw",
             force=True,
         )
-        # When the app ends, nobody waits any more; Faust cannot answer a cancelled message.
-        return await asyncio.shield(answer)
+        done: asyncio.Future[Any] = asyncio.ensure_future(answer)
+        return done
+
+    async def _send(self, key: bytes, partition: int, value: bytes | None) -> Any:
+        """Return where the changelog contains the value, once the broker has it."""
+        answer = await self._give(key, partition, value)
+        await _all_done([answer])
+        return answer.result()
 
     async def _send_alone(self, key: bytes, partition: int, value: bytes | None) -> Any:
         """As `_send`; None if the broker refuses the value for its own sake."""

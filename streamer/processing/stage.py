@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 IN_HAND = 256
 """Messages of one stage that are smoothed and not yet acknowledged; beyond it the agent waits."""
+KNOWN_STATES = 1000
+"""Stored states that are kept besides their bytes in the table."""
 MAINTENANCE_S = 0.5
 """Interval of the search for keys that receive no more messages."""
 EXPIRE_S = 60.0
@@ -116,6 +118,7 @@ class Stage(Generic[S]):
         self._lock = asyncio.Lock()
         self._steps: asyncio.Queue[_Step] = asyncio.Queue(IN_HAND)
         self._live: dict[bytes, StoredState[S]] = {}
+        self._known: dict[bytes, _Change] = {}
         self._silence = Silence()
         self._next: dict[int, int] = {}
         self._open = False
@@ -286,7 +289,10 @@ class Stage(Generic[S]):
     def _recall(self, key: bytes) -> StoredState[S] | None:
         if key in self._live:
             return self._live[key]
-        return self._read(key, self._table.get(key))
+        value, known = self._table.get(key), self._known.get(key)
+        if known is not None and known.value == value:
+            return known.stored
+        return self._read(key, value)
 
     def _read(self, key: bytes, value: bytes | None) -> StoredState[S] | None:
         if value is None:
@@ -317,6 +323,13 @@ class Stage(Generic[S]):
         for key in written:
             if self._live.get(key) is changes[key].stored:
                 del self._live[key]
+                self._know(key, changes[key])
+
+    def _know(self, key: bytes, change: _Change) -> None:
+        """Keep a stored state, which need not be read again while the table has these bytes."""
+        self._known[key] = change
+        if len(self._known) > KNOWN_STATES:
+            del self._known[next(iter(self._known))]
 
     # silence and age
 
@@ -400,6 +413,7 @@ class Stage(Generic[S]):
                 await self._steps.join()
             self._open = False
             self._live.clear()
+            self._known.clear()
             self._silence = Silence()
             self._next.clear()
 

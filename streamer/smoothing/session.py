@@ -390,4 +390,5 @@ def _size_bytes(state: SessionState, *, from_index: int) -> int:
 
 def _weight(meeting: Meeting) -> int:
     """About how many bytes a window takes in the stored state."""
-    return 64 + sum(map(len, meeting.models)) + sum(24 + len(name) for name in meeting.reports)
+    names = sum(map(len, meeting.reports)) + 24 * len(meeting.reports)
+    return 64 + sum(map(len, meeting.models)) + names
