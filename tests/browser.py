@@ -207,13 +207,13 @@ def is_there() -> bool:
 
 
 @contextlib.contextmanager
-def chromium(folder: Path) -> Iterator[Browser]:
-    """Start a Chromium; its screenshots are written to `folder`."""
+def chromium(folder: Path, *flags: str) -> Iterator[Browser]:
+    """Start a Chromium with more flags; its screenshots are written to `folder`."""
     options = Options()
     options.binary_location = shutil.which("chromium") or ""
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with tempfile.TemporaryDirectory() as profile:
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
             options.add_argument(flag)
         driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         driver.set_script_timeout(PATIENCE_S)
