@@ -183,7 +183,9 @@ def address_of(
     return Address(host, port, files, called=own)
 
 
-def delete_recorded(folder: Path, session_id: str, names: Sequence[str]) -> None:
+def delete_recorded(
+    folder: Path, session_id: str, names: Sequence[str], screen: Console = screen
+) -> None:
     """Delete what the recording holds of people who asked for it; a failure is told, not raised."""
     from streamer.recording.forgetting import forget
     from streamer.recording.reader import Recordings

@@ -21,8 +21,8 @@ from streamer.kafka.admin import ensure_topics
 from streamer.kafka.producer import Producer
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import Recording, RecordingError
-from streamer.recording.recorder import record_sessions
-from streamer.records import Sentiment
+from streamer.recording.recorder import LAST_RECORDS_S, record_sessions
+from streamer.records import RecordedTime, Sentiment
 from tests.made_records import (
     recorded,
     sentiment,
@@ -244,3 +244,28 @@ async def test_a_running_session_reports_at_once_that_its_recording_fails(
                 while not metrics.PROCESS.problems():  # noqa: ASYNC110 - it has no event
                     await asyncio.sleep(0.1)
     metrics.problem("recording", "")
+
+
+@pytest.mark.parametrize(
+    ("times", "kept"),
+    [((), []), ((RecordedTime(0, 6_000), RecordedTime(20_000, 30_000)), [0, 1, 2, 3, 4, 5])],
+    ids=["never", "not to its end"],
+)
+async def test_a_session_that_its_host_did_not_record_to_the_end_is_not_waited_for(
+    embedded_broker: str, tmp_path: Path, times: tuple[RecordedTime, ...], kept: list[int]
+) -> None:
+    kafka = {"broker": embedded_broker, "topic_prefix": f"t{uuid.uuid4().hex[:12]}"}
+    config = build({"kafka": kafka})
+    values = [sentiment(k, participant_id=who, final=k == 19) for k in range(20) for who in PEOPLE]
+    async with asyncio.timeout(None) as deadline:
+        async with record_sessions(config, tmp_path, ("standup",)), Producer(config) as publisher:
+            await publisher.publish(session(recorded_times=times))
+            await publish(publisher, [*values, session_sentiment(19, final=True)])
+            await publisher.publish(session("ended", recorded_times=times))
+            deadline.reschedule(asyncio.get_running_loop().time() + LAST_RECORDS_S)
+    index = Recordings(tmp_path).index()
+    assert [entry.complete for entry in index] == [True] * bool(times)
+    read = [
+        each for entry in index for each in Recordings(tmp_path).read(entry.session_id).of("bo")
+    ]
+    assert [each.window_index for each in read] == kept

@@ -11,12 +11,14 @@ from rich.console import Console
 
 from streamer.cli.play import room_command
 from streamer.cli.qr import drawn
-from streamer.cli.room import Tls, address_of, needs_page, print_links
+from streamer.cli.room import Tls, address_of, delete_recorded, needs_page, print_links
 from streamer.config import load
 from streamer.errors import ConfigError
+from streamer.recording.reader import Recordings
 from streamer.room.certificate import fingerprint, local_address
 from streamer.room.server import Address
 from streamer.room.site import Links
+from tests.made_records import sentiment, session, write
 
 LINK = "https://192.0.2.7:8720/#a-token"
 HOST_LINK = "https://192.0.2.7:8720/host#another-token"
@@ -73,6 +75,18 @@ def test_each_link_is_printed_under_its_name() -> None:
     assert f"Live page: {LIVE_LINK}" in lines
     assert f"Host's link: {HOST_LINK}" in lines
     assert f"Join link: {LINK}" in lines
+
+
+def test_who_wants_to_be_forgotten_was_perhaps_never_recorded(tmp_path: Path) -> None:
+    screen = Console(file=io.StringIO())
+    delete_recorded(tmp_path, "standup", ["Ana"], screen)
+    write(tmp_path, session("ended"), sentiment(0))
+    delete_recorded(tmp_path, "standup", ["ana"], screen)
+    assert isinstance(screen.file, io.StringIO)
+    nothing, deleted = screen.file.getvalue().splitlines()
+    assert nothing == "Nothing of Ana was recorded."
+    assert "ana" in deleted
+    assert Recordings(tmp_path).read("standup").participants == ()
 
 
 def test_people_cannot_be_shown_a_page_that_there_is_not() -> None:

@@ -12,7 +12,7 @@ from streamer.config import Config, build
 from streamer.kafka.policies import SessionPolicies
 from streamer.kafka.producer import Producer
 from streamer.policy import Policy
-from streamer.records import MODALITIES, Session
+from streamer.records import MODALITIES, RecordedTime, Session
 from streamer.testing import ALL_ALLOWED, FakeBroker
 from tests.made_records import session
 
@@ -48,6 +48,20 @@ async def test_a_reader_that_comes_later_has_them_all(config: Config) -> None:
         assert await policies.policy("retro") == Policy("session", 3, MODALITIES)
         assert await policies.policy("s19") == ALL_ALLOWED
         assert await policies.policy("nobody") is None
+
+
+async def test_a_stop_of_the_recording_is_known_to_who_asks_anew(config: Config) -> None:
+    going_on, stopped = (RecordedTime(0),), (RecordedTime(0, 5_000),)
+    async with SessionPolicies(config) as policies:
+        await publish(config, session(recorded_times=going_on))
+        known = await policies.policy("standup")
+        assert known is not None
+        assert known.recorded_times == going_on
+        for record in (session(recorded_times=stopped), session(recorded_times=going_on)):
+            await publish(config, record)
+            renewed = await policies.renewed("standup")
+            assert renewed is not None
+            assert renewed.recorded_times == stopped  # a copy of the older one opens nothing
 
 
 async def test_a_record_that_is_published_again_can_only_forbid(config: Config) -> None:
