@@ -4,6 +4,7 @@
     given        words that a sender gives while the session runs
     streaming    a running utterance: hypotheses, committed words
     activity     where speech is (Silero)
+    loudness     soft sound amplified, and loud sound that the detector may miss
     whisper      one utterance's audio → words (Whisper through CTranslate2)
     models       Whisper's files on disk
     transcripts  a transcript's file, or a text stream of a recording → words and who says them

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -22,23 +21,15 @@ from numpy.typing import NDArray
 
 from streamer.errors import ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
+from streamer.speech.loudness import FRAME_SAMPLES, Gain
 
-FRAME_SAMPLES = 512
+__all__ = ["FRAME_NS", "FRAME_SAMPLES", "Silero", "VoiceActivity", "one_thread"]
 FRAME_NS = FRAME_SAMPLES * NS_PER_S // SAMPLE_RATE_HZ
 QUIET_BELOW, FORGET_FRAMES = 0.35, 16
 """After so many frames (0.5 s) below this probability the model starts anew: what it remembers of
 loud music or hum makes it miss soft speech."""
 SILENT_PEAK = 16 / 32_768
 """A frame in which no sample is larger is silence: somebody is muted."""
-
-PEAK, PEAK_HALVES_S = 0.3, 1.0
-"""Peak to which sound is amplified, and how fast an earlier, louder one is forgotten."""
-PEAK_KEPT = 0.5 ** (FRAME_SAMPLES / SAMPLE_RATE_HZ / PEAK_HALVES_S)
-LARGEST_GAIN = 100.0
-NOISE = 0.003
-"""Root mean square to which the background is amplified at most (-50 dB of full scale)."""
-BACKGROUND_FRAMES, BACKGROUND_SHARE = 94, 0.1
-"""The background is as loud as the softest tenth of so many frames (3 s)."""
 
 _LOADING = threading.Lock()
 """Held while a model loads: Python's warning filters belong to all threads."""
@@ -52,28 +43,6 @@ class VoiceActivity(Protocol):
 
     def forget(self) -> None:
         """Start anew: the next frame does not follow the last one."""
-
-
-class Gain:
-    """Automatic gain: amplifies soft sound, never its background alone, and attenuates none."""
-
-    def __init__(self) -> None:
-        """Nothing heard yet."""
-        self._levels: deque[float] = deque(maxlen=BACKGROUND_FRAMES)
-        self._peak = 0.0
-
-    def apply(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the next frame, (n,), amplified by what it and the frames before allow."""
-        level = float(np.sqrt(np.mean(np.square(frame), dtype=np.float64)))
-        self._levels.append(level)
-        self._peak = max(float(np.abs(frame).max()), self._peak * PEAK_KEPT)
-        background = sorted(self._levels)[int(BACKGROUND_SHARE * len(self._levels))]
-        by_peak, by_noise = PEAK / max(self._peak, 1e-9), NOISE / max(background, 1e-9)
-        return frame * np.float32(max(1.0, min(by_peak, by_noise, LARGEST_GAIN)))
-
-    def forget(self) -> None:
-        """Let what follows be amplified, however loud the sound was before."""
-        self._peak = 0.0
 
 
 class Silero:

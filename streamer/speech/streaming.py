@@ -1,10 +1,12 @@
 """Audio → words, in event time: where speech is, which words are committed, how far that is known.
 
 A StreamingRecogniser runs voice activity before a recogniser (an Engine): silence never reaches it,
-and the speech between two silences is an utterance. While an utterance lasts, the engine decodes it
-again and again; words on which two consecutive hypotheses agree are committed and given out, the
-rest when the utterance ends. Everything is counted in samples, nothing in wall-clock time: the same
-audio gives the same words at the same event times, in whatever chunks and however fast it arrives.
+and the speech between two silences is an utterance. The detector misses shouts, so a loud sound
+that stands out from its background is read too; its words count if the engine is sure of them.
+While an utterance lasts, the engine decodes it again and again; words on which two consecutive
+hypotheses agree are committed and given out, the rest when the utterance ends. Everything is
+counted in samples, nothing in wall-clock time: the same audio gives the same words at the same
+event times, in whatever chunks and however fast it arrives.
 This module knows no engine, thread or window.
 """
 
@@ -22,6 +24,7 @@ from streamer.config import AsrConfig, to_ns
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk, Word
 from streamer.speech import languages
 from streamer.speech.activity import FRAME_NS, FRAME_SAMPLES, VoiceActivity
+from streamer.speech.loudness import Loudness
 
 PRE_ROLL_FRAMES = 8
 """Frames (256 ms) before speech is detected that the recogniser reads too: soft first sounds."""
@@ -38,6 +41,13 @@ SAME_WORDS = 4
 """Committed words that are looked for in the next answer, which may place them a little earlier."""
 SETTLED_NS = 2 * NS_PER_S
 """A word is given out this long after its end, whether or not the last two answers agree on it."""
+UNSURE_FRAMES, LONGEST_UNSURE_NS = 3, 4 * NS_PER_S
+"""A loud sound that the detector does not take for speech is read if so many of its frames have
+MAYBE_SPEECH; it is cut at this length."""
+UNSURE_CONFIDENCE = 0.5
+"""Mean confidence of the words of such a sound below which they are inventions."""
+LOUD_GOES_ON_NS = 2 * NS_PER_S
+"""So long after the last certain speech a loud sound still belongs to the utterance."""
 PAUSE_NS = 100 * NS_PER_MS
 """A pause from which on a running utterance is not decoded: its end is, or what follows."""
 CUT_FROM = 0.8
@@ -185,7 +195,11 @@ class StreamingRecogniser:
         self._rest: NDArray[np.float32] = np.zeros(0, np.float32)
         self._frame_ns: int | None = None  # time of the first sample in _rest
         self._pre_roll = _PreRoll()
-        self._speaking = False
+        self._loudness = Loudness()
+        self._speaking = False  # an utterance runs,
+        self._sure = False  # some of which is certainly speech
+        self._unsure_frames = 0
+        self._heard_ns = 0  # the end of its newest speech or loud sound
         self._begun_ns = 0
         self._ask_ns = self._asked_ns = 0
         self._spoken_ns = 0  # speech is known up to here
@@ -224,7 +238,7 @@ class StreamingRecogniser:
     @property
     def speaks(self) -> bool:
         """Whether an utterance runs whose words an engine gives."""
-        return self._speaking and self._utterance is not None
+        return self._sure and self._utterance is not None
 
     @property
     def _received_ns(self) -> int:
@@ -266,20 +280,14 @@ class StreamingRecogniser:
         end_ns: int,
         news: _News,
     ) -> None:
+        loud = self._loudness.stands_out(frame)
         if not self._speaking:
             self._process_silence(frame, probability, start_ns, end_ns, news)
             return
         if self._utterance is not None:
             self._utterance.feed(frame)
-        if probability >= self._release:
-            news.add_speech(self._spoken_ns, end_ns)
-            self._spoken_ns = end_ns
-        length_ns = end_ns - self._begun_ns
-        if (
-            end_ns - self._spoken_ns >= self._silence_ns
-            or length_ns >= self._longest_ns
-            or (length_ns >= CUT_FROM * self._longest_ns and probability < self._threshold)
-        ):
+        self._judge(probability, loud, start_ns, end_ns, news)
+        if self._is_over(end_ns, quiet=probability < self._threshold and not loud):
             self._end_utterance(end_ns, news)
         elif self._may_ask(end_ns):
             missed = (end_ns - self._ask_ns) // self.interval_ns
@@ -289,11 +297,43 @@ class StreamingRecogniser:
                 news.words += self._utterance.commit()
                 self._watermark_ns = max(self._watermark_ns, self._utterance.committed_ns)
 
-    def _may_ask(self, end_ns: int) -> bool:
-        """Whether to decode the running utterance; in a pause it may be about to end."""
+    def _judge(
+        self, probability: float, loud: bool, start_ns: int, end_ns: int, news: _News
+    ) -> None:
+        """Say what a frame of the running utterance is: speech, loud, or neither."""
+        self._unsure_frames += probability >= MAYBE_SPEECH
+        if not self._sure:
+            self._spoken_ns = start_ns
+            self._sure = probability >= self._threshold
+        if not self._sure:
+            self._spoken_ns = end_ns
+        elif probability >= self._release:
+            news.add_speech(self._spoken_ns, end_ns)
+            self._spoken_ns = self._heard_ns = end_ns
+        if loud and end_ns - self._spoken_ns < LOUD_GOES_ON_NS:
+            self._heard_ns = end_ns
+
+    def _is_over(self, end_ns: int, *, quiet: bool) -> bool:
+        length_ns = end_ns - self._begun_ns
+        longest_ns = self._longest_ns
+        if not self._sure:
+            longest_ns = min(longest_ns, LONGEST_UNSURE_NS)
         return (
-            end_ns >= self._ask_ns
-            and end_ns - self._spoken_ns < PAUSE_NS
+            end_ns - self._heard_ns >= self._silence_ns
+            or length_ns >= longest_ns
+            or (length_ns >= CUT_FROM * self._longest_ns and quiet)
+        )
+
+    def _may_ask(self, end_ns: int) -> bool:
+        """Whether to decode the running utterance; in a pause it may be about to end.
+
+        Two answers soon after one another agree on a word that is not yet over.
+        """
+        return (
+            self._sure
+            and end_ns >= self._ask_ns
+            and end_ns - self._asked_ns >= self.interval_ns // 2
+            and end_ns - self._heard_ns < PAUSE_NS
             and self.may_ask(end_ns - self._asked_ns)
         )
 
@@ -306,7 +346,8 @@ class StreamingRecogniser:
         news: _News,
     ) -> None:
         self._spoken_ns = end_ns
-        if probability < self._threshold:
+        self._sure = probability >= self._threshold
+        if not self._sure and (self._utterance is None or not self._loudness.lasts):
             self._pre_roll.append(frame, probability)
             held_ns = len(self._pre_roll) * FRAME_NS
             self._watermark_ns = max(self._watermark_ns, end_ns - held_ns)
@@ -315,7 +356,9 @@ class StreamingRecogniser:
         self._begun_ns = start_ns - len(self._pre_roll) * FRAME_NS
         self._asked_ns = self._begun_ns
         self._ask_ns = self._begun_ns + self.interval_ns
-        news.add_speech(start_ns, end_ns)
+        self._heard_ns, self._unsure_frames = end_ns, 0
+        if self._sure:
+            news.add_speech(start_ns, end_ns)
         if self._utterance is not None:
             self._utterance.begin(self._begun_ns)
             for earlier in (*self._pre_roll.frames(), frame):
@@ -323,9 +366,11 @@ class StreamingRecogniser:
         self._pre_roll.clear()
 
     def _end_utterance(self, end_ns: int, news: _News) -> None:
-        if self._utterance is not None:
-            news.words += self._utterance.end(end_ns)
-        self._speaking = False
+        if self._utterance is not None and (self._sure or self._unsure_frames >= UNSURE_FRAMES):
+            words = self._utterance.end(end_ns)
+            if self._sure or _mean_confidence(words) >= UNSURE_CONFIDENCE:
+                news.words += words
+        self._speaking = self._sure = False
         self._spoken_ns = max(self._spoken_ns, end_ns)
         self._watermark_ns = max(self._watermark_ns, end_ns)
 
@@ -334,6 +379,10 @@ class StreamingRecogniser:
             self._watermark_ns = max(self._watermark_ns, self._spoken_ns)
         read, unread = languages.split(news.words, self._languages)
         return Transcript(read, news.speech, self._watermark_ns, self._spoken_ns, unread)
+
+
+def _mean_confidence(words: list[tuple[Word, str]]) -> float:
+    return sum(word.confidence for word, _ in words) / len(words) if words else 0.0
 
 
 class _Utterance:

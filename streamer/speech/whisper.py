@@ -50,6 +50,8 @@ LEAST_LOG_PROBABILITY = -1.0
 """Mean log-probability of the tokens below which a text is an invention."""
 NO_SPEECH_PROBABILITY, SURE_LOG_PROBABILITY = 0.6, -0.5
 """A text is also an invention where no speech is this likely and the tokens are not this sure."""
+LEAST_CONFIDENCE = 0.2
+"""Mean confidence of the words below which they are an invention, as those of laughter are."""
 REPETITIONS = {1: 4, 2: 3, 3: 2}
 """Length of a phrase in words → how often in a row it is a loop; longer phrases as 3."""
 WITHOUT_SPACES = frozenset({"zh", "yue", "ja", "th", "lo", "my"})
@@ -208,6 +210,8 @@ class Model:
         spoken = self._align(decoded, tokens, frames)
         text_language = "en" if translate else language
         words = words_of(spoken, self._tokenizer.decode, text_language in WITHOUT_SPACES)
+        if not words or np.mean([word.confidence for word in words]) < LEAST_CONFIDENCE:
+            return []
         return [replace(word, language=text_language) for word in words]
 
     def _generate(

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from streamer.records import SAMPLE_RATE_HZ
-from streamer.speech.activity import FRAME_SAMPLES, NOISE, PEAK, Gain, Silero
+from streamer.speech.activity import FRAME_SAMPLES, Silero
 
 Sound = NDArray[np.float32]
 
@@ -87,35 +87,6 @@ def test_silero_leaves_torch_its_threads(speak: Callable[[str], Sound]) -> None:
     voice = Silero()
     voice.probabilities(speak("hello")[:5120].reshape(-1, FRAME_SAMPLES))
     assert torch.get_num_threads() == before
-
-
-def amplified(gain: Gain, samples: Sound) -> Sound:
-    """Return whole frames of a sound as `gain` makes them."""
-    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    return np.concatenate([gain.apply(frame) for frame in frames])
-
-
-def tone(seconds: float, peak: float) -> Sound:
-    time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    return (peak * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
-
-
-def test_soft_sound_after_silence_is_amplified_and_loud_sound_is_not_changed() -> None:
-    gain = Gain()
-    assert np.all(amplified(gain, silence(500)) == 0.0)
-    assert np.abs(amplified(gain, tone(0.5, 0.01))).max() == pytest.approx(PEAK, rel=0.01)
-    loud = tone(0.512, 0.8)
-    np.testing.assert_array_equal(amplified(gain, loud), loud)
-    # It is remembered as half as loud each second later, so as softer than 0.01 after seven.
-    assert amplified(gain, silence(7000)).max() == 0.0
-    assert np.abs(amplified(gain, tone(0.5, 0.01))).max() > 0.9 * PEAK
-
-
-@pytest.mark.parametrize("level", [0.0001, 0.001, 0.01])
-def test_a_background_is_not_amplified_beyond_a_faint_one(level: float) -> None:
-    noise = np.random.default_rng(0).normal(0, level, 5 * SAMPLE_RATE_HZ).astype(np.float32)
-    heard = amplified(Gain(), noise)
-    assert np.sqrt(np.mean(heard**2)) <= max(1.2 * NOISE, 1.01 * level)
 
 
 def test_soft_speech_is_found_as_loud_speech_is(speak: Callable[[str], Sound]) -> None:

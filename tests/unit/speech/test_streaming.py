@@ -63,6 +63,7 @@ class FakeEngine:
     """Reads the stairs; what is heard last is a `?` until it has lasted `sure_ms`."""
 
     longest_ns = 60 * NS_PER_S
+    confidence = 0.75
 
     def __init__(self, sure_ms: int = 0) -> None:
         self.sure_ms = sure_ms
@@ -83,7 +84,7 @@ class FakeEngine:
             start_ns, end_ns = (n * NS_PER_S // SAMPLE_RATE_HZ for n in (at, at + length))
             at += length
             text = f"w{round((height - 0.6) * 1000)}" if height > 0.55 else ""
-            words_found.append(WordHypothesis(text, start_ns, end_ns, 0.75))
+            words_found.append(WordHypothesis(text, start_ns, end_ns, self.confidence))
         last = words_found[-1]
         if last.text and last.end_ns - last.start_ns < self.sure_ms * MS:
             words_found[-1] = WordHypothesis("?", last.start_ns, last.end_ns, 0.1)
@@ -349,12 +350,82 @@ def test_silence_and_speech_move_the_watermark() -> None:
 @pytest.mark.parametrize(("before_ms", "heard_frames"), [(640, 20), (3200, MAYBE_FRAMES)])
 def test_unsure_frames_before_speech_are_read_too(before_ms: int, heard_frames: int) -> None:
     engine = FakeEngine()
-    unsure = np.full(before_ms * 16, 0.2, np.float32)  # a shout, of which the detector is unsure
-    hear(recogniser(engine), chunks(np.concatenate([silence(960), unsure, step(1, 640)])))
+    unsure = np.full(before_ms * 16, 0.2, np.float32)
+    background = np.full(960 * 16, 0.05, np.float32)  # from which they do not stand out
+    hear(recogniser(engine), chunks(np.concatenate([background, unsure, step(1, 640)])))
     (utterance,) = engine.utterances
     spoken = int(np.argmax(utterance > 0.5))
     assert int((utterance[:spoken] == np.float32(0.2)).sum()) == heard_frames * FRAME_SAMPLES
     assert spoken - heard_frames * FRAME_SAMPLES <= PRE_ROLL_FRAMES * FRAME_SAMPLES
+
+
+class Unsure(FakeVoice):
+    """Gives from `from_s` to `to_s` seconds `scale` of FakeVoice's probability."""
+
+    def __init__(self, scale: float, from_s: float = 0.0, to_s: float = 99.0) -> None:
+        super().__init__()
+        self.scale, self.unsure = scale, range(round(from_s * 1000), round(to_s * 1000))
+        self.heard_ns = 0
+
+    def probabilities(self, frames: Sound) -> list[float]:
+        result = []
+        for probability in super().probabilities(frames):
+            unsure = self.heard_ns // MS in self.unsure
+            result.append(probability * self.scale if unsure else probability)
+            self.heard_ns += FRAME_NS
+        return result
+
+
+SHOUT = np.concatenate([silence(960), step(1, 480), step(2, 480), silence(960)])
+
+
+def shouted(
+    voice: Unsure, sound: Sound = SHOUT, confidence: float = 0.75
+) -> tuple[FakeEngine, Heaps]:
+    engine = FakeEngine()
+    engine.confidence = confidence
+    ear = StreamingRecogniser(voice, engine, AsrConfig(interval_s=0.4), "made up")
+    return engine, hear(ear, chunks(sound))
+
+
+def test_a_shout_that_the_detector_misses_is_read_when_it_ends() -> None:
+    engine, heard = shouted(Unsure(0.3))
+    assert heard.texts == ["w1", "w2"]
+    assert set(heard.given_at.values()) == {2_400 * MS}, "0.4 s after its end, and no sooner"
+    assert heard.speech == [], "the detector took none of it for speech"
+    assert len(engine.utterances) == 1
+
+
+def test_a_loud_sound_is_not_read_where_nothing_in_it_may_be_speech() -> None:
+    engine, heard = shouted(Unsure(0.1))
+    assert engine.utterances == heard.words == []
+
+
+def test_words_of_a_loud_sound_of_which_the_engine_is_unsure_are_inventions() -> None:
+    engine, heard = shouted(Unsure(0.3), confidence=0.4)
+    assert len(engine.utterances) == 1
+    assert heard.words == []
+
+
+def test_speech_that_begins_with_a_shout_is_read_from_the_shout_on() -> None:
+    _, heard = shouted(Unsure(0.1, to_s=1.44))
+    assert heard.texts == ["w1", "w2"]
+    assert heard.speech[0][0] >= 1_440 * MS
+
+
+def test_a_shout_between_speech_belongs_to_its_utterance() -> None:
+    sound = np.concatenate([silence(960), *(step(word, 640) for word in (1, 2, 3)), silence(960)])
+    engine, heard = shouted(Unsure(0.1, from_s=1.6, to_s=2.24), sound)
+    assert heard.texts == ["w1", "w2", "w3"]
+    assert len(engine.utterances) == len(heard.speech) == 1
+
+
+def test_a_loud_sound_after_speech_does_not_keep_the_utterance_going_for_long() -> None:
+    sound = np.concatenate([silence(960), step(1, 640), step(2, 9_000)])
+    engine, heard = shouted(Unsure(0.01, from_s=1.6), sound)
+    assert heard.speech[-1][1] <= 1_632 * MS
+    speech = engine.utterances[0]
+    assert len(speech) <= (0.3 + 0.64 + 2.0 + 0.5) * SAMPLE_RATE_HZ
 
 
 def test_a_noise_long_before_speech_is_not_read() -> None:
