@@ -100,13 +100,16 @@ def people(stretches: Sequence[Stretch], most: int) -> list[Turn]:
 
 
 def people_and_voices(
-    stretches: Sequence[Stretch], most: int
+    stretches: Sequence[Stretch], most: int, distance: float | None = None
 ) -> tuple[list[Turn], NDArray[np.float32]]:
     """Return the turns of at most `most` people, by first frame, and each one's mean vector.
 
-    Vectors are (people, width), of length 1.
+    Vectors are (people, width), of length 1. Voices up to `distance` are of one person; None: as
+    far as the stretches themselves tell.
     """
-    centres = _centres(stretches, most)
+    if distance is None:
+        distance = _same_person_in(stretches)
+    centres = _centres(stretches, most, distance)
     if not len(centres):
         return [], centres
     turns = turns_of(speaking(stretches, centres))
@@ -160,7 +163,7 @@ def _same_person_in(stretches: Sequence[Stretch]) -> float:
     return same_person(distances)
 
 
-def _centres(stretches: Sequence[Stretch], most: int) -> NDArray[np.float32]:
+def _centres(stretches: Sequence[Stretch], most: int, distance: float) -> NDArray[np.float32]:
     """Return the mean vector of each person, (people, width); those who speak most come first."""
     voices = [(s.vectors[v], s.alone_s[v]) for s in stretches for v in s.described]
     clear = [voice for voice in voices if voice[1] >= CLEAR_S]
@@ -170,7 +173,7 @@ def _centres(stretches: Sequence[Stretch], most: int) -> NDArray[np.float32]:
     chosen = [chosen[n] for n in _evenly(len(chosen))]
     vectors = np.stack([vector for vector, _ in chosen])
     seconds = np.array([max(alone_s, LEAST_WEIGHT_S) for _, alone_s in chosen])
-    numbers = clustered(vectors, seconds, most, _same_person_in(stretches))
+    numbers = clustered(vectors, seconds, most, distance)
     persons = range(numbers.max() + 1)
     return np.stack([mean_vector(vectors[numbers == n], seconds[numbers == n]) for n in persons])
 

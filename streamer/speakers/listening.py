@@ -20,7 +20,7 @@ from streamer.errors import ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 from streamer.spans import SpeakerTurn
 from streamer.speakers import segmentation, voices
-from streamer.speakers.clustering import Stretch, Turn, people_and_voices
+from streamer.speakers.clustering import MOST_DISTANCE, Stretch, Turn, people_and_voices
 from streamer.speakers.enrolment import NO_VOICES, Vector, recognised
 from streamer.speakers.online import OnlineSpeakers
 from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP, VOICES
@@ -168,8 +168,9 @@ class Heard(NamedTuple):
 
 
 def voices_in(chunks: Iterable[AudioChunk], ear: Ear) -> Heard:
-    """Return the voices of the people who speak in a recording."""
-    turns, vectors = people_and_voices(list(stretches_of(chunks, ear)), MOST_ENROLLED)
+    """Return the voices of the people who speak in a recording, which is taken to be of one."""
+    stretches = list(stretches_of(chunks, ear))
+    turns, vectors = people_and_voices(stretches, MOST_ENROLLED, MOST_DISTANCE)
     spoken = np.zeros(len(vectors))
     for person, first, end in turns:
         spoken[person] += (end - first) * FRAME_S
