@@ -100,14 +100,15 @@ def evaluate(
     if as_json:
         print(json.dumps(report))
         return
-    table = Table("metric", "value", "95 % interval", title=f"{report['n']} samples of {data}")
+    table = Table("metric", "value", "95 % interval", title=f"{_samples(report['n'])} of {data}")
     for name, value in report.items():
         if isinstance(value, dict):
             low, high = value["ci95"]
             table.add_row(name, _number(value["value"]), f"{_number(low)} to {_number(high)}")
     Console().print(table)
     if report.get("unscored"):
-        print(f"{report['unscored']} samples have no modality that the model reads; counted as 0.")
+        unread = _samples(report["unscored"])
+        print(f"Counted as 0, without a modality that the model reads: {unread}.")
 
 
 def info(checkpoint: CheckpointArgument = "default", as_json: JsonOption = False) -> None:
@@ -275,6 +276,10 @@ def report(
         to.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     tables = [table(metrics), composed_table(metrics), calibration_table(metrics)]
     print("\n\n".join(part for part in tables if part))
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample" if count == 1 else f"{count} samples"
 
 
 def _number(value: float | None) -> str:
