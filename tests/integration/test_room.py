@@ -217,6 +217,7 @@ def test_two_people_and_their_host_from_the_first_words_to_the_end(
         driver.get(link["Host's link"])
         press(driver, "#stop-recording")
         until(driver, "#recording", "Not being recorded.")
+        assert driver.switch_to.active_element.get_attribute("id") == "record"
         driver.get(link["Live page"])
         until(driver, "#recording", "Not being recorded")
         driver.switch_to.window(ana)

@@ -53,12 +53,11 @@ function showRecording(room) {
   if (part("recording").textContent !== text) part("recording").textContent = text;
   part("recording").classList.toggle("on", room.recording);
   const can = room.recorded !== "nothing" && !over;
-  for (const [id, other, shown] of [
-    ["record", "stop-recording", can && !room.recording], ["stop-recording", "record", can && room.recording],
-  ]) {
-    const hadFocus = document.activeElement === part(other);
-    part(id).hidden = !shown;
-    if (shown && hadFocus) part(id).focus();
+  const before = document.activeElement;
+  part("record").hidden = !can || room.recording;
+  part("stop-recording").hidden = !can || !room.recording;
+  if (can && (before === part("record") || before === part("stop-recording"))) {
+    part(room.recording ? "stop-recording" : "record").focus();
   }
   part("problems").hidden = room.problems.length === 0;
   const shownProblems = [...part("problems").children].map((line) => line.textContent);
