@@ -34,7 +34,7 @@ Reports that come late make it larger, to 160 kB for the session at most.
 # --- CPU: python benchmarks/load.py RECORDING RECORDING … ----------------------------------------
 #
 # `--participants 1 --talk all --seconds 40` and `--participants 3 --talk turns --seconds 40`, on
-# the embedded broker and two cores with a load average of 8 to 11. Who listens costs half of what
+# the embedded broker and two cores with a load average of 9 to 11. Who listens costs half of what
 # three in turns cost together less one who speaks.
 
 
@@ -50,14 +50,14 @@ class Cost:
         return self.listening + share * (self.speaking - self.listening)
 
 
-RECORDS_PER_WINDOW = Cost(speaking=1.6, listening=1.0)
+RECORDS_PER_WINDOW = Cost(speaking=1.7, listening=1.05)
 """A window's publications, its revisions with late words counted."""
-CAPTURE_CPU = Cost(speaking=0.366, listening=0.153)
-INFERENCE_CPU = Cost(speaking=0.077, listening=0.022)
+CAPTURE_CPU = Cost(speaking=0.426, listening=0.063)
+INFERENCE_CPU = Cost(speaking=0.076, listening=0.018)
 """At one window a second."""
-PROCESSING_CPU = 0.0023
-"""Of one record, revisions too: soak.py --hours 0.2 --broker HOST:PORT, of an Apache Kafka."""
-PROCESSING_IDLE_CPU = 0.041
+PROCESSING_CPU = 0.0018
+"""Of one record, revisions too: soak.py --hours 0.1 --broker HOST:PORT, of an Apache Kafka."""
+PROCESSING_IDLE_CPU = 0.032
 """Of a worker, besides its records, in the runs of `load.py`."""
 
 EMBEDDED_RECORDS_PER_S = 18.0
@@ -65,9 +65,9 @@ EMBEDDED_RECORDS_PER_S = 18.0
 
 # --- memory: the same runs, with one participant and with three ----------------------------------
 
-CAPTURE_MB = 804.0
+CAPTURE_MB = 1020.0
 """A capture process, with its recogniser."""
-CAPTURE_PARTICIPANT_MB = 102.0
+CAPTURE_PARTICIPANT_MB = 24.0
 """Each participant in it."""
 INFERENCE_MB = 768.0
 """An inference worker with the default checkpoint."""
