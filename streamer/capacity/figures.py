@@ -91,6 +91,7 @@ def lines(figures: Figures) -> list[str]:
         f"  its last revision       {_latency(figures.last_ms)}",
         *([f"word end to subscriber    {_latency(figures.word_ms)}"] if figures.word_ms else []),
         f"CPU per participant       {_shares(figures.cpu_per_participant)}",
+        f"  its stream, besides     {figures.source_cpu:.3f} cores",
         f"largest memory            {_megabytes(figures.memory_mb)}",
     ]
     return [*shown, *figures.losses]

@@ -17,6 +17,7 @@ GOOD = Figures(
     cpu_per_participant={"capture": 0.15, "inference": 0.04, "processing": 0.01, "all": 0.2},
     memory_mb={"capture": 1052, "inference": 750, "processing": 90},
     losses=[],
+    source_cpu=0.004,
 )
 
 
@@ -30,6 +31,7 @@ def test_the_lines_have_every_figure() -> None:
     text = "\n".join(lines(GOOD))
     for part in ("50 of 50", "p50 200 ms, p95 240 ms", "p95 900 ms", "capture 0.150", "1,052 MB"):
         assert part in text
+    assert "its stream, besides     0.004 cores" in text
 
 
 def test_a_machine_without_proc_gets_lines_and_advice_too() -> None:
