@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 async def test_a_person_joins_shares_less_reloads_and_leaves(tmp_path: Path) -> None:
     binary = program()
     if binary is None:
-        pytest.skip("hardware: Firefox is not installed")
+        pytest.skip("optional: Firefox is not installed")
     async with (
         on_the_wall_clock("room.rejoin_s=60") as room,
         firefox(binary, tmp_path / "profile") as browser,
