@@ -16,6 +16,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from streamer import metrics
 from streamer.recording.export import export
 from streamer.session_ids import make_id
 from tests import made_meeting
@@ -170,6 +171,12 @@ async def test_axe_finds_nothing_wrong_with_the_pages_of_a_room(viewer: Browser)
     async with open_room() as room:
         await asyncio.to_thread(look, room.links[0], "estimate sentiment")
         await asyncio.to_thread(look, room.host_links[0], "What people agree to")
+        room.capture.stop_recording()
+        metrics.PROCESS.problem("recording", "The disk is full.")
+        try:
+            await asyncio.to_thread(look, room.host_links[0], "The disk is full.")
+        finally:
+            metrics.PROCESS.problem("recording", "")
 
 
 def test_axe_finds_what_is_wrong(browser: Browser, served: Served) -> None:

@@ -32,6 +32,7 @@ function show(room) {
   part("begin").hidden = room.phase !== "waiting";
   part("stop").hidden = over;
   showRecording(room);
+  showTrouble(room);
   part("invite").hidden = over || !room.join;
   if (room.join) showInvitation(new URL(room.join, location.href).href);
   part("live").hidden = !room.live;
@@ -59,14 +60,13 @@ function showRecording(room) {
   if (can && (before === part("record") || before === part("stop-recording"))) {
     part(room.recording ? "stop-recording" : "record").focus();
   }
-  part("problems").hidden = room.problems.length === 0;
-  const shownProblems = [...part("problems").children].map((line) => line.textContent);
-  if (shownProblems.join() === room.problems.join()) return;
-  part("problems").replaceChildren(...room.problems.map((problem) => {
-    const line = document.createElement("li");
-    line.textContent = problem;
-    return line;
-  }));
+}
+
+// What does not work in the room's process, such as its recorder.
+function showTrouble({ problems }) {
+  const text = problems.join(" ");
+  part("trouble").hidden = text === "";
+  if (part("trouble").textContent !== text) part("trouble").textContent = text;
 }
 
 function showInvitation(address) {
