@@ -18,6 +18,7 @@ from semi_iin.model import SemiIIN
 from semi_iin.task import Example, load, only
 
 INTENSITIES = ("0", "(0, 1]", "(1, 2]", "(2, 3]")
+ORDERS = {"class": CLASS_NAMES, "intensity": INTENSITIES}
 
 
 def gate_shares(
@@ -64,7 +65,7 @@ def summarise_gates(records: Sequence[Row], by: str) -> list[Row]:
     Returns:
         One record for each group that has clips: `modalities`, `by`, `n`, and the gates' values.
     """
-    order = {"class": list(CLASS_NAMES), "intensity": list(INTENSITIES)}.get(by, [])
+    order = ORDERS.get(by, ())
     groups: dict[tuple[str, str], list[Row]] = {}
     for record in records:
         groups.setdefault((record["modalities"], record[by]), []).append(record)
@@ -85,19 +86,30 @@ def summarise_gates(records: Sequence[Row], by: str) -> list[Row]:
     ]
 
 
+def gate_lines(records: Sequence[Row], by: str) -> tuple[list[str], dict[str, dict[int, float]]]:
+    """Return what `plot_gates` draws by `class` or `intensity`.
+
+    Returns:
+        The groups that have clips, in order, and for each subset of modalities the mean gate by the
+        index of the group; a subset may lack groups.
+    """
+    rows, order = summarise_gates(records, by), ORDERS[by]
+    groups = [name for name in order if any(row[by] == name for row in rows)]
+    lines: dict[str, dict[int, float]] = {}
+    for row in rows:
+        line = lines.setdefault(row["modalities"], {})
+        line[groups.index(row[by])] = statistics.fmean(row["valence_gate"])
+    return groups, lines
+
+
 def plot_gates(records: Sequence[Row], path: Path) -> None:
     """Draw gate shares by class and by intensity, one line for each subset of modalities."""
     figure, axes = new_figure(2)
     for axis, by in zip(axes, ("class", "intensity"), strict=True):
-        rows = summarise_gates(records, by)
-        for subset in dict.fromkeys(row["modalities"] for row in rows):
-            line = [row for row in rows if row["modalities"] == subset]
-            axis.plot(
-                [row[by] for row in line],
-                [statistics.fmean(row["valence_gate"]) for row in line],
-                marker="o",
-                label=subset,
-            )
+        groups, lines = gate_lines(records, by)
+        for subset, line in lines.items():
+            axis.plot(list(line), list(line.values()), marker="o", label=subset)
+        axis.set_xticks(range(len(groups)), groups)
         axis.set_xlabel(f"sentiment {by}")
         axis.set_ylabel("inter-modal share of the valence gate")
         axis.tick_params(axis="x", rotation=30)

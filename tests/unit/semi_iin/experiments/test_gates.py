@@ -10,7 +10,7 @@ import torch
 
 from semi_iin.errors import SemiIINError
 from semi_iin.experiments.bench import Bench
-from semi_iin.experiments.gates import gate_shares, plot_gates, summarise_gates
+from semi_iin.experiments.gates import gate_lines, gate_shares, plot_gates, summarise_gates
 from semi_iin.experiments.sweep import plot_sweep
 from tests.unit.semi_iin.generated import valence_examples
 
@@ -53,6 +53,23 @@ def test_a_model_without_a_gate_has_no_shares(bench: Bench) -> None:
 
 
 @pytest.mark.slow
+def test_lines_are_in_the_order_of_the_classes_though_the_first_lacks_some() -> None:
+    records = [
+        {"modalities": modalities, "class": name, "valence_gate": gate, "class_gate": 0.5}
+        for modalities, name, gate in (
+            ("audio", "positive", 0.4),
+            ("audio", "negative", 0.2),
+            ("text", "strongly negative", 0.1),
+            ("text", "positive", 0.6),
+            ("text", "positive", 0.8),
+        )
+    ]
+    groups, lines = gate_lines(records, "class")
+    assert groups == ["strongly negative", "negative", "positive"]
+    assert lines["audio"] == {1: 0.2, 2: 0.4}
+    assert lines["text"] == {0: 0.1, 2: pytest.approx(0.7)}
+
+
 def test_plots_are_written(tmp_path: Path, gates: list[dict[str, Any]]) -> None:
     plot_gates(gates, tmp_path / "plots" / "gates.png")
     sweep = [
