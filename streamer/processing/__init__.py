@@ -11,6 +11,7 @@ session, over the internal topic session-input. `smoothing` defines the values, 
     lease      whether a worker that stood still may write
     takeover   whether taking over partitions has come to a standstill
     faust_app  Faust with the repairs that the stages need
+    begun      handing messages over without tasks
     app        topics, tables, agents and settings
     worker     the process
 
