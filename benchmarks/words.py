@@ -2,7 +2,8 @@
 
     python benchmarks/words.py [--ravdess FOLDER] [SOUND=WORDS ...] [--model NAME] [--json]
 
-`--ravdess` reads actors 17 to 20, who say two known sentences. `SOUND=WORDS` is any recording and
+`--ravdess` reads actors 17 to 20, or those of `--actors FIRST LAST`, who say two known sentences;
+`--every N` takes every Nth recording. `SOUND=WORDS` is any recording and
 what is said in it; without `=WORDS` its words are printed instead. A word settles when it is given
 out for good: its settling time is that of the audio heard by then, less the word's end. CPU is
 process time, all threads together, per second of speech.
@@ -26,7 +27,7 @@ from streamer.speech.streaming import StreamingRecogniser
 from streamer.speech.whisper import Whisper
 
 RAVDESS = {"01": "kids are talking by the door", "02": "dogs are sitting by the door"}
-ACTORS = range(17, 21)
+ACTORS = (17, 20)
 
 
 @dataclass
@@ -106,11 +107,11 @@ def measure(recordings: Sequence[tuple[Path, str]], config: AsrConfig) -> Tally:
     return tally
 
 
-def ravdess(folder: Path) -> list[tuple[Path, str]]:
-    """Return the recordings of ACTORS, with what they say."""
+def ravdess(folder: Path, first: int, last: int) -> list[tuple[Path, str]]:
+    """Return the recordings of the actors from `first` to `last`, with what they say."""
     return [
         (sound, RAVDESS[sound.stem.split("-")[4]])
-        for actor in ACTORS
+        for actor in range(first, last + 1)
         for sound in sorted((folder / f"Actor_{actor:02d}").glob("*.flac"))
     ]
 
@@ -122,6 +123,8 @@ def main() -> None:
     )
     parser.add_argument("sounds", nargs="*", metavar="SOUND=WORDS")
     parser.add_argument("--ravdess", type=Path)
+    parser.add_argument("--actors", nargs=2, type=int, default=ACTORS, metavar=("FIRST", "LAST"))
+    parser.add_argument("--every", type=int, default=1, metavar="N")
     parser.add_argument("--model", default="auto", help="asr.whisper_model")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -129,7 +132,9 @@ def main() -> None:
     known = [(Path(sound), said) for sound, _, said in (s.partition("=") for s in arguments.sounds)]
     groups = {sound.name: [(sound, said)] for sound, said in known}
     if arguments.ravdess is not None:
-        groups["RAVDESS, actors 17 to 20"] = ravdess(arguments.ravdess)
+        first, last = arguments.actors
+        recordings = ravdess(arguments.ravdess, first, last)[:: arguments.every]
+        groups[f"RAVDESS, actors {first} to {last}"] = recordings
     for name, group in groups.items():
         show(measure(group, config).row(name), as_json=arguments.json)
 

@@ -417,11 +417,10 @@ class _Utterance:
 
         So are those that must be settled before it is asked again.
         """
-        answer = self._uncommitted(self._engine.hypothesis())
-        if not answer:
-            return []
+        newest = self._uncommitted(self._engine.hypothesis())
+        answer = newest or self._before  # an engine may reject its own text once
         agreed = 0
-        for now, before in zip(answer, self._before, strict=False):
+        for now, before in zip(newest, self._before, strict=False):
             if (
                 _spoken(now.text) != _spoken(before.text)
                 or abs(now.start_ns - before.start_ns) > SAME_TIME_NS

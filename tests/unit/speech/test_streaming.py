@@ -239,6 +239,12 @@ def test_an_empty_answer_changes_nothing_about_what_two_agree_on() -> None:
     assert set(heard.given_at.values()) == {1_600 * MS}, "at the third answer"
 
 
+def test_a_rejected_answer_does_not_delay_what_must_be_settled() -> None:
+    engine = ScriptedEngine([("one", 0, 300)], [])
+    heard = hear(recogniser(engine, interval_s=0.8), chunks(step(1, 2900)))
+    assert heard.given_at["one"] <= 2_300 * MS
+
+
 def test_the_word_behind_a_committed_one_is_found_by_text_where_its_time_moved() -> None:
     """The second answer places it before the end of what is committed; and a new word precedes."""
     engine = ScriptedEngine(
