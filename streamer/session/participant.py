@@ -36,7 +36,7 @@ from streamer.session.level import LevelWatch
 from streamer.session.one_reading import Chunks
 from streamer.session.plan import Plan
 from streamer.session.sharing import Shared, Sharing
-from streamer.session.threaded import ThreadedRecogniser
+from streamer.session.threaded import ThreadedRecogniser, at_leisure
 from streamer.speech.attribution import Everybody
 from streamer.speech.recognisers import choose, turns_of
 from streamer.speech.streaming import Transcriber, Transcript
@@ -114,7 +114,7 @@ class Pipeline:
         if self._hears:
             self._decode.add("audio")
         self._transcriber: Transcriber = (
-            ThreadedRecogniser(transcriber, self.counters) if plan.live else transcriber
+            ThreadedRecogniser(transcriber, self.counters) if plan.live else at_leisure(transcriber)
         )
         self._level = LevelWatch(live=plan.live)
         self._faces = (

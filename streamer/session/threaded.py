@@ -42,6 +42,13 @@ class Speakers:
 PROCESS = Speakers()
 
 
+def at_leisure(recogniser: Transcriber) -> Transcriber:
+    """Let a recogniser read each utterance once, when it is over: for what needs no word sooner."""
+    if isinstance(recogniser, StreamingRecogniser):
+        recogniser.may_ask = lambda _: False
+    return recogniser
+
+
 class ThreadedRecogniser:
     """A recogniser in a thread of its own, so that live capture never waits for it.
 

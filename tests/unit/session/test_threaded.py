@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 
 from streamer.config import AsrConfig
-from streamer.records import NS_PER_S, AudioChunk
-from streamer.session.threaded import CAUGHT_UP_NS, Speakers, ThreadedRecogniser
+from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
+from streamer.session.threaded import CAUGHT_UP_NS, Speakers, ThreadedRecogniser, at_leisure
 from streamer.speech.streaming import StreamingRecogniser, WordHypothesis
 
 CONFIG = AsrConfig.model_validate({"interval_s": 1.0})
@@ -29,6 +29,9 @@ class NoWords:
 
     longest_ns = 29 * NS_PER_S
 
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
     def begin(self) -> None:
         pass
 
@@ -36,9 +39,11 @@ class NoWords:
         pass
 
     def hypothesis(self) -> list[WordHypothesis]:
+        self.asked.append("running")
         return []
 
     def end(self) -> list[WordHypothesis]:
+        self.asked.append("over")
         return []
 
 
@@ -86,3 +91,19 @@ def test_nothing_is_decoded_while_audio_waits() -> None:
     assert threaded._may_ask(NS_PER_S)
     threaded._offered_ns += 1
     assert not threaded._may_ask(NS_PER_S)
+
+
+def asked_in_a_recording(*, leisurely: bool) -> list[str]:
+    """When the engine is asked for the words of an utterance of five seconds."""
+    engine = NoWords()
+    inner = StreamingRecogniser(LoudVoice(), engine, CONFIG, "made up")
+    reader = at_leisure(inner) if leisurely else inner
+    for second in range(5):
+        reader.push(AudioChunk(second * NS_PER_S, np.ones(SAMPLE_RATE_HZ, np.float32)))
+    reader.push(AudioChunk(5 * NS_PER_S, np.zeros(SAMPLE_RATE_HZ, np.float32)))
+    return engine.asked
+
+
+def test_an_utterance_of_a_recording_is_decoded_once_when_it_is_over() -> None:
+    assert asked_in_a_recording(leisurely=True) == ["over"]
+    assert asked_in_a_recording(leisurely=False) == [*5 * ["running"], "over"]
