@@ -26,6 +26,8 @@ from semi_iin.settings import (
 )
 
 COLUMNS = 96
+ABSENT = {"sparse_top_k": 8, "audio_dropout": 0.6}
+"""Examples for the keys of the model that are absent by default."""
 HEAD = """# A run of Semi-IIN. Every setting is here: a line that begins with "#" and a key is the
 # default, and counts once you remove the "#". Train with
 #
@@ -134,8 +136,7 @@ def _model_keys() -> str:
     told, lines = attributes(SemiIINConfig), []
     for field in fields(SemiIINConfig):
         lines.append(_comment(told[field.name]))
-        absent = field.default is None
-        lines.append("#" + (f"{field.name} = 8" if absent else _line(field.name, field.default)))
+        lines.append("#" + _line(field.name, ABSENT.get(field.name, field.default)))
     return "\n".join(lines) + "\n"
 
 

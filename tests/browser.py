@@ -22,6 +22,7 @@ from streamer import dashboard
 from streamer.config import Config
 from streamer.dashboard.feed import Feed, Shown
 from streamer.dashboard.history import Recorded
+from streamer.notices import Notices
 from streamer.recording.reader import Recordings
 
 PATIENCE_S = 30
@@ -49,13 +50,14 @@ class Served:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._config = config
+        self.notices = Notices()
         self._history = Recorded(Recordings(recordings)) if recordings else None
         self.feed = self._call(self._make_feed())
         self._page: Any = None
         self.start(port)
 
     async def _make_feed(self) -> Feed:
-        feed = Feed("broker.example:9092")
+        feed = Feed("broker.example:9092", notices=self.notices)
         feed.state = "up"
         return feed
 

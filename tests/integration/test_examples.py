@@ -145,6 +145,7 @@ async def test_join(tmp_path: Path) -> None:
         command = (str(EXAMPLES / "join.py"), room.links[0], str(sound), "Ana")
         async with running(sys.executable, *command) as output:
             assert "estimate sentiment" in await line(output)
+            assert "may be recorded" in await line(output)
             assert await line(output) == "{'type': 'joined', 'name': 'Ana'}"
             await until(passing)
         windows = room.windows("Ana")

@@ -117,8 +117,10 @@ def test_axe_finds_nothing_wrong_with_the_live_page(viewer: Browser, served: Ser
         own = make_id("retro", START, day)
         served.add(session("ended", session_id=own), session_sentiment(day, session_id=own))
     served.add(*made_meeting.records())
+    served.notices.give("ana: the sound is very soft.")
     viewer.open(served.url + "?all")
     viewer.until_text("#trends", "retro")
+    viewer.until_text("#notices", "very soft")
     assert violations(viewer.driver) == []
     viewer.open(served.url + "?session=standup")
     viewer.until_text("#alerts", "hardly speaks")

@@ -22,7 +22,7 @@ from semi_iin.settings import (
     Training,
     read_config,
 )
-from semi_iin.template import attributes, template
+from semi_iin.template import ABSENT, attributes, template
 from tests.unit.semi_iin.generated import write_sets, write_text
 
 TABLES = ("data", "encoders", "model", "training", "objective", "self_training", "spec")
@@ -60,10 +60,19 @@ def test_every_setting_of_the_model_is_there() -> None:
     assert set(re.findall(r"^#(\w+) = ", part, re.M)) == {f.name for f in fields(SemiIINConfig)}
 
 
+def test_keys_that_are_absent_by_default_have_an_example_that_is_accepted() -> None:
+    assert {f.name for f in fields(SemiIINConfig) if f.default is None} == set(ABSENT)
+    for key, value in ABSENT.items():
+        assert f"#{key} = {value}" in template("made", "talk.csv")
+        SemiIINConfig.from_dict({key: value})
+
+
 def test_the_comments_are_the_defaults() -> None:
     """With every commented key in force the run is the same as without."""
     text = template("made", "talk.csv")
-    model, everything = tables(text)["[model]"], text.replace("#sparse_top_k", "# sparse_top_k")
+    model, everything = tables(text)["[model]"], text
+    for key in ABSENT:
+        everything = everything.replace(f"#{key} = ", f"# {key} = ")
     for head in ("audio", "vision", "text"):  # tables that are absent by default
         everything = re.sub(
             rf"^#\[encoders\.{head}.*\n(?:#.*\n|\w.*\n)*", "", everything, flags=re.M
