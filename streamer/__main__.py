@@ -1,5 +1,6 @@
 """The command `streamer`, also as `python -m streamer`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,7 +9,11 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Import the command line and run it; Ctrl-C while importing ends without a traceback."""
+    """Import the command line and run it; Ctrl-C while importing ends without a traceback.
+
+    Products of matrices are small here: further threads of numpy's library would only spin.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from streamer.cli.main import main as run
     except KeyboardInterrupt:

@@ -69,9 +69,9 @@ class Windower:
 
     The watermark is the time before which every stream has arrived. Audio and faces hold it back
     by their latest event time; words and speech spans by the watermark given with them, but never
-    by more than `allowed_lateness` behind audio and faces. A stream of audio or faces that falls
-    more than `stall_timeout` behind the furthest one stops holding the watermark back until it
-    has caught up. A stream that has ended does not hold it back.
+    by more than `allowed_lateness` behind audio and faces, unless it is patient. A stream of audio
+    or faces that falls more than `stall_timeout` behind the furthest one stops holding the
+    watermark back until it has caught up. A stream that has ended does not hold it back.
 
     Data that belongs to a window that has already closed (words: that is not revised any more) is
     late. It is counted in `counters` (`late_words`, `late_audio_samples`, `late_faces`) and still
@@ -79,9 +79,9 @@ class Windower:
     stream began to stall) and `words_past_end` (words that begin after the stream's end and so are
     in no window).
 
-    Memory: audio, words and faces of at most length + max(stall_timeout, allowed_lateness) + one
-    hop of the furthest stream, `context_words` earlier words, words given ahead of their time, and
-    MAX_UNSETTLED windows.
+    Memory: audio, words and faces of at most length + max(stall_timeout, allowed_lateness, or the
+    longest utterance if it is patient) + one hop of the furthest stream, `context_words` earlier
+    words, words given ahead of their time, and MAX_UNSETTLED windows.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Windower:
         session_participants: int = 0,
         identified_by: IdentifiedBy = "source",
         revises: bool = False,
+        patient: bool = False,
     ) -> None:
         """Start at session time 0.
 
@@ -111,6 +112,8 @@ class Windower:
             session_participants: written into every window.
             identified_by: written into every window.
             revises: close windows before their words are complete, and revise them.
+            patient: wait for words however late they come, as of a recording, which is read no
+                faster than it is recognised.
         """
         if not modalities_expected:
             raise ValueError("a windower needs at least one expected modality")
@@ -121,6 +124,7 @@ class Windower:
         self._face_rate_hz = face_rate_hz
         self._session_participants = session_participants
         self._identified_by = identified_by
+        self._patient = patient
 
         self._expected = frozenset(modalities_expected)
         self._media = {name: _Stream() for name in modalities_expected if name != "text"}
@@ -358,6 +362,8 @@ class Windower:
 
     def _words_watermark_ns(self, media_ns: int) -> int:
         """Windows that end at or before this time take no more words."""
+        if self._patient:
+            return min(media_ns, self._text_watermark_ns())
         latest_wait_ns = media_ns - self._settings.allowed_lateness_ns
         return min(media_ns, max(self._text_watermark_ns(), latest_wait_ns))
 

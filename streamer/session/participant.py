@@ -143,6 +143,7 @@ class Pipeline:
             session_participants=len(plan.participants),
             identified_by=spec.identified_by,
             revises=again,
+            patient=not plan.live,
         )
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:

@@ -37,7 +37,10 @@ CHANNELS_LAST = torch.channels_last
 
 
 def log_mel(samples: Samples) -> Samples:
-    """Return Kaldi's log-mel energies (T, 80) of samples (n,) in [-1, 1]; T = 0 below 25 ms."""
+    """Return Kaldi's log-mel energies (T, 80) of samples (n,) in [-1, 1]; T = 0 below 25 ms.
+
+    The product is torch's, which has as many threads as its caller allows; numpy's spins with all.
+    """
     if len(samples) < FRAME:
         return np.zeros((0, BANDS), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP].astype(np.float32)
@@ -45,20 +48,19 @@ def log_mel(samples: Samples) -> Samples:
     before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     window = (np.hanning(FRAME) ** 0.85).astype(np.float32)
     spectrum = np.abs(np.fft.rfft((frames - PRE_EMPHASIS * before) * window, SPECTRUM)) ** 2
-    energies = spectrum.astype(np.float32) @ _mel_filters()
-    logarithms: Samples = np.log(np.maximum(energies, np.finfo(np.float32).eps))
+    energies = torch.from_numpy(spectrum.astype(np.float32)) @ _mel_filters()
+    logarithms: Samples = energies.clamp(min=torch.finfo(torch.float32).eps).log().numpy()
     return logarithms
 
 
 @cache
-def _mel_filters() -> Samples:
+def _mel_filters() -> Tensor:
     """Triangular filters (257, 80) from 20 Hz to half the sampling rate, on Kaldi's mel scale."""
     edges = np.linspace(_mel(LEAST_HZ), _mel(SAMPLE_RATE_HZ / 2), BANDS + 2)
     bins = _mel(np.arange(SPECTRUM // 2 + 1) * SAMPLE_RATE_HZ / SPECTRUM)[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
-    filters: Samples = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-    return filters
+    return torch.from_numpy(np.maximum(0, np.minimum(rising, falling)).astype(np.float32))
 
 
 def _mel(hz: float | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,6 +33,7 @@ def windower(
     context_words: int = 60,
     face_rate_hz: float = 5.0,
     revises: bool = False,
+    patient: bool = False,
 ) -> Windower:
     settings = WindowsConfig(
         length_s=length_s,
@@ -42,7 +43,16 @@ def windower(
         context_words=context_words,
     )
     start_ns = 1_700_000_000 * S
-    return Windower("standup", "ana", start_ns, expected, settings, face_rate_hz, revises=revises)
+    return Windower(
+        "standup",
+        "ana",
+        start_ns,
+        expected,
+        settings,
+        face_rate_hz,
+        revises=revises,
+        patient=patient,
+    )
 
 
 def audio(start_s: float, end_s: float, value: int = 1) -> AudioChunk:
@@ -272,6 +282,18 @@ def test_a_window_waits_for_words_up_to_the_allowed_lateness() -> None:
     assert windows.push_audio(audio(0, 2.9)) == []
     assert spans_s(windows.push_audio(audio(2.9, 3.0))) == [(0, 1)]
     assert spans_s(windows.push_words([word("hi", 1.2, 1.4)], 2 * S)) == [(0, 2)]
+
+
+def test_a_patient_window_waits_for_words_however_late_they_come() -> None:
+    #            0    1    2    …   20 s      lateness 2 s
+    # words        [one)  come when the audio is at 20 s
+    windows = windower("audio", "text", patient=True)
+    windows.push_speech([], 30 * S)
+
+    assert [w for n in range(20) for w in windows.push_audio(audio(n, n + 1))] == []
+    out = windows.push_words([word("one", 0.5, 1.2)], 20 * S)
+    assert [w.text for w in out[:5]] == ["one", "one", "one", "one", ""]
+    assert len(out) == 19 and windows.counters["late_words"] == 0
 
 
 def test_a_window_waits_for_speech_spans_as_for_words() -> None:

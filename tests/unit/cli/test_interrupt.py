@@ -116,3 +116,15 @@ def test_stages_elsewhere_cannot_reach_the_embedded_broker() -> None:
         needs_stages(load(None, []), no_stages=True)
     needs_stages(load(None, []), no_stages=False)
     needs_stages(load(None, ["kafka.broker=localhost:9092"]), no_stages=True)
+
+
+def test_numpys_library_has_one_thread_unless_the_user_says_otherwise() -> None:
+    code = (
+        "import os, sys\nfrom streamer.__main__ import main\nsys.argv[1:] = ['--help']\n"
+        "try: main()\nexcept SystemExit: print('threads', os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    for stated, threads in (({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")):
+        clean = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+        command = [sys.executable, "-c", code]
+        printed = subprocess.run(command, env=clean | stated, capture_output=True, text=True)
+        assert f"threads {threads}" in printed.stdout, printed.stderr

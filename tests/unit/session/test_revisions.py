@@ -88,3 +88,33 @@ def test_where_windows_are_not_revised_each_goes_out_once_with_its_words() -> No
         assert [(w.window_index, w.revision, w.text) for w in out] == [
             (k, 0, "hello") for k in range(3)
         ]
+
+
+class AtTheEnd:
+    """Gives HELLO when the recording is over, and knows no time before that."""
+
+    description = "at the end"
+
+    def push(self, chunk: AudioChunk) -> Transcript:
+        return self.advance(chunk.end_ns)
+
+    def advance(self, event_time_ns: int) -> Transcript:
+        return Transcript([], [], 0, 0)
+
+    def finish(self) -> Transcript:
+        return Transcript([HELLO], [], 20 * NS_PER_S, 20 * NS_PER_S)
+
+
+def test_the_windows_of_a_recording_wait_for_their_words_however_late_they_come() -> None:
+    def twenty_seconds(stop: threading.Event) -> Iterator[AudioChunk]:
+        for second in range(20):
+            yield AudioChunk(second * NS_PER_S, np.zeros(SAMPLE_RATE_HZ, np.float32))
+
+    config = build({"session": {"consent": "yes", "modalities": ["audio", "text"]}})
+    spec = ParticipantSpec("ana", ("lavfi:sine=frequency=440",))
+    plan = replace(make_plan([spec], config, speed=0), live=False)
+    pipeline = Pipeline(plan, spec, config, chunks=twenty_seconds, recogniser=("late", AtTheEnd()))
+    out = list(pipeline.windows(threading.Event()))
+
+    assert [w.text for w in out[:6]] == ["hello"] * 5 + [""]
+    assert pipeline.counters["late_words"] == 0
