@@ -112,8 +112,7 @@ class Windower:
             session_participants: written into every window.
             identified_by: written into every window.
             revises: close windows before their words are complete, and revise them.
-            patient: wait for words however late they come, as of a recording, which is read no
-                faster than it is recognised.
+            patient: wait for words however late they come, as of a recording.
         """
         if not modalities_expected:
             raise ValueError("a windower needs at least one expected modality")
