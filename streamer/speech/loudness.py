@@ -21,6 +21,7 @@ PEAK, PEAK_HALVES_S = 0.3, 1.0
 """Peak to which sound is amplified, and how fast an earlier, louder one is forgotten."""
 PEAK_KEPT = 0.5 ** (FRAME_SAMPLES / SAMPLE_RATE_HZ / PEAK_HALVES_S)
 LARGEST_GAIN = 100.0
+"""By how much sound is amplified at most."""
 NOISE = 0.003
 """Root mean square to which the background is amplified at most (-50 dB of full scale)."""
 LOUD, LEAST_LOUD = 10.0, 0.01

@@ -27,14 +27,13 @@ from streamer.errors import ConfigError, ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
 from streamer.speech import models
 from streamer.speech.activity import one_thread
+from streamer.speech.loudness import LARGEST_GAIN, PEAK
 from streamer.speech.streaming import WordHypothesis
 
 LONGEST_NS = 29 * NS_PER_S
 """The longest utterance; a model reads 30 s at once."""
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10
 """Shorter audio holds no word."""
-PEAK, LARGEST_GAIN = 0.3, 100.0
-"""Peak to which a softer utterance is amplified, and by how much at most."""
 FRAMES_PER_S = 100
 SHORT_FRAMES, FULL_FRAMES = 10 * FRAMES_PER_S, 30 * FRAMES_PER_S
 """Frames of the log-mel spectrogram that are encoded; windows shorter than 10 s make loops."""
