@@ -33,7 +33,7 @@ FACES = 25
 class Pipelines:
     """Three networks of transformers from their configurations, with random weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         from transformers import (
             RobertaConfig,
             RobertaForSequenceClassification,
@@ -46,24 +46,28 @@ class Pipelines:
         )
 
         text = RobertaConfig(vocab_size=50_265, max_position_embeddings=514)
-        self._text: Any = RobertaForSequenceClassification(text).eval()
-        self._audio: Any = Wav2Vec2ForSequenceClassification(Wav2Vec2Config()).eval()
-        self._face: Any = ViTForImageClassification(ViTConfig()).eval()
+        self._text: Any = RobertaForSequenceClassification(text).eval().to(device)
+        self._audio: Any = Wav2Vec2ForSequenceClassification(Wav2Vec2Config()).eval().to(device)
+        self._face: Any = ViTForImageClassification(ViTConfig()).eval().to(device)
         self._energies: Any = Wav2Vec2FeatureExtractor()
         self._pixels: Any = ViTImageProcessor()
 
     def score(self, clips: Sequence[Clip], faces: int) -> None:
         """Run the networks over each clip in turn."""
-        ids = torch.randint(5, 50_000, (1, TOKENS))
+        device = self._text.device
+        ids = torch.randint(5, 50_000, (1, TOKENS), device=device)
         with torch.inference_mode():
             for clip in clips:
                 assert clip.faces is not None
                 self._text(input_ids=ids)
-                self._audio(
-                    **self._energies(clip.audio, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+                energies = self._energies(
+                    clip.audio, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"
                 )
+                self._audio(**energies.to(device))
                 for face in list(clip.faces)[:faces]:
-                    self._face(**self._pixels(face, return_tensors="pt"))
+                    self._face(**self._pixels(face, return_tensors="pt").to(device))
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""Names of torch devices, checked against this machine."""
+"""Names of torch devices, checked against this machine, and copies to them."""
 
 import torch
+from torch import Tensor
 
 from semi_iin.errors import SemiIINError
 
@@ -29,3 +30,13 @@ def find_device(name: str) -> torch.device:
     if not available.get(device.type, False):
         raise SemiIINError(f"the device {name} is not available: use auto or cpu")
     return device
+
+
+def on_device(values: Tensor, device: torch.device) -> Tensor:
+    """Return values on a device.
+
+    To CUDA they go from pinned memory, and the copy runs while the CPU goes on.
+    """
+    if device.type != "cuda" or values.device.type != "cpu":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)

@@ -5,6 +5,7 @@ It depends on no windows, topics or data sets. A clip's prediction does not depe
 clips of its batch. A lock admits one caller at a time.
 """
 
+import logging
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ from semi_iin.kept import KeptEncodings
 from semi_iin.modalities import MODALITIES, Modality
 from semi_iin.model import SemiIIN
 
+COMPILED_FORMS = 64
+"""Of one module, by which modalities are there; the others run as they are."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -57,6 +60,7 @@ class Predictor:
         modalities: those that it reads, in the model's order.
         device: of the model and the encoders.
         kept: encodings of clips that are scored alone on the CPU.
+        compiled: whether `compile` was called.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Predictor:
         self._model = model.to(self.device).eval()
         self._encoders = encoders.to(self.device)
         self.kept = KeptEncodings(kept_bytes)
+        self.compiled = False
         self._lock = threading.Lock()
 
     @classmethod
@@ -150,6 +155,24 @@ class Predictor:
             dtype=dtype,
             kept_bytes=kept_bytes,
         )
+
+    def compile(self, backend: str = "inductor") -> None:
+        """Have the encoders and the network compiled when they first run; it takes minutes.
+
+        Sizes that vary are compiled once, combinations of modalities each. The last digits of
+        results change.
+
+        Args:
+            backend: of `torch.compile`.
+        """
+        logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # it reports each graph's end
+        torch._dynamo.config.recompile_limit = COMPILED_FORMS
+        for module in (
+            self._model,
+            *(encoder.network for encoder in self._encoders.encoders.values()),
+        ):
+            module.compile(backend=backend, dynamic=True)
+        self.compiled = True
 
     @property
     def most_faces(self) -> int | None:

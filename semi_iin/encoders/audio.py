@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semi_iin.clips import SAMPLE_RATE_HZ, Clip
+from semi_iin.device import on_device
 from semi_iin.encoders.protocol import EMOTIONS, EmotionEncoder, Spec
 from semi_iin.encoders.transformer import TransformerEncoder
 from semi_iin.state import load_exactly
@@ -21,8 +22,8 @@ class TransformerAudioEncoder(TransformerEncoder):
 
     Spec of kind `transformer_audio`, beside the keys of `TransformerEncoder`: `max_frames`, how
     many of the latest frames are kept (800 in the paper); `normalize`, True scales each clip to
-    mean 0 and variance 1 as the large models expect. Clips are encoded one by one: the results of
-    these models depend on padding.
+    mean 0 and variance 1 as the large models expect. Only clips of one length are encoded
+    together: the results of these models depend on padding.
     """
 
     def __init__(self, spec: Spec, stored: Mapping[str, Tensor] | None = None) -> None:
@@ -31,17 +32,24 @@ class TransformerAudioEncoder(TransformerEncoder):
 
     def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
         """Return features (L, D) float32 of clips that have audio."""
-        return [self._encode(waveform_of(clip)) for clip in clips]
-
-    def _encode(self, waveform: Tensor) -> Tensor:
         limit = self.spec["max_frames"]
-        waveform = waveform[-(limit + 1) * self.stride :].to(self.device)
+        waveforms = [self._waveform(clip) for clip in clips]
+        features: dict[int, Tensor] = {}
+        for length in sorted({len(waveform) for waveform in waveforms}):
+            indices = [at for at, waveform in enumerate(waveforms) if len(waveform) == length]
+            batch = on_device(torch.stack([waveforms[at] for at in indices]), self.device)
+            states: Tensor = self.backbone(batch).last_hidden_state
+            features |= zip(indices, states[:, -limit:].float(), strict=True)
+        return [features[at] for at in range(len(clips))]
+
+    def _waveform(self, clip: Clip) -> Tensor:
+        """Return the latest samples (n,) float32, at least those of two frames."""
+        waveform = waveform_of(clip)[-(self.spec["max_frames"] + 1) * self.stride :]
         waveform = functional.pad(waveform, (0, max(0, 2 * self.stride - len(waveform))))
         if self.spec["normalize"]:
             deviation = (waveform.var(unbiased=False) + 1e-7).sqrt()
             waveform = (waveform - waveform.mean()) / deviation
-        states: Tensor = self.backbone(waveform[None]).last_hidden_state[0]
-        return states[-limit:].float()
+        return waveform
 
 
 class VoiceEncoder(EmotionEncoder):
@@ -78,7 +86,7 @@ class VoiceEncoder(EmotionEncoder):
     def energies(self, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
         """Return the arguments of `forward` for clips that have audio."""
         mels = [
-            self.log_mel(waveform_of(clip)[-self.longest * self.HOP :].to(self.device))
+            self.log_mel(on_device(waveform_of(clip)[-self.longest * self.HOP :], self.device))
             for clip in clips
         ]
         mels = [mel[: self.longest] for mel in mels]

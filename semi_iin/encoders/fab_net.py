@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from semi_iin.clips import Clip
+from semi_iin.device import on_device
 from semi_iin.encoders.protocol import Encoder, Spec, spread
 from semi_iin.errors import SemiIINError
 from semi_iin.state import load_exactly, read_pickled_state
@@ -32,14 +32,7 @@ class FabNetEncoder(Encoder):
         super().__init__()
         self.spec = {"max_crops": 50, **spec}
         self.width = self.WIDTHS[-1]
-        layers: list[nn.Module] = []
-        for index, (inner, outer) in enumerate(pairwise(self.WIDTHS)):
-            if index:
-                layers.append(nn.LeakyReLU(0.2))
-            layers.append(nn.Conv2d(inner, outer, 4, stride=2, padding=1))
-            if 0 < index < len(self.WIDTHS) - 2:
-                layers.append(nn.BatchNorm2d(outer))
-        self.encoder = nn.Sequential(*layers)
+        self.encoder = self.untrained()
         path = Path(self.spec.get("weights", ""))
         if not path.is_file():
             raise SemiIINError(
@@ -50,22 +43,34 @@ class FabNetEncoder(Encoder):
         named = {name: value for name, value in weights.items() if name.startswith("encoder.")}
         load_exactly(self, named, f"FAb-Net's weights in {path}")
 
+    @classmethod
+    def untrained(cls) -> nn.Sequential:
+        """Return the network, untrained."""
+        layers: list[nn.Module] = []
+        for index, (inner, outer) in enumerate(pairwise(cls.WIDTHS)):
+            if index:
+                layers.append(nn.LeakyReLU(0.2))
+            layers.append(nn.Conv2d(inner, outer, 4, stride=2, padding=1))
+            if 0 < index < len(cls.WIDTHS) - 2:
+                layers.append(nn.BatchNorm2d(outer))
+        return nn.Sequential(*layers)
+
     def forward(self, crops: Tensor) -> Tensor:
         """Return features (B, 256) of RGB crops (B, 3, 256, 256) in [0, 1]."""
         features: Tensor = self.encoder(crops).flatten(1)
         return features
 
     def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
-        """Return features (L, 256) float32 of clips that have faces, one clip at a time."""
-        return [self._encode(spread(clip.faces or [], self.spec["max_crops"])) for clip in clips]
-
-    def _encode(self, crops: list[NDArray[np.uint8]]) -> Tensor:
+        """Return features (L, 256) float32 of clips that have faces."""
+        faces = [spread(clip.faces or [], self.spec["max_crops"]) for clip in clips]
         scaled = [
-            cv2.resize(crop, (self.SIDE, self.SIDE), interpolation=cv2.INTER_AREA) for crop in crops
+            cv2.resize(crop, (self.SIDE, self.SIDE), interpolation=cv2.INTER_AREA)
+            for clip in faces
+            for crop in clip
         ]
-        pixels = torch.from_numpy(np.stack(scaled)).to(self.device).permute(0, 3, 1, 2)
+        pixels = on_device(torch.from_numpy(np.stack(scaled)), self.device).permute(0, 3, 1, 2)
         features: Tensor = self(pixels.float() / 255).float()
-        return features
+        return list(torch.split(features, [len(clip) for clip in faces]))
 
     def checkpoint_tensors(self) -> dict[str, Tensor]:
         """Return nothing: the weights stay in their own file."""

@@ -43,6 +43,11 @@ class Encoder(nn.Module, ABC):
         """Return the tensors that a checkpoint stores, to be given back to the constructor."""
 
     @property
+    def network(self) -> nn.Module:
+        """The module that does the work, which may be compiled: by default the encoder itself."""
+        return self
+
+    @property
     def columns(self) -> int:
         """How many of the last features are no states, which dropout then spares."""
         return 0

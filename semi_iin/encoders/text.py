@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from semi_iin.clips import Clip
+from semi_iin.device import on_device
 from semi_iin.encoders.protocol import Spec
 from semi_iin.encoders.transformer import TransformerEncoder, load_tokenizer
 
@@ -69,6 +70,6 @@ class TextEncoder(TransformerEncoder):
 
     def encode(self, clips: Sequence[Clip]) -> list[Tensor]:
         """Return features (L, D) float32 of clips that have text."""
-        ids, real, words = (tensor.to(self.device) for tensor in self.tokenize(clips))
+        ids, real, words = (on_device(each, self.device) for each in self.tokenize(clips))
         states = self(ids, real, words).float()
         return [row[:count] for row, count in zip(states, words.sum(dim=1).tolist(), strict=True)]

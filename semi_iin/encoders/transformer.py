@@ -40,6 +40,11 @@ class TransformerEncoder(Encoder):
         self.stored = dict(stored or {})
         add_difference(self.backbone, self.stored)
 
+    @property
+    def network(self) -> nn.Module:
+        """The transformer."""
+        return self.backbone  # type: ignore[no-any-return]
+
     def checkpoint_tensors(self) -> dict[str, Tensor]:
         """Return the difference from the source; empty where nothing was fine-tuned."""
         return self.stored

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from semi_iin.clips import Clip
+from semi_iin.device import on_device
 from semi_iin.encoders.protocol import EMOTIONS, EmotionEncoder, Spec, spread
 from semi_iin.state import load_exactly
 
@@ -118,7 +119,8 @@ class FaceEncoder(EmotionEncoder):
         """Return the argument of `forward` for clips that have faces, and the crops of each."""
         faces = [spread(clip.faces or [], self.spec["max_crops"]) for clip in clips]
         pixels = np.stack([self.pixels(crop) for clip in faces for crop in clip])
-        return torch.from_numpy(pixels)[:, None].to(self.device), [len(clip) for clip in faces]
+        crops = on_device(torch.from_numpy(pixels)[:, None], self.device)
+        return crops, [len(clip) for clip in faces]
 
     def parts(self, clip: Clip) -> Sequence[Clip]:
         """Return a clip for each crop that is read."""

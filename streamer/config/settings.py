@@ -202,12 +202,14 @@ class InferenceConfig(Section):
     CPU (0: as many as cores); more than one gain little on one window and lose much where other
     processes want the cores, so start more workers instead. `kept_bytes` bounds the encodings
     that are kept by content, where the CPU takes windows one at a time: of faces, sound and words
-    that come again in another window (0: none).
+    that come again in another window (0: none). `compile` has torch compile the model, which pays
+    where many windows are scored: the first ones of each kind wait minutes for it.
     """
 
     checkpoint: str = "default"
     device: str = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    compile: bool = False
     reproducible: Literal["auto", "always", "never"] = "auto"
     threads: Annotated[int, Field(ge=0)] = 1
     max_batch: PositiveInt = 16

@@ -74,6 +74,8 @@ def load_predictor(config: Config) -> Predictor:
             f"The model cannot be loaded from {settings.checkpoint} for the device "
             f"{settings.device}: {_one_line(error)}."
         ) from error
+    if settings.compile:
+        predictor.compile()
     metrics.watch("encodings", predictor.kept.counters)
     return predictor
 
@@ -118,7 +120,8 @@ class Scorer:
         except Exception as error:
             raise ModelError(
                 f"The model {self.name} fails on a clip that is known to be good "
-                f"({error_name(error)}); check its device, inference.dtype and the checkpoint."
+                f"({error_name(error)}); check its device, inference.dtype, inference.compile and "
+                "the checkpoint."
             ) from error
 
     def score(self, clips: Sequence[Clip]) -> list[Prediction | Refused]:

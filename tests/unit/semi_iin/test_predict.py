@@ -161,6 +161,19 @@ def test_half_precision_is_close_to_float32(
     assert prediction.valence == pytest.approx(exact.valence, abs=0.1)
 
 
+def test_a_compiled_model_gives_nearly_the_same_predictions(
+    directory: Path, predictor: Predictor
+) -> None:
+    graphs = torch._dynamo.utils.counters["stats"]
+    before = graphs["unique_graphs"]
+    compiled = Predictor.from_checkpoint(directory, device="cpu")
+    compiled.compile(backend="eager")
+    for clips in ([WHOLE], [WHOLE, Clip(text="bad film"), Clip(faces=FACES[:2])]):
+        for plain, other in zip(predictor.predict(clips), compiled.predict(clips), strict=True):
+            assert other.valence == pytest.approx(plain.valence, abs=1e-4)
+    assert graphs["unique_graphs"] >= before + 4  # of each encoder and the network
+
+
 def test_emotions_are_named_for_clips_with_a_voice_or_a_face(predictor: Predictor) -> None:
     names = predictor.emotions([WHOLE, Clip(text="good")], "vision")
     assert names[0] in ("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")

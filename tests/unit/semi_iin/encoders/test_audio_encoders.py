@@ -73,3 +73,7 @@ def test_the_papers_audio_encoder_gives_hidden_states_at_50_hz(tmp_path: Path) -
     with torch.inference_mode():
         expected = model.eval()(normal[None]).last_hidden_state[0]
     torch.testing.assert_close(short["audio"], expected, atol=1e-4, rtol=1e-3)
+    # Clips of one length share a batch; none of them changes.
+    clips = [Clip(audio=noise(1.0)[::-1].copy()), Clip(audio=noise(2.0)), Clip(audio=waveform)]
+    for clip, row in zip(clips, encoders.rows(clips), strict=True):
+        torch.testing.assert_close(row, encoders.rows([clip])[0], atol=1e-4, rtol=1e-3)

@@ -22,6 +22,9 @@ def test_the_papers_vision_encoder_loads_the_published_weights(tmp_path: Path) -
     (row,) = encoders.rows([Clip(faces=random_faces(3, 300))])
     assert row["vision"].shape == (3, 256)
     assert row["vision"].std() > 0
+    clips = [Clip(faces=random_faces(2, 300)), Clip(faces=random_faces(3, 200)[1:])]
+    for clip, together in zip(clips, encoders.rows(clips), strict=True):
+        torch.testing.assert_close(together, encoders.rows([clip])[0], atol=1e-5, rtol=1e-4)
     assert encoders.tensors() == {}
 
 
