@@ -73,6 +73,7 @@ def test_a_batch_gives_nearly_the_scores_of_one_by_one(checkpoint: str) -> None:
     assert valences(together) == pytest.approx(valences(alone), abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 def test_the_model_is_compiled_only_where_it_is_set(checkpoint: str) -> None:
     settings = {"checkpoint": checkpoint, "device": "cpu"}
     assert not batches.load_predictor(build({"inference": settings})).compiled
