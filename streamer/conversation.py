@@ -101,7 +101,7 @@ class SpeechTimes:
         newest[index] = sentiment.revision, spans
         if len(newest) > KEPT_WINDOWS:
             for old in newest.pop(min(newest))[1]:
-                _put(self._spans.setdefault(name, []), old)
+                _put(self._spans.setdefault(name, []), old, PAUSE_MS)
 
     def conversation(self, unrecorded: Sequence[Span] = ()) -> Conversation:
         """Return what is known so far; nothing is known of the times that are `unrecorded`."""
@@ -188,14 +188,16 @@ def _latest(spans: Sequence[Span], start: int) -> Span | None:
     return spans[at - 1] if at else None
 
 
-def _put(spans: list[Span], span: Span) -> None:
-    """Add a span to disjoint ones by time; most come last."""
-    if not spans or span[0] > spans[-1][1]:
+def _put(spans: list[Span], span: Span, gap: int = 0) -> None:
+    """Add a span to spans by time that are more than `gap` apart; most come last."""
+    if span[1] <= span[0]:
+        return
+    if not spans or span[0] - spans[-1][1] > gap:
         spans.append(span)
     elif span[0] >= spans[-1][0]:
         spans[-1] = spans[-1][0], max(spans[-1][1], span[1])
     else:
-        spans[:] = union([*spans, span])
+        spans[:] = union([*spans, span], gap)
 
 
 def _length(spans: Iterable[Span]) -> int:

@@ -32,6 +32,7 @@ from streamer.records import (
     SessionSentiment,
     Window,
 )
+from streamer.remembered import Remembered
 from streamer.session_ids import name_of
 from streamer.shown_names import merged
 from streamer.spans import Span
@@ -211,8 +212,8 @@ def identity_of(record: Recorded) -> str:
             return f"{record.window_id}/{record.revision}"
 
 
-def content_of(record: Recorded) -> object:
-    """What two recordings of the same thing agree in; latencies, for one, are measured anew."""
+def content_of(record: Recorded) -> int:
+    """Return the hash of what two recordings of the same thing agree in, so not of latencies."""
     match record:
         case Sentiment() | SessionSentiment():
             return hash((record.valence, record.event_time, record.model))
@@ -237,10 +238,10 @@ class OpenSession:
     changed: bool = False
     new: dict[RecordedKind, list[Any]] = field(default_factory=dict)
     warned: bool = False
-    _seen: dict[tuple[RecordedKind, str], object] = field(default_factory=dict)
-    _newest_revisions: dict[tuple[RecordedKind, str], tuple[int, int, float | None]] = field(
-        default_factory=dict
-    )
+    _seen: Remembered = field(default_factory=Remembered)
+    _windows: Remembered = field(default_factory=Remembered)
+    _counts: Counter[RecordedKind] = field(default_factory=Counter)
+    _of_meeting: dict[int, tuple[int, int, float | None]] = field(default_factory=dict)
     _session: Session | None = None
     _started_at: datetime | None = None
     _newest: datetime | None = None
@@ -254,10 +255,10 @@ class OpenSession:
     def add(self, record: Recorded) -> bool:
         """Take note of a record; False when it was there before."""
         identity = (KIND_OF[type(record)], identity_of(record))
-        if identity in self._seen:
+        if self._seen.get(identity) is not None:
             return False
-        self._seen[identity] = content_of(record)
-        self._note_newest(identity, record)
+        self._seen.put(identity, content_of(record))
+        self._count(record)
         match record:
             case Session():
                 self._session = merged(self._session, record)
@@ -282,8 +283,7 @@ class OpenSession:
 
     def contradicts(self, record: Recorded) -> bool:
         """Whether a record of the same name said something else."""
-        seen = self._seen[KIND_OF[type(record)], identity_of(record)]
-        return seen != content_of(record)
+        return self._seen.get((KIND_OF[type(record)], identity_of(record))) != content_of(record)
 
     def summary(self) -> Summary:
         """The index entry."""
@@ -291,8 +291,8 @@ class OpenSession:
         people = session.participants if session else ()
         named = people or tuple(Participant(name, ()) for name in sorted(self._names))
         over = session is not None and session.state == "ended"
-        newest = self._newest_revisions
-        values = [(end_ms, value) for _, end_ms, value in newest.values() if value is not None]
+        newest = self._of_meeting.values()
+        values = [(end_ms, value) for _, end_ms, value in newest if value is not None]
         return Summary(
             session_id=self.session_id,
             started_at=self._started_at,
@@ -305,7 +305,7 @@ class OpenSession:
             modalities=session.modalities if session else (),
             participants=named,
             models=tuple(sorted(self._models)),
-            counts=dict(sorted(Counter(kind for kind, _ in newest).items())),
+            counts=dict(sorted(self._counts.items())),
             alerts=self._raised,
             mean_valence=round(fmean(value for _, value in values), 4) if values else None,
             course=_rounded(course(values, self._duration_ms, COURSE_PARTS)) if values else (),
@@ -316,17 +316,25 @@ class OpenSession:
             ),
         )
 
-    def _note_newest(self, identity: tuple[RecordedKind, str], record: Recorded) -> None:
-        """Remember the highest revision of a window, and the valence of the meeting's."""
-        revision, end_ms, valence = 0, 0, None
-        if isinstance(record, Session):
-            identity, revision = (identity[0], record.state), record.revision
-        elif not isinstance(record, Alert):
-            identity, revision = (identity[0], record.window_id), record.revision
+    def _count(self, record: Recorded) -> None:
+        """Count a record, whose revisions count once, and keep the meeting's newest valence."""
+        kind = KIND_OF[type(record)]
+        name: str
+        match record:
+            case Session():
+                name = record.state
+            case Alert():
+                name = identity_of(record)
+            case _:
+                name = record.window_id
+        if self._windows.get((kind, name)) is None:
+            self._windows.put((kind, name), 0)
+            self._counts[kind] += 1
         if isinstance(record, SessionSentiment):
-            end_ms, valence = record.end_ms, record.valence
-        if revision >= self._newest_revisions.get(identity, (0, 0, None))[0]:
-            self._newest_revisions[identity] = (revision, end_ms, valence)
+            before = self._of_meeting.get(record.window_index)
+            if before is None or record.revision >= before[0]:
+                value = record.revision, record.end_ms, record.valence
+                self._of_meeting[record.window_index] = value
 
     @property
     def _names_nobody(self) -> bool:
