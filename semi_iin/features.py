@@ -165,6 +165,12 @@ class Encoders:
             encoder.to(device)
         return self
 
+    def prepare(self) -> "Encoders":
+        """Prepare every encoder for inference alone; see `Encoder.prepare`."""
+        for encoder in self.encoders.values():
+            encoder.prepare()
+        return self
+
     def rows(self, clips: Sequence[Clip]) -> list[dict[Modality, Tensor]]:
         """Encode clips.
 

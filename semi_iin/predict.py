@@ -78,7 +78,7 @@ class Predictor:
 
         Args:
             model: in any mode; it is set to evaluation.
-            encoders: of the modalities to read.
+            encoders: of the modalities to read; they are prepared for inference alone.
             name: the model's name.
             temperatures: divisors of the class logits before softmax, by the combination of
                 modalities in the clip (`calibration.combination`); a missing one is 1.
@@ -103,7 +103,7 @@ class Predictor:
         self._dtype = DTYPES[dtype]
         self._temperatures = dict(temperatures or {})
         self._model = model.to(self.device).eval()
-        self._encoders = encoders.to(self.device)
+        self._encoders = encoders.to(self.device).prepare()
         self.kept = KeptEncodings(kept_bytes)
         self.compiled = False
         self._lock = threading.Lock()

@@ -59,6 +59,9 @@ class Encoder(nn.Module, ABC):
             rank: of the factors by which a fine-tuned transformer is stored.
         """
 
+    def prepare(self) -> None:
+        """Prepare for inference alone; from then on the weights neither change nor move."""
+
     @property
     def names_emotions(self) -> bool:
         """Whether `emotions` works."""

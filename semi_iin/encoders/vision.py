@@ -1,6 +1,6 @@
 """The face encoder: a compact network over grey face crops."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import cv2
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from semi_iin.clips import Clip
 from semi_iin.device import on_device
+from semi_iin.encoders.packed import PackedConvolution, can_pack
 from semi_iin.encoders.protocol import EMOTIONS, EmotionEncoder, Spec, spread
 from semi_iin.state import load_exactly
 
@@ -34,6 +35,13 @@ class Residual(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """(B, inner, H, W) to (B, outer, H, W)."""
         return functional.relu(self.body(maps) + self.carry(maps))
+
+    def packed(self, side: int) -> Callable[[Tensor], Tensor]:
+        """Return `forward` for maps of `side` by `side` on the CPU, without gradients."""
+        first, second, carry = (
+            PackedConvolution(layers, side) for layers in (self.body[:2], self.body[3:], self.carry)
+        )
+        return lambda maps: (second(first(maps, "relu")) + carry(maps)).relu_()
 
 
 class FaceEncoder(EmotionEncoder):
@@ -73,6 +81,7 @@ class FaceEncoder(EmotionEncoder):
         self.project = nn.Linear(channels[-1], states)
         self.norm = nn.LayerNorm(states)
         self.emotion = nn.Linear(states, len(self.spec["emotions"]))
+        self._maps: list[Callable[[Tensor], Tensor]] = [self.first, *self.blocks]
         if stored:
             load_exactly(self, stored, "the face encoder's weights")
 
@@ -97,10 +106,23 @@ class FaceEncoder(EmotionEncoder):
         values = np.asarray(grey, dtype=np.float32)
         return np.asarray((values - values.mean()) / max(float(values.std()), 8.0), np.float32)
 
+    def prepare(self) -> None:
+        """Pack the convolutions on a CPU: a crop takes about a third of the time."""
+        if self.device.type == "cpu" and can_pack():
+            first = PackedConvolution(self.first, self.SIDE)
+            sides = [self.SIDE >> halvings for halvings in range(1, 1 + len(self.blocks))]
+            blocks = [
+                block.packed(side)
+                for block, side in zip(self.blocks, sides, strict=True)
+                if isinstance(block, Residual)
+            ]
+            self._maps = [lambda crops: first(crops, "relu"), *blocks]
+
     def forward(self, crops: Tensor) -> Tensor:
         """Return states (B, W) of standardised crops (B, 1, 48, 48)."""
-        maps = self.first(crops.contiguous(memory_format=torch.channels_last))
-        for block in self.blocks:
+        first, *blocks = self._maps
+        maps = first(crops.contiguous(memory_format=torch.channels_last))
+        for block in blocks:
             maps = block(functional.max_pool2d(maps, 2))
         states: Tensor = self.norm(self.project(self.dropout(maps.mean(dim=(2, 3)))))
         return states

@@ -1,6 +1,6 @@
 """The inference worker: reads windows, has them scored in batches, publishes, commits.
 
-Three tasks on the event loop, in a line, each joined to the next by a bounded queue:
+Four tasks on the event loop, in a line, each joined to the next by a bounded queue:
 
     take    reads windows and hands each to the decode threads (FLAC or PCM16, JPEG)
       │ ready: `max_batch` windows. Full: take waits, and Kafka keeps the rest.
@@ -8,11 +8,14 @@ Three tasks on the event loop, in a line, each joined to the next by a bounded q
             one where the model takes windows one at a time, and passes it to the model thread;
             the loop itself is never blocked
       │ done: one batch. Full: the model waits for the broker.
-    give    publishes the scores, waits for the acknowledgements, commits the batch
+    give    publishes the scores, in order
+      │ sent: `max_batch` windows. Full: give waits for the broker.
+    commit  waits for the acknowledgements of all that is sent, then commits it at once
 
-While the model scores one batch, the one before is published and the next is decoded. A partition
-that is revoked in between loses nothing: only published windows are committed, and the partition's
-next owner scores the rest, some of it a second time, under the same `window_id`.
+While the model scores one batch, those before are published and committed, and the next is decoded.
+No score waits for the acknowledgement of another. A partition that is revoked in between loses
+nothing: only published windows are committed, and the partition's next owner scores the rest, some
+of it a second time, under the same `window_id`.
 """
 
 from __future__ import annotations
@@ -105,6 +108,14 @@ class _Taken:
     clip: asyncio.Future[Clip | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A window whose score was sent; without `acknowledgement` it is a dead letter, and stored."""
+
+    received: Received[Window]
+    acknowledgement: Awaitable[object] | None
+
+
 async def run(
     config: Config,
     stop: asyncio.Event,
@@ -174,8 +185,10 @@ class Worker:
         self._model_thread = model_thread
         # Full: take waits, and Kafka keeps the rest.
         self._ready: asyncio.Queue[_Taken | None] = asyncio.Queue(self._settings.max_batch)
-        # Full: the model waits until the batch before is published.
+        # Full: the model waits until the batch before is sent.
         self._done: asyncio.Queue[list[tuple[_Taken, Outcome]] | None] = asyncio.Queue(1)
+        # Full: give waits until the broker has acknowledged.
+        self._sent: asyncio.Queue[_Sent | None] = asyncio.Queue(self._settings.max_batch)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; an error in one task ends the others and is raised.
@@ -201,6 +214,7 @@ class Worker:
                 tasks.create_task(self._take(stop, decode_threads))
                 tasks.create_task(self._score(stop))
                 tasks.create_task(self._give())
+                tasks.create_task(self._commit())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
@@ -287,22 +301,39 @@ class Worker:
 
     async def _give(self) -> None:
         while (batch := await self._done.get()) is not None:
-            acknowledgements = []
             for taken, outcome in batch:
-                try:
-                    if isinstance(outcome, Refused):
-                        raise UnreadableRecord(outcome.reason)
-                    score = self._to_score(taken, outcome)
-                    acknowledgements.append(await self._publisher.publish_soon(score))
-                except UnreadableRecord as error:
-                    await self._publisher.dead_letter(taken.received, error.reason)
-                    self.counters["dead_lettered"] += 1
-                else:
-                    self.counters["scored"] += 1
-                    self.counters["no_evidence"] += score.valence is None
-            await asyncio.gather(*acknowledgements)
-            await self._reader.commit([taken.received for taken, _ in batch])
+                await self._sent.put(_Sent(taken.received, await self._publish(taken, outcome)))
             self.counters["batches"] += 1
+        await self._sent.put(None)
+
+    async def _publish(self, taken: _Taken, outcome: Outcome) -> Awaitable[object] | None:
+        """Send a score and return its acknowledgement; None after a dead letter, now stored."""
+        try:
+            if isinstance(outcome, Refused):
+                raise UnreadableRecord(outcome.reason)
+            score = self._to_score(taken, outcome)
+            acknowledgement = await self._publisher.publish_soon(score)
+        except UnreadableRecord as error:
+            await self._publisher.dead_letter(taken.received, error.reason)
+            self.counters["dead_lettered"] += 1
+            return None
+        self.counters["scored"] += 1
+        self.counters["no_evidence"] += score.valence is None
+        return acknowledgement
+
+    async def _commit(self) -> None:
+        more = True
+        while more:
+            waiting = [await self._sent.get()]
+            while not self._sent.empty():
+                waiting.append(self._sent.get_nowait())
+            more = waiting[-1] is not None
+            sent = [each for each in waiting if each is not None]
+            await asyncio.gather(
+                *(each.acknowledgement for each in sent if each.acknowledgement is not None)
+            )
+            if sent:
+                await self._reader.commit([each.received for each in sent])
 
     def _to_score(self, taken: _Taken, prediction: Prediction | None) -> Score:
         assert taken.policy is not None  # else it was refused

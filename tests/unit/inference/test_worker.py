@@ -254,6 +254,21 @@ async def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_gone() -> None
     assert bench.did("committed") == []
 
 
+async def test_no_score_waits_for_the_acknowledgement_of_another() -> None:
+    bench = Bench([window(k) for k in range(4)], alone=True)
+    bench.producer.broker_away = True
+
+    def stop_at_the_last(score: Score) -> None:
+        if score.window_index == 3:
+            bench.consumer.finished.set()
+
+    bench.producer.check = stop_at_the_last
+    with pytest.raises(BrokerError, match="did not answer"):
+        await bench.run()
+    assert len(bench.scores) == 4
+    assert bench.did("committed") == []
+
+
 async def test_a_score_that_no_reader_would_accept_is_dead_lettered_alone() -> None:
     bench = Bench([window(k) for k in range(3)])
 
