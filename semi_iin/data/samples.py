@@ -29,6 +29,7 @@ class Sample:
         label: on its scale; None = none.
         scale: of the label: "valence", a degree in [-3, 3]; "emobank", a degree on EmoBank's own
             scale; "sign", -1, 0 or 1, where 1 means positive and not a valence of 1.
+        corpus: the name of the part of a run that trains an encoder with it; "" = none.
         emotion: a class as `semi_iin.labels.emotion_name` spells it; None = none.
         votes: emotion to the share of raters who named it; none = not rated so.
         text: the words; None = absent.
@@ -44,6 +45,7 @@ class Sample:
     group: str = ""
     label: float | None = None
     scale: LabelScale = "valence"
+    corpus: str = ""
     emotion: str | None = None
     votes: Mapping[str, float] = field(default_factory=dict)
     text: str | None = None

@@ -5,6 +5,7 @@ them back, rounding and low rank included.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,12 @@ def _lessons(
 
     With a teacher, texts without labels train too.
     """
-    samples = [sample for part in parts for sample in part.repeated() if _teaches(sample, modality)]
+    samples = [
+        replace(sample, corpus=part.name)
+        for part in parts
+        for sample in part.repeated()
+        if _teaches(sample, modality)
+    ]
     if has_teacher:
         samples += [sample for part in parts for sample in part.unlabeled if sample.text]
     selection = [

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from semi_iin.data.samples import Sample
 from semi_iin.encoders.text import TextEncoder
 from semi_iin.loop import fit
 from semi_iin.model import SemiIIN
-from semi_iin.pretraining.text import ScaleMaps, TextTask, bare, disturbed
+from semi_iin.pretraining.text import FASTER, ScaleMaps, TextTask, bare, disturbed
 from semi_iin.settings import Training
 from tests.unit.semi_iin.generated import SMALL
 
@@ -74,13 +75,27 @@ def test_disturbed_text_loses_about_that_share_of_its_words() -> None:
 
 
 def test_signs_pull_valence_over_the_edge_and_no_further() -> None:
-    maps = ScaleMaps()
+    sign_error = partial(ScaleMaps().sign_error, corpora=[""])
     far, near = torch.tensor([2.5]), torch.tensor([0.2])
     positive, neutral = torch.tensor([1.0]), torch.tensor([0.0])
-    assert maps.sign_error(far, positive) < 0.2 < maps.sign_error(near, positive)
-    assert maps.sign_error(near, neutral) < maps.sign_error(far, neutral)
-    mirrored = maps.sign_error(-far, torch.tensor([-1.0]))
-    torch.testing.assert_close(mirrored, maps.sign_error(far, positive))
+    assert sign_error(far, positive) < 0.2 < sign_error(near, positive)
+    assert sign_error(near, neutral) < sign_error(far, neutral)
+    mirrored = sign_error(-far, torch.tensor([-1.0]))
+    torch.testing.assert_close(mirrored, sign_error(far, positive))
+
+
+def test_a_corpus_whose_signs_follow_valence_less_gets_a_flatter_slope() -> None:
+    maps = ScaleMaps({"clean", "doubtful"})
+    valence = torch.tensor([2.0, -2.0, 2.0, -2.0]).repeat(2)
+    sign = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0, -1.0, 1.0])  # two of the last four
+    corpora = ["clean"] * 4 + ["doubtful"] * 4
+    optimizer = torch.optim.Adam(maps.parameters(), lr=0.01)
+    for _ in range(50):
+        optimizer.zero_grad()
+        maps.sign_error(valence, sign, corpora).mean().backward()
+        optimizer.step()
+    clean, doubtful = (maps.log_slope[maps.corpora[name]] for name in ("clean", "doubtful"))
+    assert clean > 1 / FASTER > doubtful
 
 
 @pytest.mark.slow
