@@ -92,7 +92,7 @@ def test_a_corpus_whose_signs_follow_valence_less_gets_a_flatter_slope() -> None
     optimizer = torch.optim.Adam(maps.parameters(), lr=0.01)
     for _ in range(50):
         optimizer.zero_grad()
-        maps.sign_error(valence, sign, corpora).mean().backward()
+        maps.sign_error(valence, sign, corpora).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     clean, doubtful = (maps.log_slope[maps.corpora[name]] for name in ("clean", "doubtful"))
     assert clean > 1 / FASTER > doubtful
