@@ -1,7 +1,9 @@
-"""Calibration: class logits become probabilities by a temperature for each set of modalities.
+"""Calibration: class logits become probabilities by two temperatures for each set of modalities.
 
-A model is not as sure of a voice alone as of words and a face, so one temperature for all would
-fit none. Training fits the temperatures and serving applies them.
+A model is not as sure of a voice alone as of words and a face, so one pair for all would fit none.
+Nor is it as sure of the polarity (negative, neutral, positive) as of the degree within it, so the
+first temperature is of all classes, and the second of the polarities. Training fits them and
+serving applies them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,9 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
+from semi_iin.labels import POLARITIES
 from semi_iin.modalities import MODALITIES
+
+ROUNDS = 4  # of fitting one temperature after the other
+Temperatures = float | Sequence[float]
+"""Of the classes and of the polarities; a number is of the classes alone."""
 
 
 def combination(modalities: Iterable[str]) -> str:
@@ -20,8 +28,8 @@ def combination(modalities: Iterable[str]) -> str:
     return "+".join(name for name in MODALITIES if name in names)
 
 
-def fit_temperature(logits: NDArray[np.float64], sentiment: Sequence[int]) -> float:
-    """Return the temperature with the least cross-entropy.
+def fit_temperature(logits: NDArray[np.float64], sentiment: Sequence[int]) -> tuple[float, float]:
+    """Return the temperatures, of classes and of polarities, with the least cross-entropy.
 
     Args:
         logits: (n, classes).
@@ -29,22 +37,49 @@ def fit_temperature(logits: NDArray[np.float64], sentiment: Sequence[int]) -> fl
     """
     values, target = torch.from_numpy(logits), torch.tensor(sentiment)
     candidates = np.geomspace(0.25, 4.0, 161)
-    losses = [float(functional.cross_entropy(values / scale, target)) for scale in candidates]
-    return round(float(candidates[int(np.argmin(losses))]), 4)
+    classes = polarity = 1.0
+
+    def loss(classes: float, polarity: float) -> float:
+        return float(functional.nll_loss(_log_probabilities(values, classes, polarity), target))
+
+    for _ in range(ROUNDS):
+        classes = float(min(candidates, key=lambda candidate: loss(candidate, polarity)))
+        polarity = float(min(candidates, key=lambda candidate: loss(classes, candidate)))
+    return round(classes, 4), round(polarity, 4)
 
 
 def class_probabilities(
     logits: NDArray[np.float64],
     combinations: Sequence[str],
-    temperatures: Mapping[str, float],
+    temperatures: Mapping[str, Temperatures],
 ) -> NDArray[np.float64]:
     """Return calibrated probabilities (n, classes).
 
     Args:
         logits: (n, classes).
         combinations: the modalities of each row, as `combination` names them.
-        temperatures: by combination; a combination without one has the temperature 1.
+        temperatures: by combination; a combination without any has the temperatures 1.
     """
-    divisors = [[temperatures.get(name, 1.0)] for name in combinations]
-    scaled = torch.from_numpy(logits) / torch.tensor(divisors, dtype=torch.float64)
-    return torch.softmax(scaled, dim=1).numpy()
+    pairs = [_pair(temperatures.get(name, 1.0)) for name in combinations]
+    classes, polarity = torch.tensor(pairs, dtype=torch.float64).reshape(-1, 2, 1).unbind(dim=1)
+    return _log_probabilities(torch.from_numpy(logits), classes, polarity).exp().numpy()
+
+
+def _pair(temperatures: Temperatures) -> tuple[float, float]:
+    """Return the temperatures of the classes and of the polarities."""
+    if isinstance(temperatures, Sequence):
+        classes, polarity = temperatures
+        return classes, polarity
+    return temperatures, 1.0
+
+
+def _log_probabilities(logits: Tensor, classes: Tensor | float, polarity: Tensor | float) -> Tensor:
+    """Return log probabilities (n, C) of logits (n, C), with temperatures (n, 1) or of all rows.
+
+    The polarity of a class is the side of the middle class that it is on.
+    """
+    inner = torch.log_softmax(logits / classes, dim=1)
+    side = (torch.arange(logits.shape[1]) - logits.shape[1] // 2).sign() + 1
+    shares = torch.zeros(len(logits), len(POLARITIES), dtype=logits.dtype)
+    sides = shares.index_add(1, side, inner.exp()).clamp(min=1e-300).log()
+    return inner + (torch.log_softmax(sides / polarity, dim=1) - sides)[:, side]

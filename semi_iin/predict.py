@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
-from semi_iin.calibration import class_probabilities, combination
+from semi_iin.calibration import Temperatures, class_probabilities, combination
 from semi_iin.clips import Clip
 from semi_iin.device import find_device
 from semi_iin.errors import SemiIINError
@@ -38,7 +38,7 @@ class Prediction:
     Attributes:
         valence: in [-3, 3].
         class_probabilities: of the seven classes from most negative to most positive, calibrated
-            by the checkpoint's temperature; they add up to 1.
+            by the checkpoint's temperatures; they add up to 1.
         valence_gate: in [0, 1], how far valence relies on interaction between modalities rather
             than within them; None for a model without a gate.
         class_gate: likewise for the classes.
@@ -69,7 +69,7 @@ class Predictor:
         encoders: Encoders,
         *,
         name: str = "semi-iin",
-        temperatures: Mapping[str, float] | None = None,
+        temperatures: Mapping[str, Temperatures] | None = None,
         device: str = "auto",
         dtype: str = "float32",
         kept_bytes: int = 0,
@@ -80,8 +80,8 @@ class Predictor:
             model: in any mode; it is set to evaluation.
             encoders: of the modalities to read; they are prepared for inference alone.
             name: the model's name.
-            temperatures: divisors of the class logits before softmax, by the combination of
-                modalities in the clip (`calibration.combination`); a missing one is 1.
+            temperatures: of the classes and of their polarities, by the combination of modalities
+                in the clip (`calibration.combination`); missing ones are 1.
             device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
             dtype: "float32", or "bfloat16" or "float16" for encoders and model under autocast.
             kept_bytes: of encodings that are kept by content, see `kept`.

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
+from semi_iin.calibration import Temperatures
 from semi_iin.composing import Composer
 from semi_iin.device import find_device
 from semi_iin.errors import SemiIINError
-from semi_iin.examples import training_examples
+from semi_iin.examples import measured_examples, training_examples
 from semi_iin.features import Encoders
 from semi_iin.loop import Report, fit
 from semi_iin.model import SemiIIN
@@ -78,6 +79,43 @@ def train(
         temperatures=fit_temperatures(model, prepared.selection),
         metrics={"selection": metrics},
     )
+
+
+def calibrate(
+    checkpoint: str | Path,
+    config: RunConfig,
+    directory: str | Path,
+    *,
+    data_root: str | Path | None = None,
+    report: Report = lambda progress: None,
+) -> Path:
+    """Fit a checkpoint's temperatures again, on the selection parts of a run; its weights stay.
+
+    Args:
+        checkpoint: a directory, or the name of one in this package.
+        config: the run that trained it; the new checkpoint has its name.
+        directory: of the run: the features of the selection parts, and `checkpoint`.
+        data_root: in place of the configuration's.
+        report: called while data are encoded.
+
+    Returns:
+        The new checkpoint's directory.
+
+    Raises:
+        SemiIINError: for a checkpoint or data that cannot be read, or no selection part.
+    """
+    loaded, run = checkpoints.load(checkpoint), Path(directory)
+    parts = read_parts(config, Path(data_root if data_root is not None else config.data_root))
+    device = find_device(config.device)
+    encoders = Encoders.build(loaded.config.get("encoders", {}), loaded.tensors).to(device)
+    selected = [(part.name, part.selection) for part in parts]
+    selection = measured_examples(selected, encoders, run, config.seed, report)
+    if not selection:
+        raise SemiIINError(lacking(parts, "which calibration needs", selection=True))
+    temperatures = fit_temperatures(loaded.build_model().to(device), selection)
+    content = {key: value for key, value in loaded.config.items() if key != "format_version"}
+    content |= {"name": config.name, "temperatures": temperatures}
+    return checkpoints.save(run / checkpoints.RUN_CHECKPOINT, loaded.tensors, content)
 
 
 @dataclass(frozen=True)
@@ -141,7 +179,7 @@ def save_run(
     prepared: Prepared,
     model: SemiIIN,
     *,
-    temperatures: Mapping[str, float],
+    temperatures: Mapping[str, Temperatures],
     metrics: Mapping[str, Any],
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:

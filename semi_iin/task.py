@@ -279,8 +279,10 @@ def wordless_valence(example: Example) -> float:
     return voice or face or 0.0
 
 
-def fit_temperatures(model: SemiIIN, selection: Sequence[Example]) -> dict[str, float]:
-    """Return a temperature for every combination of modalities in the selection.
+def fit_temperatures(
+    model: SemiIIN, selection: Sequence[Example]
+) -> dict[str, tuple[float, float]]:
+    """Return the temperatures for every combination of modalities in the selection.
 
     An example counts for every combination of the modalities that it has.
     """

@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command()(training.new)
 app.command()(training.train)
 app.command("self-train")(training.self_train)
+app.command()(training.calibrate)
 app.command()(checkpoints.features)
 app.command()(checkpoints.evaluate)
 app.command()(experiments.ablate)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from semi_iin.cli.options import (
+    CheckpointArgument,
     ConfigArgument,
     FormatOption,
     RootOption,
@@ -51,6 +52,23 @@ def train(config: ConfigArgument, run: RunOption = None, data_root: RootOption =
         path = runs.train(
             settings, run_directory(run, settings.name), data_root=data_root, report=report
         )
+    print(path)
+
+
+def calibrate(
+    checkpoint: CheckpointArgument,
+    config: ConfigArgument,
+    run: RunOption = None,
+    data_root: RootOption = None,
+) -> None:
+    """Fit a checkpoint's temperatures again, on the selection parts of the run that trained it."""
+    from semi_iin import run as runs
+    from semi_iin.settings import read_config
+
+    settings = read_config(config)
+    directory = run_directory(run, settings.name)
+    with stage_bars() as report:
+        path = runs.calibrate(checkpoint, settings, directory, data_root=data_root, report=report)
     print(path)
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin import evaluate
-from semi_iin.calibration import class_probabilities, combination
+from semi_iin.calibration import Temperatures, class_probabilities, combination
 from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
 from semi_iin.errors import SemiIINError
@@ -177,7 +177,7 @@ def report_examples(
     model: SemiIIN,
     examples: Sequence[Example],
     *,
-    temperatures: Mapping[str, float] | None = None,
+    temperatures: Mapping[str, Temperatures] | None = None,
     resamples: int = evaluate.RESAMPLES,
 ) -> dict[str, Any]:
     """Return metrics of a model on features with valence labels.

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import pytest
 import torch
 
 from semi_iin import checkpoint
@@ -19,6 +20,31 @@ def test_train_prints_the_checkpoint_and_resumes(on_made_up: CommandLine, tmp_pa
     assert code == 0
     for name, value in checkpoint.load(out.strip()).tensors.items():
         assert torch.equal(value, first[name])
+
+
+def test_calibrating_again_changes_the_temperatures_and_no_weight(
+    run: CommandLine, on_made_up: CommandLine, made_up: Path, tmp_path: Path
+) -> None:
+    trained = checkpoint.load(on_made_up("train")[1].strip())
+    temperatures = trained.config["temperatures"]
+    uncalibrated = checkpoint.save(
+        tmp_path / "uncalibrated", trained.tensors, {**trained.config, "temperatures": {}}
+    )
+    config = tmp_path / "again.toml"
+    text = (made_up / "made_up.toml").read_text(encoding="utf-8")
+    config.write_text(text.replace('name = "made-up"', 'name = "made-up-2"'), encoding="utf-8")
+    code, out, err = run(
+        "calibrate", uncalibrated, config, "--run", tmp_path / "again", "--data-root", made_up
+    )
+    assert code == 0, err
+    again = checkpoint.load(out.strip())
+    assert again.path == tmp_path / "again" / "checkpoint"
+    assert again.config["name"] == "made-up-2"
+    assert again.config["temperatures"].keys() == temperatures.keys()
+    for name, fitted in again.config["temperatures"].items():
+        assert fitted == pytest.approx(temperatures[name], rel=0.1)
+    for name, value in trained.tensors.items():
+        assert torch.equal(again.tensors[name], value)
 
 
 def test_self_training_writes_pseudo_labels_and_a_checkpoint(
