@@ -5,6 +5,7 @@ encoding, as long as it is kept. Its memory is bounded: the least recently used 
 missing one only costs the time to make it again. It depends on no encoders, clips or streams.
 """
 
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 
 class KeptEncodings:
-    """A store of at most `capacity_bytes` of tensors; its callers take turns.
+    """A store of at most `capacity_bytes` of tensors; any thread may call it.
 
     Attributes:
         counters: `kept_hits`, the encodings that were not made again, and `kept_misses`.
@@ -23,25 +24,27 @@ class KeptEncodings:
         self.counters: Counter[str] = Counter()
         self._capacity_bytes = capacity_bytes
         self._bytes = 0
+        self._lock = threading.Lock()
         self._tensors: OrderedDict[bytes, Tensor] = OrderedDict()
 
     def get(self, key: bytes, make: Callable[[], Tensor]) -> Tensor:
         """Return the encoding under `key`; what is not kept is made, and kept."""
-        found = self._tensors.get(key)
-        if found is not None:
-            self.counters["kept_hits"] += 1
-            self._tensors.move_to_end(key)
-            return found
-        self.counters["kept_misses"] += 1
-        made = make()
-        self._keep(key, made)
+        with self._lock:
+            found = self._tensors.get(key)
+            self.counters["kept_misses" if found is None else "kept_hits"] += 1
+            if found is not None:
+                self._tensors.move_to_end(key)
+                return found
+        made = make()  # by two threads at once, if they miss the same: both make the same
+        with self._lock:
+            self._keep(key, made)
         return made
 
     def __len__(self) -> int:
         return len(self._tensors)
 
     def _keep(self, key: bytes, made: Tensor) -> None:
-        if made.nbytes > self._capacity_bytes:
+        if made.nbytes > self._capacity_bytes or key in self._tensors:
             return
         self._tensors[key] = made.clone()  # else it would hold the memory of its whole batch
         self._bytes += made.nbytes

@@ -2,13 +2,14 @@
 
 What enters: a checkpoint and clips in memory. What leaves: one prediction for each clip, in order.
 It depends on no windows, topics or data sets. A clip's prediction does not depend on the other
-clips of its batch. A lock admits one caller at a time.
+clips of its batch. On a CPU several threads may predict at once; elsewhere a lock admits one.
 """
 
 import logging
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ class Predictor:
                 in the clip (`calibration.combination`); missing ones are 1.
             device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
             dtype: "float32", or "bfloat16" or "float16" for encoders and model under autocast.
+                On a CPU only the encoders are: what Semi-IIN saves is less than conversions cost.
             kept_bytes: of encodings that are kept by content, see `kept`.
 
         Raises:
@@ -175,6 +177,11 @@ class Predictor:
         self.compiled = True
 
     @property
+    def parallel(self) -> bool:
+        """Whether several threads predict at once: on a CPU, where nothing is compiled."""
+        return self.device.type == "cpu" and not self.compiled
+
+    @property
     def most_faces(self) -> int | None:
         """How many crops of a clip are read, as `spread` chooses them; None where all are."""
         vision = self._encoders.encoders.get("vision")
@@ -190,7 +197,7 @@ class Predictor:
         """
         for clip in clips:
             clip.check()
-        with self._lock:
+        with self._turn():
             return self._score(clips)
 
     def emotions(self, clips: Sequence[Clip], modality: Modality) -> list[str | None]:
@@ -209,7 +216,7 @@ class Predictor:
         indices = [index for index, clip in enumerate(clips) if clip.has(modality)]
         names: list[str | None] = [None] * len(clips)
         if indices:
-            with self._lock, torch.inference_mode():
+            with self._turn(), torch.inference_mode():
                 emotions = encoder.emotions([clips[index] for index in indices])
             for index, name in zip(indices, emotions, strict=True):
                 names[index] = name
@@ -220,11 +227,11 @@ class Predictor:
         present = [tuple(name for name in self.modalities if clip.has(name)) for clip in clips]
         if not any(present):
             return [Prediction() for _ in clips]
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self._dtype, self._dtype is not torch.float32),
-        ):
-            output = self._model(**_cut(self._encode(clips), self._model).inputs())
+        with torch.inference_mode():
+            with self._autocast():
+                batch = _cut(self._encode(clips), self._model)
+            with nullcontext() if self.device.type == "cpu" else self._autocast():
+                output = self._model(**batch.inputs())
         valence = output.valence.float().clamp(-3, 3).tolist()
         logits = output.class_logits.double().cpu().numpy()
         combinations = [combination(used) for used in present]
@@ -240,6 +247,13 @@ class Predictor:
                 valence, probabilities, gates, present, strict=True
             )
         ]
+
+    def _turn(self) -> AbstractContextManager[object]:
+        """Wait for other threads where they share memory of a device or a compiler's state."""
+        return nullcontext() if self.parallel else self._lock
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self._dtype, self._dtype is not torch.float32)
 
     def _encode(self, clips: Sequence[Clip]) -> Batch:
         """Encode a batch; one clip alone, as a CPU takes them, by way of what is kept."""

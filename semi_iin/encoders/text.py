@@ -1,5 +1,6 @@
 """The text encoder: last hidden states of a transformer over words and their context."""
 
+import threading
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -9,6 +10,9 @@ from semi_iin.clips import Clip
 from semi_iin.device import on_device
 from semi_iin.encoders.protocol import Spec
 from semi_iin.encoders.transformer import TransformerEncoder, load_tokenizer
+
+TOKENIZING = threading.Lock()
+"""Tokenizers of `transformers` fail when two threads use one."""
 
 
 class TextEncoder(TransformerEncoder):
@@ -35,12 +39,13 @@ class TextEncoder(TransformerEncoder):
             ids (B, L) int64, real (B, L) bool, and words (B, L) bool: the first part's tokens.
         """
         limit = self.spec["max_tokens"]  # no token spans two words, so later words are not read
-        words = self.tokenizer(
-            [" ".join((clip.text or "").split()[:limit]) for clip in clips],
-            truncation=True,
-            max_length=limit,
-        )["input_ids"]
-        contexts = [self._context(clip) for clip in clips]
+        with TOKENIZING:
+            words = self.tokenizer(
+                [" ".join((clip.text or "").split()[:limit]) for clip in clips],
+                truncation=True,
+                max_length=limit,
+            )["input_ids"]
+            contexts = [self._context(clip) for clip in clips]
         longest = max(len(a) + len(b) for a, b in zip(words, contexts, strict=True))
         ids = torch.full((len(clips), longest), int(self.tokenizer.pad_token_id))
         real, first = torch.zeros_like(ids, dtype=torch.bool), torch.zeros_like(ids).bool()

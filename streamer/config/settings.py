@@ -195,13 +195,13 @@ class InferenceConfig(Section):
     """One worker: one model on one device.
 
     A batch closes at `max_batch` windows or `max_wait_ms` after its first, whichever is first.
-    `reproducible` has the model take the windows of a batch one at a time, so that a score does
-    not depend, in its last digits, on what else came at the same moment; `auto` does so on the
-    CPU, where batching gains about a quarter, and not on a GPU, where it gains much; then each
-    goes out at once, and nothing waits for a batch. `threads` are those of one operation on the
-    CPU (0: as many as cores); more than one gain little on one window and lose much where other
-    processes want the cores, so start more workers instead. `kept_bytes` bounds the encodings
-    that are kept by content, where the CPU takes windows one at a time: of faces, sound and words
+    `reproducible` has the model take each window of a batch alone, so that a score does not depend,
+    in its last digits, on what else came at the same moment; `auto` does so on the CPU, where
+    batching gains about a quarter, and not on a GPU, where it gains much; then each goes out at
+    once, and nothing waits for a batch. `threads` are those of one operation on the CPU (0: as many
+    as cores); more than one gain little on one window and lose much where other processes want the
+    cores, so start more workers instead. `kept_bytes` bounds the encodings that are kept by
+    content, where the CPU takes each window alone: of faces, sound and words
     that come again in another window (0: none). `compile` has torch compile the model, which pays
     where many windows are scored: the first ones of each kind wait minutes for it.
     """

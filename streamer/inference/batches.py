@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ from streamer.records import (
 )
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = min(2, os.cpu_count() or 1)
+"""Windows that are scored at once where each is scored alone: those of all participants close at
+the same moment, and those with only a face need not wait for one with a voice and words."""
 
 
 class Model(Protocol):
@@ -87,7 +92,7 @@ def scored_alone(config: Config, model: Model) -> bool:
 
 
 class Scorer:
-    """The model with its failures sorted out; belongs to the model thread.
+    """The model with its failures sorted out; belongs to the model thread, or to `at_once` threads.
 
     `alone` gives the model one clip at a time: in a batch the last digits of a result depend on
     the batch's size and padding, and a replay is to give the same scores.
@@ -100,6 +105,7 @@ class Scorer:
     def __init__(self, model: Model, *, alone: bool = False) -> None:
         self.counters: Counter[str] = Counter()
         self.alone = alone
+        self.at_once = AT_ONCE if alone and isinstance(model, Predictor) and model.parallel else 1
         self.most_faces = model.most_faces if isinstance(model, Predictor) else None
         self._model = model
         self._largest = 1 if alone else None

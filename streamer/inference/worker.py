@@ -5,10 +5,10 @@ Four tasks on the event loop, in a line, each joined to the next by a bounded qu
     take    reads windows and hands each to the decode threads (FLAC or PCM16, JPEG)
       │ ready: `max_batch` windows. Full: take waits, and Kafka keeps the rest.
     score   closes a batch at `max_batch` windows or `max_wait_ms` after its first was taken, at
-            one where the model takes windows one at a time, and passes it to the model thread;
-            the loop itself is never blocked
-      │ done: one batch. Full: the model waits for the broker.
-    give    publishes the scores, in order
+            one where the model takes each window alone, and passes it to a thread of the model,
+            of which there are two for windows that are scored alone; the loop is never blocked
+      │ done: one batch a thread. Full: the model waits for the broker.
+    give    publishes the scores, in the order of the windows
       │ sent: `max_batch` windows. Full: give waits for the broker.
     commit  waits for the acknowledgements of all that is sent, then commits it at once
 
@@ -36,6 +36,7 @@ from streamer import metrics
 from streamer.config import Config
 from streamer.errors import UnreadableRecord
 from streamer.inference.batches import (
+    AT_ONCE,
     Model,
     Outcome,
     Refused,
@@ -108,6 +109,9 @@ class _Taken:
     clip: asyncio.Future[Clip | None]
 
 
+_Scored = list[tuple[_Taken, Outcome]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent:
     """A window whose score was sent; without `acknowledgement` it is a dead letter, and stored."""
@@ -136,11 +140,11 @@ async def run(
         ModelError: the checkpoint cannot be loaded, or the model fails on everything.
         BrokerError: the broker cannot be reached, or did not take what was in hand at the stop.
     """
-    with ThreadPoolExecutor(1, "model") as model_thread:
+    with ThreadPoolExecutor(AT_ONCE, "model") as model_threads:
         loop = asyncio.get_running_loop()
-        model = await loop.run_in_executor(model_thread, load or load_predictor, config)
+        model = await loop.run_in_executor(model_threads, load or load_predictor, config)
         scorer = Scorer(model, alone=scored_alone(config, model))
-        await loop.run_in_executor(model_thread, scorer.warm_up)
+        await loop.run_in_executor(model_threads, scorer.warm_up)
         group = consumer_group(config, "inference")
         async with (
             Producer(config) as publisher,
@@ -148,7 +152,7 @@ async def run(
             SessionPolicies(config) as policies,
         ):
             log.info("Scoring with %s on %s in the group %s.", model.name, model.device, group)
-            worker = Worker(config, scorer, reader, publisher, policies, model_thread)
+            worker = Worker(config, scorer, reader, publisher, policies, model_threads)
             metrics.watch("inference", worker.counters)
             metrics.ready()
             try:
@@ -162,7 +166,7 @@ class Worker:
     """Takes windows, scores them, gives scores; one use. `counters` may be read at any time.
 
     Runs on the caller's event loop; decoding runs in `decode_threads` threads of its own, the model
-    in `model_thread`, which must have one thread.
+    in `model_threads`, of which the scorer's `at_once` are used.
     """
 
     def __init__(
@@ -172,7 +176,7 @@ class Worker:
         reader: Windows,
         publisher: Scores,
         policies: Policies,
-        model_thread: ThreadPoolExecutor,
+        model_threads: ThreadPoolExecutor,
     ) -> None:
         self.counters = scorer.counters
         self._config = config
@@ -182,11 +186,12 @@ class Worker:
         self._reader = reader
         self._publisher = publisher
         self._policies = policies
-        self._model_thread = model_thread
+        self._model_threads = model_threads
         # Full: take waits, and Kafka keeps the rest.
         self._ready: asyncio.Queue[_Taken | None] = asyncio.Queue(self._settings.max_batch)
+        self._free = asyncio.Semaphore(scorer.at_once)
         # Full: the model waits until the batch before is sent.
-        self._done: asyncio.Queue[list[tuple[_Taken, Outcome]] | None] = asyncio.Queue(1)
+        self._done: asyncio.Queue[asyncio.Task[_Scored] | None] = asyncio.Queue(scorer.at_once)
         # Full: give waits until the broker has acknowledged.
         self._sent: asyncio.Queue[_Sent | None] = asyncio.Queue(self._settings.max_batch)
 
@@ -212,7 +217,7 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._take(stop, decode_threads))
-                tasks.create_task(self._score(stop))
+                tasks.create_task(self._score(stop, tasks))
                 tasks.create_task(self._give())
                 tasks.create_task(self._commit())
         except ExceptionGroup as errors:
@@ -239,30 +244,38 @@ class Worker:
                 await self._ready.put(_Taken(received, policy, now_unix_ms, now_s, clip))
         await self._ready.put(None)
 
-    async def _score(self, stop: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
+    async def _score(self, stop: asyncio.Event, tasks: asyncio.TaskGroup) -> None:
         more = True
         while more:
+            await self._free.acquire()
             batch, more = await self._close_batch()
             if stop.is_set():
                 self.counters["left"] += len(batch)
                 for taken in batch:
                     taken.clip.cancel()
             elif batch:
-                outcomes = [await self._decoded(taken) for taken in batch]
-                clips = [clip for clip in outcomes if isinstance(clip, Clip)]
-                predictions = iter(
-                    await loop.run_in_executor(self._model_thread, self._scorer.score, clips)
-                    if clips
-                    else ()
-                )
-                await self._done.put(
-                    [
-                        (taken, next(predictions) if isinstance(outcome, Clip) else outcome)
-                        for taken, outcome in zip(batch, outcomes, strict=True)
-                    ]
-                )
+                await self._done.put(tasks.create_task(self._outcomes(batch)))
+                continue  # the task gives its place back
+            self._free.release()
         await self._done.put(None)
+
+    async def _outcomes(self, batch: Sequence[_Taken]) -> _Scored:
+        """Score a batch in one of the model's threads, and free its place there."""
+        try:
+            outcomes = [await self._decoded(taken) for taken in batch]
+            clips = [clip for clip in outcomes if isinstance(clip, Clip)]
+            loop = asyncio.get_running_loop()
+            predictions = iter(
+                await loop.run_in_executor(self._model_threads, self._scorer.score, clips)
+                if clips
+                else ()
+            )
+            return [
+                (taken, next(predictions) if isinstance(outcome, Clip) else outcome)
+                for taken, outcome in zip(batch, outcomes, strict=True)
+            ]
+        finally:
+            self._free.release()
 
     async def _close_batch(self) -> tuple[list[_Taken], bool]:
         """The next batch, and whether more may follow."""
@@ -300,8 +313,8 @@ class Worker:
             return Refused(f"decoding failed: {error_name(error)}")
 
     async def _give(self) -> None:
-        while (batch := await self._done.get()) is not None:
-            for taken, outcome in batch:
+        while (scored := await self._done.get()) is not None:
+            for taken, outcome in await scored:
                 await self._sent.put(_Sent(taken.received, await self._publish(taken, outcome)))
             self.counters["batches"] += 1
         await self._sent.put(None)

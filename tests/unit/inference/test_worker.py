@@ -12,16 +12,19 @@ from typing import Any
 import pytest
 
 from semi_iin.clips import Clip
+from semi_iin.kept import KeptEncodings
 from semi_iin.predict import Prediction
 from streamer.config import build
 from streamer.errors import BrokerError, ModelError, UnreadableRecord
 from streamer.inference import batches
 from streamer.inference.batches import Scorer
+from streamer.inference.clips import to_clip
 from streamer.inference.worker import Worker
 from streamer.kafka.messages import Received
 from streamer.kafka.topics import SCORES, WINDOWS
 from streamer.policy import UNKNOWN_SESSION, Policy
 from streamer.records import (
+    MODALITIES,
     NS_PER_S,
     FaceCrop,
     Presence,
@@ -49,7 +52,7 @@ class Bench:
         self.model = model or FakeModel()
         kafka = {"broker": "kafka:9092", "connect_timeout_s": 0.2}
         self.config = build({"kafka": kafka, "inference": {"max_wait_ms": 20, **settings}})
-        self._threads = ThreadPoolExecutor(1)
+        self._threads = ThreadPoolExecutor(batches.AT_ONCE)
         self.scorer = Scorer(self.model, alone=alone)
         self.policies = FakePolicies()
         self.worker = Worker(
@@ -332,10 +335,17 @@ async def test_a_replay_gives_the_same_scores_to_the_last_bit(checkpoint: str) -
     model = batches.load_predictor(config)
     assert batches.scored_alone(config, model)
     replays = []
-    for max_batch in (1, 3, 10):
+    for max_batch in (1, 3, 10, 10):
         bench = Bench(windows, model, alone=True, max_batch=max_batch)
-        replays.append([(s.valence, s.class_probabilities) for s in (await bench.run()).scores])
-    assert replays[0] == replays[1] == replays[2]
+        assert bench.scorer.at_once == batches.AT_ONCE
+        scores = (await bench.run()).scores
+        assert [score.window_id for score in scores] == ids(windows)
+        replays.append([score.valence for score in scores])
+        model.kept = KeptEncodings(0)  # the next encode everything again
+    clips = [to_clip(each, config, MODALITIES) for each in windows]
+    one_by_one = [model.predict([clip])[0].valence for clip in clips if clip is not None]
+    assert replays[0] == [round(valence, 6) for valence in one_by_one if valence is not None]
+    assert all(replay == replays[0] for replay in replays)
 
 
 async def test_a_window_of_a_session_without_record_is_set_aside() -> None:

@@ -55,6 +55,13 @@ def test_a_kept_part_does_not_hold_the_memory_of_its_whole() -> None:
     assert kept.get(b"row", lambda: vector(1.0)).untyped_storage().nbytes() == 16
 
 
+def test_what_two_threads_make_at_once_is_kept_once() -> None:
+    kept = KeptEncodings(2 * vector(0.0).nbytes)
+    kept.get(b"a", lambda: kept.get(b"a", lambda: vector(1.0)))  # missed by both
+    kept.get(b"b", lambda: vector(2.0))
+    assert torch.equal(kept.get(b"a", lambda: vector(3.0)), vector(1.0))
+
+
 def encode(encoders: Encoders, clips: list[Clip], kept: KeptEncodings) -> list[dict[str, bytes]]:
     return [
         {name: row.numpy().tobytes() for name, row in encoders.row(clip, kept).items()}
