@@ -2,13 +2,15 @@
 
 What enters: cues as their format gives them. What leaves: cues with one speaker each, without the
 name. A prefix such as `Ana Berg:` is a name only if it occurs again or is in a list of attendees,
-is short, and has no sentence punctuation: `Note:` is nobody.
+is short, and has no sentence punctuation: `Note:` is nobody. Where nearly every line begins so, it
+may also be a directory's `Berg, Ana:`, a telephone's number, or stand before a full-width colon.
 """
 
 from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -28,8 +30,11 @@ NO_NAMES = frozenset(
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>", re.IGNORECASE)
 _DASH = r"^\s*(?:>>+|[-–—]\s)?\s*"
 _PREFIX = re.compile(
-    rf"{_DASH}(?:\[([^\[\]:<>]+)\]|([^\W_][^:<>\[\]]*?)):(?:\s+|$)(.*)$", re.DOTALL
+    rf"{_DASH}(?:\[([^\[\]:<>]+)\]|([^\W_][^:：<>\[\]]*?)):(?:\s+|$)(.*)$", re.DOTALL
 )
+_FULL_WIDTH = re.compile(rf"{_DASH}([^\W_][^:：<>\[\]]*)：\s*(.*)$", re.DOTALL)
+_LAST_FIRST = re.compile(r"[^\W\d_][^,]*, [^\W\d_][^,]*")
+_TELEPHONE = re.compile(rf"{_DASH}(\+?[\d(][\d ()*.\-]{{5,}}\d):(?:\s+|$)(.*)$", re.DOTALL)
 _NUMBERED = re.compile(rf"{_DASH}\[(speaker[ _]?\w{{1,3}})\]:?\s*(.*)$", re.DOTALL | re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"^\s*\(([^()<>]+)\)\s*$")
 _SENTENCE = re.compile(r"[!?;,\"…]|\w{4,}\.")
@@ -50,28 +55,44 @@ def by_speaker(cues: Sequence[Cue], attendees: Collection[str] = ()) -> list[Cue
 
 def as_name(text: str) -> str:
     """Return a name as a transcript spells it, as one that a participant can have."""
-    text = html.unescape(text).replace("/", "-")
+    text = unicodedata.normalize("NFC", html.unescape(text)).replace("/", "-")
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_NAME]
 
 
-def _names_everybody(cues: Sequence[Cue]) -> bool:
-    """Return whether nearly every cue begins with what could be a name."""
-    count = sum(any(map(_candidate, cue.lines[:1])) for cue in cues)
-    return count > 0 and count >= MOSTLY * len(cues)
-
-
 def _names(cues: Sequence[Cue], attendees: Collection[str]) -> frozenset[str]:
+    firsts = [_either(cue.lines[0], len(cue.lines) > 1) if cue.lines else None for cue in cues]
+    begun = Counter(candidate[0] for candidate in firsts if candidate is not None)
+    everybody = begun.total() >= MOSTLY * len(cues)
     counts = Counter(
         candidate[0]
         for cue in cues
         for index, line in enumerate(cue.lines)
         if (candidate := _candidate(line, index == 0 and len(cue.lines) > 1)) is not None
     )
-    counts = Counter({n: count for n, count in counts.items() if n.casefold() not in NO_NAMES})
+    counts, begun = (
+        Counter({n: count for n, count in found.items() if n.casefold() not in NO_NAMES})
+        for found in (counts, begun)
+    )
     again = {n for n, count in counts.items() if count > 1 or _NUMBERED.match(f"[{n}]")}
-    if not again or not _names_everybody(cues):
-        return frozenset(attendees) | {name for name in again if _capital(name)}
-    return frozenset(attendees) | counts.keys()
+    if everybody and (again or max(begun.values(), default=0) > 1):
+        return frozenset(attendees) | counts.keys() | begun.keys()
+    return frozenset(attendees) | {name for name in again if _capital(name)}
+
+
+def _either(line: str, may_stand_alone: bool = False) -> tuple[str, str] | None:
+    """Return a `_candidate`, or what could be a name only where every line begins with one."""
+    if candidate := _candidate(line, may_stand_alone):
+        return candidate
+    if telephone := _TELEPHONE.match(line):
+        return as_name(telephone[1]), telephone[2]
+    if (full := _FULL_WIDTH.match(line)) and _plausible(full[1]):
+        return as_name(full[1]), full[2]
+    prefix = _PREFIX.match(line)
+    name = (prefix[1] or prefix[2]) if prefix else ""
+    last_first = _LAST_FIRST.fullmatch(name) and all(map(_capital, name.split(",")))
+    if prefix and last_first and _plausible(name.replace(",", "")):
+        return as_name(name), prefix[3]
+    return None
 
 
 def _candidate(line: str, may_stand_alone: bool = False) -> tuple[str, str] | None:
@@ -129,7 +150,7 @@ def _spoken(lines: Sequence[str], names: frozenset[str]) -> Iterator[tuple[str, 
         return
     who, own = "", list[str]()
     for index, line in enumerate(lines):
-        candidate = _candidate(line, index == 0 and len(lines) > 1)
+        candidate = _either(line, index == 0 and len(lines) > 1)
         if candidate is None or candidate[0] not in names:
             own.append(line)
             continue

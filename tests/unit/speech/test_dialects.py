@@ -277,6 +277,40 @@ def test_a_name_that_occurs_once_counts_where_every_cue_has_one() -> None:
     assert "Cy Moe" in {said.speaker for said in parse_text(once).utterances}
 
 
+def cues_of(*lines: str) -> str:
+    cue = "00:{:02d}.000 --> 00:{:02d}.500\n{}\n\n"
+    return "WEBVTT\n\n" + "".join(cue.format(n, n, line) for n, line in enumerate(lines))
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ("Berg, Ana: ", "Li, Bo (External): "),
+        ("王小明：", "李娜："),
+        ("王小明: ", "李娜: "),
+        ("Анна Иванова: ", "Борис: "),
+        ("+1 (555) 010-0199: ", "1555*****67: "),
+    ],
+)
+def test_every_line_begins_with_a_name_of_any_kind(first: str, other: str) -> None:
+    text = cues_of(f"{first}well", f"{other}yes", f"{first}good")
+    names = [first.rstrip(":： "), other.rstrip(":： ")]
+    utterances = parse_text(text).utterances
+    assert [said.speaker for said in utterances] == [*names, names[0]]
+    assert [word.text for said in utterances for word in said.words] == ["well", "yes", "good"]
+
+
+@pytest.mark.parametrize("line", ["Well, Ana: look", "他说：好", "2026 01 05: begin"])
+def test_what_may_be_no_name_is_nobody_where_other_lines_have_none(line: str) -> None:
+    text = cues_of(line, line, "and so on", "go on")
+    assert {said.speaker for said in parse_text(text).utterances} == {None}
+
+
+def test_two_spellings_of_a_letter_are_one_name() -> None:
+    text = cues_of("<v Zoe\u0308>well</v>", "<v Zo\u00eb>yes</v>")
+    assert parse_text(text).speakers == ("Zo\u00eb",)
+
+
 def test_captions_that_go_on_after_midnight_go_on() -> None:
     text = "[Ana Berg] 23:59:59\nGood morning\n[Bo Li] 00:00:01\nHello\n"
     assert [said.start_ns / 1e9 for said in parse_text(text).utterances] == [0.0, 2.0]
