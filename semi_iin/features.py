@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from semi_iin.clips import Clip
 from semi_iin.encoders.audio import LogMelEncoder, TransformerAudioEncoder
@@ -165,10 +165,19 @@ class Encoders:
             encoder.to(device)
         return self
 
-    def prepare(self) -> "Encoders":
-        """Prepare every encoder for inference alone; see `Encoder.prepare`."""
+    def prepare(self, dtype: torch.dtype = torch.float32) -> "Encoders":
+        """Prepare every encoder for inference alone; see `Encoder.prepare`.
+
+        Args:
+            dtype: of the autocast that they will run in. It would convert all weights again for
+                each clip, so on a CPU they are converted here, with the same results.
+        """
         for encoder in self.encoders.values():
             encoder.prepare()
+            if dtype is not torch.float32 and encoder.device.type == "cpu":
+                for module in encoder.modules():
+                    if isinstance(module, nn.Linear | nn.Conv1d | nn.MultiheadAttention):
+                        module.to(dtype)
         return self
 
     def rows(self, clips: Sequence[Clip]) -> list[dict[Modality, Tensor]]:

@@ -105,7 +105,7 @@ class Predictor:
         self._dtype = DTYPES[dtype]
         self._temperatures = dict(temperatures or {})
         self._model = model.to(self.device).eval()
-        self._encoders = encoders.to(self.device).prepare()
+        self._encoders = encoders.to(self.device).prepare(self._dtype)
         self.kept = KeptEncodings(kept_bytes)
         self.compiled = False
         self._lock = threading.Lock()
@@ -216,7 +216,7 @@ class Predictor:
         indices = [index for index, clip in enumerate(clips) if clip.has(modality)]
         names: list[str | None] = [None] * len(clips)
         if indices:
-            with self._turn(), torch.inference_mode():
+            with self._turn(), torch.inference_mode(), self._autocast():
                 emotions = encoder.emotions([clips[index] for index in indices])
             for index, name in zip(indices, emotions, strict=True):
                 names[index] = name

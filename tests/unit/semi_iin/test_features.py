@@ -54,6 +54,17 @@ def test_features_in_bfloat16_are_close_and_have_a_cache_of_their_own(embedded: 
     torch.testing.assert_close(rounded, exact, atol=0.1, rtol=0.05)
 
 
+def test_weights_that_are_converted_once_give_what_autocast_gives(embedded: Encoders) -> None:
+    stored = embedded.specs(), embedded.tensors()
+    plain, prepared = Encoders.build(*stored), Encoders.build(*stored).prepare(torch.bfloat16)
+    assert any(weight.dtype is torch.bfloat16 for weight in prepared.encoders["text"].parameters())
+    clip = Clip(audio=noise(1.0), text="it was good", context="this film")
+    with torch.autocast("cpu", torch.bfloat16):
+        [expected], [found] = plain.rows([clip]), prepared.rows([clip])
+    for modality in ("audio", "text"):
+        assert torch.equal(found[modality], expected[modality])
+
+
 @pytest.mark.parametrize(
     "clip",
     [
