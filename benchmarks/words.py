@@ -4,9 +4,10 @@
 
 `--ravdess` reads actors 17 to 20, or those of `--actors FIRST LAST`, who say two known sentences;
 `--every N` takes every Nth recording. `SOUND=WORDS` is any recording and
-what is said in it; without `=WORDS` its words are printed instead. A word settles when it is given
-out for good: its settling time is that of the audio heard by then, less the word's end. CPU is
-process time, all threads together, per second of speech.
+what is said in it; without `=WORDS` its words are printed instead, or with `--whole` compared, all
+recordings together, with those of utterances that are read once, at their end. A word settles when
+it is given out for good: its settling time is that of the audio heard by then, less the word's end.
+CPU is process time, all threads together, per second of speech.
 """
 
 import argparse
@@ -54,7 +55,7 @@ class Tally:
         }
 
 
-def recognise(sound: Path, config: AsrConfig, tally: Tally) -> list[str]:
+def recognise(sound: Path, config: AsrConfig, tally: Tally, *, live: bool = True) -> list[str]:
     """Recognise one recording chunk by chunk; return its words."""
     spec = capture.ParticipantSpec("bench", (str(sound),))
     chunks = [
@@ -63,6 +64,8 @@ def recognise(sound: Path, config: AsrConfig, tally: Tally) -> list[str]:
         if isinstance(chunk, AudioChunk)
     ]
     recogniser = StreamingRecogniser(Silero(), Whisper(config), config, "benchmark")
+    if not live:
+        recogniser.may_ask = lambda _: False
     words: list[str] = []
     begun_s = time.process_time()
     for chunk in chunks:
@@ -93,11 +96,15 @@ def errors(heard: Sequence[str], said: Sequence[str]) -> int:
     return row[-1]
 
 
-def measure(recordings: Sequence[tuple[Path, str]], config: AsrConfig) -> Tally:
-    """Recognise recordings whose words are known."""
+def measure(
+    recordings: Sequence[tuple[Path, str]], config: AsrConfig, *, whole: bool = False
+) -> Tally:
+    """Recognise recordings whose words are known, or `whole`: those of its whole utterances."""
     tally = Tally()
     for sound, said in recordings:
         heard = recognise(sound, config, tally)
+        if not said and whole:
+            said = " ".join(recognise(sound, config, Tally(), live=False))
         if not said:
             print(f"{sound.name}: {' '.join(heard)}")
             continue
@@ -125,18 +132,21 @@ def main() -> None:
     parser.add_argument("--ravdess", type=Path)
     parser.add_argument("--actors", nargs=2, type=int, default=ACTORS, metavar=("FIRST", "LAST"))
     parser.add_argument("--every", type=int, default=1, metavar="N")
+    parser.add_argument("--whole", action="store_true")
     parser.add_argument("--model", default="auto", help="asr.whisper_model")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     config = build({"asr": {"whisper_model": arguments.model, "threads": 1}}).asr
     known = [(Path(sound), said) for sound, _, said in (s.partition("=") for s in arguments.sounds)]
     groups = {sound.name: [(sound, said)] for sound, said in known}
+    if arguments.whole:
+        groups = {"against whole utterances": known}
     if arguments.ravdess is not None:
         first, last = arguments.actors
         recordings = ravdess(arguments.ravdess, first, last)[:: arguments.every]
         groups[f"RAVDESS, actors {first} to {last}"] = recordings
     for name, group in groups.items():
-        show(measure(group, config).row(name), as_json=arguments.json)
+        show(measure(group, config, whole=arguments.whole).row(name), as_json=arguments.json)
 
 
 def show(row: dict[str, object], *, as_json: bool) -> None:

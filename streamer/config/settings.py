@@ -95,9 +95,9 @@ class AsrConfig(Section):
     name, a folder, or a hub id; `auto` takes the best one on disk. `language` is a code such as
     `en`, or `auto` to detect it in each utterance; `translate` gives English words for speech in
     any language. `interval_s` is how often a running utterance is decoded; live, less often where
-    more than two people speak at once. Words in a language that is not among `scored_languages`,
-    those that the checkpoint reads, are shown and not scored; `transcript_language` is that of
-    subtitles, where `auto` takes what they state, else detects it.
+    so many speak at once that it would take more than half of a core. Words in a language that is
+    not among `scored_languages`, those that the checkpoint reads, are shown and not scored;
+    `transcript_language` is that of subtitles, where `auto` takes what they state, else detects it.
     """
 
     engine: Literal["auto", "subtitles", "whisper", "none"] = "auto"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import weakref
 from collections import Counter
+from collections.abc import Callable
 
-from streamer.records import NS_PER_MS, AudioChunk
+from streamer.records import NS_PER_MS, NS_PER_S, AudioChunk
 from streamer.speech.streaming import StreamingRecogniser, Transcriber, Transcript
 
 QUEUE_CHUNKS = 512
@@ -19,13 +21,27 @@ CAUGHT_UP_NS = 250 * NS_PER_MS
 """Audio that may wait while a running utterance is decoded: else it would be decoded without it."""
 
 
-class Speakers:
-    """The recognisers of one process, and how many of their people speak at the moment."""
+SHARE = 0.5
+"""Share of one core that running utterances may take, all of a process together."""
+FIRST_S = 0.1
+"""Duration of a decoding before the first one is measured."""
 
-    def __init__(self) -> None:
-        """Nobody."""
+
+class Speakers:
+    """The recognisers of one process: how many of their people speak, and whose turn it is.
+
+    One running utterance is decoded at a time, and so often that all together take SHARE of a core,
+    by what decoding takes on this machine at the moment. Utterances that have ended do not wait.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nobody; `clock` counts seconds."""
         self._recognisers: tuple[weakref.ref[StreamingRecogniser], ...] = ()
         self._adding = threading.Lock()
+        self._turn = threading.Lock()
+        self._clock = clock
+        self._decoding_s = FIRST_S
+        self._begun_s = 0.0
 
     def add(self, recogniser: StreamingRecogniser) -> None:
         """Count a recogniser as long as it lives."""
@@ -37,6 +53,21 @@ class Speakers:
         """Return how many speak."""
         recognisers = (each() for each in self._recognisers)
         return sum(each is not None and each.speaks for each in recognisers)
+
+    def begin(self, waited_ns: int) -> bool:
+        """Return whether one who was decoded so long ago may be decoded now; then `end` follows."""
+        if waited_ns < self.count() * self._decoding_s / SHARE * NS_PER_S:
+            return False
+        if not self._turn.acquire(blocking=False):
+            return False
+        self._begun_s = self._clock()
+        return True
+
+    def end(self) -> None:
+        """The decoding that began last is over."""
+        took_s = self._clock() - self._begun_s
+        self._decoding_s += (took_s - self._decoding_s) / 4
+        self._turn.release()
 
 
 PROCESS = Speakers()
@@ -55,8 +86,8 @@ class ThreadedRecogniser:
     The queue holds QUEUE_CHUNKS chunks; when it is full the newest is not recognised and is
     counted as `asr_dropped_chunks` (its sound still goes into the windows).
 
-    A running utterance is decoded once all audio that has come is in it. Where more than two people
-    speak at once, each is decoded less often, so that all together take no more time than two.
+    A running utterance is decoded once all audio that has come is in it, when it is its turn
+    among those who speak (`Speakers`).
     """
 
     def __init__(
@@ -66,10 +97,9 @@ class ThreadedRecogniser:
         self._inner = inner
         self._speakers = speakers
         self._offered_ns = self._processed_ns = 0
-        self._interval_ns = 0
+        self._has_turn = False
         if isinstance(inner, StreamingRecogniser):
             speakers.add(inner)
-            self._interval_ns = inner.interval_ns
             inner.may_ask = self._may_ask
         self._counters = counters
         self.description = inner.description
@@ -103,20 +133,28 @@ class ThreadedRecogniser:
         return self._ready()
 
     def _may_ask(self, waited_ns: int) -> bool:
-        if self._offered_ns - self._processed_ns > CAUGHT_UP_NS:
+        if self._has_turn or self._offered_ns - self._processed_ns > CAUGHT_UP_NS:
             return False
-        return waited_ns >= (self._speakers.count() - 1) * self._interval_ns
+        self._has_turn = self._speakers.begin(waited_ns)
+        return self._has_turn
 
     def _work(self) -> None:
         try:
             while (item := self._in.get()) is not None:
                 self._processed_ns = item if isinstance(item, int) else item.end_ns
-                inner = self._inner
-                transcript = inner.advance(item) if isinstance(item, int) else inner.push(item)
-                self._out.put(transcript)
+                self._out.put(self._recognise(item))
             self._out.put(self._inner.finish())
         except BaseException as error:
             self._failure = error
+
+    def _recognise(self, item: AudioChunk | int) -> Transcript:
+        inner = self._inner
+        try:
+            return inner.advance(item) if isinstance(item, int) else inner.push(item)
+        finally:
+            if self._has_turn:
+                self._has_turn = False
+                self._speakers.end()
 
     def _ready(self) -> Transcript:
         if self._failure is not None:

@@ -13,7 +13,7 @@ This module knows no engine, thread or window.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,8 +37,6 @@ GAP_NS = 100 * NS_PER_MS
 """A hole between chunks from which on the utterance ends; a smaller one is clock jitter."""
 SAME_TIME_NS = 200 * NS_PER_MS
 """How far apart two answers may place a word and still agree on it."""
-SAME_WORDS = 4
-"""Committed words that are looked for in the next answer, which may place them a little earlier."""
 SETTLED_NS = 2 * NS_PER_S
 """A word is given out this long after its end, whether or not the last two answers agree on it."""
 UNSURE_FRAMES, LONGEST_UNSURE_NS = 3, 4 * NS_PER_S
@@ -94,7 +92,7 @@ class WordHypothesis:
     """A stretch of an utterance as an engine hears it; `text` is empty for a pause or a noise.
 
     Times are nanoseconds from the start of the utterance, `[start_ns, end_ns)`. `language` is a
-    two-letter code, empty where it is not known.
+    two-letter code, empty where it is not known. `tokens` are the engine's own spelling.
     """
 
     text: str
@@ -102,6 +100,7 @@ class WordHypothesis:
     end_ns: int
     confidence: float
     language: str = ""
+    tokens: tuple[int, ...] = ()
 
 
 class Engine(Protocol):
@@ -116,11 +115,14 @@ class Engine(Protocol):
     def feed(self, samples: NDArray[np.float32]) -> None:
         """Hear more of the utterance: (n,) at SAMPLE_RATE_HZ in [-1, 1]."""
 
+    def settle(self, words: Sequence[WordHypothesis]) -> None:
+        """Take these words as said, by time: later answers contain only what follows them."""
+
     def hypothesis(self) -> list[WordHypothesis]:
         """What the utterance seems to say so far, by time; may change with more sound."""
 
     def end(self) -> list[WordHypothesis]:
-        """What the whole utterance says, by time; it is over."""
+        """What the rest of the utterance says, by time; it is over."""
 
 
 @dataclass(slots=True)
@@ -395,7 +397,6 @@ class _Utterance:
         self._length_ns = 0
         self._before: list[WordHypothesis] = []  # the last answer, without what is committed
         self._committed_ns = 0  # from the utterance's start
-        self._committed: deque[str] = deque(maxlen=SAME_WORDS)  # the last ones
 
     @property
     def committed_ns(self) -> int:
@@ -405,7 +406,6 @@ class _Utterance:
     def begin(self, begun_ns: int) -> None:
         self._begun_ns, self._length_ns, self._committed_ns = begun_ns, 0, 0
         self._before = []
-        self._committed.clear()
         self._engine.begin()
 
     def feed(self, frame: NDArray[np.float32]) -> None:
@@ -417,7 +417,7 @@ class _Utterance:
 
         So are those that must be settled before it is asked again.
         """
-        newest = self._uncommitted(self._engine.hypothesis())
+        newest = self._engine.hypothesis()
         answer = newest or self._before  # an engine may reject its own text once
         agreed = 0
         for now, before in zip(newest, self._before, strict=False):
@@ -430,6 +430,7 @@ class _Utterance:
             agreed += 1
         while agreed < len(answer) and answer[agreed].end_ns <= self._length_ns - self._overdue_ns:
             agreed += 1
+        self._engine.settle(answer[:agreed])
         words = self._give(answer[:agreed])
         self._before = answer[agreed:]
         return words
@@ -437,22 +438,7 @@ class _Utterance:
     def end(self, end_ns: int) -> list[tuple[Word, str]]:
         """The utterance is over at `end_ns`: everything that is left."""
         self._length_ns = min(self._length_ns, end_ns - self._begun_ns)
-        return self._give(self._uncommitted(self._engine.end()))
-
-    def _uncommitted(self, answer: list[WordHypothesis]) -> list[WordHypothesis]:
-        """Return what follows the committed words, by their text or else by their time."""
-        texts = [_spoken(h.text) for h in answer]
-        committed = list(self._committed)
-        last = [
-            end
-            for end, h in enumerate(answer, start=1)
-            if abs(h.end_ns - self._committed_ns) <= SAME_TIME_NS
-        ]
-        for length in range(len(committed), 0, -1):
-            for end in last:
-                if end >= length and texts[end - length : end] == committed[-length:]:
-                    return answer[end:]
-        return [h for h in answer if (h.start_ns + h.end_ns) // 2 >= self._committed_ns]
+        return self._give(self._engine.end())
 
     def _give(self, agreed: list[WordHypothesis]) -> list[tuple[Word, str]]:
         """Words of `agreed`, in order and inside the utterance, none before what was committed."""
@@ -467,7 +453,6 @@ class _Utterance:
                 given = Word(word.text, begun_ns + start_ns, begun_ns + end_ns, confidence)
                 words.append((given, word.language))
             self._committed_ns = end_ns
-            self._committed.append(_spoken(word.text))
         return words
 
 

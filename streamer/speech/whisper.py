@@ -4,10 +4,13 @@ What enters: the utterance's audio, all of it so far. What leaves: hypotheses. `
 model's files, a CTranslate2 folder. This module does not know where utterances begin and end, and
 knows neither windows nor threads.
 
-Whisper was trained on 30 s of audio at once. An utterance that fits is encoded in 10 s, which costs
-a quarter. The decoder sometimes repeats itself on so short a window: a running utterance is cut at
-the repetition, and one that has ended is decoded again in 30 s. A running utterance is decoded
-greedily; one that has ended, whose words are given out for good, by a beam.
+Whisper was trained on 30 s of audio at once. An utterance that fits is encoded in 10 s, a running
+one in 5 s, which costs a ninth and a twentieth. The decoder sometimes repeats itself on so short a
+window: a running utterance is cut at the repetition, and one that has ended is decoded again in
+30 s. A running utterance is decoded greedily; one that has ended, whose words are given out for
+good, by a beam. Words that are settled are not decoded again: the decoder is made to begin with
+them, and the audio of all but the last two seconds of them is cut away, so that an answer costs the
+same however long somebody speaks.
 """
 
 from __future__ import annotations
@@ -35,16 +38,19 @@ LONGEST_NS = 29 * NS_PER_S
 SHORTEST_SAMPLES = SAMPLE_RATE_HZ // 10
 """Shorter audio holds no word."""
 FRAMES_PER_S = 100
-SHORT_FRAMES, FULL_FRAMES = 10 * FRAMES_PER_S, 30 * FRAMES_PER_S
-"""Frames of the log-mel spectrogram that are encoded; windows shorter than 10 s make loops."""
+RUNNING_FRAMES, SHORT_FRAMES, FULL_FRAMES = 500, 1000, 3000
+"""Frames of the log-mel spectrogram that are encoded, of an utterance that runs, of one that has
+ended, and of one that failed; the shorter the window, the more often the decoder makes loops."""
 MARGIN_FRAMES = FRAMES_PER_S
 """Silence after the utterance that fits into its window."""
 BEAM = 5
 """Texts that are followed at once for an utterance that has ended."""
 TIME_STEP_S = 0.02
 """Duration of one position of the encoder's output."""
-TOKENS_PER_S, TOKENS_AT_LEAST = 12, 16
+TOKENS_PER_S, TOKENS_AT_LEAST = 6, 10
 """No speech has more tokens; a decoder that gives more repeats itself."""
+LONG_NS, CONTEXT_NS = 4 * NS_PER_S, 2 * NS_PER_S
+"""Audio from which on what is settled is cut away, and how much of that stays as context."""
 LEAST_LOG_PROBABILITY = -1.0
 """Mean log-probability of the tokens below which a text is an invention."""
 NO_SPEECH_PROBABILITY, SURE_LOG_PROBABILITY = 0.6, -0.5
@@ -53,6 +59,7 @@ LEAST_CONFIDENCE = 0.2
 """Mean confidence of the words below which they are an invention, as those of laughter are."""
 REPETITIONS = {1: 4, 2: 3, 3: 2}
 """Length of a phrase in words → how often in a row it is a loop; longer phrases as 3."""
+PUNCTUATION = ".,!?;:-…。、，！？"
 WITHOUT_SPACES = frozenset({"zh", "yue", "ja", "th", "lo", "my"})
 """Languages written without spaces: there a character counts as a word."""
 
@@ -74,21 +81,37 @@ class Whisper:
         self._language = None if config.language == "auto" else short_code(config.language)
         self._translate = config.translate
         self._audio: list[NDArray[np.float32]] = []
+        self._from_ns = 0  # where in the utterance the audio begins
+        self._settled: list[WordHypothesis] = []  # in that audio
 
     def begin(self) -> None:
         """Start a new utterance."""
-        self._audio = []
+        self._audio, self._settled, self._from_ns = [], [], 0
 
     def feed(self, samples: NDArray[np.float32]) -> None:
         """Append (n,) samples in [-1, 1] at SAMPLE_RATE_HZ."""
         self._audio.append(samples)
 
+    def settle(self, words: Sequence[WordHypothesis]) -> None:
+        """Take these words for said; cut their audio away where the utterance gets too long."""
+        self._settled += words
+        fed = sum(map(len, self._audio))
+        if self._translate or not self._settled or fed <= _samples(LONG_NS):
+            return  # a translation is in another order than its audio
+        keep_from_ns = self._settled[-1].end_ns - CONTEXT_NS
+        ends = [word.end_ns for word in self._settled if word.end_ns <= keep_from_ns]
+        if ends:
+            self._settled = self._settled[len(ends) :]
+            audio = np.concatenate(self._audio)
+            self._audio = [audio[_samples(ends[-1] - self._from_ns) :]]
+            self._from_ns = ends[-1]
+
     def hypothesis(self) -> list[WordHypothesis]:
-        """Decode the utterance so far."""
+        """Decode what follows the settled words so far."""
         return self._decode(ended=False)
 
     def end(self) -> list[WordHypothesis]:
-        """Decode the whole utterance and discard its audio."""
+        """Decode what follows the settled words, and discard the audio."""
         words = self._decode(ended=True)
         self._audio = []
         return words
@@ -97,7 +120,22 @@ class Whisper:
         audio = np.concatenate(self._audio) if self._audio else np.zeros(0, np.float32)
         if len(audio) < SHORTEST_SAMPLES:
             return []
-        return self._model.decode(audio, self._language, translate=self._translate, ended=ended)
+        language = self._language
+        if self._settled and not self._translate:
+            language = self._settled[-1].language
+        words = self._model.decode(
+            audio,
+            language,
+            translate=self._translate,
+            ended=ended,
+            said=[token for word in self._settled for token in word.tokens],
+        )
+        return [
+            replace(
+                word, start_ns=word.start_ns + self._from_ns, end_ns=word.end_ns + self._from_ns
+            )
+            for word in words
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +150,12 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """One pass of the decoder: the text's tokens and how likely the text is."""
+    """One pass of the decoder: the text's tokens and how likely the text is.
 
+    `said` are the tokens that it was made to begin with, and count as certain; `tokens` follow.
+    """
+
+    said: list[int]
     tokens: list[int]
     log_probability: float
     no_speech: float
@@ -129,7 +171,10 @@ class _Decoded:
 
 
 class Model:
-    """A loaded model with its tokenizer and its log-mel spectrogram; any thread may call it."""
+    """A loaded model with its tokenizer and its log-mel spectrogram; any thread may call it.
+
+    One call computes at a time.
+    """
 
     def __init__(self, folder: Path, device: str, threads: int) -> None:
         import ctranslate2
@@ -186,6 +231,7 @@ class Model:
         *,
         translate: bool = False,
         ended: bool = True,
+        said: Sequence[int] = (),
     ) -> list[WordHypothesis]:
         """Return the words of at most 30 s of audio, (n,) in [-1, 1]; times from its first sample.
 
@@ -194,18 +240,20 @@ class Model:
             language: a two-letter code, or None to detect it.
             translate: give English words for speech in any language.
             ended: whether the utterance is over; a running one is decoded at less cost.
+            said: tokens of the words with which the audio begins; those that follow are returned.
         """
         frames = -(-len(audio) * FRAMES_PER_S // SAMPLE_RATE_HZ)
-        short = max(SHORT_FRAMES, frames + MARGIN_FRAMES) // 2 * 2
+        least = SHORT_FRAMES if ended else RUNNING_FRAMES
+        short = max(least, frames + MARGIN_FRAMES) // 2 * 2
         short, beam = min(short, FULL_FRAMES), BEAM if ended else 1
-        decoded, language = self._generate(audio, short, beam, language, translate)
-        loop = self._loop(decoded.tokens)
-        if ended and short < FULL_FRAMES and (decoded.invented or loop is not None):
-            decoded, language = self._generate(audio, FULL_FRAMES, beam, language, translate)
-            loop = self._loop(decoded.tokens)
+        decoded, language = self._generate(audio, short, beam, language, translate, said)
+        tokens, repeats = self._before_repetition(decoded)
+        failed = repeats or (decoded.invented and (tokens or not said))
+        if ended and short < FULL_FRAMES and failed:
+            decoded, language = self._generate(audio, FULL_FRAMES, beam, language, translate, said)
+            tokens, _ = self._before_repetition(decoded)
         if decoded.invented:
             return []
-        tokens = decoded.tokens if loop is None else decoded.tokens[:loop]
         spoken = self._align(decoded, tokens, frames)
         text_language = "en" if translate else language
         words = words_of(spoken, self._tokenizer.decode, text_language in WITHOUT_SPACES)
@@ -220,6 +268,7 @@ class Model:
         beam: int,
         language: str | None,
         translate: bool,
+        said: Sequence[int] = (),
     ) -> tuple[_Decoded, str]:
         samples = frames * SAMPLE_RATE_HZ // FRAMES_PER_S
         with one_thread():
@@ -230,20 +279,28 @@ class Model:
             if language is None:
                 language = self._detect(encoded)
             prompt = self._prompt(language, translate)
+            before = self._without_end(said)
             result = self._network.generate(
                 encoded,
-                [prompt],
+                [[*prompt, *before]],
                 beam_size=beam,
-                max_length=len(prompt) + limit,
+                max_length=max(2 * limit, limit + len(prompt) + len(before)),
                 return_scores=True,
                 return_no_speech_prob=True,
             )[0]
         end = self._id("<|endoftext|>")
-        tokens = [token for token in result.sequences_ids[0] if token < end]
+        tokens = [token for token in result.sequences_ids[0][len(before) :] if token < end]
         return (
-            _Decoded(tokens, result.scores[0], result.no_speech_prob, encoded, prompt),
+            _Decoded(before, tokens, result.scores[0], result.no_speech_prob, encoded, prompt),
             language,
         )
+
+    def _without_end(self, said: Sequence[int]) -> list[int]:
+        """Return tokens without the punctuation after the last word, which may yet change."""
+        tokens = list(said)
+        while tokens and self._text(tokens[-1:]).strip() in PUNCTUATION:
+            tokens.pop()
+        return tokens
 
     def _detect(self, encoded: Any) -> str:
         if not self.multilingual:
@@ -259,6 +316,12 @@ class Model:
 
     def _id(self, token: str) -> int:
         return cast(int, self._tokenizer.token_to_id(token))
+
+    def _before_repetition(self, decoded: _Decoded) -> tuple[list[int], bool]:
+        """Return the tokens of whole new words before a repetition, and whether there is one."""
+        loop = self._loop([*decoded.said, *decoded.tokens])
+        tokens = [*decoded.said, *decoded.tokens][:loop][len(decoded.said) :]
+        return tokens, loop is not None
 
     def _loop(self, tokens: list[int]) -> int | None:
         """Return the number of tokens before a phrase repeats as only a decoder does, or None."""
@@ -277,9 +340,10 @@ class Model:
         return cast(str, self._tokenizer.decode(tokens))
 
     def _align(self, decoded: _Decoded, tokens: list[int], frames: int) -> list[Token]:
-        """Give each token its time, by the decoder's cross-attention."""
+        """Give each token after those that are said its time, by the decoder's cross-attention."""
         if not tokens:
             return []
+        new, tokens = len(tokens), [*decoded.said, *tokens]
         with self._lock:
             aligned = self._network.align(
                 decoded.encoded, decoded.prompt[:-1], [tokens], frames, median_filter_width=7
@@ -298,7 +362,7 @@ class Model:
             for token, start, end, chance in zip(
                 tokens, starts[:-1], starts[1:], aligned.text_token_probs, strict=False
             )
-        ]
+        ][-new:]
 
 
 def _amplified(audio: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -328,6 +392,10 @@ def _grouped(
     return groups
 
 
+def _samples(duration_ns: int) -> int:
+    return duration_ns * SAMPLE_RATE_HZ // NS_PER_S
+
+
 def words_of(
     tokens: Sequence[Token],
     decode: Callable[[list[int]], str],
@@ -347,7 +415,8 @@ def words_of(
         if any(map(str.isalnum, text)):
             start_ns, end_ns = round(parts[0].start * NS_PER_S), round(parts[-1].end * NS_PER_S)
             chance = min(token.chance for token in parts)
-            words.append(WordHypothesis(text, start_ns, end_ns, chance))
+            spelling = tuple(token.id for token in parts)
+            words.append(WordHypothesis(text, start_ns, end_ns, chance, tokens=spelling))
     return words
 
 

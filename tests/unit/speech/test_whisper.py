@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,17 @@ from streamer.config import AsrConfig, build
 from streamer.errors import ConfigError, ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
 from streamer.speech import models
-from streamer.speech.whisper import Model, Token, Whisper, load, words_of
+from streamer.speech.streaming import WordHypothesis
+from streamer.speech.whisper import (
+    CONTEXT_NS,
+    LONG_NS,
+    RUNNING_FRAMES,
+    Model,
+    Token,
+    Whisper,
+    load,
+    words_of,
+)
 
 LANGUAGES = ("en", "de", "ja")
 
@@ -210,7 +221,7 @@ def test_only_an_utterance_that_has_ended_is_decoded_twice_and_by_a_beam(
 ) -> None:
     model = Watched(tiny_whisper)
     assert model.decode(noise(2), "en", ended=False) == [], "random weights are not sure"
-    assert model.passes == [(1000, 1)]
+    assert model.passes == [(RUNNING_FRAMES, 1)]
     assert model.decode(noise(2), "en") == []
     assert model.passes[1:] == [(1000, 5), (3000, 5)]
     model.decode(noise(12), "en", ended=False)
@@ -250,6 +261,45 @@ def test_too_little_audio_has_no_words(tiny_whisper: Path) -> None:
     engine.begin()
     engine.feed(noise(0.05))
     assert engine.hypothesis() == engine.end() == []
+
+
+class OneMore:
+    """A model that reads a word of half a second after those that are said; notes the audio."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[float, tuple[int, ...]]] = []
+
+    def decode(
+        self, audio: NDArray[np.float32], *_: object, said: Sequence[int], **__: object
+    ) -> list[WordHypothesis]:
+        self.heard.append((len(audio) / SAMPLE_RATE_HZ, tuple(said)))
+        start_ns, token = len(said) * NS_PER_S // 2, int(2 * audio[0]) + len(said)
+        word = WordHypothesis(f"w{token}", start_ns, start_ns + NS_PER_S // 2, 1.0, "en")
+        return [replace(word, tokens=(token,))]
+
+
+def test_settled_words_are_not_decoded_again_and_their_audio_is_cut_away(
+    tiny_whisper: Path,
+) -> None:
+    """Each sample is its time in seconds; word n is said from n/2 to (n+1)/2 seconds."""
+    engine, model = Whisper(asr(whisper_model=str(tiny_whisper))), OneMore()
+    engine._model = model  # type: ignore[assignment]
+    engine.begin()
+    engine.feed((np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ).astype(np.float32))
+    words = []
+    for _ in range(12):
+        words += engine.hypothesis()
+        engine.settle(words[-1:])
+    assert [word.text for word in words] == [f"w{n}" for n in range(12)]
+    assert [word.start_ns for word in words] == [n * NS_PER_S // 2 for n in range(12)]
+    context = CONTEXT_NS * 2 // NS_PER_S
+    assert model.heard[3] == (20, (0, 1, 2))
+    assert model.heard[11] == (20 - (11 - context) / 2, tuple(range(11 - context, 11)))
+    engine.begin()
+    engine.feed(np.zeros(LONG_NS * SAMPLE_RATE_HZ // NS_PER_S, np.float32))
+    engine.settle(words)
+    engine.end()
+    assert model.heard[-1] == (LONG_NS / NS_PER_S, tuple(range(12))), "short enough as it is"
 
 
 # --- repetition and invention ---------------------------------------------------------------
@@ -309,6 +359,21 @@ def test_words_of_a_real_recording_have_their_text_and_times(
     starts = [word.start_ns for word in words]
     assert starts == sorted(starts)
     assert words[-1].end_ns <= len(audio) / SAMPLE_RATE_HZ * NS_PER_S
+
+
+def test_what_follows_settled_words_is_what_follows_them_in_the_whole(
+    tiny_en: Model, shared_data: Path
+) -> None:
+    audio = read_audio(Media(shared_data / "meetings" / "whisper.cpp__jfk.wav"))
+    assert audio is not None
+    whole = tiny_en.decode(audio, "en", ended=False)
+    said = [token for word in whole[:6] for token in word.tokens]
+    rest = tiny_en.decode(audio, "en", ended=False, said=said)
+    assert [word.text for word in rest] == [word.text for word in whole[6:]]
+    assert all(
+        abs(word.start_ns - same.start_ns) <= NS_PER_S // 5
+        for word, same in zip(rest, whole[6:], strict=True)
+    )
 
 
 def test_a_very_soft_recording_has_the_words_of_a_loud_one(
