@@ -42,7 +42,7 @@ from streamer.kafka.messages import ENVELOPE_BYTES, RawMessage, Received, header
 from streamer.kafka.producer import Producer
 from streamer.kafka.progress import Progress, TopicChanges
 from streamer.kafka.security import RETRY_S, aiokafka_settings
-from streamer.kafka.topics import DEAD_LETTER, Topic
+from streamer.kafka.topics import DEAD_LETTER, SESSIONS, SMOOTHED, WINDOWS, Topic
 
 log = logging.getLogger(__name__)
 accept_any_header_name()  # for Faust's consumer in processing/ too, which imports this module
@@ -54,7 +54,15 @@ REVOKE_WAIT_S = 10.0
 """Longest time that a rebalance waits for the commit of records in use."""
 SNAPSHOT_RECORDS = 500
 FETCH_WAIT_MS = 50
-"""Longest wait of one fetch; the embedded broker answers only at its end."""
+"""Longest wait of one fetch; the embedded broker answers only at its end, if there was nothing."""
+HURRIED_WAIT_MS, SELDOM_WAIT_MS = 20, 200
+"""The same where a published record waits for it, and where records are rare."""
+WAITS_MS: dict[Topic[Any], int] = {
+    WINDOWS: HURRIED_WAIT_MS,
+    SMOOTHED: HURRIED_WAIT_MS,
+    SESSIONS: SELDOM_WAIT_MS,
+    DEAD_LETTER: SELDOM_WAIT_MS,
+}
 FOLLOW_S = 2.0
 """Time after which a consumer without a group looks for new partitions again."""
 FINAL = (TopicAuthorizationFailedError, GroupAuthorizationFailedError)
@@ -246,7 +254,7 @@ class Consumer(Generic[R]):
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # after a deletion; the start is sought explicitly
             metadata_max_age_ms=int(FOLLOW_S * 1000),
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=WAITS_MS.get(self._topic, FETCH_WAIT_MS),
             max_partition_fetch_bytes=kafka.max_message_bytes + ENVELOPE_BYTES,
             **aiokafka_settings(kafka),
         )

@@ -26,7 +26,7 @@ from mode.threads import WorkerThread
 
 from streamer.errors import BrokerError, StreamerError
 from streamer.kafka.connection import close, delay_assignment, pause_between_updates
-from streamer.kafka.consumer import FETCH_WAIT_MS
+from streamer.kafka.consumer import HURRIED_WAIT_MS
 from streamer.kafka.topic_ids import topic_states
 from streamer.processing.begun import Begun
 from streamer.processing.inputs import Start, commit_metadata, find_starts
@@ -71,7 +71,7 @@ class _ConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = HURRIED_WAIT_MS
         commit = consumer.commit
 
         async def commit_with_id(offsets: Mapping[Any, OffsetAndMetadata]) -> None:
