@@ -230,7 +230,13 @@ def _in_transcript(spec: ParticipantSpec, naming: Naming, watch: Watch | None) -
         if naming.transcript is not None:
             raise
         return People((spec,))
-    named = sum(said.speaker is not None for said in read.utterances)
+    said = read.later(naming.offset_ns).utterances
+    if read.utterances and not said:
+        raise ConfigError(
+            f"--transcript-offset puts all of {path.name} before the recording's start: choose a "
+            "smaller shift."
+        )
+    named = sum(each.speaker is not None for each in read.utterances)
     enough = len(read.speakers) > 1 and named >= LEAST_NAMED * len(read.utterances)
     if not enough and (naming.transcript is None or not read.speakers):
         return People((spec,))
@@ -245,7 +251,6 @@ def _in_transcript(spec: ParticipantSpec, naming: Naming, watch: Watch | None) -
         for name in read.speakers
     ]
     notices = tuple(_notices(read, path, named, bool(spec.media)))
-    said = read.later(naming.offset_ns).utterances
     turns = [SpeakerTurn(s.speaker, s.start_ns, s.end_ns) for s in said if s.speaker]
     return _watched(People(tuple(specs), spec.participant_id, notices), spec, turns, watch)
 

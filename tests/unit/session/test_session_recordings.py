@@ -145,6 +145,12 @@ def test_a_transcript_of_nothing_is_refused(tmp_path: Path) -> None:
         people_of([str(meeting)], Naming(offset_ns=5))
 
 
+def test_a_transcript_that_is_shifted_out_of_the_recording_is_refused(tmp_path: Path) -> None:
+    path = recording(tmp_path, NAMED)
+    with pytest.raises(ConfigError, match=r"all of meeting\.vtt before the recording's start"):
+        people_of([str(path)], Naming(offset_ns=-3600 * 10**9))
+
+
 def loudness(window: Window) -> float:
     if window.audio is None:
         return 0.0
