@@ -8,8 +8,8 @@ From data to predictions:
   checkpoint and padded batches; `cache`: features on disk; `weights`: published weights by name;
 * `model`, `model_config`: masked attention branches, gate and heads;
 * `settings`: a run's configuration; `parts`, `examples`, `composing`: its data; `pretraining/`: the
-  training of its encoders; `task`, `loop`: the training of Semi-IIN; `calibration`: temperatures;
-  `run`: all of them, from a configuration to a checkpoint;
+  training of its encoders; `task`, `loop`: the training of Semi-IIN; `calibration`: temperatures
+  and scales; `run`: all of them, from a configuration to a checkpoint;
 * `self_training`: rounds of scoring, selection and retraining;
 * `evaluate`, `experiments/`: metrics with intervals; ablation, robustness, sweeps, gate shares;
 * `checkpoint`: weights, configuration and provenance in one directory; `paper_weights`, `state`:

@@ -1,12 +1,13 @@
-"""Calibration: class logits become probabilities by two temperatures for each set of modalities.
+"""Calibration: class logits become probabilities, and valence gets its scale, by the modalities.
 
-A model is not as sure of a voice alone as of words and a face, so one pair for all would fit none.
-Nor is it as sure of the polarity (negative, neutral, positive) as of the degree within it, so the
-first temperature is of all classes, and the second of the polarities. Training fits them and
-serving applies them.
+A model is not as sure of a voice alone as of words and a face, so one temperature for all would fit
+none. Nor is it as sure of the polarity (negative, neutral, positive) as of the degree within it, so
+the first temperature is of all classes, and the second of the polarities. It also overstates
+valence, most where it has little to go by. Training fits all of these and serving applies them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -18,8 +19,16 @@ from semi_iin.labels import POLARITIES
 from semi_iin.modalities import MODALITIES
 
 ROUNDS = 4  # of fitting one temperature after the other
+SCALES = np.linspace(0.5, 1.5, 101)
 Temperatures = float | Sequence[float]
 """Of the classes and of the polarities; a number is of the classes alone."""
+
+
+class Calibration(TypedDict):
+    """What a checkpoint's configuration has, by the combination of modalities."""
+
+    temperatures: dict[str, tuple[float, float]]
+    valence_scales: dict[str, float]
 
 
 def combination(modalities: Iterable[str]) -> str:
@@ -46,6 +55,39 @@ def fit_temperature(logits: NDArray[np.float64], sentiment: Sequence[int]) -> tu
         classes = float(min(candidates, key=lambda candidate: loss(candidate, polarity)))
         polarity = float(min(candidates, key=lambda candidate: loss(classes, candidate)))
     return round(classes, 4), round(polarity, 4)
+
+
+def fit_scale(
+    valence: NDArray[np.float64], label: NDArray[np.float64], parts: Sequence[str]
+) -> float:
+    """Return the factor of the valence with the least absolute error, the mean over the parts.
+
+    Args:
+        valence: (n,) predicted.
+        label: (n,) true.
+        parts: (n,) the data set of each; all have the same weight, whatever their size.
+    """
+    names = np.array(parts)
+    each = [(valence[names == name], label[names == name]) for name in sorted(set(parts))]
+
+    def error(scale: float) -> float:
+        return float(np.mean([np.abs(scaled(v, scale) - truth).mean() for v, truth in each]))
+
+    return round(float(min(SCALES, key=error)), 2)
+
+
+def scaled(
+    valence: NDArray[np.float64], scales: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return valences (n,) with their scales, in [-3, 3]."""
+    return np.clip(valence * scales, -3, 3)
+
+
+def scaled_valences(
+    valence: NDArray[np.float64], combinations: Sequence[str], scales: Mapping[str, float]
+) -> NDArray[np.float64]:
+    """Return calibrated valences (n,) in [-3, 3]; a combination without a scale has the scale 1."""
+    return scaled(valence, np.array([scales.get(name, 1.0) for name in combinations]))
 
 
 def class_probabilities(

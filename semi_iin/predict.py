@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
-from semi_iin.calibration import Temperatures, class_probabilities, combination
+from semi_iin.calibration import Temperatures, class_probabilities, combination, scaled_valences
 from semi_iin.clips import Clip
 from semi_iin.device import find_device
 from semi_iin.errors import SemiIINError
@@ -71,6 +71,7 @@ class Predictor:
         *,
         name: str = "semi-iin",
         temperatures: Mapping[str, Temperatures] | None = None,
+        valence_scales: Mapping[str, float] | None = None,
         device: str = "auto",
         dtype: str = "float32",
         kept_bytes: int = 0,
@@ -83,6 +84,7 @@ class Predictor:
             name: the model's name.
             temperatures: of the classes and of their polarities, by the combination of modalities
                 in the clip (`calibration.combination`); missing ones are 1.
+            valence_scales: factors of the valence, likewise.
             device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
             dtype: "float32", or "bfloat16" or "float16" for encoders and model under autocast.
                 On a CPU only the encoders are: what Semi-IIN saves is less than conversions cost.
@@ -104,6 +106,7 @@ class Predictor:
         self.modalities = encoders.modalities
         self._dtype = DTYPES[dtype]
         self._temperatures = dict(temperatures or {})
+        self._valence_scales = dict(valence_scales or {})
         self._model = model.to(self.device).eval()
         self._encoders = encoders.to(self.device).prepare(self._dtype)
         self.kept = KeptEncodings(kept_bytes)
@@ -153,6 +156,7 @@ class Predictor:
             encoders,
             name=str(loaded.config.get("name", loaded.path.name)),
             temperatures=loaded.config.get("temperatures"),
+            valence_scales=loaded.config.get("valence_scales"),
             device=device,
             dtype=dtype,
             kept_bytes=kept_bytes,
@@ -232,9 +236,10 @@ class Predictor:
                 batch = _cut(self._encode(clips), self._model)
             with nullcontext() if self.device.type == "cpu" else self._autocast():
                 output = self._model(**batch.inputs())
-        valence = output.valence.float().clamp(-3, 3).tolist()
         logits = output.class_logits.double().cpu().numpy()
         combinations = [combination(used) for used in present]
+        raw = output.valence.float().clamp(-3, 3).cpu().double().numpy()
+        valence = scaled_valences(raw, combinations, self._valence_scales).tolist()
         probabilities = class_probabilities(logits, combinations, self._temperatures).tolist()
         gates = zip(
             output.valence_gate.float().tolist(), output.class_gate.float().tolist(), strict=True

@@ -158,7 +158,8 @@ about real people, whose voices and faces agree with their words far less often.
 """
 _CALIBRATION = """**Calibration.** For each combination of modalities the seven classes have a
 temperature, and negative, neutral and positive another. Both are fitted on the selection parts,
-which are not reported. ECE is the mean distance between
+which are not reported; so is a factor
+of the valence. ECE is the mean distance between
 probability and accuracy. Of a finite sample it is above 0 for every model: *if calibrated* is its
 value, with the range of 95 % of outcomes, if each class were right as often as the model states.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from semi_iin import checkpoint as checkpoints
-from semi_iin.calibration import Temperatures
+from semi_iin.calibration import Calibration
 from semi_iin.composing import Composer
 from semi_iin.device import find_device
 from semi_iin.errors import SemiIINError
@@ -27,7 +27,7 @@ from semi_iin.pretraining.stages import train_encoders
 from semi_iin.pretraining.teacher import soft_labels, taught
 from semi_iin.provenance import inherited
 from semi_iin.settings import RunConfig
-from semi_iin.task import Example, SentimentTask, build_model, fit_temperatures
+from semi_iin.task import Example, SentimentTask, build_model, fit_calibration
 
 
 def train(
@@ -76,7 +76,7 @@ def train(
         config,
         prepared,
         model,
-        temperatures=fit_temperatures(model, prepared.selection),
+        calibration=fit_calibration(model, prepared.selection),
         metrics={"selection": metrics},
     )
 
@@ -89,7 +89,7 @@ def calibrate(
     data_root: str | Path | None = None,
     report: Report = lambda progress: None,
 ) -> Path:
-    """Fit a checkpoint's temperatures again, on the selection parts of a run; its weights stay.
+    """Calibrate a checkpoint again, on the selection parts of a run; its weights stay.
 
     Args:
         checkpoint: a directory, or the name of one in this package.
@@ -112,9 +112,9 @@ def calibrate(
     selection = measured_examples(selected, encoders, run, config.seed, report)
     if not selection:
         raise SemiIINError(lacking(parts, "which calibration needs", selection=True))
-    temperatures = fit_temperatures(loaded.build_model().to(device), selection)
+    calibration = fit_calibration(loaded.build_model().to(device), selection)
     content = {key: value for key, value in loaded.config.items() if key != "format_version"}
-    content |= {"name": config.name, "temperatures": temperatures}
+    content |= {"name": config.name, **calibration}
     return checkpoints.save(run / checkpoints.RUN_CHECKPOINT, loaded.tensors, content)
 
 
@@ -179,7 +179,7 @@ def save_run(
     prepared: Prepared,
     model: SemiIIN,
     *,
-    temperatures: Mapping[str, Temperatures],
+    calibration: Calibration,
     metrics: Mapping[str, Any],
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -197,7 +197,7 @@ def save_run(
         "name": config.name,
         "model": model.config.to_dict(),
         "encoders": encoders.specs(),
-        "temperatures": dict(temperatures),
+        **calibration,
         "provenance": {
             "configuration": config.model_dump(mode="json", exclude_defaults=True),
             "samples": {part.name: len(part.train) for part in prepared.parts},

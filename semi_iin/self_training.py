@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semi_iin.calibration import class_probabilities, combination
+from semi_iin.calibration import class_probabilities, combination, scaled_valences
 from semi_iin.errors import SemiIINError
 from semi_iin.examples import encode
 from semi_iin.labels import CLASS_NAMES, valence_class
@@ -32,7 +32,7 @@ from semi_iin.task import (
     Example,
     SentimentTask,
     build_model,
-    fit_temperatures,
+    fit_calibration,
     score,
 )
 
@@ -216,7 +216,7 @@ def train(
         config,
         prepared,
         model,
-        temperatures=fit_temperatures(model, prepared.selection),
+        calibration=fit_calibration(model, prepared.selection),
         metrics={"selection": rounds[-1].metrics, "supervised": rounds[0].metrics},
         provenance={"pseudo_labels": [len(outcome.pseudo_labels) for outcome in rounds[1:]]},
     )
@@ -290,7 +290,9 @@ def _pseudo_label(
     examples = [unlabeled[index] for index in pool]
     valence, logits = score(model, examples)
     combinations = [combination(example.features) for example in examples]
-    probabilities = class_probabilities(logits, combinations, fit_temperatures(model, selection))
+    calibration = fit_calibration(model, selection)
+    valence = scaled_valences(valence, combinations, calibration["valence_scales"])
+    probabilities = class_probabilities(logits, combinations, calibration["temperatures"])
     selected = select(valence, probabilities, settings)
     if not selected:
         raise SemiIINError(

@@ -1,7 +1,7 @@
-"""The fusion task: Semi-IIN on features. Its examples, its loss, its scores and temperatures.
+"""The fusion task: Semi-IIN on features. Its examples, its loss, its scores and calibration.
 
 What enters: a model and examples with features in memory or on disk. What leaves: a task for
-`loop.fit`, predictions, and the temperatures by which class logits are calibrated. Data sets
+`loop.fit`, predictions, and the calibration of class logits and valence. Data sets
 and encoders are elsewhere.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from semi_iin.calibration import combination, fit_temperature
+from semi_iin.calibration import Calibration, combination, fit_scale, fit_temperature
 from semi_iin.data.features import load_array
 from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders, collate
@@ -279,14 +279,12 @@ def wordless_valence(example: Example) -> float:
     return voice or face or 0.0
 
 
-def fit_temperatures(
-    model: SemiIIN, selection: Sequence[Example]
-) -> dict[str, tuple[float, float]]:
-    """Return the temperatures for every combination of modalities in the selection.
+def fit_calibration(model: SemiIIN, selection: Sequence[Example]) -> Calibration:
+    """Return temperatures and scale for every combination of modalities in the selection.
 
     An example counts for every combination of the modalities that it has.
     """
-    temperatures = {}
+    calibration = Calibration(temperatures={}, valence_scales={})
     for count in range(1, len(MODALITIES) + 1):
         for names in combinations(MODALITIES, count):
             examples = [
@@ -295,10 +293,14 @@ def fit_temperatures(
                 if all(name in example.features for name in names)
             ]
             if examples:
-                _, logits = score(model, examples)
+                valence, logits = score(model, examples)
                 classes = [example.sentiment for example in examples]
-                temperatures[combination(names)] = fit_temperature(logits, classes)
-    return temperatures
+                label = np.array([example.valence for example in examples], dtype=np.float64)
+                parts = [example.part for example in examples]
+                name = combination(names)
+                calibration["temperatures"][name] = fit_temperature(logits, classes)
+                calibration["valence_scales"][name] = fit_scale(valence, label, parts)
+    return calibration
 
 
 def _length(example: Example) -> int:

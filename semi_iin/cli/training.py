@@ -61,7 +61,7 @@ def calibrate(
     run: RunOption = None,
     data_root: RootOption = None,
 ) -> None:
-    """Fit a checkpoint's temperatures again, on the selection parts of the run that trained it."""
+    """Calibrate a checkpoint again, on the selection parts of the run that trained it."""
     from semi_iin import run as runs
     from semi_iin.settings import read_config
 

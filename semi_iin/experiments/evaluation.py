@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from semi_iin import checkpoint as checkpoints
 from semi_iin import evaluate
-from semi_iin.calibration import Temperatures, class_probabilities, combination
+from semi_iin.calibration import class_probabilities, combination, scaled_valences
 from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
 from semi_iin.errors import SemiIINError
@@ -58,9 +58,8 @@ def evaluate_checkpoint(
     loaded = checkpoints.load(checkpoint)
     if samples and samples[0].features:
         examples = [ready_example(sample, {}) for sample in samples if sample.label is not None]
-        temperatures = loaded.config.get("temperatures", {})
         return report_examples(
-            loaded.build_model(), examples, temperatures=temperatures, resamples=resamples
+            loaded.build_model(), examples, calibration=loaded.config, resamples=resamples
         )
     predictor = Predictor.from_checkpoint(loaded.path, device, dtype, modalities)
     emotional = _emotional_modality(samples, loaded.config["encoders"])
@@ -177,10 +176,17 @@ def report_examples(
     model: SemiIIN,
     examples: Sequence[Example],
     *,
-    temperatures: Mapping[str, Temperatures] | None = None,
+    calibration: Mapping[str, Any] | None = None,
     resamples: int = evaluate.RESAMPLES,
 ) -> dict[str, Any]:
     """Return metrics of a model on features with valence labels.
+
+    Args:
+        model: any variant.
+        examples: those without a label are left out.
+        calibration: `temperatures` and `valence_scales`, as a checkpoint's configuration has
+            them; None = neither.
+        resamples: of the bootstrap.
 
     Raises:
         SemiIINError: when no example has a label.
@@ -190,7 +196,9 @@ def report_examples(
         raise SemiIINError("the features have no labels to evaluate against")
     valence, logits = score(model, labelled)
     combinations = [combination(example.features) for example in labelled]
-    probabilities = class_probabilities(logits, combinations, temperatures or {})
+    fitted = calibration or {}
+    valence = scaled_valences(valence, combinations, fitted.get("valence_scales", {}))
+    probabilities = class_probabilities(logits, combinations, fitted.get("temperatures", {}))
     label = [example.valence or 0.0 for example in labelled]
     return evaluate.evaluate_valence(valence, label, probabilities, resamples=resamples)
 

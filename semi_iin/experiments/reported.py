@@ -235,10 +235,10 @@ def composed(
         for example in measured_examples(parts, encoders, cache, config.seed, report)
         if example.part == "composed"
     ]
-    model, temperatures = loaded.build_model(), loaded.config["temperatures"]
+    model = loaded.build_model()
     return {
         COMPOSED + " + ".join(names): report_examples(
-            model, [only_of(example, names) for example in examples], temperatures=temperatures
+            model, [only_of(example, names) for example in examples], calibration=loaded.config
         )
         for count in range(len(encoders.modalities), 0, -1)
         for names in combinations(encoders.modalities, count)

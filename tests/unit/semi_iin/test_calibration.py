@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semi_iin.calibration import class_probabilities, fit_temperature
+from semi_iin.calibration import (
+    class_probabilities,
+    fit_scale,
+    fit_temperature,
+    scaled_valences,
+)
 
 
 def drawn(chances: NDArray[np.float64]) -> list[int]:
@@ -55,6 +60,23 @@ def test_a_number_is_the_temperature_of_the_classes_alone() -> None:
     expected = tempered / tempered.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(class_probabilities(logits, ["text"] * 3, {"text": 1.7}), expected)
     assert class_probabilities(logits[:0], [], {"text": 1.7}).shape == (0, 7)
+
+
+def test_the_fitted_scale_undoes_an_overstatement_and_small_parts_count_as_much() -> None:
+    truth = np.random.default_rng(2).uniform(-2, 2, 200)
+    assert fit_scale(truth * 1.25, truth, ["a"] * 200) == pytest.approx(0.8)
+    overstated = np.where(np.arange(200) < 10, truth * 1.25, truth / 1.25)
+    one_part = fit_scale(overstated, truth, ["a"] * 200)
+    two_parts = fit_scale(overstated, truth, ["b"] * 10 + ["a"] * 190)
+    assert one_part == pytest.approx(1.25)
+    assert two_parts < one_part
+
+
+def test_a_valence_has_the_scale_of_its_modalities() -> None:
+    valence = np.array([-1.0, 2.0, 2.5, 1.0])
+    combinations = ["text", "audio", "audio", "vision"]
+    found = scaled_valences(valence, combinations, {"text": 0.8, "audio": 1.4})
+    np.testing.assert_allclose(found, [-0.8, 2.8, 3.0, 1.0])
 
 
 def calibrated(logits: NDArray[np.float64], classes: float, polarity: float) -> NDArray[np.float64]:

@@ -50,6 +50,7 @@ def directory(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
             "model": config.to_dict(),
             "encoders": encoders.specs(),
             "temperatures": {"audio+text+vision": 2.0, "text": 0.5},
+            "valence_scales": {"text": 0.5},
         },
     )
 
@@ -70,15 +71,17 @@ def test_a_prediction_has_every_field_of_the_records(predictor: Predictor) -> No
     assert prediction.class_gate is not None and 0 < prediction.class_gate < 1
 
 
-def test_class_probabilities_use_the_temperature_of_the_clips_modalities(
+def test_a_prediction_is_calibrated_by_the_clips_modalities(
     directory: Path, predictor: Predictor
 ) -> None:
     loaded = checkpoint.load(directory)
     encoders = Encoders.build(loaded.config["encoders"], loaded.tensors)
     sharp = Predictor(loaded.build_model(), encoders, device="cpu")
     clips = [WHOLE, Clip(text="good"), Clip(audio=AUDIO)]
-    pairs = zip(predictor.predict(clips), sharp.predict(clips), (0.5, 2.0, 1.0), strict=True)
-    for prediction, plain, power in pairs:
+    calibrated, plain_ones = predictor.predict(clips), sharp.predict(clips)
+    expected = [(0.5, 1.0), (2.0, 0.5), (1.0, 1.0)]
+    for prediction, plain, (power, scale) in zip(calibrated, plain_ones, expected, strict=True):
+        assert prediction.valence == pytest.approx((plain.valence or 0.0) * scale, abs=1e-6)
         raised = np.power(plain.class_probabilities or (), power)
         assert prediction.class_probabilities == pytest.approx(raised / raised.sum(), abs=1e-5)
 

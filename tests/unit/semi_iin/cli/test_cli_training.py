@@ -22,13 +22,14 @@ def test_train_prints_the_checkpoint_and_resumes(on_made_up: CommandLine, tmp_pa
         assert torch.equal(value, first[name])
 
 
-def test_calibrating_again_changes_the_temperatures_and_no_weight(
+def test_calibrating_again_changes_no_weight(
     run: CommandLine, on_made_up: CommandLine, made_up: Path, tmp_path: Path
 ) -> None:
     trained = checkpoint.load(on_made_up("train")[1].strip())
-    temperatures = trained.config["temperatures"]
+    fitted = {name: trained.config[name] for name in ("temperatures", "valence_scales")}
+    nothing: dict[str, object] = {name: {} for name in fitted}
     uncalibrated = checkpoint.save(
-        tmp_path / "uncalibrated", trained.tensors, {**trained.config, "temperatures": {}}
+        tmp_path / "uncalibrated", trained.tensors, {**trained.config, **nothing}
     )
     config = tmp_path / "again.toml"
     text = (made_up / "made_up.toml").read_text(encoding="utf-8")
@@ -40,9 +41,10 @@ def test_calibrating_again_changes_the_temperatures_and_no_weight(
     again = checkpoint.load(out.strip())
     assert again.path == tmp_path / "again" / "checkpoint"
     assert again.config["name"] == "made-up-2"
-    assert again.config["temperatures"].keys() == temperatures.keys()
-    for name, fitted in again.config["temperatures"].items():
-        assert fitted == pytest.approx(temperatures[name], rel=0.1)
+    for name, values in fitted.items():
+        assert again.config[name].keys() == values.keys()
+        for modalities, value in values.items():
+            assert again.config[name][modalities] == pytest.approx(value, rel=0.1)
     for name, value in trained.tensors.items():
         assert torch.equal(again.tensors[name], value)
 
