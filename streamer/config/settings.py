@@ -139,7 +139,7 @@ class FacesConfig(Section):
     yunet_model: str = ""
     by_mouth: bool = False
     size_px: Annotated[int, Field(ge=32, le=512)] = 112
-    margin: UnitFloat = 0.25
+    margin: UnitFloat = 0.0
     jpeg_quality: Annotated[int, Field(ge=10, le=100)] = 85
     min_face_share: UnitFloat = 0.08
 
