@@ -18,8 +18,12 @@ import msgspec
 import numpy as np
 import torch
 from measure import compare, show
+from numpy.typing import NDArray
 
+from semi_iin import checkpoint as checkpoints
 from semi_iin.clips import Clip
+from semi_iin.encoders.protocol import Encoder
+from semi_iin.features import Encoders
 from semi_iin.kept import KeptEncodings
 from semi_iin.predict import Predictor
 from streamer import audio
@@ -167,6 +171,20 @@ def in_batches(model: Predictor, clips: Sequence[Clip], size: int) -> None:
         model.predict(clips[first : first + size])
 
 
+def face_encoder(checkpoint: str) -> Encoder:
+    """Return a checkpoint's face encoder, prepared as the predictor prepares it."""
+    loaded = checkpoints.load(checkpoint)
+    encoders = Encoders.build(loaded.config["encoders"], loaded.tensors, ["vision"])
+    return encoders.prepare().encoders["vision"]
+
+
+def faces_together(encoder: Encoder, crops: Sequence[NDArray[np.uint8]], size: int) -> None:
+    """Encode crops in batches of one size."""
+    with torch.inference_mode():
+        for first in range(0, len(crops), size):
+            encoder.encode([Clip(faces=[crop]) for crop in crops[first : first + size]])
+
+
 def clips_of(
     windows: Sequence[Window],
     config: Config,
@@ -178,7 +196,7 @@ def clips_of(
 
 
 def main() -> None:
-    """Read the command line and print three tables."""
+    """Read the command line and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="default")
     parser.add_argument("--device", default="cpu")
@@ -230,6 +248,14 @@ def main() -> None:
             partial(in_batches, model, clips, size),
         )
     show("Model and encoders alone", "windows", compare(model_alone, options.rounds), options.json)
+
+    crops = [crop for clip in clips for crop in (clip.faces or [])[:8]][:96]
+    encoder = face_encoder(options.checkpoint)
+    together = {
+        f"{size} together": (len(crops), partial(faces_together, encoder, crops, size))
+        for size in (1, 2, 8, 16)
+    }
+    show("Faces on the CPU", "crops", compare(together, options.rounds), options.json)
 
     series = overlapping(options.windows, rng)
     silent = [
