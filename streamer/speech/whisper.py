@@ -47,8 +47,9 @@ BEAM = 5
 """Texts that are followed at once for an utterance that has ended."""
 TIME_STEP_S = 0.02
 """Duration of one position of the encoder's output."""
-TOKENS_PER_S, TOKENS_AT_LEAST = 6, 10
-"""No speech has more tokens; a decoder that gives more repeats itself."""
+TOKENS_AT_LEAST, ENGLISH_TOKENS_PER_S, TOKENS_PER_S = 10, 6, 12
+"""No speech has more tokens; a decoder that gives more repeats itself. English words are about one
+token each, Chinese and Japanese characters up to two."""
 LONG_NS, CONTEXT_NS = 4 * NS_PER_S, 2 * NS_PER_S
 """Audio from which on what is settled is cut away, and how much of that stays as context."""
 LEAST_LOG_PROBABILITY = -1.0
@@ -136,6 +137,12 @@ class Whisper:
             )
             for word in words
         ]
+
+
+def most_tokens(samples: int, language: str) -> int:
+    """Return how many tokens speech of so many samples has at most in a language's text."""
+    per_s = ENGLISH_TOKENS_PER_S if language == "en" else TOKENS_PER_S
+    return TOKENS_AT_LEAST + samples * per_s // SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +280,13 @@ class Model:
         samples = frames * SAMPLE_RATE_HZ // FRAMES_PER_S
         with one_thread():
             features = self._log_mel(_amplified(audio), samples)[None]
-        limit = TOKENS_AT_LEAST + len(audio) * TOKENS_PER_S // SAMPLE_RATE_HZ
         with self._lock:
             encoded = self._network.encode(self._storage.from_array(np.ascontiguousarray(features)))
             if language is None:
                 language = self._detect(encoded)
             prompt = self._prompt(language, translate)
             before = self._without_end(said)
+            limit = most_tokens(len(audio), "en" if translate else language)
             result = self._network.generate(
                 encoded,
                 [[*prompt, *before]],

@@ -34,6 +34,7 @@ from streamer.speech.whisper import (
     Token,
     Whisper,
     load,
+    most_tokens,
     words_of,
 )
 
@@ -342,6 +343,15 @@ def test_audio_without_speech_gives_no_words(tiny_en: Model, kind: str) -> None:
         "clicks": (np.arange(len(time)) % 8000 < 20) * 0.8,
     }[kind]
     assert tiny_en.decode(np.asarray(samples, np.float32), "en") == []
+
+
+@pytest.mark.parametrize(("language", "fastest_per_s"), [("en", 5), ("zh", 10), ("ja", 11)])
+def test_fast_speech_fits_into_the_tokens_that_a_text_may_have(
+    language: str, fastest_per_s: float
+) -> None:
+    for seconds in (1, 5, 20):
+        most = most_tokens(seconds * SAMPLE_RATE_HZ, language)
+        assert fastest_per_s * seconds <= most <= 2.5 * fastest_per_s * seconds + 10
 
 
 # --- published weights on real speech -------------------------------------------------------
