@@ -1,18 +1,20 @@
 """Scores to sentiment, from topic to topic: scores a second of one worker, and CPU of each.
 
     python benchmarks/processing.py --broker HOST:PORT [--scores 20000] [--sessions 20]
-        [--people 10] [--against CHECKOUT] [--rounds 1] [--json]
+        [--people 10] [--against CHECKOUT] [--workers 1 2 4] [--rounds 1] [--json]
 
 The scores of live sessions, as many of each participant, are on their topic before a worker
 (`streamer process`) starts. It publishes them smoothed, the sessions as a whole, and writes its
 changelogs. Counted is from a tenth of all records on to the last one. One score in sixteen is a
 revision. `--against` measures another checkout of this repository in turn, with the packages of
-this one. CPU holds on a busy machine, the rate needs two idle cores: the broker and this reader
-work too. It reads /proc, so it needs Linux.
+this one. With `--workers` the scores come once all of so many workers have their partitions, and
+CPU is that of all of them. CPU holds on a busy machine, the rate needs two idle cores: the broker
+and this reader work too. It reads /proc, so it needs Linux.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -26,12 +28,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
 from smoothing import make_scores
 
 from streamer.capacity.live_load import cpu_s
 from streamer.config import Config, build
 from streamer.kafka.admin import ensure_topics
 from streamer.kafka.consumer import Consumer
+from streamer.kafka.groups import consumer_group
 from streamer.kafka.producer import Producer
 from streamer.kafka.topics import SESSION_SMOOTHED, SMOOTHED
 from streamer.records import MODALITIES, Participant, Score, Sentiment, Session, SessionSentiment
@@ -124,23 +129,31 @@ class Seen:
             for received in await reader.batch(200, 100):
                 seen.add(received.record.window_id)
 
-    async def at_least(self, windows: int, meetings: int, process: subprocess.Popen[bytes]) -> None:
+    async def at_least(
+        self, windows: int, meetings: int, processes: list[subprocess.Popen[bytes]]
+    ) -> None:
         """Wait until so many are out.
 
         Raises:
-            SystemExit: the worker ended, or nothing came for PATIENCE_S.
+            SystemExit: a worker ended, or nothing came for PATIENCE_S.
         """
         before, deadline_s = -1, 0.0
         while len(self.windows) < windows or len(self.meetings) < meetings:
             if (now := len(self.windows) + len(self.meetings)) > before:
                 before, deadline_s = now, time.monotonic() + PATIENCE_S
-            if process.poll() is not None or time.monotonic() > deadline_s:
+            ended = any(process.poll() is not None for process in processes)
+            if ended or time.monotonic() > deadline_s:
                 sys.exit(f"{len(self.windows)} of {windows} windows came, and no more.")
             await asyncio.sleep(0.02)
 
 
-async def measure(config: Config, work: Work, checkout: Path) -> tuple[float, float]:
-    """Run one worker over new topics; return scores a second, and CPU milliseconds of each."""
+async def measure(
+    config: Config, work: Work, checkout: Path, workers: int | None
+) -> tuple[float, float]:
+    """Smooth from new topics; return scores a second, and CPU milliseconds of each.
+
+    Without a number of workers there is one, and the scores are there before it.
+    """
     own = f"made-{uuid.uuid4().hex[:8]}"
     config = build(
         {
@@ -149,22 +162,53 @@ async def measure(config: Config, work: Work, checkout: Path) -> tuple[float, fl
         }
     )
     await ensure_topics(config)
-    await fill(config, work)
+    if workers is None:
+        await fill(config, work)
     seen = Seen()
-    following = asyncio.create_task(seen.follow(config))
-    with tempfile.TemporaryFile() as log, worker(config, checkout, log.fileno()) as process:
+    with contextlib.ExitStack() as running:
+        log = running.enter_context(tempfile.TemporaryFile()).fileno()
+        processes = [
+            running.enter_context(worker(config, checkout, log)) for _ in range(workers or 1)
+        ]
+        tasks = [asyncio.create_task(seen.follow(config))]
         try:
-            await seen.at_least(work.scores // 10, 0, process)
-            begun_s, before_s, first = time.monotonic(), cpu_s(process.pid), len(seen.windows)
-            await seen.at_least(work.windows * work.sessions * work.people, work.meetings, process)
-            length_s, used_s = time.monotonic() - begun_s, cpu_s(process.pid) - before_s
+            if workers is not None:
+                await asyncio.to_thread(wait_for_all, config, workers)
+                tasks.append(asyncio.create_task(fill(config, work)))
+            await seen.at_least(work.scores // 10, 0, processes)
+            begun_s, first = time.monotonic(), len(seen.windows)
+            before_s = sum(cpu_s(process.pid) for process in processes)
+            everyone = work.windows * work.sessions * work.people
+            await seen.at_least(everyone, work.meetings, processes)
+            length_s = time.monotonic() - begun_s
+            used_s = sum(cpu_s(process.pid) for process in processes) - before_s
             count = len(seen.windows) - first
         finally:
-            following.cancel()
-            process.terminate()
+            for task in tasks:
+                task.cancel()
+            for process in processes:
+                process.terminate()
     if not count:
         sys.exit("All records came before the first was counted; raise --scores.")
     return count / length_s, used_s * 1000 / count
+
+
+def wait_for_all(config: Config, workers: int) -> None:
+    """Wait until each of the workers has partitions.
+
+    Raises:
+        SystemExit: they have not within PATIENCE_S.
+    """
+    admin = AdminClient({"bootstrap.servers": config.kafka.broker})
+    group, deadline_s = consumer_group(config, "smoothing"), time.monotonic() + PATIENCE_S
+    while True:
+        found = admin.describe_consumer_groups([group])[group].result()
+        having = [each for each in found.members if each.assignment.topic_partitions]
+        if found.state == ConsumerGroupState.STABLE and len(having) == workers:
+            return
+        if time.monotonic() > deadline_s:
+            sys.exit(f"{len(having)} of {workers} workers have partitions.")
+        time.sleep(0.5)
 
 
 def worker(config: Config, checkout: Path, log: int) -> subprocess.Popen[bytes]:
@@ -192,19 +236,22 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--people", type=int, default=10)
     parser.add_argument("--against", type=Path)
+    parser.add_argument("--workers", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     work = Work(options.scores, options.sessions, options.people)
     config = build({"kafka": {"broker": options.broker}})
     checkouts = [HERE] if options.against is None else [HERE, options.against.absolute()]
-    found: list[list[tuple[float, float]]] = [[] for _ in checkouts]
+    cases = [(path, workers) for workers in options.workers or [None] for path in checkouts]
+    found: dict[tuple[Path, int | None], list[tuple[float, float]]] = {case: [] for case in cases}
     for _ in range(options.rounds):
-        for checkout, figures in zip(checkouts, found, strict=True):
-            figures.append(asyncio.run(measure(config, work, checkout)))
-    for name, figures in zip(("now", "against"), found, strict=False):
+        for case in cases:
+            found[case].append(asyncio.run(measure(config, work, *case)))
+    for (path, workers), figures in found.items():
         row = {
-            "checkout": name,
+            "checkout": "now" if path == HERE else "against",
+            **({} if workers is None else {"workers": workers}),
             "scores_per_s": round(statistics.median(rate for rate, _ in figures)),
             "cpu_ms_per_score": round(statistics.median(cost for _, cost in figures), 3),
         }

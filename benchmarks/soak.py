@@ -72,7 +72,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 IN_FLIGHT = 60
 BEHIND = 30
 SAMPLE_S = 0.5
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 GROWTH = 1.1
 TONE = (np.sin(np.arange(SAMPLE_RATE_HZ) / 20) * 9000).astype("<i2").tobytes()
 
@@ -248,11 +248,14 @@ class Published:
         """Wait until so many windows are out, of participants and of the meeting.
 
         Raises:
-            TimeoutError: none came for PATIENCE_S.
+            SystemExit: none came for PATIENCE_S.
         """
         while len(self.windows) < windows or len(self.meetings) < meetings:
             self._news.clear()
-            await asyncio.wait_for(self._news.wait(), PATIENCE_S)
+            try:
+                await asyncio.wait_for(self._news.wait(), PATIENCE_S)
+            except TimeoutError:
+                sys.exit(f"{len(self.windows)} windows came, and none for {PATIENCE_S:g} s.")
 
     async def _read(
         self, reader: Consumer[Sentiment] | Consumer[SessionSentiment], seen: set[str]

@@ -18,6 +18,7 @@ import time
 import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, TypeVar
 
@@ -130,6 +131,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._latency_of = cache(self._latency.labels)
         self._evidence = Histogram(
             "streamer_evidence_modalities",
             "How many modalities counted in a published window.",
@@ -163,12 +165,12 @@ class Metrics:
             return
         if isinstance(record, Score):
             for stage, spent_ms in record.latency_ms.items():
-                self._latency.labels(stage).observe(spent_ms / 1000)
+                self._latency_of(stage).observe(spent_ms / 1000)
         elif isinstance(record, Sentiment) and kind == "smoothed":
             self._evidence.observe(len(record.evidence))
             for stage in ("smoothing", "total"):
                 if stage in record.latency_ms:
-                    self._latency.labels(stage).observe(record.latency_ms[stage] / 1000)
+                    self._latency_of(stage).observe(record.latency_ms[stage] / 1000)
 
     def ready(self, yes: bool = True) -> None:
         """Set whether this process's stage does its work now."""

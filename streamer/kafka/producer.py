@@ -281,8 +281,9 @@ class Producer:
                 "windows.length_s or lower faces.rate_hz, or raise the limit here and on the "
                 "broker",
             )
-        await self._wait_until(lambda: self._fits(unsent.size))
-        self._bytes += unsent.size
+        if not self._fits(size := unsent.size):
+            await self._wait_until(lambda: self._fits(size))
+        self._bytes += size
         self._unsent.append(unsent)
         self._wake.set()
         return unsent.acknowledged

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -111,18 +112,31 @@ class Topic(Generic[R]):
         if value is None:
             value = self._value(record)
         key = self.partition_key(record)
-        headers = {
-            "ce_specversion": "1.0",
-            "ce_id": self.event_id(record),
-            "ce_source": self.source,
-            "ce_type": f"streamer.{self.kind}.v{SCHEMA_VERSION}",
-            "ce_time": self.event_time(record).isoformat().replace("+00:00", "Z"),
-            "ce_subject": key,
-            "content-type": self.codec.content_type,
-        }
+        time = self.event_time(record).isoformat().replace("+00:00", "Z")
+        version, source, kind, content_type = self._headers_of_all
         return EncodedRecord(
-            key.encode(), value, [(name, text.encode()) for name, text in headers.items()]
+            key.encode(),
+            value,
+            [
+                version,
+                ("ce_id", self.event_id(record).encode()),
+                source,
+                kind,
+                ("ce_time", time.encode()),
+                ("ce_subject", key.encode()),
+                content_type,
+            ],
         )
+
+    @cached_property
+    def _headers_of_all(self) -> list[tuple[str, bytes]]:
+        """The headers that are the same in every message of the topic."""
+        return [
+            ("ce_specversion", b"1.0"),
+            ("ce_source", self.source.encode()),
+            ("ce_type", f"streamer.{self.kind}.v{SCHEMA_VERSION}".encode()),
+            ("content-type", self.codec.content_type.encode()),
+        ]
 
     def _value(self, record: R) -> bytes:
         try:

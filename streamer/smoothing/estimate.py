@@ -94,9 +94,10 @@ class Knowledge(msgspec.Struct, frozen=True, array_like=True):
 
 def evidence_of(score: Score, config: SmoothingConfig) -> Evidence:
     """Return what a score adds."""
-    weight = _weight(score, config)
+    probabilities = _probabilities(score)
+    weight = max(probabilities) * _present(score, config)
     counts = score.valence is not None and weight > 0
-    return Evidence(score.end_ms, score.valence if counts else None, weight, _probabilities(score))
+    return Evidence(score.end_ms, score.valence if counts else None, weight, probabilities)
 
 
 def learn(known: Knowledge, evidence: Evidence, config: SmoothingConfig) -> Knowledge:
@@ -112,15 +113,16 @@ def learn(known: Knowledge, evidence: Evidence, config: SmoothingConfig) -> Know
     return known
 
 
-def _weight(score: Score, config: SmoothingConfig) -> float:
-    """Confidence times the presence of what counted; 0 when nothing did."""
-    presence = score.presence
-    present = {
-        "audio": config.weight_audio * presence.audio,
-        "text": config.weight_text * presence.text,
-        "vision": config.weight_vision * presence.vision,
-    }
-    return max(_probabilities(score)) * sum(present[name] for name in sorted(set(score.evidence)))
+def _present(score: Score, config: SmoothingConfig) -> float:
+    """Return the weighted presence of what counted; 0 when nothing did."""
+    presence, evidence, present = score.presence, score.evidence, 0.0
+    if "audio" in evidence:
+        present += config.weight_audio * presence.audio
+    if "text" in evidence:
+        present += config.weight_text * presence.text
+    if "vision" in evidence:
+        present += config.weight_vision * presence.vision
+    return present
 
 
 def _probabilities(score: Score) -> Probabilities:
@@ -129,14 +131,14 @@ def _probabilities(score: Score) -> Probabilities:
     total = sum(given) if given is not None else 0.0
     if given is None or total <= 0:
         return (1 / 7,) * 7
-    return tuple(p / total for p in given)  # type: ignore[return-value]
+    return tuple([p / total for p in given])  # type: ignore[return-value]
 
 
 def _expected_error(probabilities: Probabilities, valence: float) -> float:
     """Variance about `valence` if the classes are as probable as the model says."""
-    squares = (
+    squares = [
         p * (centre - valence) ** 2 for p, centre in zip(probabilities, CLASS_CENTRES, strict=True)
-    )
+    ]
     return sum(squares) + 1 / 12
 
 
@@ -153,8 +155,10 @@ def _add(
     return Estimate(
         valence=_towards(estimate.valence, valence, gain),
         class_probabilities=tuple(  # type: ignore[arg-type]
-            _towards(old, new, gain)
-            for old, new in zip(estimate.class_probabilities, probabilities, strict=True)
+            [
+                _towards(old, new, gain)
+                for old, new in zip(estimate.class_probabilities, probabilities, strict=True)
+            ]
         ),
         weight=decayed + weight,
         noise=_towards(estimate.noise, noise, gain),
@@ -166,7 +170,9 @@ def _add(
 
 def _towards(old: float, new: float, gain: float) -> float:
     """`old + gain · (new − old)`, never outside the two through rounding."""
-    return min(max(old + gain * (new - old), min(old, new)), max(old, new))
+    value = old + gain * (new - old)
+    low, high = (old, new) if old < new else (new, old)
+    return low if value < low else high if value > high else value
 
 
 def uncertainty_at(estimate: Estimate, at_ms: int, config: SmoothingConfig) -> float:

@@ -149,7 +149,8 @@ def _stances(before: Mapping[str, float], reports: Mapping[str, Report]) -> dict
 def _mean_over_people(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Mean of (valence, uncertainty) weighted by 1/uncertainty², and its standard deviation."""
     weights = [1 / deviation**2 for _, deviation in parts]
-    shares = [weight / sum(weights) for weight in weights]
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
     mean = sum(share * valence for share, (valence, _) in zip(shares, parts, strict=True))
     low, high = min(valence for valence, _ in parts), max(valence for valence, _ in parts)
     errors = [share * deviation for share, (_, deviation) in zip(shares, parts, strict=True)]

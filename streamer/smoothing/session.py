@@ -7,6 +7,9 @@ in a newer revision of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import msgspec
 
 from streamer.config import AlertsConfig, SmoothingConfig
@@ -16,6 +19,9 @@ from streamer.smoothing.alerts import AlertState, update_alerts
 from streamer.smoothing.meeting import Carry, Meeting, Report, digest_of, evaluate, record_of
 from streamer.smoothing.participant import HELD_LIMIT, RECENT_WINDOWS, lateness_ms
 from streamer.smoothing.signals import alert_records
+
+K = TypeVar("K", int, str)
+V = TypeVar("V")
 
 SESSION_PATIENCE_MS = 20_000
 """How much longer than lateness a session waits for a participant: partitions are read unevenly."""
@@ -157,14 +163,14 @@ def _admit(state: SessionState, sentiment: Sentiment, policy: Policy) -> Session
         first_ms=end_ms if state.first_ms is None else min(state.first_ms, end_ms),
         newest_ms=max(state.newest_ms, end_ms),
         expected=max(state.expected, sentiment.session_participants),
-        members=dict(sorted({**state.members, name: member}.items())),
+        members=_with(state.members, name, member),
     )
     changed = _moved_final(state)
     unhurried = sentiment.revision > 0 and not changed
     meeting = state.windows.get(index)
     if index >= state.floor and (meeting is None or _is_news(meeting, sentiment, policy)):
-        windows = {**state.windows, index: _joined(meeting, sentiment)}
-        state = msgspec.structs.replace(state, windows=dict(sorted(windows.items())))
+        windows = _with(state.windows, index, _joined(meeting, sentiment))
+        state = msgspec.structs.replace(state, windows=windows)
         changed.add(index)
     out = [each for each in changed if each is not None and each < state.next_index]
     if not out:
@@ -192,13 +198,21 @@ def _joined(meeting: Meeting | None, sentiment: Sentiment) -> Meeting:
         start_ms=min(meeting.start_ms, sentiment.start_ms),
         end_ms=max(meeting.end_ms, sentiment.end_ms),
         event_time=max(meeting.event_time, sentiment.event_time),
-        models=tuple(sorted({*meeting.models, sentiment.model})),
-        reports=dict(sorted({**meeting.reports, sentiment.participant_id: report}.items())),
+        models=meeting.models
+        if sentiment.model in meeting.models
+        else tuple(sorted({*meeting.models, sentiment.model})),
+        reports=_with(meeting.reports, sentiment.participant_id, report),
     )
 
 
+def _with(row: Mapping[K, V], key: K, value: V) -> dict[K, V]:
+    """Return a sorted mapping with one more or another value, sorted."""
+    grown = {**row, key: value}
+    return grown if key in row else dict(sorted(grown.items()))
+
+
 def _last_index(state: SessionState) -> int:
-    return max((member.next_index for member in state.members.values()), default=0) - 1
+    return max([member.next_index for member in state.members.values()], default=0) - 1
 
 
 def _everyone_ended(state: SessionState) -> bool:
@@ -385,7 +399,7 @@ def _floor(state: SessionState) -> int:
 
 
 def _size_bytes(state: SessionState, *, from_index: int) -> int:
-    return sum(_weight(each) for index, each in state.windows.items() if index >= from_index)
+    return sum([_weight(each) for index, each in state.windows.items() if index >= from_index])
 
 
 def _weight(meeting: Meeting) -> int:
