@@ -6,8 +6,10 @@ The windows are those of `inference.py`. `pipelines` are RoBERTa-base over the w
 context, wav2vec2-base over the sound and ViT-base over one face or over each of 25, of the package
 transformers, in turn; their weights are random, which changes no time, and the words are random
 tokens. `our encoders, one by one` is a loop over the encoders and the network of the default
-checkpoint in which nothing is kept; the last row is the same with what inference keeps. All use
-one thread; rates are per second of CPU, and the printed ratios are to the first row.
+checkpoint in which nothing is kept; `as inference` is the same with what inference keeps. All use
+one thread; rates are per second of CPU, and the printed ratios are to the first row. The first
+table is of windows of one speaker, the second of a meeting of ten of whom one speaks (`burst.py`):
+there our encoders read what is there, and the pipelines do their work for every window.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from burst import meeting
 from inference import alone, clips_of, make_window, overlapping
 from measure import compare, show
 
@@ -83,14 +86,19 @@ def main() -> None:
     rng = np.random.default_rng(0)
     few = clips_of([make_window(k, rng) for k in range(options.windows)], config)
     many = clips_of(overlapping(8 * options.windows, rng), config)
-    variants = {
+    usual = {
         "pipelines, one face": (len(few), partial(pipelines.score, few, 1)),
         "pipelines, 25 faces": (1, partial(pipelines.score, few[:1], FACES)),
-        "our encoders, one by one": (len(many), partial(alone, model, many, 0)),
-        "our encoders, as inference": (len(many), partial(alone, model, many, 1 << 25)),
     }
-    results = compare(variants, options.rounds, time.process_time)
-    show("Windows a second of CPU, one at a time", "windows", results, options.json)
+    seconds = meeting(10, 5 + options.windows)
+    turns = clips_of([window for second in seconds for window in second], config)
+    for title, clips in {"one speaker": many, "ten people, one speaks": turns}.items():
+        ours = {
+            "our encoders, one by one": (len(clips), partial(alone, model, clips, 0)),
+            "our encoders, as inference": (len(clips), partial(alone, model, clips, 1 << 25)),
+        }
+        results = compare(usual | ours, options.rounds, time.process_time)
+        show(f"Windows a second of CPU, {title}", "windows", results, options.json)
 
 
 if __name__ == "__main__":
