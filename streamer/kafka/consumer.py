@@ -42,6 +42,7 @@ from streamer.kafka.messages import ENVELOPE_BYTES, RawMessage, Received, header
 from streamer.kafka.producer import Producer
 from streamer.kafka.progress import Progress, TopicChanges
 from streamer.kafka.security import RETRY_S, aiokafka_settings
+from streamer.kafka.topic_ids import topic_states
 from streamer.kafka.topics import DEAD_LETTER, SESSIONS, SMOOTHED, WINDOWS, Topic
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Consumer(Generic[R]):
         self._reached: dict[TopicPartition, int] = {}
         self._rebalancing = False
         self._committed = asyncio.Event()
+        self._topic_id = ""  # of the topic that is read
         self._looked_for_partitions_s = -math.inf
         self._first_partitions: int | None = None
         self._changes = TopicChanges(self.topic, self.counters)
@@ -164,9 +166,8 @@ class Consumer(Generic[R]):
         Raises:
             BrokerError: reading is not allowed, or a consumer without a group cannot continue.
         """
-        if self._group is None and time.monotonic() - self._looked_for_partitions_s > FOLLOW_S:
-            with suppress(KafkaError, OSError):
-                await self._assign_new_partitions("earliest")
+        if time.monotonic() - self._looked_for_partitions_s > FOLLOW_S:
+            await self._follow()
         self._changes.look(self._consumer.partitions_for_topic(self.topic))
         try:
             if not await self._assigned_within(max_wait_ms / 1000):
@@ -392,6 +393,8 @@ class Consumer(Generic[R]):
             self._first_partitions = len(numbers)
         self._progress = {partition: Progress() for partition in partitions}
         try:
+            if not self._topic_id:
+                await self._learn_id()
             for at, progress in self._progress.items():
                 committed = await consumer.committed(at)
                 # A topic that is deleted takes its commits along.
@@ -410,6 +413,15 @@ class Consumer(Generic[R]):
 
     # --- without a group: every partition, and later ones from their beginning
 
+    async def _follow(self) -> None:
+        """Read a topic that was made again from its beginning, and partitions that were added."""
+        self._looked_for_partitions_s = time.monotonic()
+        with suppress(KafkaError, OSError):
+            if self._group is None:
+                await self._assign_new_partitions("earliest")
+            elif not self._rebalancing:
+                await self._begin_again_if_made_again()
+
     async def _assign_new_partitions(self, start: Start) -> None:
         """Add the partitions that are not read yet, beginning at `start`."""
         self._looked_for_partitions_s = time.monotonic()
@@ -419,6 +431,7 @@ class Consumer(Generic[R]):
             if self.topic not in await consumer.topics():
                 return
             await consumer._client.add_topic(self.topic)
+        await self._begin_again_if_made_again()
         numbers = consumer.partitions_for_topic(self.topic) or set()
         assigned = consumer.assignment()
         new = sorted({TopicPartition(self.topic, number) for number in numbers} - assigned)
@@ -431,6 +444,27 @@ class Consumer(Generic[R]):
         consumer.assign(sorted(offsets))
         for partition, offset in offsets.items():
             consumer.seek(partition, offset)
+
+    async def _begin_again_if_made_again(self) -> None:
+        """Read a topic with another id than before from its beginning.
+
+        Where it already has more records than the one before had, no offset tells.
+        """
+        known, consumer = self._topic_id, self._consumer
+        await self._learn_id()
+        assigned = consumer.assignment()
+        if known not in ("", self._topic_id) and assigned:
+            log.warning("The topic %s was made again; reading its beginning.", self.topic)
+            self._progress = {at: Progress() for at in assigned}
+            self._reached.clear()
+            await consumer.seek_to_beginning(*assigned)
+
+    async def _learn_id(self) -> None:
+        """Ask for the topic's id; without an answer it stays as it was."""
+        with suppress(KafkaError, OSError):
+            state = (await topic_states(self._consumer._client, [self.topic])).get(self.topic)
+            if state is not None and state.id:
+                self._topic_id = state.id
 
     async def _offsets_at(self, partitions: Sequence[Any], start: Start) -> dict[Any, int]:
         """Return the offsets at which reading from `start` begins."""

@@ -173,3 +173,21 @@ async def test_a_reader_follows_a_topic_that_is_cut_widened_and_made_again(
     async with Consumer(config, SCORES, group=group) as reader:
         await until_read(reader, "fourth", commit=True)
         assert reader.counters["deleted"] > 0 and "were deleted before" in caplog.text
+
+
+@pytest.mark.parametrize("group", ["g", None])
+async def test_a_topic_that_was_made_again_and_has_more_records_is_read_from_its_beginning(
+    config: Config, admin: Any, group: str | None
+) -> None:
+    """Each partition reaches the reader's offset before the reader looks: no offset is missing."""
+    missing = {(person, index) for person in PEOPLE for index in range(3)}
+    async with Consumer(config, SCORES, group=group) as reader:
+        await publish(config, range(1), "first")
+        await until_read(reader, "first", commit=True)
+        await make_again(config, admin)
+        await publish(config, range(3), "first")
+        async with asyncio.timeout(60):
+            while missing:
+                for received in await reader.batch(500, 200):
+                    record = received.record
+                    missing.discard((record.participant_id, record.window_index))
