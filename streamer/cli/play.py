@@ -46,6 +46,7 @@ from streamer.cli.terminal import pausable, until_signal
 from streamer.cli.voices import VoiceOptions
 from streamer.config import Config
 from streamer.errors import ConfigError, ExitCode, StreamerError
+from streamer.notices import PROCESS
 from streamer.records import NS_PER_S, Sentiment, SessionSentiment
 from streamer.stopping import Stop
 
@@ -192,6 +193,8 @@ def play(
 
     if plan.notice:
         screen.print(plan.notice, style="dim", highlight=False)
+    for notice in plan.notices:
+        PROCESS.give(notice)
     lengths = [
         info.duration_s and info.duration_s + plan.begins_ns.get(name, 0) / NS_PER_S
         for name, info in plan.sources.items()

@@ -26,6 +26,7 @@ from streamer.cli.output import print_line
 from streamer.cli.terminal import until_signal
 from streamer.counted import counted
 from streamer.errors import ExitCode
+from streamer.notices import PROCESS
 from streamer.stopping import Stop
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def capture(
     )
     if plan.notice:
         screen.print(plan.notice, style="dim", highlight=False)
+    for notice in plan.notices:
+        PROCESS.give(notice)
 
     def source(publisher: Any, in_flight: Any) -> Any:
         return Capture(plan, chosen.config, publisher, in_flight)

@@ -9,7 +9,7 @@ import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from streamer.config import Config
 from streamer.errors import ConfigError, SourceError
 from streamer.records import NS_PER_S, Name, wall_clock
 from streamer.session.beginnings import beginnings
+from streamer.speech.fitting import misfit
 from streamer.speech.transcripts import parse_subtitles
 
 NO_CONSENT = (
@@ -41,6 +42,7 @@ class Plan:
         begins_ns: session time at which a participant's recordings begin; 0 where it is missing.
         notice: a sentence for people on what was guessed; may be empty.
         speed: of a replay: 1 as recorded, 4 four times as fast, 0 as fast as it goes.
+        notices: what is wrong with the times of transcripts, each a sentence.
     """
 
     session_id: str
@@ -51,6 +53,7 @@ class Plan:
     sources: dict[str, capture.SourceInfo]
     begins_ns: Mapping[str, int] = field(default_factory=dict)
     notice: str = ""
+    notices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -123,7 +126,28 @@ def make_plan(
         sources=sources,
         begins_ns=begin.at_ns,
         notice=begin.notice,
+        notices=tuple(_misfits(participants, sources)),
     )
+
+
+def _misfits(
+    participants: Sequence[ParticipantSpec], sources: Mapping[str, capture.SourceInfo]
+) -> Iterator[str]:
+    """Yield what is wrong with the times of each transcript of a recording."""
+    infos = [sources[spec.participant_id] for spec in participants if spec.media]
+    lengths = {
+        (info.subtitle_path, info.transcript_offset_ns): info.duration_s
+        for info in infos
+        if info.subtitle_path is not None and info.duration_s is not None
+    }
+    for (path, offset_ns), length_s in lengths.items():
+        try:
+            read = parse_subtitles(path)
+        except SourceError:  # said where its words are needed
+            continue
+        notice = misfit(read, path.name, offset_ns, round(length_s * NS_PER_S))
+        if notice is not None:
+            yield notice
 
 
 def source_info(spec: ParticipantSpec) -> capture.SourceInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from streamer.errors import ConfigError, SourceError
 from streamer.records import Window
 from streamer.session.participant import Pipeline
 from streamer.session.plan import make_plan
-from streamer.session.recordings import Naming, people_of
+from streamer.session.recordings import Naming, Split, people_of
 from tests import media
 
 
@@ -149,6 +150,20 @@ def test_a_transcript_that_is_shifted_out_of_the_recording_is_refused(tmp_path: 
     path = recording(tmp_path, NAMED)
     with pytest.raises(ConfigError, match=r"all of meeting\.vtt before the recording's start"):
         people_of([str(path)], Naming(offset_ns=-3600 * 10**9))
+
+
+@pytest.mark.parametrize("split", ["transcript", "none"])
+def test_a_transcript_outside_its_recording_has_one_notice(tmp_path: Path, split: Split) -> None:
+    path = tmp_path / "meeting.wav"
+    media.write(path, media.Audio(seconds=4.0))
+    path.with_suffix(".vtt").write_text(NAMED.replace("00:00:", "01:00:"), "utf-8")
+    config = load(None, [], environment={})
+    naming = Naming(split)
+    (notice,) = make_plan(people_of([str(path)], naming).specs, config, speed=0).notices
+    assert "No cue of meeting.vtt is used" in notice
+    assert "begins at 1:00:00 and the recording ends at 0:04; --transcript-offset -3600" in notice
+    shifted = replace(naming, offset_ns=-3600 * 10**9)
+    assert make_plan(people_of([str(path)], shifted).specs, config, speed=0).notices == ()
 
 
 def loudness(window: Window) -> float:
