@@ -1,4 +1,4 @@
-"""Numbers by name, for as many names as a long session has: 24 bytes each.
+"""Numbers by name, for as many names as a long session has: 16 bytes each, 24 with a limit.
 
 A name is known by its 64-bit hash: among a million names, two are mistaken for each other with a
 probability of 1 in 30 million.
@@ -25,6 +25,7 @@ class Remembered:
         self._keys: NDArray[np.int64] = np.empty(0, np.int64)
         self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
         self._ages: NDArray[np.int64] = np.empty(0, np.int64)
+        self._put = 0
 
     def __len__(self) -> int:
         return len(self._keys) + int((~np.isin(_array(self._new), self._keys)).sum())
@@ -47,16 +48,29 @@ class Remembered:
             self._merge()
 
     def _merge(self) -> None:
+        """Insert the new names; to sort all of them would take their memory several times."""
         keys, numbers = _array(self._new), _array(self._new.values())
-        kept = ~np.isin(self._keys, keys, assume_unique=True)
-        first = int(self._ages.max(initial=-1)) + 1
-        ages = np.append(self._ages[kept], np.arange(first, first + len(keys)))
-        keys, numbers = np.append(self._keys[kept], keys), np.append(self._numbers[kept], numbers)
         order = np.argsort(keys)
-        if self._limit is not None and len(keys) > self._limit:
-            order = order[ages[order] >= np.sort(ages)[len(keys) - self._limit]]
-        self._keys, self._numbers, self._ages = keys[order], numbers[order], ages[order]
+        keys, numbers, ages = keys[order], numbers[order], self._put + order
+        self._put += len(keys)
+        places = self._keys.searchsorted(keys)
+        known = self._keys.searchsorted(keys, "right") > places
+        again, inserted = places[known], places[~known]
+        self._numbers[again] = numbers[known]
+        self._numbers = np.insert(self._numbers, inserted, numbers[~known])
+        self._keys = np.insert(self._keys, inserted, keys[~known])
+        if self._limit is not None:
+            self._ages[again] = ages[known]
+            self._ages = np.insert(self._ages, inserted, ages[~known])
+            self._forget(len(self._keys) - self._limit)
         self._new = {}
+
+    def _forget(self, count: int) -> None:
+        """Discard the oldest `count` names."""
+        if count > 0:
+            kept = self._ages >= np.partition(self._ages, count)[count]
+            self._keys, self._numbers = self._keys[kept], self._numbers[kept]
+            self._ages = self._ages[kept]
 
 
 def _array(numbers: Iterable[int]) -> NDArray[np.int64]:

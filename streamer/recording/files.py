@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import pyarrow as pa
@@ -26,6 +26,9 @@ from streamer.recording.recorded import STRUCTS, RecordedKind, Summary
 log = logging.getLogger(__name__)
 
 READ_ROWS = 64
+"""Windows in a row group; one weighs a hundred thousand bytes."""
+LIGHT_READ_ROWS = 1024
+"""Other records in a row group. Four times as many take 16 MB to be merged instead of 7."""
 PART_NAME = re.compile(r"([a-z_]+)-(\d{6,})-(\d{6,})\.parquet")
 INDEX_FILE = "session.json"
 MEDIA_FOLDER = "media"
@@ -76,18 +79,29 @@ def merge_parts(folder: Path, kind: RecordedKind, parts: Sequence[_Part]) -> Non
         replacing(path) as half,
         pq.ParquetWriter(half, schema, compression="zstd") as writer,
     ):
-        group: list[pa.Table] = []
-        for part in parts:
-            with opened(part.path) as file:
-                group += [
-                    with_current_schema(batch, kind)
-                    for batch in file.iter_batches(group_rows(kind))
-                ]
-            if part is parts[-1] or sum(map(len, group)) >= group_rows(kind):
-                writer.write_table(pa.concat_tables(group))
-                group.clear()
+        for group in _groups(_tables(parts, kind), group_rows(kind)):
+            writer.write_table(group)
     for part in parts:
         part.path.unlink()
+
+
+def _tables(parts: Iterable[_Part], kind: RecordedKind) -> Iterator[pa.Table]:
+    for part in parts:
+        with opened(part.path) as file:
+            for batch in batches(file, group_rows(kind)):
+                yield with_current_schema(batch, kind)
+
+
+def _groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Join tables of at most `rows` rows to tables of at most so many; holds one table more."""
+    group: list[pa.Table] = []
+    for table in tables:
+        if group and sum(map(len, group)) + len(table) > rows:
+            yield pa.concat_tables(group)
+            group.clear()
+        group.append(table)
+    if group:
+        yield pa.concat_tables(group)
 
 
 def with_current_schema(batch: pa.RecordBatch, kind: RecordedKind) -> pa.Table:
@@ -102,15 +116,30 @@ def with_current_schema(batch: pa.RecordBatch, kind: RecordedKind) -> pa.Table:
 
 
 def group_rows(kind: RecordedKind) -> int:
-    """Rows that are read or written at once: a window weighs a hundred thousand bytes."""
-    return READ_ROWS if kind == "windows" else READ_ROWS * 64
+    """Rows that are read or written at once."""
+    return READ_ROWS if kind == "windows" else LIGHT_READ_ROWS
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file; close it with the context."""
-    with path.open("rb") as stream, pq.ParquetFile(stream) as file:
+    with path.open("rb") as stream, parquet(stream) as file:
         yield file
+
+
+def parquet(stream: BinaryIO) -> pq.ParquetFile:
+    """Open a stream as a Parquet file, which is read in the calling thread alone."""
+    return pq.ParquetFile(stream, pre_buffer=False)
+
+
+def batches(
+    file: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read a file, at most `rows` rows at once, in the calling thread alone.
+
+    Arrow would start threads of its own, each with memory of its own that is never given back.
+    """
+    yield from file.iter_batches(rows, columns=columns, use_threads=False)
 
 
 def set_aside(parts: Iterable[_Part]) -> list[_Part]:

@@ -24,6 +24,7 @@ from streamer.media_types import playable_path
 from streamer.recording.arrow import arrow_schema, from_arrow, to_arrow
 from streamer.recording.files import (
     INDEX_FILE,
+    batches,
     current_parts,
     group_rows,
     index_json,
@@ -148,14 +149,15 @@ def _drop_rows(path: Path, kind: RecordedKind, name: str) -> int:
     with opened(path) as file:
         rows = int(file.metadata.num_rows)
         kept = sum(
-            _others(batch, name).num_rows for batch in file.iter_batches(columns=["participant_id"])
+            _others(batch, name).num_rows
+            for batch in batches(file, group_rows(kind), ["participant_id"])
         )
     if kept == 0:
         path.unlink()
     elif kept < rows:
         with replacing(path) as half, opened(path) as file:
             with pq.ParquetWriter(half, file.schema_arrow, compression="zstd") as writer:
-                for batch in file.iter_batches(group_rows(kind)):
+                for batch in batches(file, group_rows(kind)):
                     writer.write_table(_others(batch, name))
     return int(rows - kept)
 
@@ -169,7 +171,9 @@ def _others(batch: pa.RecordBatch, name: str) -> pa.Table:
 def _rewrite_sessions(path: Path, marks: Forgotten) -> None:
     """Take the marked people out of the session's own records."""
     with opened(path) as file:
-        rows: list[dict[str, Any]] = [from_arrow(row) for row in file.read().to_pylist()]
+        rows: list[dict[str, Any]] = [
+            from_arrow(row) for row in file.read(use_threads=False).to_pylist()
+        ]
     known = set(Session.__struct_fields__)
     records = [
         msgspec.convert({name: row[name] for name in row if name in known}, Session) for row in rows

@@ -21,8 +21,10 @@ from streamer.recording.arrow import from_arrow
 from streamer.recording.files import (
     INDEX_FILE,
     MEDIA_FOLDER,
+    batches,
     current_parts,
     group_rows,
+    parquet,
     parts_of,
 )
 from streamer.recording.recorded import (
@@ -114,7 +116,7 @@ class Recordings:
             for place in _in_order(files):
                 group = (place.file, place.group)
                 if group not in held:
-                    held[group] = files[place.file].read_row_group(place.group)
+                    held[group] = files[place.file].read_row_group(place.group, use_threads=False)
                     if len(held) > GROUPS_HELD:
                         held.popitem(last=False)
                 held.move_to_end(group)
@@ -186,7 +188,7 @@ class Recordings:
         with contextlib.ExitStack() as stack:
             for file in self._files(session_id, kind, stack):
                 here = [name for name in known if name in file.schema_arrow.names]
-                for batch in file.iter_batches(group_rows(kind), columns=here):
+                for batch in batches(file, group_rows(kind), here):
                     yield from map(from_arrow, batch.to_pylist())
 
     def _files(
@@ -195,7 +197,7 @@ class Recordings:
         """Those that can be read, open until `stack` closes."""
         for path, stream in self._streams(session_id, kind, stack):
             try:
-                yield stack.enter_context(pq.ParquetFile(stream))
+                yield stack.enter_context(parquet(stream))
             except (OSError, pa.ArrowException) as error:
                 log.warning("%s cannot be read and is left out: %s.", path, error)
 
@@ -251,7 +253,7 @@ def _in_order(files: Sequence[pq.ParquetFile]) -> list[_Place]:
     newest: dict[tuple[str, int], _Place] = {}
     for number, file in enumerate(files):
         for group in range(file.num_row_groups):
-            rows = file.read_row_group(group, columns).to_pylist()
+            rows = file.read_row_group(group, columns, use_threads=False).to_pylist()
             for at, row in enumerate(rows):
                 name, index, revision = (row[column] for column in columns[:3])
                 known = newest.get((name, index))

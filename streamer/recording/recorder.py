@@ -18,7 +18,9 @@ import uuid
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +100,11 @@ async def run(
     await ensure_topics(config, "record --windows" if windows else "record")
     counters["topics"] = len(recorded)
     metrics.watch("recording", counters)
-    writer = await asyncio.to_thread(Writer, folder)
-    disk = asyncio.Lock()
-    try:
-        group = _group(folder, sessions)
+    with ThreadPoolExecutor(1, "recorder") as disk:
+        on_disk = partial(asyncio.get_running_loop().run_in_executor, disk)
+        writer: Writer = await on_disk(Writer, folder)
         try:
+            group = _group(folder, sessions)
             async with SessionPolicies(config) as policies, asyncio.TaskGroup() as tasks:
                 for topic in recorded:
                     reader = Consumer[Any](
@@ -124,10 +126,10 @@ async def run(
                     )
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
-    finally:
-        counters["repeated"], counters["contradicting"] = writer.repeated, writer.contradicting
-        counters["recorded"] = counters["taken"] - writer.repeated
-        await asyncio.to_thread(writer.close)
+        finally:
+            counters["repeated"], counters["contradicting"] = writer.repeated, writer.contradicting
+            counters["recorded"] = counters["taken"] - writer.repeated
+            await on_disk(writer.close)
     return counters
 
 
@@ -246,13 +248,17 @@ async def _completed(
 
 
 class _Lane:
-    """One topic on its way to the disk; the writer is shared, one thread in it at a time."""
+    """One topic on its way to the disk.
+
+    The writer is shared, and called in the one thread of `disk` alone. Each thread of a larger
+    pool would keep memory of its own for what it has written once.
+    """
 
     def __init__(
         self,
         reader: Consumer[Any],
         writer: Writer,
-        disk: asyncio.Lock,
+        disk: Executor,
         policies: Policies,
         sessions: frozenset[str],
         media: bool,
@@ -348,16 +354,15 @@ class _Lane:
             await self._reader.commit()
 
     async def _save(self) -> None:
-        async with self._disk:
-            chosen, passed, media = self._held, self._passed, self._with_media
-            self._held, self._passed, self._with_media, self._bytes = [], [], [], 0
-            if chosen or passed:
-                keeping = asyncio.to_thread(self._keep, chosen, passed, media)
-                writing = asyncio.create_task(keeping)
-                try:
-                    await asyncio.shield(writing)
-                finally:
-                    await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
+        chosen, passed, media = self._held, self._passed, self._with_media
+        self._held, self._passed, self._with_media, self._bytes = [], [], [], 0
+        if chosen or passed:
+            loop = asyncio.get_running_loop()
+            writing = loop.run_in_executor(self._disk, self._keep, chosen, passed, media)
+            try:
+                await asyncio.shield(writing)
+            finally:
+                await asyncio.wait([writing])  # a thread in the writer cannot be cancelled
 
     def _keep(
         self,

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -24,15 +25,16 @@ def consumer(*, broker_away: bool = False) -> FakeConsumer[Sentiment]:
 
 
 class Writer:
-    """Keeps records, one thread at a time; `free` lets `flush` go on."""
+    """Keeps records, in `disk`; `free` lets `flush` go on."""
 
     def __init__(self) -> None:
+        self.disk = ThreadPoolExecutor(1)
+        self.threads = set[int]()
         self.kept: list[Any] = []
         self.media: list[Any] = []
         self.passed: list[Any] = []
         self.entered, self.free = threading.Event(), threading.Event()
         self.free.set()
-        self._alone = threading.Lock()
 
     def add(self, record: Any) -> None:
         self.kept.append(record)
@@ -44,10 +46,9 @@ class Writer:
         self.media.append(session)
 
     def flush(self) -> None:
-        assert self._alone.acquire(blocking=False), "two threads in the writer"
+        self.threads.add(threading.get_ident())
         self.entered.set()
         self.free.wait()
-        self._alone.release()
 
 
 def lane(
@@ -60,7 +61,7 @@ def lane(
     return _Lane(
         reader,  # type: ignore[arg-type]
         writer,  # type: ignore[arg-type]
-        asyncio.Lock(),
+        writer.disk,
         policies or FakePolicies(),
         frozenset(),
         True,
@@ -87,6 +88,17 @@ async def test_what_came_is_kept_and_committed_at_the_stop() -> None:
     stop.set()
     await task
     assert (len(writer.kept), len(reader.committed)) == (1, 1)
+
+
+async def test_all_lanes_write_in_one_thread() -> None:
+    writer, stop = Writer(), asyncio.Event()
+    readers = [FakeConsumer[Any](SMOOTHED, [sentiment(k)]) for k in range(4)]
+    tasks = [asyncio.create_task(lane(reader, writer).run(stop)) for reader in readers]
+    for reader in readers:
+        await reader.exhausted.wait()
+    stop.set()
+    await asyncio.gather(*tasks)
+    assert (len(writer.kept), len(writer.threads)) == (4, 1)
 
 
 async def test_a_cancelled_lane_keeps_what_came_all_the_same() -> None:

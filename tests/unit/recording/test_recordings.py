@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import io
 import string
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +18,7 @@ from streamer.recording import recorded
 from streamer.recording import writer as writing
 from streamer.recording.arrow import arrow_schema
 from streamer.recording.export import to_csv
-from streamer.recording.files import media_file
+from streamer.recording.files import LIGHT_READ_ROWS, media_file
 from streamer.recording.forgetting import forget
 from streamer.recording.reader import Recordings
 from streamer.recording.recorded import RecordingError, folder_name
@@ -315,6 +317,60 @@ def test_a_column_added_later_takes_its_default(tmp_path: Path) -> None:
     (merged,) = Recordings(tmp_path).parts("standup", "smoothed")
     assert pq.read_schema(merged).names == list(Sentiment.__struct_fields__)
     assert len(Recordings(tmp_path).read("standup").sentiments) == 2
+
+
+def test_a_merged_file_has_row_groups_of_a_bounded_size(tmp_path: Path) -> None:
+    sizes = (700, 700, 2 * LIGHT_READ_ROWS, 1)
+    with Writer(tmp_path) as writer:
+        for number, size in enumerate(sizes):
+            for k in range(size):
+                writer.add(sentiment(sum(sizes[:number]) + k))
+            writer.flush()
+    (merged,) = Recordings(tmp_path).parts("standup", "smoothed")
+    groups = pq.read_metadata(merged)
+    rows = [groups.row_group(k).num_rows for k in range(groups.num_row_groups)]
+    assert sum(rows) == sum(sizes)
+    assert max(rows) <= LIGHT_READ_ROWS
+    assert len(rows) <= len(sizes) + 1
+    indices = [record.window_index for record in Recordings(tmp_path).read("standup").sentiments]
+    assert indices == list(range(sum(sizes)))
+
+
+THREADS = """
+import sys
+from pathlib import Path
+
+from streamer.recording.forgetting import forget
+from streamer.recording.reader import Recordings
+from streamer.recording.writer import Writer
+from tests.made_records import sentiment, session, window
+
+folder = Path(sys.argv[1])
+
+
+def running():
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+with Writer(folder) as writer:
+    counts = []
+    for k in range(4):
+        for record in (session(), sentiment(k), window(k), sentiment(k, participant_id="bo")):
+            writer.add(record)
+        writer.flush()
+        counts.append(running())
+list(Recordings(folder).windows("standup"))
+Recordings(folder).read("standup")
+forget(folder, "standup", "bo")
+print(max(counts[1:] + [running()]) - counts[0])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="hardware: no /proc")
+def test_recording_and_reading_start_no_threads(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", THREADS, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.stderr) == ("0\n", "")
 
 
 @given(st.text(min_size=1, max_size=200).filter(lambda name: "/" not in name))
