@@ -11,10 +11,14 @@ From one number of participants to `--to` each is measured in turn, until the 95
 
 A latency is from a window's end to its record on standard output, after a warm-up of 15 s; `first`
 counts a window's first record, `last` its last revision; `word` is from a word's end to the first
-record that carries it with its time. CPU is in seconds per second and participant, by process:
-`capture` contains the subscriber, and the broker where it is the embedded one. `source_cpu` is what
-this script itself takes, which sends the streams; it is not in the sum. CPU is read from /proc, so
-this script needs Linux. Percentiles hold on idle cores only.
+record that carries it with its time. A `stage` is of the first records: `capture` until the window
+is sent, `queue` until inference takes it, `inference`, `smoothing` from the score's writing on, and
+`delivery`, the rest of the way to the reader; the broker's waits are in `queue`, `smoothing` and
+`delivery`. `latest` is the mean over the latest 5 % of the records: these sum up to the mean of
+their latencies, and so explain a missed 95th percentile. CPU is in seconds per second and
+participant, by process: `capture` contains the subscriber, and the broker where it is the embedded
+one. `source_cpu` is what this script itself takes, which sends the streams; it is not in the sum.
+CPU is read from /proc, so this script needs Linux. Percentiles hold on idle cores only.
 `streamer bench` measures the same for a machine of your own.
 """
 
@@ -54,7 +58,9 @@ def main() -> None:
 
 
 def _lines(figures: Figures) -> str:
-    return "\n".join(f"{name:<20} {value}" for name, value in asdict(figures).items()) + "\n"
+    values = asdict(figures)
+    stages = {f"stage {name}": spent for name, spent in values.pop("stages_ms").items()}
+    return "\n".join(f"{name:<20} {value}" for name, value in (values | stages).items()) + "\n"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Literal
 
 Talk = Literal["turns", "all"]
@@ -16,6 +17,8 @@ UTILISATION = 0.7
 """The share of the cores that is planned with: the rest keeps queues short. A choice."""
 ENOUGH = 0.9
 """The share of windows that must come for a machine that keeps up."""
+LATEST = 0.05
+"""The share of the records that a missed 95th percentile is explained by."""
 LESS = (
     "use fewer participants, run inference and processing on another machine (--no-stages), or "
     "analyse words only (--config configs/text-only.toml)"
@@ -37,6 +40,8 @@ class Figures:
         losses: what capture counted as lost, as printed at its end.
         word_ms: percentiles of the time from a word's end to the first record that carries it.
         records_per_window: 1, and more with revisions.
+        stages_ms: of the first records, by stage: percentiles, and `latest`, the mean of the
+            latest 5 %, whose stages sum up to the mean of their latencies; see `by_stage`.
         source_cpu: CPU seconds per second and participant of what sends the streams and reads the
             records, which is not in `cpu_per_participant`.
     """
@@ -54,6 +59,7 @@ class Figures:
     word_ms: Mapping[str, float] = field(default_factory=dict)
     records_per_window: float = 1.0
     source_cpu: float = 0.0
+    stages_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def keeps_up(self) -> bool:
@@ -82,12 +88,54 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {f"p{at}": round(ordered[min(last, len(ordered) * at // 100)]) for at in (50, 95, 99)}
 
 
+def stages_of(latency_ms: Mapping[str, float], late_ms: float) -> dict[str, float]:
+    """Return where the time from a window's end to its record went, in milliseconds.
+
+    Args:
+        latency_ms: of the record: `capture` until the window is sent, `queue` until inference takes
+            it, `inference`, `smoothing` from the score's writing on. The broker's waits are in
+            `queue` and `smoothing`.
+        late_ms: the whole time, until the record is read.
+
+    Returns:
+        The stages and `delivery`, which is the rest: the way from smoothing to the reader, and
+        what passes between two stages. Their sum is `late_ms`.
+    """
+    stages = {name: spent for name, spent in latency_ms.items() if name != "total"}
+    return {**stages, "delivery": late_ms - sum(stages.values())}
+
+
+def by_stage(records: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Return percentiles of each stage's milliseconds, and their mean in the latest records.
+
+    Args:
+        records: for each record its stages, as `stages_of` returns them.
+
+    Returns:
+        By stage `p50`, `p95`, `p99`, and `latest`, the mean over the latest LATEST of the records.
+    """
+    ordered = sorted(records, key=lambda stages: sum(stages.values()), reverse=True)
+    latest = ordered[: max(1, round(len(ordered) * LATEST))]
+    return {
+        name: {
+            **percentiles(_spent(records, name)),
+            "latest": round(fmean(_spent(latest, name)), 1),
+        }
+        for name in dict.fromkeys(name for stages in records for name in stages)
+    }
+
+
+def _spent(records: Sequence[Mapping[str, float]], stage: str) -> list[float]:
+    return [stages.get(stage, 0.0) for stages in records]
+
+
 def lines(figures: Figures) -> list[str]:
     """Return the figures, one line each."""
     shown = [
         f"windows a second          {figures.windows_per_s:g} "
         f"({figures.windows} of {figures.expected} came)",
         f"window end to subscriber  {_latency(figures.first_ms)}",
+        *(f"  {stage:<23} {_stage(spent)}" for stage, spent in figures.stages_ms.items()),
         f"  its last revision       {_latency(figures.last_ms)}",
         *([f"word end to subscriber    {_latency(figures.word_ms)}"] if figures.word_ms else []),
         f"CPU per participant       {_shares(figures.cpu_per_participant)}",
@@ -131,6 +179,10 @@ def _latency(percentile_ms: Mapping[str, float]) -> str:
     if not percentile_ms:
         return "no record came"
     return f"p50 {percentile_ms['p50']:g} ms, p95 {percentile_ms['p95']:g} ms"
+
+
+def _stage(spent_ms: Mapping[str, float]) -> str:
+    return f"{_latency(spent_ms)}, {spent_ms['latest']:.0f} ms in the latest {LATEST:.0%}"
 
 
 def _shares(cores: Mapping[str, float]) -> str:

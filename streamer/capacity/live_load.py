@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from streamer.capacity.figures import Figures, Talk, percentiles
+from streamer.capacity.figures import Figures, Talk, by_stage, percentiles, stages_of
 from streamer.capacity.senders import HasSound, Recording, always, in_turn, sending
 from streamer.errors import ExitCode, StreamerError
 
@@ -68,12 +68,14 @@ class Load:
 class Arrivals:
     """The printed records: window id → its first and last latency in milliseconds.
 
-    `words_ms` holds for each word the time from its end to the first record that carries it.
+    `words_ms` holds for each word the time from its end to the first record that carries it,
+    `stages_ms` for each window where the time of its first record went.
     """
 
     first_ms: dict[str, float] = field(default_factory=dict)
     last_ms: dict[str, float] = field(default_factory=dict)
     words_ms: dict[tuple[str, int, str], float] = field(default_factory=dict)
+    stages_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     records: int = 0
     _carried: set[tuple[str, int, str]] = field(default_factory=set)
 
@@ -84,7 +86,9 @@ class Arrivals:
             return
         self.records += 1
         late_ms = (now_s - datetime.fromisoformat(record["event_time"]).timestamp()) * 1000
-        self.first_ms.setdefault(record["window_id"], late_ms)
+        if record["window_id"] not in self.first_ms:
+            self.first_ms[record["window_id"]] = late_ms
+            self.stages_ms[record["window_id"]] = stages_of(record.get("latency_ms", {}), late_ms)
         self.last_ms[record["window_id"]] = late_ms
         for word in (record.get("spoken") or {}).get("words", ()):
             key = record["participant_id"], word["start_ms"], word["text"]
@@ -95,7 +99,7 @@ class Arrivals:
     def restart(self) -> None:
         """Discard what came so far; a word of it that a revision carries again is not new."""
         self.records = 0
-        self.first_ms, self.last_ms, self.words_ms = {}, {}, {}
+        self.first_ms, self.last_ms, self.words_ms, self.stages_ms = {}, {}, {}, {}
 
 
 def participants(load: Load) -> list[tuple[Recording, HasSound]]:
@@ -146,7 +150,7 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
             _wait_for_records(process, arrivals, log_path)
             _wait(load.warm_up_s, process, log_path)
             arrivals.restart()
-            pids = stages_of(process.pid)
+            pids = processes_of(process.pid)
             before, own_s = _cpu(pids), time.process_time()
             begun_s = time.monotonic()
             _wait(load.seconds, process, log_path, lambda: watch(pids))
@@ -155,6 +159,7 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
             own_s = time.process_time() - own_s
             first, last = list(arrivals.first_ms.values()), list(arrivals.last_ms.values())
             words = list(arrivals.words_ms.values())
+            stages = list(arrivals.stages_ms.values())
             records = arrivals.records
             memory = {stage: mb for stage, pid in pids.items() if (mb := peak_memory_mb(pid))}
         losses = [line.strip() for line in log_path.read_text().splitlines() if LOSSES in line]
@@ -172,10 +177,11 @@ def measure(load: Load, watch: Callable[[Pids], None] = lambda pids: None) -> Fi
         word_ms=percentiles(words),
         records_per_window=round(records / max(1, len(first)), 2),
         source_cpu=round(own_s / (length_s * load.participants), 4),
+        stages_ms=by_stage(stages),
     )
 
 
-def stages_of(pid: int) -> dict[str, int]:
+def processes_of(pid: int) -> dict[str, int]:
     """Return the processes of a `streamer run`; empty without /proc."""
     if not Path(f"/proc/{pid}").exists():
         return {}

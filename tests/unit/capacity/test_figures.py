@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import mean
 
-from streamer.capacity.figures import Figures, advice, lines, percentiles
+from streamer.capacity.figures import Figures, advice, by_stage, lines, percentiles, stages_of
 
 GOOD = Figures(
     participants=2,
@@ -18,6 +19,7 @@ GOOD = Figures(
     memory_mb={"capture": 1052, "inference": 750, "processing": 90},
     losses=[],
     source_cpu=0.004,
+    stages_ms={"inference": {"p50": 60, "p95": 150, "latest": 181.6}},
 )
 
 
@@ -27,11 +29,29 @@ def test_percentiles_are_values_that_occurred() -> None:
     assert percentiles([float(ms) for ms in range(100)]) == {"p50": 50, "p95": 95, "p99": 99}
 
 
+def test_the_stages_of_the_latest_records_explain_the_95th_percentile() -> None:
+    records = [{"capture": 10.0, "inference": 50.0 + k, "delivery": 20.0} for k in range(90)]
+    records += [{"capture": 10.0, "inference": 60.0, "delivery": 500.0 + k} for k in range(10)]
+    stages = by_stage(records)
+    assert stages["capture"] == {"p50": 10, "p95": 10, "p99": 10, "latest": 10.0}
+    assert stages["delivery"] == {"p50": 20, "p95": 505, "p99": 509, "latest": 507.0}
+    latest = sum(spent["latest"] for spent in stages.values())
+    assert latest == mean(sorted(sum(each.values()) for each in records)[-5:])
+    assert by_stage([]) == {}
+
+
+def test_a_stage_that_a_record_does_not_have_took_no_time() -> None:
+    stages = by_stage([stages_of({"capture": 5.0, "total": 5.0}, 9.0), stages_of({}, 3.0)])
+    assert stages["capture"] == {"p50": 5, "p95": 5, "p99": 5, "latest": 5.0}
+    assert stages["delivery"]["latest"] == 4.0
+
+
 def test_the_lines_have_every_figure() -> None:
     text = "\n".join(lines(GOOD))
     for part in ("50 of 50", "p50 200 ms, p95 240 ms", "p95 900 ms", "capture 0.150", "1,052 MB"):
         assert part in text
     assert "its stream, besides     0.004 cores" in text
+    assert "  inference               p50 60 ms, p95 150 ms, 182 ms in the latest 5%" in text
 
 
 def test_a_machine_without_proc_gets_lines_and_advice_too() -> None:

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from streamer.capacity.live_load import Arrivals, Load, command, memory_mb, stages_of
+from streamer.capacity.live_load import Arrivals, Load, command, memory_mb, processes_of
 
 
 def line(index: int, revision: int = 0) -> str:
@@ -29,6 +29,17 @@ def test_a_window_has_its_first_and_its_last_latency() -> None:
     assert arrivals.records == 2
     assert {name: round(ms) for name, ms in arrivals.first_ms.items()} == {"s/p1/1": 200}
     assert {name: round(ms) for name, ms in arrivals.last_ms.items()} == {"s/p1/1": 1500}
+
+
+def test_the_stages_of_a_first_record_sum_up_to_its_latency() -> None:
+    spent = {"capture": 40.0, "queue": 12.5, "inference": 60.0, "smoothing": 30.0, "total": 142.5}
+    arrivals = Arrivals()
+    arrivals.take(json.dumps(json.loads(line(1)) | {"latency_ms": spent}), START_S + 1.2)
+    arrivals.take(json.dumps(json.loads(line(1, 1)) | {"latency_ms": {}}), START_S + 9.0)
+    (stages,) = arrivals.stages_ms.values()
+    assert list(stages) == ["capture", "queue", "inference", "smoothing", "delivery"]
+    assert round(stages["delivery"], 1) == 57.5
+    assert sum(stages.values()) == arrivals.first_ms["s/p1/1"]
 
 
 def test_a_word_has_the_latency_of_the_first_record_that_carries_it() -> None:
@@ -59,6 +70,7 @@ def test_the_warm_up_does_not_count() -> None:
     arrivals.take(line(1), START_S + 1.2)
     arrivals.restart()
     assert arrivals.first_ms == arrivals.last_ms == {}
+    assert arrivals.stages_ms == {}
     assert arrivals.records == 0
 
 
@@ -73,6 +85,6 @@ def test_each_stream_is_a_participant_and_the_options_stay() -> None:
 def test_this_process_has_memory_and_no_stages_but_its_own() -> None:
     if Path("/proc/self").exists():
         assert (memory_mb(os.getpid()) or 0) > 1
-        assert stages_of(os.getpid())["capture"] == os.getpid()
+        assert processes_of(os.getpid())["capture"] == os.getpid()
     assert memory_mb(2**22 + 1) is None
-    assert stages_of(2**22 + 1) == {}
+    assert processes_of(2**22 + 1) == {}
