@@ -36,6 +36,7 @@ from streamer.session.participant import encoded, not_read, revises
 from streamer.session.plan import Plan
 from streamer.session.relabelled import REACH_WINDOWS, PeopleWindows
 from streamer.session.threaded import ThreadedRecogniser
+from streamer.session.word_delay import WordDelay
 from streamer.speakers.listening import LiveListener
 from streamer.speech.recognisers import choose
 from streamer.speech.streaming import Transcriber, Transcript
@@ -163,14 +164,17 @@ class MicrophoneCapture(Capturing):
     # --- the microphone's thread
 
     def _listen(self, words: Transcriber) -> None:
-        level = LevelWatch(live=True)
+        level, delay = LevelWatch(live=True), WordDelay()
         try:
             for chunk in (self.read or self._read)(self._delivery.stop):
                 if isinstance(chunk, Notice):
                     self._notice(chunk.message)
                 elif isinstance(chunk, AudioChunk):
                     self._notice(level.push(chunk))
-                    self._take(chunk, words)
+                    heard = words.push(chunk)
+                    late = delay.push([*heard.words, *heard.unread], chunk.end_ns)
+                    self._notice(late, once=False)
+                    self._take(chunk, heard)
             self._windows.decide(self.listener.finish(), self.listener.decided_ns)
             self._hear(words.finish())
             self._judge()
@@ -190,10 +194,10 @@ class MicrophoneCapture(Capturing):
             counters=self.counters,
         )
 
-    def _take(self, chunk: AudioChunk, words: Transcriber) -> None:
-        """Take the next sound; give out the windows that it completes or changes."""
+    def _take(self, chunk: AudioChunk, heard: Transcript) -> None:
+        """Take sound, and the words so far; give out the windows that they complete or change."""
         self._windows.push(chunk)
-        self._hear(words.push(chunk))
+        self._hear(heard)
         before = self.listener.passes
         self._windows.decide(self.listener.push(chunk), self.listener.decided_ns)
         if self.listener.passes > before:
@@ -241,8 +245,8 @@ class MicrophoneCapture(Capturing):
             identified_by="diarization",
         )
 
-    def _notice(self, text: str) -> None:
-        if text and self.notices.give(f"{self._spec.participant_id}: {text}", once=True):
+    def _notice(self, text: str, *, once: bool = True) -> None:
+        if text and self.notices.give(f"{self._spec.participant_id}: {text}", once=once):
             self._own["notices"] += 1
 
     def _end(self) -> None:

@@ -37,7 +37,9 @@ from streamer.session.one_reading import Chunks
 from streamer.session.plan import Plan
 from streamer.session.sharing import Shared, Sharing
 from streamer.session.threaded import ThreadedRecogniser, at_leisure
+from streamer.session.word_delay import WordDelay
 from streamer.speech.attribution import Everybody
+from streamer.speech.given import Given
 from streamer.speech.recognisers import choose, turns_of
 from streamer.speech.streaming import Transcriber, Transcript
 from streamer.windows import MAX_UNSETTLED, Windower
@@ -117,6 +119,8 @@ class Pipeline:
             ThreadedRecogniser(transcriber, self.counters) if plan.live else at_leisure(transcriber)
         )
         self._level = LevelWatch(live=plan.live)
+        recognises = plan.live and not isinstance(transcriber, Given)
+        self._delay = WordDelay() if recognises else None
         self._faces = (
             FaceTracker(config.faces, place=source.face) if "vision" in self._decode else None
         )
@@ -220,6 +224,12 @@ class Pipeline:
         if text and self._notices.give(f"{self.spec.participant_id}: {text}", once=True):
             self.counters["notices"] += 1
 
+    def _tell(self, text: str) -> None:
+        """Give a notice of this participant, each time; an empty text is none."""
+        if text:
+            self._notices.give(f"{self.spec.participant_id}: {text}")
+            self.counters["notices"] += 1
+
     def _wait_until(self, own_time_ns: int, stop: threading.Event) -> None:
         if self._plan.live:
             return
@@ -263,7 +273,10 @@ class Pipeline:
                 self._notice(self._level.push(chunk))
                 own = chunk if self._turns is None else self._turns.only(chunk)
                 # Turns by voice cut off words, so their recogniser takes more of the sound.
-                yield from self._hear(self._transcriber.push(chunk if self._by_voice else own))
+                heard = self._transcriber.push(chunk if self._by_voice else own)
+                if self._delay is not None:
+                    self._tell(self._delay.push([*heard.words, *heard.unread], chunk.end_ns))
+                yield from self._hear(heard)
                 chunk = own
                 if "audio" in self._sharing.now:
                     begin_ns = self._begin_ns + chunk.event_time_ns
@@ -287,8 +300,7 @@ class Pipeline:
             case Shared():
                 yield from self._share(chunk)
             case Notice():
-                self.counters["notices"] += 1
-                self._notices.give(f"{self.spec.participant_id}: {chunk.message}")
+                self._tell(chunk.message)
 
     def _several_faces(self) -> str:
         """What to do about several faces; who joins from a browser cannot name a face."""

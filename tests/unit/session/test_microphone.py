@@ -84,16 +84,24 @@ class LevelEar:
 
 
 class Words:
-    """A recogniser that gives words as soon as their time has passed."""
+    """A recogniser that gives words as soon as their time has passed, or so much later."""
 
     description = "words"
 
-    def __init__(self, *words: Word) -> None:
+    def __init__(self, *words: Word, late_s: int = 0) -> None:
         self._words = list(words)
         self._at_ns = 0
+        self._late_ns = late_s * NS_PER_S
+        self._taken = threading.Semaphore(0)
 
     def push(self, chunk: AudioChunk) -> Transcript:
-        return self.advance(chunk.end_ns)
+        ready = self.advance(chunk.end_ns - self._late_ns)
+        self._taken.release()
+        return ready
+
+    def wait(self) -> None:
+        """Wait until one more chunk has been taken."""
+        assert self._taken.acquire(timeout=30)
 
     def advance(self, event_time_ns: int) -> Transcript:
         self._at_ns = event_time_ns
@@ -127,12 +135,17 @@ async def captured(
     config: Config = CONFIG,
     fails: bool = False,
     notices: Notices | None = None,
+    late_s: int = 0,
 ) -> tuple[list[Session], dict[str, list[Window]]]:
     """The session's records and each participant's windows."""
+    recogniser = Words(*words, late_s=late_s)
 
     def read(stop: threading.Event) -> Iterator[Chunk]:
         yield Notice("mono")
-        yield from sound(levels)
+        for chunk in sound(levels):
+            yield chunk
+            if isinstance(chunk, AudioChunk):
+                recogniser.wait()
         if fails:
             raise SourceError("mic:default cannot be read.")
 
@@ -145,7 +158,7 @@ async def captured(
         LiveListener(LevelEar(voices), 8, known),
         read,
         notices or Notices(),
-        ("words", Words(*words)),
+        ("words", recogniser),
     )
     async with asyncio.timeout(PATIENCE_S):
         await capture.run()
@@ -187,6 +200,14 @@ async def test_each_voice_is_a_participant_from_its_first_second_on() -> None:
     assert about["speaker-2"].begin_ms == pytest.approx(5500, abs=30)
     assert about["speaker-2"].sources == ("mic:default",)
     assert notices.newest() == ["room: mono"]
+
+
+async def test_words_that_are_recognised_late_are_said_to_be() -> None:
+    notices = Notices()
+    words = [word(f"w{k}", k / 4, k / 4 + 0.2) for k in range(40)]
+    await captured(40 * [LOUD], *words, notices=notices, late_s=7)
+    [late] = [notice for notice in notices.newest() if notice != "room: mono"]
+    assert late.startswith("room: words come 8 s after they were said")
 
 
 async def test_words_of_the_microphone_are_of_whoever_speaks_during_them() -> None:
