@@ -9,8 +9,9 @@ moment decide on it together. Pure; knows no sound, network or thread.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ LEAST_S, LEAST_SHARE = 4.0, 0.5
 """A person has voices of this many seconds in all, counted in each stretch that has them, or this
 share of the person who speaks most; other voices are of the nearest person."""
 LEAST_WEIGHT_S = 0.01
-"""A voice that is never alone weighs as much as this."""
+"""A voice that is never alone, or of a brief piece, weighs as much as this."""
 MOST_VOICES = 3000
 """Voices that are clustered; of more, evenly chosen ones are."""
 MOST_AT_ONCE = 2
@@ -43,13 +44,38 @@ MOST_AT_ONCE = 2
 LIKELY = (0.5, 0.25)
 """Mean probability above which one voice, and above which a second one speaks. A second one is
 easily missed: what it adds below one half is more often right than wrong."""
+ANOTHER_FRAMES = 60
+"""Speech (1 s) of voices that are left in their stretches, when each person has one, from which on
+they are another person's. Who only speaks while others do has no clear vector to be known by."""
+FARTHER = 3.0
+"""More than any distance: the cost of leaving a voice without a person."""
 
 LOOK_BACK, GAP_FRAMES = 12, 8
 """Stretches among which the one before a described part is, and frames at its end that may be
 missing: the last one ends a little before the sound does."""
 
+BRIEF_VOTES = 2.0
+"""Stretches as which a brief piece of one voice counts, in the frames that it describes."""
+LEAST_PAIRS, PAIR_FRAMES = 4, 60
+"""Distances between brief pieces that must be known for them to count, each between one and the
+next that begins after its end, within so many frames."""
+
 Turn = tuple[int, int, int]
 """A person's number, and the first frame and the end of the interval `[first, end)` of speech."""
+
+
+class Brief(NamedTuple):
+    """A second or two of one voice alone: more certainly of one person than a stretch's voice.
+
+    Attributes:
+        first_frame: of the recording.
+        end_frame: the one behind its last.
+        vector: of the voice, (width,), of length 1.
+    """
+
+    first_frame: int
+    end_frame: int
+    vector: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +92,7 @@ class Stretch:
         probable: how probable it is that each voice speaks, (frames, voices).
         at_once: how probable it is that one, and that a second voice speaks, (frames, 2). These two
             are certain, as `active` has them, where they are not given.
+        briefs: its pieces of one voice that no earlier stretch has.
     """
 
     first_frame: int
@@ -75,6 +102,7 @@ class Stretch:
     described_from: int = 0
     probable: NDArray[np.float32] | None = None
     at_once: NDArray[np.float32] | None = None
+    briefs: tuple[Brief, ...] = ()
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -104,15 +132,26 @@ def people_and_voices(
 ) -> tuple[list[Turn], NDArray[np.float32]]:
     """Return the turns of at most `most` people, by first frame, and each one's mean vector.
 
-    Vectors are (people, width), of length 1. Voices up to `distance` are of one person; None: as
-    far as the stretches themselves tell.
+    Vectors are (people, width), of length 1; zeros of one whose voice is only in speech of several
+    at once. Voices up to `distance` are of one person; None: as far as the stretches themselves
+    tell.
     """
     if distance is None:
         distance = _same_person_in(stretches)
-    centres = _centres(stretches, most, distance)
+    briefs = [brief for stretch in stretches for brief in stretch.briefs]
+    spread = brief_distance(briefs)
+    clear = briefs if spread + BEYOND_OWN <= MOST_DISTANCE else []
+    centres = _centres(stretches, clear, most, distance)
     if not len(centres):
         return [], centres
-    turns = turns_of(speaking(stretches, centres))
+    if spread > distance:
+        briefs = []
+    if len(centres) < most:
+        speaks = speaking_with_another(stretches, centres, briefs)
+        centres = np.pad(centres, ((0, speaks.shape[1] - len(centres)), (0, 0)))
+    else:
+        speaks = speaking(stretches, centres, briefs)
+    turns = turns_of(speaks)
     order = list(dict.fromkeys(person for person, _, _ in turns))
     numbers = {person: n for n, person in enumerate(order)}
     return [(numbers[person], first, end) for person, first, end in turns], centres[order]
@@ -163,13 +202,41 @@ def _same_person_in(stretches: Sequence[Stretch]) -> float:
     return same_person(distances)
 
 
-def _centres(stretches: Sequence[Stretch], most: int, distance: float) -> NDArray[np.float32]:
-    """Return the mean vector of each person, (people, width); those who speak most come first."""
+def brief_distance(briefs: Sequence[Brief]) -> float:
+    """Return how far apart brief pieces of one person are, by cosine: the low ones of neighbours.
+
+    It is infinite where too few are neighbours. Some neighbours are two people, but hardly those of
+    the lower quartile.
+    """
+    distances = list(_between_neighbours(briefs))
+    if len(distances) < LEAST_PAIRS:
+        return np.inf
+    return float(np.quantile(distances, OWN_QUANTILE))
+
+
+def _between_neighbours(briefs: Sequence[Brief]) -> Iterator[float]:
+    later = iter(briefs)
+    after = next(later, None)
+    for brief in briefs:
+        while after is not None and after.first_frame < brief.end_frame:
+            after = next(later, None)
+        if after is not None and after.first_frame - brief.end_frame <= PAIR_FRAMES:
+            yield float(1 - brief.vector @ after.vector)
+
+
+def _centres(
+    stretches: Sequence[Stretch], briefs: Sequence[Brief], most: int, distance: float
+) -> NDArray[np.float32]:
+    """Return the mean vector of each person, (people, width); those who speak most come first.
+
+    The `briefs` tell people apart, but make nobody a person.
+    """
     voices = [(s.vectors[v], s.alone_s[v]) for s in stretches for v in s.described]
     clear = [voice for voice in voices if voice[1] >= CLEAR_S]
     chosen = clear if len(clear) > 1 else voices
     if not chosen:
         return np.zeros((0, 0), np.float32)
+    chosen = [*chosen, *((brief.vector, LEAST_WEIGHT_S) for brief in briefs)]
     chosen = [chosen[n] for n in _evenly(len(chosen))]
     vectors = np.stack([vector for vector, _ in chosen])
     seconds = np.array([max(alone_s, LEAST_WEIGHT_S) for _, alone_s in chosen])
@@ -216,28 +283,73 @@ def _evenly(count: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, MOST_VOICES)).astype(np.intp))
 
 
-def speaking(stretches: Sequence[Stretch], centres: NDArray[np.float32]) -> NDArray[np.bool_]:
+def speaking(
+    stretches: Sequence[Stretch], centres: NDArray[np.float32], briefs: Sequence[Brief] = ()
+) -> NDArray[np.bool_]:
     """Return who speaks in each frame from 0 on, (frames, people) bool.
 
     As many people speak as is LIKELY by the mean of the stretches: those for whom most speaks in
-    the stretches that describe the voices of that moment.
+    the stretches that describe the voices of that moment, and in `briefs`.
     """
-    frames = max(s.first_frame + len(s.active) for s in stretches)
-    votes = np.zeros((frames, len(centres)))
-    counted, covering = np.zeros((frames, MOST_AT_ONCE)), np.zeros((frames, 1))
+    return _most_voted(_votes(stretches, centres, briefs)[:, :-1], _at_once(stretches))
+
+
+def speaking_with_another(
+    stretches: Sequence[Stretch], centres: NDArray[np.float32], briefs: Sequence[Brief]
+) -> NDArray[np.bool_]:
+    """Return who speaks, as `speaking` does, and in a last column somebody who has no centre.
+
+    It is there only if that person speaks long enough (ANOTHER_FRAMES).
+    """
+    votes, at_once = _votes(stretches, centres, briefs), _at_once(stretches)
+    speaks = _most_voted(votes, at_once)
+    if speaks[:, -1].sum() < ANOTHER_FRAMES:
+        return _most_voted(votes[:, :-1], at_once)
+    return speaks
+
+
+def _votes(
+    stretches: Sequence[Stretch], centres: NDArray[np.float32], briefs: Sequence[Brief]
+) -> NDArray[np.float64]:
+    """Return how much speaks for each person in each frame, (frames, people + 1).
+
+    The last one has the voices of a stretch that are left when each person has one.
+    """
+    votes = np.zeros((_frames(stretches), len(centres) + 1))
     for stretch in stretches:
-        hidden = max(0, -stretch.first_frame)
-        weights = stretch.weights[hidden:]
-        span = slice(stretch.first_frame + hidden, stretch.first_frame + hidden + len(weights))
-        covering[span] += 1
-        counted[span] += stretch.counts[hidden:]
+        first = max(stretch.described_from, -stretch.first_frame)
+        weights = stretch.weights[first:]
+        span = slice(stretch.first_frame + first, stretch.first_frame + first + len(weights))
         voices = stretch.described
-        named = max(0, stretch.described_from - hidden)
         distances = 1 - stretch.vectors[voices] @ centres.T
-        for voice, person in zip(*linear_sum_assignment(distances), strict=True):
-            votes[span, person][named:] += weights[named:, voices[voice]]
+        left = np.full((len(voices), len(voices)), FARTHER)
+        for voice, person in zip(*linear_sum_assignment(np.hstack([distances, left])), strict=True):
+            votes[span, min(person, len(centres))] += weights[:, voices[voice]]
+    for brief in briefs:
+        nearest = (centres @ brief.vector).argmax()
+        votes[brief.first_frame : brief.end_frame, nearest] += BRIEF_VOTES
+    return votes
+
+
+def _at_once(stretches: Sequence[Stretch]) -> NDArray[np.intp]:
+    """Return how many people are likely to speak in each frame, (frames,)."""
+    counted = np.zeros((_frames(stretches), MOST_AT_ONCE))
+    covering = np.zeros((len(counted), 1))
+    for stretch in stretches:
+        counts = stretch.counts[max(0, -stretch.first_frame) :]
+        span = slice(max(0, stretch.first_frame), max(0, stretch.first_frame) + len(counts))
+        covering[span] += 1
+        counted[span] += counts
     likely = counted / np.maximum(covering, 1) > LIKELY
-    at_once = likely.cumprod(axis=1).sum(axis=1)
+    at_once: NDArray[np.intp] = likely.cumprod(axis=1).sum(axis=1)
+    return at_once
+
+
+def _frames(stretches: Sequence[Stretch]) -> int:
+    return max(stretch.first_frame + len(stretch.active) for stretch in stretches)
+
+
+def _most_voted(votes: NDArray[np.float64], at_once: NDArray[np.intp]) -> NDArray[np.bool_]:
     ranks = np.argsort(np.argsort(-votes, axis=1, kind="stable"), axis=1)
     speaks: NDArray[np.bool_] = (ranks < at_once[:, None]) & (votes > 0)
     return speaks

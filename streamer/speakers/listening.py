@@ -20,7 +20,7 @@ from streamer.errors import ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 from streamer.spans import SpeakerTurn
 from streamer.speakers import segmentation, voices
-from streamer.speakers.clustering import MOST_DISTANCE, Stretch, Turn, people_and_voices
+from streamer.speakers.clustering import MOST_DISTANCE, Brief, Stretch, Turn, people_and_voices
 from streamer.speakers.enrolment import NO_VOICES, Vector, recognised
 from streamer.speakers.online import OnlineSpeakers
 from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP, VOICES
@@ -40,6 +40,10 @@ FRAME_S = FRAME_STEP / SAMPLE_RATE_HZ
 LEAST_SPOKEN_S, ENOUGH_ALONE_S = 0.25, 0.4
 """A voice has a vector from this much speech on; of speech alone, if there is so much of it."""
 LEAST_MEL_FRAMES = 20
+BRIEF = 3 * SAMPLE_RATE_HZ // 2
+BRIEF_ALONE_S, BRIEF_OTHERS_S = 0.8, 0.3
+"""Samples of a brief piece, the speech of one voice alone that it needs, and the speech of others
+that it may have."""
 MOST_ENROLLED = 8
 """People who are told apart in a recording that is to be of one."""
 
@@ -48,12 +52,17 @@ class Ear(Protocol):
     """Tells the voices of a stretch apart."""
 
     def stretch(
-        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+        self,
+        samples: NDArray[np.float32],
+        first_sample: int,
+        end: int = LENGTH,
+        brief_from: int | None = None,
     ) -> Stretch:
         """Return the voices in samples[:end]; samples are (LENGTH,).
 
         `first_sample` is the number of the first one in the recording. The last DESCRIBED before
-        `end` describe the voices.
+        `end` describe the voices. Brief pieces end there and each STEP before, as far as they begin
+        at `brief_from` or later; there are none without it.
         """
 
 
@@ -70,7 +79,11 @@ class Networks:
         self._voices = voices.load(folder / "voices.safetensors")
 
     def stretch(
-        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+        self,
+        samples: NDArray[np.float32],
+        first_sample: int,
+        end: int = LENGTH,
+        brief_from: int | None = None,
     ) -> Stretch:
         """Return the voices in samples[:end]; samples are (LENGTH,)."""
         first_frame = _frame_at(first_sample)
@@ -82,6 +95,9 @@ class Networks:
             speech = self._segmentation.speech(torch.from_numpy(samples))
             active = speech.active[frames]
             vectors, alone_s = self._described(active, samples[begin:end], begin)
+            least = end if brief_from is None else max(brief_from, -first_sample)
+            begins = range(end - BRIEF, least - 1, -STEP)
+            briefs = [self._brief(active, samples, at, first_frame) for at in reversed(begins)]
         return Stretch(
             first_frame,
             active,
@@ -90,6 +106,7 @@ class Networks:
             _frame_at(max(0, end - DESCRIBED)),
             speech.probable[frames],
             speech.at_once[frames],
+            tuple(brief for brief in briefs if brief is not None),
         )
 
     def _described(
@@ -110,6 +127,30 @@ class Networks:
             if spoken.sum() >= LEAST_MEL_FRAMES:
                 vectors[voice] = self._voices(torch.from_numpy(energies[spoken])).numpy()
         return vectors, alone_s
+
+    def _brief(
+        self, active: NDArray[np.bool_], samples: NDArray[np.float32], begin: int, first_frame: int
+    ) -> Brief | None:
+        """Describe BRIEF samples from `begin` on; None where they are not of one voice."""
+        first, end = _frame_at(begin), _frame_at(begin + BRIEF)
+        voice = one_voice(active[first:end])
+        if voice is None:
+            return None
+        energies = voices.log_mel(samples[begin : begin + BRIEF])
+        frames = _frames_of(len(energies), begin // voices.HOP, len(active))
+        spoken = (active[frames].sum(axis=1) == 1) & active[frames, voice]
+        vector = self._voices(torch.from_numpy(energies[spoken])).numpy()
+        return Brief(first_frame + first, first_frame + end, vector)
+
+
+def one_voice(active: NDArray[np.bool_]) -> int | None:
+    """Return the voice of a brief piece, (frames, voices); None where it is not of one."""
+    alone = active & (active.sum(axis=1, keepdims=True) == 1)
+    alone_s = alone.sum(axis=0) * FRAME_S
+    voice = int(alone_s.argmax())
+    others_s = active.any(axis=1).sum() * FRAME_S - alone_s[voice]
+    clear = alone_s[voice] >= BRIEF_ALONE_S and others_s <= BRIEF_OTHERS_S
+    return voice if clear else None
 
 
 def _silence(first_frame: int) -> Stretch:
@@ -180,7 +221,8 @@ def voices_in(chunks: Iterable[AudioChunk], ear: Ear) -> Heard:
 def stretches_of(chunks: Iterable[AudioChunk], ear: Ear) -> Iterator[Stretch]:
     """Yield the stretches of a whole recording, which end at every STEP and at its end.
 
-    The voices of its first LENGTH are told apart with all of these samples at hand.
+    The voices of its first LENGTH are told apart with all of these samples at hand. Brief pieces
+    end at every STEP.
     """
     beginning: list[tuple[NDArray[np.float32], int]] = []
     for samples, first in _cut(chunks):
@@ -190,7 +232,7 @@ def stretches_of(chunks: Iterable[AudioChunk], ear: Ear) -> Iterator[Stretch]:
         if beginning:
             yield from _first_stretches(beginning, samples, ear)
             beginning = []
-        yield ear.stretch(samples, first)
+        yield ear.stretch(samples, first, brief_from=LENGTH - BRIEF)
     if beginning:
         samples, first = beginning[-1]
         yield from _first_stretches(beginning, np.roll(samples, first), ear)
@@ -201,9 +243,9 @@ def _first_stretches(
 ) -> Iterator[Stretch]:
     """Yield the stretches that begin with the recording, from samples (LENGTH,)."""
     ends = [first + LENGTH for _, first in cuts]
-    for end in ends:
-        if end >= DESCRIBED or end == ends[-1]:
-            yield ear.stretch(samples, 0, end)
+    whole = [end for end in ends if end >= DESCRIBED or end == ends[-1]]
+    for end in whole:
+        yield ear.stretch(samples, 0, end, brief_from=0 if end == whole[0] else end - BRIEF)
 
 
 def stretches_as_they_come(chunks: Iterable[AudioChunk], ear: Ear) -> Iterator[Stretch]:

@@ -28,7 +28,11 @@ class LoudnessEar:
     """Takes sound louder than 0.5 for one person, and softer sound for another."""
 
     def stretch(
-        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+        self,
+        samples: NDArray[np.float32],
+        first_sample: int,
+        end: int = LENGTH,
+        brief_from: int | None = None,
     ) -> Stretch:
         frames = np.arange((end - FRAME_FIELD) // FRAME_STEP + 1)
         level = np.abs(samples[frames[:, None] * FRAME_STEP + np.arange(FRAME_FIELD)]).max(axis=1)

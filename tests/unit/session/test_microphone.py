@@ -71,7 +71,11 @@ class LevelEar:
         self._vectors = np.array(list(voices.values()), np.float32)
 
     def stretch(
-        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+        self,
+        samples: NDArray[np.float32],
+        first_sample: int,
+        end: int = LENGTH,
+        brief_from: int | None = None,
     ) -> Stretch:
         middles = np.arange((LENGTH - FRAME_FIELD) // FRAME_STEP + 1) * FRAME_STEP
         level = np.abs(samples[middles + FRAME_FIELD // 2])

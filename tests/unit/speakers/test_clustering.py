@@ -14,10 +14,14 @@ from streamer.speakers import clustering
 from streamer.speakers.clustering import (
     LEAST_DISTANCE,
     MOST_DISTANCE,
+    PAIR_FRAMES,
     SAME_PERSON,
+    Brief,
     Stretch,
+    brief_distance,
     own_distances,
     people,
+    people_and_voices,
     precedes,
     same_person,
 )
@@ -52,6 +56,24 @@ def test_a_voice_that_speaks_hardly_is_of_the_nearest_person() -> None:
     long = [stretch(n, (ANA, "##########")) for n in range(0, 100, 10)]
     turns = people([*long, stretch(100, (near_ana, "##........"))], 8)
     assert turns == [(0, 0, 102)]
+
+
+def only_with_ana(frames: int) -> Stretch:
+    """Somebody speaks at the end of Ana's speech, with a vector of both."""
+    mixed = np.array([0.9, 0.0, 0.4, 0.0], np.float32)
+    marks = "#" * 100, "." * (100 - frames) + "#" * frames
+    return stretch(0, (ANA, marks[0]), (mixed, marks[1]))
+
+
+def test_who_only_speaks_while_another_does_is_somebody() -> None:
+    turns, vectors = people_and_voices([only_with_ana(70)], 8)
+    assert turns == [(0, 0, 100), (1, 30, 100)]
+    assert np.abs(vectors - np.stack([ANA, np.zeros_like(ANA)])).max() < 1e-3
+
+
+def test_for_less_than_a_second_it_is_nobody_and_neither_beyond_the_most_people() -> None:
+    assert people([only_with_ana(clustering.ANOTHER_FRAMES - 1)], 8) == [(0, 0, 100)]
+    assert people([only_with_ana(70)], 1) == [(0, 0, 100)]
 
 
 def test_of_more_voices_than_are_clustered_evenly_chosen_ones_are() -> None:
@@ -135,3 +157,57 @@ def test_the_distance_of_one_person_stays_in_its_bounds(distances: list[float]) 
 def test_a_few_distances_count_little() -> None:
     assert same_person([]) == SAME_PERSON
     assert SAME_PERSON > same_person([0.1]) > same_person([0.1] * 10) > same_person([0.1] * 100)
+
+
+def briefs(vectors: list[NDArray[np.float32]], *, every: int, frames: int) -> tuple[Brief, ...]:
+    """Pieces one after the other, the first one from frame 0 on."""
+    return tuple(Brief(n * every, n * every + frames, v) for n, v in enumerate(vectors))
+
+
+def test_the_distance_of_brief_pieces_is_the_low_one_of_neighbours() -> None:
+    vectors = [vector(0, degrees) for degrees in (0, 20, 0, 20, 0, 60, 0)]
+    pieces = briefs(vectors, every=20, frames=10)
+    assert brief_distance(pieces) == pytest.approx(1 - np.cos(np.deg2rad(20)))
+    assert brief_distance(pieces[3:]) == np.inf
+
+
+def test_overlapping_or_distant_pieces_are_no_neighbours() -> None:
+    vectors = [vector(0, degrees) for degrees in (0, 40, 0, 40, 0, 40, 0, 40, 0, 40)]
+    assert brief_distance(briefs(vectors, every=6, frames=10)) == pytest.approx(0, abs=1e-6)
+    assert brief_distance(briefs(vectors, every=10 + PAIR_FRAMES + 1, frames=10)) == np.inf
+
+
+def mistaken(spread: float) -> list[Stretch]:
+    """Ana and then Bo speak for a hundred frames each, and again; the second time as one voice.
+
+    The pieces of one person are `spread` degrees apart.
+    """
+    ana, bo = vector(0, 0), vector(0, 90)
+    told = stretch(0, (ana, "#" * 100 + "." * 100), (bo, "." * 100 + "#" * 100))
+    mixed = stretch(200, (vector(0, 40), "#" * 200))
+    moments = [0, spread]
+    pieces = [vector(moments[n % 2], 90 * (n // 10 % 2)) for n in range(40)]
+    return [replace(told, briefs=briefs(pieces, every=10, frames=10)), mixed]
+
+
+def test_brief_pieces_tell_two_people_apart_in_what_was_taken_for_one_voice() -> None:
+    assert people(mistaken(spread=10), 8)[2:] == [(0, 200, 300), (1, 300, 400)]
+
+
+def test_brief_pieces_do_not_count_where_those_of_one_person_are_far_apart() -> None:
+    assert people(mistaken(spread=75), 8)[2:] == [(0, 200, 400)]
+
+
+def test_brief_pieces_make_nobody_a_person() -> None:
+    cy = np.array([0, 0, 0, 1], np.float32)
+    alone = replace(stretch(0, (ANA, "#" * 100)), briefs=briefs([cy] * 10, every=10, frames=10))
+    assert people([alone], 8) == [(0, 0, 100)]
+
+
+def test_brief_pieces_part_voices_that_are_taken_for_one_persons() -> None:
+    ana, bo = vector(0, 0), vector(0, 52)
+    whole = [stretch(first, (who, "#" * 50)) for first, who in ((0, ana), (50, bo)) * 2]
+    assert {person for person, _, _ in people(whole, 8)} == {0}
+    pieces = [vector(0, 90 * (n // 5)) for n in range(10)]
+    whole[0] = replace(whole[0], briefs=briefs(pieces, every=10, frames=10))
+    assert {person for person, _, _ in people(whole, 8)} == {0, 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,19 @@ import pytest
 from numpy.typing import NDArray
 
 from semi_iin import weights
+from streamer import capture
+from streamer.config import Config
 from streamer.errors import ModelError
 from streamer.records import NS_PER_MS, NS_PER_S, SAMPLE_RATE_HZ, AudioChunk
 from streamer.spans import SpeakerTurn
 from streamer.speakers.clustering import Stretch
 from streamer.speakers.listening import (
+    BRIEF,
     DESCRIBED,
     LENGTH,
     STEP,
     networks,
+    one_voice,
     speakers_of,
     stretches_as_they_come,
     stretches_of,
@@ -32,11 +37,17 @@ class LoudnessEar:
 
     def __init__(self) -> None:
         self.given: list[tuple[int, int, int]] = []
+        self.brief_from: list[int | None] = []
 
     def stretch(
-        self, samples: NDArray[np.float32], first_sample: int, end: int = LENGTH
+        self,
+        samples: NDArray[np.float32],
+        first_sample: int,
+        end: int = LENGTH,
+        brief_from: int | None = None,
     ) -> Stretch:
         self.given.append((len(samples), first_sample, end))
+        self.brief_from.append(brief_from)
         middles = np.arange(FRAMES) * FRAME_STEP + FRAME_FIELD // 2
         level = np.abs(samples[middles[middles < end]])
         active = np.stack([level > 0.5, (level > 0.1) & (level < 0.5), level > 9], axis=1)
@@ -75,6 +86,7 @@ def test_stretches_end_at_every_step_and_at_the_recordings_end() -> None:
     chunks = [AudioChunk(0, np.zeros(STEP * 2 + 100, np.float32))]
     assert len(list(stretches_as_they_come(chunks, ear))) == 3
     ends = (STEP, 2 * STEP, 2 * STEP + 100)
+    assert ear.brief_from == [None] * 3
     assert ear.given == [(LENGTH, end - LENGTH, LENGTH) for end in ends]
 
 
@@ -84,6 +96,41 @@ def test_a_recordings_first_stretches_have_its_first_ten_seconds_at_hand() -> No
     assert len(list(stretches_of([AudioChunk(0, samples)], ear))) == 8
     first = [(LENGTH, 0, end) for end in range(DESCRIBED, LENGTH, STEP)]
     assert ear.given == [*first, *((LENGTH, n * STEP, LENGTH) for n in range(3))]
+    newest = [DESCRIBED + n * STEP - BRIEF for n in range(1, 6)]
+    assert ear.brief_from == [0, *newest, LENGTH - BRIEF, LENGTH - BRIEF]
+
+
+@pytest.mark.parametrize(
+    ("ana", "bo", "voice"),
+    [
+        ("#" * 89, "", 0),
+        ("#" * 10, "." * 20 + "#" * 60, 1),
+        ("#" * 20, "." * 20 + "#" * 60, None),
+        ("#" * 89, "#" * 30, None),
+        ("#" * 45, "", None),
+    ],
+    ids=["one", "nearly one", "two in turn", "two at once", "a word"],
+)
+def test_a_brief_piece_is_of_one_voice(ana: str, bo: str, voice: int | None) -> None:
+    speaks = [[mark == "#" for mark in marks.ljust(89, ".")] for marks in (ana, bo)]
+    assert one_voice(np.array(speaks).T) == voice
+
+
+def test_the_published_networks_describe_each_step_of_one_voice(shared_data: Path) -> None:
+    if weights.find("speakers") is None:
+        pytest.skip("no speaker networks; run `streamer models get speakers`")
+    path = shared_data / "ravdess" / "Actor_01" / "03-01-01-01-01-01-01.flac"
+    spec = capture.ParticipantSpec("ana", (str(path),))
+    sound = list(capture.read(spec, Config(), threading.Event(), 1, modalities={"audio"}))
+    samples = np.concatenate([c.samples for c in sound if isinstance(c, AudioChunk)])
+    whole = list(stretches_of([AudioChunk(0, np.tile(samples, 3))], networks()))
+    pieces = [brief for stretch in whole for brief in stretch.briefs]
+    begins = [piece.first_frame for piece in pieces]
+    assert len(pieces) >= 3 and begins == sorted(set(begins))
+    assert {piece.end_frame - piece.first_frame for piece in pieces} <= {88, 89, 90}
+    ana = pieces[0].vector
+    assert all(np.linalg.norm(p.vector) == pytest.approx(1, abs=1e-5) for p in pieces)
+    assert np.median([ana @ piece.vector for piece in pieces]) > 0.4
 
 
 @pytest.mark.parametrize(
