@@ -24,7 +24,7 @@ from streamer.speakers.clustering import MOST_DISTANCE, Brief, Stretch, Turn, pe
 from streamer.speakers.enrolment import NO_VOICES, Vector, recognised
 from streamer.speakers.online import OnlineSpeakers
 from streamer.speakers.segmentation import FRAME_FIELD, FRAME_STEP, VOICES
-from streamer.speech.activity import one_thread
+from streamer.speech.torch_threads import one_thread
 
 NAME = "speakers"
 """Of the published weights."""

@@ -4,6 +4,7 @@
     given        words that a sender gives while the session runs
     streaming    a running utterance: hypotheses, committed words
     activity     where speech is (Silero)
+    silero       Silero's network, in numpy
     loudness     soft sound amplified, and loud sound that the detector may miss
     whisper      one utterance's audio → words (Whisper through CTranslate2)
     models       Whisper's files on disk

@@ -29,9 +29,9 @@ from streamer.config import AsrConfig
 from streamer.errors import ConfigError, ModelError
 from streamer.records import NS_PER_S, SAMPLE_RATE_HZ
 from streamer.speech import models
-from streamer.speech.activity import one_thread
 from streamer.speech.loudness import LARGEST_GAIN, PEAK
 from streamer.speech.streaming import WordHypothesis
+from streamer.speech.torch_threads import one_thread
 
 LONGEST_NS = 29 * NS_PER_S
 """The longest utterance; a model reads 30 s at once."""
