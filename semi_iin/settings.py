@@ -132,6 +132,11 @@ class EncoderSettings(Settings):
             on texts without labels; "" = labels only.
         rank: of the factors by which a fine-tuned transformer is stored.
         words: fine-tune its word embeddings too.
+        context: share of the batches that the text encoder reads with their context, which triples
+            the cost of a batch; at 0 the teacher reads no context either.
+        head: whose error trains the text encoder: "both", that of Semi-IIN and of a linear map of
+            the mean state; or "linear", that of the linear map alone, while Semi-IIN learns from
+            the states as they are.
         training: how it is trained before Semi-IIN; absent = it is used as it is.
     """
 
@@ -140,6 +145,8 @@ class EncoderSettings(Settings):
     teacher: str = ""
     rank: int = Field(default=64, ge=1)
     words: bool = False
+    context: float = Field(default=1 / 3, ge=0, le=1)
+    head: Literal["both", "linear"] = "both"
     training: Training | None = None
 
 

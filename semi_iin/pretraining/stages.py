@@ -65,6 +65,8 @@ def train_encoders(
         if settings is None or settings.training is None:
             continue
         samples, selection = _lessons(parts, modality, bool(settings.teacher))
+        if not settings.context:
+            samples, selection = _without_context(samples), _without_context(selection)
         if modality != "text":
             learned = (*samples, *selection)
             emotions = {sample.emotion or "" for sample in learned}
@@ -99,6 +101,12 @@ def _check(config: RunConfig) -> None:
             continue
         if settings.teacher:
             raise SemiIINError(f"encoders.{modality}.teacher: only the text encoder has a teacher")
+        for name in ("words", "context", "head"):
+            if name in settings.model_fields_set:
+                raise SemiIINError(
+                    f"encoders.{modality}.{name}: only the training of the text encoder has this "
+                    "setting: remove it"
+                )
         if settings.checkpoint:
             raise SemiIINError(
                 f"encoders.{modality}: only the text encoder can be trained from a checkpoint; "
@@ -154,6 +162,10 @@ def _lessons(
     return samples, selection
 
 
+def _without_context(samples: Sequence[Sample]) -> list[Sample]:
+    return [replace(sample, context=None) for sample in samples]
+
+
 def _teaches(sample: Sample, modality: Modality) -> bool:
     """Return whether a sample can train the encoder of a modality."""
     match modality:
@@ -189,6 +201,8 @@ def _task(
                 objective=config.objective,
                 seed=seed,
                 words=settings.words,
+                context=settings.context,
+                head=settings.head,
                 taught=taught,
             )
         case VoiceEncoder():

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,6 @@ from semi_iin.task import valence_error
 
 STRIPPED = 0.35  # of texts lose case and punctuation, as recognised speech has none
 DISTURBED = 0.2  # of texts lose, double or join some words, as recognised speech does
-WITH_CONTEXT = 1 / 3  # of batches are read with their context; it triples the cost of a batch
 FASTER = 10.0  # times the rate of other weights, for slopes that start far from where they end
 SIGN_EDGE = 0.5  # a valence beyond it is called positive or negative, as in the seven classes
 
@@ -74,7 +73,7 @@ class TextTask:
     """A text encoder and a Semi-IIN, trained together.
 
     A second head, a linear map of the mean state, is trained on the same labels: it teaches the
-    encoder while Semi-IIN is still new. It is left behind after training.
+    encoder while Semi-IIN is still new, or alone. It is left behind after training.
     """
 
     def __init__(
@@ -88,6 +87,8 @@ class TextTask:
         objective: Objective | None = None,
         seed: int = 0,
         words: bool = False,
+        context: float = 1 / 3,
+        head: Literal["both", "linear"] = "both",
         taught: NDArray[np.float32] | None = None,
     ) -> None:
         """Take an encoder, a model and texts.
@@ -101,6 +102,8 @@ class TextTask:
             objective: the loss; None = the paper's.
             seed: of order and chance.
             words: train the word embeddings too.
+            context: share of batches that are read with their context.
+            head: whose error reaches the encoder: that of "both" heads, or of the "linear" one.
             taught: a teacher's valence (n,) of every sample; None = no teacher.
         """
         self.encoder, self.model = encoder, model
@@ -120,6 +123,7 @@ class TextTask:
         self.batch_size, self.seed = batch_size, seed
         self.objective = objective or Objective()
         self.words, self.taught = words, taught
+        self.context, self.head = context, head
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -129,6 +133,8 @@ class TextTask:
             "model": asdict(self.model.config),
             "objective": self.objective.model_dump(),
             "words": self.words,
+            "context": self.context,
+            "head": self.head,
             "taught": None if self.taught is None else float(np.abs(self.taught).sum()),
         }
 
@@ -143,7 +149,7 @@ class TextTask:
     def loss(self, batch: list[int], random: Generator) -> Tensor:
         """Return the error of the labels, of the teacher's valence, or of both."""
         samples = [self.samples[index] for index in batch]
-        context = random.random() < WITH_CONTEXT
+        context = random.random() < self.context
         clips = [as_recognised(sample, random, context=context) for sample in samples]
         output, mean_valence = self._read(clips)
         device = output.valence.device
@@ -202,7 +208,8 @@ class TextTask:
         ids, real, words = (tensor.to(device) for tensor in self.encoder.tokenize(clips))
         states = self.encoder(ids, real, words).float()
         words = words[:, : states.shape[1]]
-        output: SemiIINOutput = self.model(text=states, text_mask=words)
+        read = states.detach() if self.head == "linear" else states
+        output: SemiIINOutput = self.model(text=read, text_mask=words)
         count = words.sum(dim=1, keepdim=True)
         mean = (states * words[..., None]).sum(dim=1) / count
         return output, self.mean_head(mean)[:, 0].float()
@@ -212,17 +219,28 @@ class TextTask:
         return {name: value.cpu() for name, value in self.model.state_dict().items()}
 
     def measure(self) -> Metrics:
-        """Return mean absolute error and correlation on the selection part, with context."""
+        """Return mean absolute error and correlation on the selection part, with its context.
+
+        The score is the error of Semi-IIN, or of the linear head where that alone is learned from.
+        """
         order = sorted(self.selection, key=lambda sample: len(sample.text or ""))
         clips = [Clip(text=sample.text, context=sample.context) for sample in order]
         outputs = [self._read(clips[first : first + 64]) for first in range(0, len(clips), 64)]
-        predicted = torch.cat([output.valence for output, _ in outputs])
-        label = torch.tensor([sample.label or 0.0 for sample in order], device=predicted.device)
-        mean_valence = torch.cat([valence for _, valence in outputs])
-        error = float((predicted.clamp(-3, 3) - label).abs().mean())
-        corr = float(torch.corrcoef(torch.stack([predicted, label]))[0, 1])
-        mean_error = float((mean_valence.clamp(-3, 3) - label).abs().mean())
-        return {"mae": error, "corr": corr, "mean_head_mae": mean_error, "score": error}
+        label = torch.tensor([sample.label or 0.0 for sample in order])
+        model = _agreement(torch.cat([output.valence for output, _ in outputs]), label)
+        mean_head = _agreement(torch.cat([valence for _, valence in outputs]), label)
+        score = (mean_head if self.head == "linear" else model)["mae"]
+        of_mean_head = {f"mean_head_{name}": value for name, value in mean_head.items()}
+        return {**model, **of_mean_head, "score": score}
+
+
+def _agreement(valence: Tensor, label: Tensor) -> Metrics:
+    """Return mean absolute error and correlation of valences (B,) with labels (B,)."""
+    predicted = valence.float().cpu()
+    return {
+        "mae": float((predicted.clamp(-3, 3) - label).abs().mean()),
+        "corr": float(torch.corrcoef(torch.stack([predicted, label]))[0, 1]),
+    }
 
 
 def as_recognised(sample: Sample, random: Generator, *, context: bool) -> Clip:

@@ -131,11 +131,29 @@ def test_labels_are_kept_by_the_content_of_the_teacher(teacher: Path, tmp_path: 
     assert len(list(kept.iterdir())) == 2, "another teacher where the first one was"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("share", "distinct"), [(0.0, 4), (0.5, 12)])
+def test_the_teacher_of_a_student_without_context_reads_none_either(
+    tiny_bert: Path, teacher: Path, tmp_path: Path, share: float, distinct: int
+) -> None:
+    content = run_config(tiny_bert).model_dump(exclude_defaults=True)
+    content["data"] = [content["data"][0]]
+    text = {**content["encoders"]["text"], "teacher": str(teacher / "run" / "checkpoint")}
+    content["encoders"] = {"text": {**text, "context": share, "head": "linear"}}
+    prepare(RunConfig.model_validate(content), tmp_path, teacher / "data")
+    (kept,) = (tmp_path / "teacher").glob("*.npy")
+    assert len(np.load(kept)) == distinct  # four texts, each first, second or third in its video
+
+
 def test_only_words_have_a_teacher(tiny_bert: Path, teacher: Path, tmp_path: Path) -> None:
     content = run_config(tiny_bert).model_dump(exclude_defaults=True)
     content["encoders"]["audio"]["teacher"] = "somewhere"
     with pytest.raises(SemiIINError, match="only the text encoder has a teacher"):
         train(RunConfig.model_validate(content), tmp_path, data_root=teacher / "data")
-    content["encoders"]["audio"] |= {"teacher": "", "checkpoint": "somewhere"}
+    content["encoders"]["audio"] |= {"teacher": "", "head": "linear"}
+    with pytest.raises(SemiIINError, match=r"encoders\.audio\.head: .* remove it"):
+        train(RunConfig.model_validate(content), tmp_path, data_root=teacher / "data")
+    del content["encoders"]["audio"]["head"]
+    content["encoders"]["audio"] |= {"checkpoint": "somewhere"}
     with pytest.raises(SemiIINError, match="only the text encoder can be trained from a check"):
         train(RunConfig.model_validate(content), tmp_path, data_root=teacher / "data")

@@ -127,3 +127,40 @@ def test_a_teacher_is_learned_from_where_there_is_no_label(tiny_bert: Path, tmp_
     task = TextTask(encoder, model, samples, selection, batch_size=4, taught=taught)
     metrics = fit(task, Training(epochs=40, learning_rate=5e-3), tmp_path)
     assert metrics["mae"] < 0.5
+
+
+def test_a_linear_head_alone_teaches_the_encoder_and_semi_iin_reads_it(tiny_bert: Path) -> None:
+    encoder = TextEncoder({"source": str(tiny_bert)})
+    samples = [Sample("a", label=2.0, text="good"), Sample("b", label=-2.0, text="bad")]
+    model = SemiIIN(replace(SMALL, text_width=16))
+    task = TextTask(encoder, model, samples, samples, batch_size=2, head="linear")
+    with torch.no_grad():
+        task.mean_head.weight.zero_()  # lets no error through to the encoder
+    task.module.train()
+    task.loss([0, 1], np.random.default_rng(0)).backward()  # type: ignore[no-untyped-call]
+    reached = [value.grad is not None and bool(value.grad.any()) for value in encoder.parameters()]
+    assert not any(reached)
+    assert any(value.grad is not None and value.grad.any() for value in model.parameters())
+    assert bool(task.mean_head.weight.grad.any())  # type: ignore[union-attr]
+    task.module.eval()
+    with torch.no_grad():
+        metrics = task.measure()
+    assert metrics["score"] == metrics["mean_head_mae"] != metrics["mae"]
+
+
+@pytest.mark.parametrize(("share", "read"), [(0.0, set[bool]()), (1.0, {True})])
+def test_a_share_of_batches_is_read_with_context(
+    tiny_bert: Path, share: float, read: set[bool]
+) -> None:
+    encoder = TextEncoder({"source": str(tiny_bert), "context_tokens": 8})
+    samples = [Sample(str(n), label=2.0, text="good", context="it was") for n in range(2)]
+    model = SemiIIN(replace(SMALL, text_width=16))
+    task = TextTask(encoder, model, samples, samples, batch_size=2, context=share)
+    parts: list[bool] = []
+    encoder.backbone.register_forward_pre_hook(
+        lambda module, args, inputs: parts.append(bool(inputs["token_type_ids"].any())),
+        with_kwargs=True,
+    )
+    for number in range(4):
+        task.loss([0, 1], np.random.default_rng(number))
+    assert set(parts) - {False} == read and len(parts) == 4
