@@ -16,6 +16,7 @@ from torch import Tensor
 from semi_iin.clips import Clip
 from semi_iin.data.samples import Sample
 from semi_iin.encoders.vision import FaceEncoder
+from semi_iin.errors import SemiIINError
 from semi_iin.features import Encoders
 from semi_iin.labels import valence_class, valence_sign
 from semi_iin.modalities import Modality
@@ -35,7 +36,7 @@ class Expression:
 
     Attributes:
         features: (L, D) of a voice, (variants, D) of a single face.
-        valence: in [-3, 3], as people perceive it alone.
+        valence: in [-3, 3], as people perceive it alone, or by which it trains.
     """
 
     features: Tensor
@@ -135,7 +136,7 @@ class Composer:
 
 
 def voice_pool(
-    samples: Sequence[Sample], encoders: Encoders, seed: int | None
+    samples: Sequence[Sample], encoders: Encoders, seed: int | None, head_share: float = 0.0
 ) -> dict[int, list[Expression]]:
     """Return features of recordings by the sign of their valence.
 
@@ -144,6 +145,10 @@ def voice_pool(
         encoders: without an audio encoder the pool is empty.
         seed: alters each recording once, and takes the valence by which voices train; None = as
             they are, with the valence that people hear.
+        head_share: see `Objective.head_share`.
+
+    Raises:
+        SemiIINError: for a share above 0 and an audio encoder without `emotion_columns`.
     """
     random = None if seed is None else np.random.default_rng((seed, 3))
     pool: dict[int, list[Expression]] = {-1: [], 0: [], 1: []}
@@ -157,7 +162,39 @@ def voice_pool(
         for row in encoders.rows([Clip(audio=audio)]):
             if "audio" in row:
                 pool[valence_sign(valence)].append(Expression(row["audio"].cpu(), valence))
-    return pool
+    if not head_share or not any(pool.values()):
+        return pool
+    return read_by_the_head(pool, encoders.encoders["audio"].columns, head_share)
+
+
+def read_by_the_head(pool: Pool, columns: int, share: float) -> dict[int, list[Expression]]:
+    """Return voices whose valence is to a share what a regression makes of their emotion columns.
+
+    It is a least-squares fit of the valences of the whole pool, in which each sign has the same
+    weight, as it has in training. A voice keeps the sign by which it is drawn.
+
+    Args:
+        pool: of voices.
+        columns: how many of the last features are the emotion head's.
+        share: of the regression in the valence, in [0, 1].
+
+    Raises:
+        SemiIINError: when the audio encoder has no `emotion_columns`.
+    """
+    if not columns:
+        raise SemiIINError(
+            "objective.head_share needs an audio encoder whose spec has emotion_columns = true"
+        )
+    voices = [voice for kind in pool.values() for voice in kind]
+    weight = np.array([len(kind) ** -0.5 for kind in pool.values() for _ in kind])
+    means = [voice.features[:, -columns:].double().mean(dim=0).numpy() for voice in voices]
+    inputs = np.column_stack([means, np.ones(len(voices))])
+    label = np.array([voice.valence for voice in voices])
+    weights = np.linalg.lstsq(inputs * weight[:, None], label * weight, rcond=None)[0]
+    mixed = iter(np.clip((1 - share) * label + share * (inputs @ weights), -3, 3).tolist())
+    return {
+        sign: [replace(voice, valence=next(mixed)) for voice in kind] for sign, kind in pool.items()
+    }
 
 
 def face_pool(

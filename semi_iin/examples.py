@@ -55,7 +55,8 @@ def training_examples(
     if not has_texts or (not voices and not faces):
         return examples, selection, None
     composer = Composer(
-        voice_pool(voices, encoders, config.seed), face_pool(faces, encoders, config.seed)
+        voice_pool(voices, encoders, config.seed, config.objective.head_share),
+        face_pool(faces, encoders, config.seed),
     )
     return examples, selection, composer
 

@@ -72,6 +72,10 @@ class Objective(Settings):
         classes: weight of the cross-entropy of the seven classes.
         pseudo: weight of the cross-entropy on pseudo-labels, classes only.
         modality_dropout: probability that a sample with several modalities loses some of them.
+        head_share: of a voice that is composed with texts, the share of what a linear regression
+            makes of its emotion columns in the valence by which it trains; the rest is its label.
+            About ten people rated a voice, so its label contains much chance. The emotion head has
+            learned from many more voices. It needs `emotion_columns` in the audio encoder's spec.
     """
 
     valence: float = Field(default=0.6, ge=0)
@@ -80,6 +84,7 @@ class Objective(Settings):
     classes: float = Field(default=0.4, ge=0)
     pseudo: float = Field(default=0.2, ge=0)
     modality_dropout: float = Field(default=0.0, ge=0, le=1)
+    head_share: float = Field(default=0.0, ge=0, le=1)
 
 
 class Data(Settings):

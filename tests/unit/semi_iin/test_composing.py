@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from semi_iin.composing import Composer, Expression
+from semi_iin.composing import Composer, Expression, read_by_the_head
+from semi_iin.errors import SemiIINError
 from semi_iin.perceived import together
 from semi_iin.task import Example, only
 
@@ -78,3 +79,36 @@ def test_without_faces_only_voices_are_composed() -> None:
     assert {tuple(composer(text(2.0), random).features) for _ in range(200)} == {
         ("text",), ("audio", "text"), ("audio",),
     }  # fmt: skip
+
+
+def voice(column: float, valence: float) -> Expression:
+    """A voice of two states, whose last column is what the head gives."""
+    return Expression(torch.tensor([[7.0, column], [-7.0, column]]), valence)
+
+
+def test_a_rated_voice_trains_in_part_by_what_its_emotion_head_gives() -> None:
+    """The head gives half of each valence without the chance of the votes, which cancels out."""
+    rated = {
+        -1: [voice(-1.0, -2.5), voice(-1.0, -1.5)],
+        0: [voice(0.0, 0.2), voice(0.0, -0.2)],
+        1: [voice(1.0, 2.3), voice(1.0, 1.7)],
+    }
+
+    def valences(share: float) -> list[float]:
+        read = read_by_the_head(rated, 1, share)
+        return [voice.valence for kind in read.values() for voice in kind]
+
+    assert valences(1.0) == pytest.approx([-2, -2, 0, 0, 2, 2])
+    assert valences(0.5) == pytest.approx([-2.25, -1.75, 0.1, -0.1, 2.15, 1.85])
+
+
+def test_signs_have_one_weight_whatever_the_number_of_their_voices() -> None:
+    """Nine negative voices to one positive, which a constant column cannot tell apart."""
+    rated = {-1: [voice(1.0, -1.0)] * 9, 0: [], 1: [voice(1.0, 1.0)]}
+    read = read_by_the_head(rated, 1, 1.0)
+    assert read[1][0].valence == pytest.approx(0.0, abs=1e-9)
+
+
+def test_without_emotion_columns_the_setting_is_refused() -> None:
+    with pytest.raises(SemiIINError, match="emotion_columns = true"):
+        read_by_the_head({1: [voice(1.0, 1.0)]}, 0, 0.5)
