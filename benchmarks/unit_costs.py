@@ -157,7 +157,7 @@ def as_score(window: Window, person: str, index: int, members: int) -> Score:
         text=window.text,
         session_participants=members,
         latency_ms={"capture": 123.456, "queue": 12.345, "inference": 98.765},
-        model="semi-iin-embedded-4",
+        model="semi-iin-embedded-5",
         spoken=moved(window.spoken, (index - window.window_index) * 1000),
     )
 
