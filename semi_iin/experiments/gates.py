@@ -113,7 +113,7 @@ def plot_gates(records: Sequence[Row], path: Path) -> None:
         axis.set_xlabel(f"sentiment {by}")
         axis.set_ylabel("inter-modal share of the valence gate")
         axis.tick_params(axis="x", rotation=30)
-    axes[0].legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     save_figure(figure, path)
 
 
